@@ -1,0 +1,53 @@
+"""chainrule: neural networks trained by backpropagation, with none of it hidden.
+
+>>> import chainrule as cr
+>>> x = cr.Input("x")
+>>> graph = cr.Graph(x * x)
+>>> graph.forward(x=3.0)
+np.float64(9.0)
+>>> graph.backward()["x"]
+np.float64(6.0)
+"""
+
+from chainrule import datasets, errors, initializers, layers, optimizers, schedules
+from chainrule.graph import Constant, Graph, Input, Node, Parameter
+from chainrule.layers import *  # noqa: F403  # every layer is a public name: cr.Affine, cr.ReLU, ...
+from chainrule.layers import __all__ as _layers
+from chainrule.network import Network, TwoLayerNet
+from chainrule.numerical import numerical_gradient
+from chainrule.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+from chainrule.saving import load, save
+from chainrule.training import Callback, EarlyStopping, History
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "SGD",
+    "AdaGrad",
+    "Adam",
+    "AdamW",
+    "Callback",
+    "Constant",
+    "EarlyStopping",
+    "Graph",
+    "History",
+    "Input",
+    "Momentum",
+    "Nesterov",
+    "Network",
+    "Node",
+    "Optimizer",
+    "Parameter",
+    "RMSProp",
+    "TwoLayerNet",
+    "datasets",
+    "errors",
+    "initializers",
+    "layers",
+    "load",
+    "numerical_gradient",
+    "optimizers",
+    "save",
+    "schedules",
+    *_layers,
+]

@@ -1,0 +1,31 @@
+"""The array type used in every signature, and the two questions asked of arrays everywhere."""
+
+from __future__ import annotations
+
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
+ArrayLike: TypeAlias = npt.ArrayLike
+Shape: TypeAlias = tuple[int, ...]
+
+
+def is_float(array: Array) -> bool:
+    """Whether the array holds floating-point numbers (float16 to float64)."""
+    return bool(np.issubdtype(array.dtype, np.floating))
+
+
+def first_not_finite(array: Array, rows_at_once: int = 4096) -> tuple[int, ...] | None:
+    """The index of the first NaN or infinity, or None. Looks at a few rows at a time, to need no copy."""
+    if not is_float(array):
+        return None
+    if array.ndim == 0:
+        return None if np.isfinite(array) else ()
+    for start in range(0, len(array), rows_at_once):
+        finite = np.isfinite(array[start : start + rows_at_once])
+        if not finite.all():
+            first = np.argwhere(~finite)[0]
+            return (start + int(first[0]), *(int(i) for i in first[1:]))
+    return None

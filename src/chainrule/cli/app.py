@@ -1,0 +1,219 @@
+"""The program `chainrule`: its commands, and what becomes of errors."""
+
+from __future__ import annotations
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Annotated, NoReturn, ParamSpec
+
+import typer
+
+from chainrule import __version__
+from chainrule.cli import models, training
+from chainrule.cli.data import NAMED
+from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES
+from chainrule.errors import ChainruleError, DivergedError
+
+P = ParamSpec("P")
+
+app = typer.Typer(
+    name="chainrule",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Train neural networks by backpropagation, with none of it hidden.",
+    epilog="Start with [bold]chainrule train digits[/bold]: it needs no data of yours and takes seconds.",
+)
+
+
+def main() -> NoReturn:
+    """Run the command line. Exit status: 0 done, 1 training diverged, 2 bad input, 130 interrupted."""
+    app()
+    sys.exit(0)
+
+
+def _reported(command: Callable[P, None]) -> Callable[P, None]:
+    """Turn what users can cause into one message and an exit status, never a traceback."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+            sys.stdout.flush()
+        except (ChainruleError, MemoryError) as error:
+            message = str(error) or "not enough memory for this; try a smaller network or batch"
+            typer.echo(f"chainrule: {message}", err=True)
+            raise typer.Exit(1 if isinstance(error, DivergedError) else 2) from None
+        except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            raise typer.Exit(0) from None
+        except KeyboardInterrupt:
+            typer.echo("chainrule: interrupted", err=True)
+            raise typer.Exit(130) from None
+
+    return run
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"chainrule {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Nothing to do for all commands alike."""
+
+
+Model = Annotated[
+    Path, typer.Argument(metavar="MODEL", help="A model file, such as runs/digits/model.safetensors.")
+]
+DATA_HELP = f"{', '.join(NAMED)}, or a table: a .csv, .tsv, .npz or .npy file."
+NET, HOW, WHERE = "The network", "How it trains", "Data and files"
+
+
+@app.command()
+@_reported
+def train(
+    data: Annotated[str, typer.Argument(metavar="[DATA]", help=DATA_HELP)] = "digits",
+    hidden: Annotated[
+        str,
+        typer.Option(
+            help="Units of each hidden layer, such as 50 or 512,512; 0 for none.", rich_help_panel=NET
+        ),
+    ] = "50",
+    activation: Annotated[str, typer.Option(help=f"{', '.join(ACTIVATIONS)}.", rich_help_panel=NET)] = "relu",
+    weight_std: Annotated[
+        float | None,
+        typer.Option(
+            help="Start from normal weights of this standard deviation, instead of He's.", rich_help_panel=NET
+        ),
+    ] = None,
+    dropout: Annotated[
+        float, typer.Option(help="Share of hidden values set to 0 while training.", rich_help_panel=NET)
+    ] = 0.0,
+    dtype: Annotated[str, typer.Option(help="float32 or float64.", rich_help_panel=NET)] = "float32",
+    epochs: Annotated[
+        int | None, typer.Option(help="Times through the data. Default: 20.", rich_help_panel=HOW)
+    ] = None,
+    iterations: Annotated[
+        int | None, typer.Option(help="Batches to train on, instead of --epochs.", rich_help_panel=HOW)
+    ] = None,
+    batch_size: Annotated[int, typer.Option(help="Samples in a batch.", rich_help_panel=HOW)] = 100,
+    optimizer: Annotated[str, typer.Option(help=f"{', '.join(OPTIMIZERS)}.", rich_help_panel=HOW)] = "sgd",
+    learning_rate: Annotated[
+        float | None,
+        typer.Option(help="Size of a step. Default: 0.1 for sgd, less for the others.", rich_help_panel=HOW),
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(help=f"How the learning rate changes: {', '.join(SCHEDULES)}.", rich_help_panel=HOW)
+    ] = "constant",
+    weight_decay: Annotated[float, typer.Option(help="Pull of the weights to 0.", rich_help_panel=HOW)] = 0.0,
+    sampling: Annotated[
+        str,
+        typer.Option(
+            help="shuffle: all the data in a new order every epoch. replacement: every batch drawn anew.",
+            rich_help_panel=HOW,
+        ),
+    ] = "shuffle",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same result.", rich_help_panel=HOW)] = 0,
+    check: Annotated[
+        bool | None,
+        typer.Option(
+            "--check/--no-check",
+            help="Hold backpropagation against numerical differentiation. Default: up to 50,000 parameters.",
+            rich_help_panel=HOW,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The column of a table to predict.", rich_help_panel=WHERE),
+    ] = None,
+    test_share: Annotated[
+        float, typer.Option(help="Share of a table's rows held out for testing.", rich_help_panel=WHERE)
+    ] = 0.2,
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR", help="The run folder. Default: a new one under runs/.", rich_help_panel=WHERE
+        ),
+    ] = None,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into a run folder that exists.", rich_help_panel=WHERE)
+    ] = False,
+) -> None:
+    """Train a network, check its gradients, and keep the model and its curves.
+
+    [bold]chainrule train digits[/bold]  --hidden 64,32 --optimizer adam
+
+    [bold]chainrule train iris.csv[/bold]  --target species --epochs 100
+    """
+    choices = training.Choices(
+        hidden=hidden,
+        activation=activation,
+        weight_std=weight_std,
+        dropout=dropout,
+        dtype=dtype,
+        epochs=20 if epochs is None and iterations is None else epochs,
+        iterations=iterations,
+        batch_size=batch_size,
+        optimizer=optimizer,
+        learning_rate=learning_rate,
+        schedule=schedule,
+        weight_decay=weight_decay,
+        sampling=sampling,
+        seed=seed,
+        check=check,
+        target=target,
+        test_share=test_share,
+    )
+    training.train(data, choices, out, force)
+
+
+@app.command()
+@_reported
+def evaluate(
+    model: Model,
+    data: Annotated[str, typer.Argument(metavar="DATA", help=f"{DATA_HELP} Of named data, its test part.")],
+    target: Annotated[
+        str | None,
+        typer.Option(metavar="COLUMN", help="The target column. Default: the one it was trained on."),
+    ] = None,
+) -> None:
+    """Loss, and accuracy for a classifier, of a model on data with known answers."""
+    models.evaluate(model, data, target)
+
+
+@app.command()
+@_reported
+def predict(
+    model: Model,
+    data: Annotated[str, typer.Argument(metavar="FILE", help=f"{DATA_HELP} Of named data, its test part.")],
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="One more column for the probability of each class.")
+    ] = False,
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write. Default: to the screen.")
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+) -> None:
+    """Predict a row of CSV for every row of data."""
+    models.predict(model, data, probabilities, out, force)
+
+
+@app.command()
+@_reported
+def summary(
+    model: Model,
+    batch_size: Annotated[int, typer.Option(help="Samples in the batch whose memory is shown.")] = 100,
+) -> None:
+    """A table of a model's layers: shapes, parameters, memory."""
+    models.summary(model, batch_size)

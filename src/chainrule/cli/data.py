@@ -1,0 +1,145 @@
+"""The data that a command line names: a data set by its name, or a table in a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule import datasets
+from chainrule.arrays import Array
+from chainrule.datasets import Table
+from chainrule.datasets.images import Split
+from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
+from chainrule.network import Network
+from chainrule.randomness import Purpose, stream
+
+NAMED: dict[str, Callable[[], Split]] = {
+    "digits": datasets.load_digits,
+    "mnist": datasets.load_mnist,
+    "fashion-mnist": datasets.load_fashion_mnist,
+}
+ENDINGS = (".csv", ".tsv", ".npz", ".npy")
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Data to train on. Classes are named for a classification; columns are named for a table.
+
+    Shapes: x (N, D); t (N,) labels or (N, 1) numbers.
+    """
+
+    name: str
+    x: Array
+    t: Array
+    x_test: Array
+    t_test: Array
+    classes: list[str] | None
+    columns: list[str] | None = None
+    target: str | None = None
+
+    @property
+    def is_table(self) -> bool:
+        """Whether it came from a file of columns, each on a scale of its own."""
+        return self.columns is not None
+
+
+def load_named(name: str) -> Dataset:
+    """One of the data sets that have a name."""
+    (x, t), (x_test, t_test) = NAMED[name]()
+    return Dataset(name, x, t, x_test, t_test, [str(k) for k in range(10)])
+
+
+def load_for_training(name: str, target: str | None, test_share: float, seed: int) -> Dataset:
+    """A named data set, or a table of which a share is held out for testing."""
+    if name in NAMED:
+        return load_named(name)
+    path = _existing(name)
+    if target is None and path.suffix.lower() in (".csv", ".tsv"):
+        raise ArgumentError(f"{name}: say which column to predict, --target COLUMN")
+    if not 0 < test_share < 1:
+        raise ArgumentError(f"--test-share: expected a share between 0 and 1, such as 0.2, got {test_share}")
+    table = datasets.load_table(path, _as_target(path, target))
+    if table.t is None or table.target is None:
+        raise ArgumentError(f"{name}: there is no target to train on; name it with --target")
+    if table.classes is not None and len(table.classes) < 2:
+        raise DataError(
+            f"{name}: the target {table.target!r} has one value only; there is nothing to tell apart"
+        )
+    test = _held_out(table.t, table.classes, test_share, seed)
+    if not test.any() or test.all():
+        raise DataError(
+            f"{name}: {len(table.t)} rows are too few to hold out a share of {test_share} for testing"
+        )
+    x, t = table.x, table.t
+    return Dataset(
+        path.stem, x[~test], t[~test], x[test], t[test], table.classes, table.columns, table.target
+    )
+
+
+def load_for_model(name: str, network: Network, target: str | None, with_target: bool) -> Table:
+    """Rows to evaluate a model on or to predict: the test part of named data, or all of a table."""
+    notes = network.metadata
+    if name in NAMED:
+        data = load_named(name)
+        return Table(data.x_test, data.t_test, [], None, data.classes)
+    path = _existing(name)
+    wanted = _as_target(path, target or notes.get("target")) if with_target else None
+    columns: Any = notes.get("columns")
+    kind: Any = notes.get("task")
+    table = datasets.load_table(path, wanted, columns=columns, task=kind)
+    if with_target and table.classes is not None and notes.get("classes") is not None:
+        return _in_classes_of_model(table, notes["classes"], name)
+    return table
+
+
+def _in_classes_of_model(table: Table, classes: list[str], name: str) -> Table:
+    """The labels numbered as the model numbers them: a file may hold fewer classes than it was trained on."""
+    assert table.classes is not None
+    assert table.t is not None
+    for each in table.classes:
+        if each not in classes:
+            raise DataError(
+                f"{name}: the model does not know the class {each!r}; {did_you_mean(each, classes)}"
+            )
+    numbers = np.array([classes.index(each) for each in table.classes])
+    return Table(table.x, numbers[table.t], table.columns, table.target, classes)
+
+
+def _existing(name: str) -> Path:
+    path = Path(name)
+    if path.suffix.lower() not in ENDINGS:
+        raise ArgumentError(
+            f"{name!r} is no data set and no table file ({', '.join(ENDINGS)}); {did_you_mean(name, NAMED)}"
+        )
+    if not path.exists():
+        raise FileError(f"there is no file {name}")
+    return path
+
+
+def _as_target(path: Path, target: str | None) -> str | int | None:
+    """The target as `load_table` wants it: the columns of an .npy file have numbers, not names."""
+    if path.suffix.lower() == ".npy":
+        if target is None:
+            return -1
+        try:
+            return int(target.removeprefix("x"))
+        except ValueError:
+            raise ArgumentError(
+                f"{path}: columns of an .npy file have numbers, --target 0, not {target!r}"
+            ) from None
+    return "t" if target is None else target
+
+
+def _held_out(t: Array, classes: list[str] | None, share: float, seed: int) -> Array:
+    """Which rows are for testing: the same share of every class, or of all rows for a regression."""
+    rng = stream(seed, Purpose.SPLIT)
+    groups = t if classes is not None else np.zeros(len(t), dtype=int)
+    test = np.zeros(len(t), dtype=bool)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        test[rng.permutation(members)[: round(share * len(members))]] = True
+    return test

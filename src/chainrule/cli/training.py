@@ -1,0 +1,262 @@
+"""`chainrule train`: build the network, train it, check it, keep it, and tell."""
+
+from __future__ import annotations
+
+import io
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from chainrule import layers, optimizers
+from chainrule.cli.data import Dataset, load_for_training
+from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choose
+from chainrule.errors import ArgumentError, DivergedError, FileError
+from chainrule.files import write_bytes
+from chainrule.graph import Input, Node
+from chainrule.initializers import He, Initializer, Normal
+from chainrule.network import Network
+from chainrule.optimizers import Optimizer
+from chainrule.saving import save
+from chainrule.training import History
+
+MODEL, HISTORY, CURVES = "model.safetensors", "history.json", "curves.png"
+CHECKED_UP_TO = 50_000
+ROWS_CHECKED = 3
+
+
+@dataclass(frozen=True)
+class Choices:
+    """What the options of `chainrule train` say."""
+
+    hidden: str
+    activation: str
+    weight_std: float | None
+    dropout: float
+    dtype: str
+    epochs: int | None
+    iterations: int | None
+    batch_size: int
+    optimizer: str
+    learning_rate: float | None
+    schedule: str
+    weight_decay: float
+    sampling: str
+    seed: int
+    check: bool | None
+    target: str | None
+    test_share: float
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """Backpropagation held against numerical differentiation, on every parameter."""
+
+    error: float
+    backpropagation_seconds: float
+    numerical_seconds: float
+
+
+def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
+    """Train on the named data and write the run folder."""
+    if choices.seed < 0:
+        raise ArgumentError(f"--seed: expected a whole number of at least 0, got {choices.seed}")
+    optimizer = _optimizer(choices)
+    folder = _folder(out, Path(name).stem, force)
+    data = load_for_training(name, choices.target, choices.test_share, choices.seed)
+    t, center, scale = _scaled_targets(data)
+    network = build(data, choices)
+    batch_size = min(choices.batch_size, len(data.x)) if data.is_table else choices.batch_size
+    console = Console()
+    try:
+        history = network.fit(
+            data.x,
+            t,
+            optimizer=optimizer,
+            epochs=choices.epochs,
+            iterations=choices.iterations,
+            batch_size=batch_size,
+            sampling=choices.sampling,  # type: ignore[arg-type]  # fit checks the word
+            validation=(data.x_test, (data.t_test - center) / scale if data.classes is None else data.t_test),
+            seed=choices.seed,
+        )
+    except DivergedError as error:
+        _make(folder)
+        _keep(network, error.history, folder)
+        raise
+    history.settings |= {"data": name, **{k: v for k, v in asdict(choices).items() if v is not None}}
+    network.metadata = {
+        "data": name,
+        "task": "regression" if data.classes is None else "classification",
+        "classes": data.classes,
+        "columns": data.columns,
+        "target": data.target,
+    }
+    checked = check(network, data.x, t, choices.check)
+    if data.classes is None:
+        network = _in_units_of_target(network, center, scale)
+    _make(folder)
+    _keep(network, history, folder)
+    console.print(_report(network, history, checked, data, folder))
+
+
+def build(data: Dataset, choices: Choices) -> Network:
+    """Affine layers with activations between them; columns of a table are first brought to one scale."""
+    activation = choose("--activation", choices.activation, ACTIVATIONS)
+    if choices.dtype not in ("float32", "float64"):
+        raise ArgumentError(f"--dtype: expected float32 or float64, got {choices.dtype!r}")
+    weights: Initializer = He() if choices.weight_std is None else Normal(choices.weight_std)
+    x = Input("x", shape=(data.x.shape[1],))
+    node: Node = x
+    if data.is_table:
+        spread = data.x.std(axis=0)
+        node = ((x - data.x.mean(axis=0)) / np.where(spread > 0, spread, 1)).named("standardized")
+    for units in _hidden(choices.hidden):
+        node = activation()(layers.Affine(units, weights=weights)(node))
+        if choices.dropout:
+            node = layers.Dropout(choices.dropout)(node)
+    outputs = 1 if data.classes is None else len(data.classes)
+    loss: layers.Loss = layers.MeanSquaredError() if data.classes is None else layers.SoftmaxCrossEntropy()
+    output = layers.Affine(outputs, weights=weights)(node)
+    return Network(output=output, loss=loss, seed=choices.seed, dtype=choices.dtype)
+
+
+def check(network: Network, x: Any, t: Any, wanted: bool | None) -> GradientCheck | None:
+    """Compare the two gradients in float64 on a few rows, unless that would take long or is not wanted."""
+    if wanted is False or (wanted is None and network.params.flat.size > CHECKED_UP_TO):
+        return None
+    twin, x, t = network.astype("float64"), x[:ROWS_CHECKED], t[:ROWS_CHECKED]
+    twin.gradient(x, t, training=False)  # once to warm up
+    start = time.perf_counter()
+    analytic = twin.gradient(x, t, training=False)
+    between = time.perf_counter()
+    numerical = twin.numerical_gradient(x, t, training=False)
+    end = time.perf_counter()
+    error = 0.0
+    for name, gradient in analytic.items():
+        size = max(float(np.linalg.norm(gradient)), float(np.linalg.norm(numerical[name])), 1e-12)
+        error = max(error, float(np.linalg.norm(gradient - numerical[name])) / size)
+    return GradientCheck(error, between - start, end - between)
+
+
+def _optimizer(choices: Choices) -> Optimizer:
+    rate = choose("--optimizer", choices.optimizer, OPTIMIZERS)
+    rate = rate if choices.learning_rate is None else choices.learning_rate
+    schedule = choose("--schedule", choices.schedule, SCHEDULES)
+    return optimizers.get(
+        choices.optimizer.strip(), learning_rate=schedule(rate), weight_decay=choices.weight_decay
+    )
+
+
+def _hidden(text: str) -> list[int]:
+    try:
+        units = [int(part) for part in text.replace("x", ",").split(",")]
+    except ValueError:
+        units = [-1]
+    if units == [0]:
+        return []
+    if min(units) < 1:
+        raise ArgumentError(
+            f"--hidden: expected numbers of units such as 50 or 512,512, or 0 for none, got {text!r}"
+        )
+    return units
+
+
+def _scaled_targets(data: Dataset) -> tuple[Any, Any, Any]:
+    """Targets of a regression with mean 0 and spread 1, so that one learning rate fits all units."""
+    if data.classes is not None:
+        return data.t, 0.0, 1.0
+    center, spread = data.t.mean(axis=0), data.t.std(axis=0)
+    scale = np.where(spread > 0, spread, 1)
+    return (data.t - center) / scale, center, scale
+
+
+def _in_units_of_target(network: Network, center: Any, scale: Any) -> Network:
+    """The same network, with the target's own units at its output."""
+    output = (network.output * scale + center).named("prediction")
+    whole = Network(output=output, loss=network.loss_layer, seed=network.seed, dtype=network.dtype)
+    whole.params.flat[:] = network.params.flat
+    whole.graph.state.update(network.state)
+    whole.iterations, whole.metadata = network.iterations, network.metadata
+    return whole
+
+
+def _folder(out: Path | None, stem: str, force: bool) -> Path:
+    """The run folder, which must not be in use. Without --out, a new one under runs/."""
+    if out is None:
+        names = (f"{stem}{f'-{number}' if number > 1 else ''}" for number in range(1, 10_000))
+        return next(folder for name in names if force or not (folder := Path("runs") / name).exists())
+    if out.exists() and not out.is_dir():
+        raise FileError(f"--out {out}: expected a folder, but a file of that name is in the way")
+    if out.exists() and any(out.iterdir()) and not force:
+        raise FileError(
+            f"--out {out}: the folder is not empty; choose another, or write into it with --force"
+        )
+    return out
+
+
+def _make(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise FileError(f"could not make the run folder {folder}: {error.strerror or error}") from error
+
+
+def _keep(network: Network, history: History, folder: Path) -> None:
+    save(network, folder / MODEL)
+    history.save(folder / HISTORY)
+    picture = io.BytesIO()
+    history.plot().savefig(picture, format="png", dpi=130)
+    write_bytes(folder / CURVES, picture.getvalue())
+
+
+def _report(
+    network: Network, history: History, checked: GradientCheck | None, data: Dataset, folder: Path
+) -> Table:
+    table = Table(show_header=False, box=None, pad_edge=False)
+    table.add_column(style="bold")
+    table.add_column()
+    shape = " -> ".join(
+        str(size) for size in [data.x.shape[1], *_widths(network), *network.output_shape] if size is not None
+    )
+    table.add_row("network", f"{shape}, {network.params.flat.size:,} parameters")
+    table.add_row(
+        "data", f"{data.name}: {len(data.x):,} samples to train on, {len(data.x_test):,} to test on"
+    )
+    for label, name in (("accuracy", "accuracy"), ("loss", "loss")):
+        train_value, test_value = history.latest(f"train_{name}"), history.latest(f"test_{name}")
+        if train_value is not None and test_value is not None:
+            unit = " (share of the target's variance)" if data.classes is None else ""
+            table.add_row(
+                label, f"{test_value:.4f} on the test data, {train_value:.4f} on the training data{unit}"
+            )
+    count, seconds = len(history.loss), history.seconds[-1] if history.seconds else 0.0
+    stopped = "" if history.stopped == "finished" else f"; stopped: {history.stopped}"
+    table.add_row("time", f"{seconds:.2f} s for {count:,} iterations{stopped}")
+    table.add_row("gradients", _told(checked, network.params.flat.size))
+    for label, file in (("model", MODEL), ("history", HISTORY), ("curves", CURVES)):
+        table.add_row(label, str(folder / file))
+    return table
+
+
+def _widths(network: Network) -> list[int]:
+    found = [node.layer for node in network.graph if isinstance(node.layer, layers.Affine)]
+    return [layer.units for layer in found[:-1]]
+
+
+def _told(checked: GradientCheck | None, size: int) -> str:
+    if checked is None:
+        return f"not checked ({size:,} parameters; --check does it all the same)"
+    ratio = checked.numerical_seconds / checked.backpropagation_seconds
+    verdict = "backpropagation agrees with numerical differentiation"
+    if not checked.error < 1e-5:
+        verdict = "[red]backpropagation DISAGREES with numerical differentiation[/red]"
+    return (
+        f"{verdict} on all {size:,} parameters\n"
+        f"(relative error {checked.error:.0e}), and is {ratio:,.0f} times faster: "
+        f"{1000 * checked.backpropagation_seconds:.2f} ms, not {checked.numerical_seconds:.1f} s"
+    )

@@ -1,0 +1,58 @@
+"""Objects that remember what they were made with, so that they can be printed, saved and made again."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Self
+
+from chainrule.errors import ArgumentError, did_you_mean
+
+
+class Configured:
+    """A parent that records the arguments of the constructor in `arguments`, by name.
+
+    Layers, initializers, optimizers and schedules inherit from it. A subclass writes an ordinary `__init__`
+    and gets `repr`, saving and copying from what was passed to it.
+    """
+
+    arguments: dict[str, Any]
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        made = super().__new__(cls)
+        signature = constructor_of(cls)
+        try:
+            bound = signature.bind(*args, **kwargs)
+        except TypeError as error:
+            takes = list(signature.parameters)
+            unknown = [name for name in kwargs if name not in takes]
+            hint = did_you_mean(unknown[0], takes) if unknown else f"it takes ({', '.join(takes)})"
+            raise ArgumentError(f"{cls.__name__}: {error}; {hint}") from None
+        object.__setattr__(made, "arguments", dict(bound.arguments))
+        return made
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}={value!r}" for name, value in self.arguments.items())
+        return f"{type(self).__name__}({inside})"
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _make_again, (type(self), self.arguments, self.__dict__)
+
+
+_CONSTRUCTORS: dict[type[Any], inspect.Signature] = {}
+
+
+def constructor_of(cls: type[Any]) -> inspect.Signature:
+    """What the constructor takes, without `self`. Read once for each class: it takes a while."""
+    if cls not in _CONSTRUCTORS:
+        if cls.__init__ is object.__init__:
+            _CONSTRUCTORS[cls] = inspect.Signature()
+        else:
+            whole = inspect.signature(cls.__init__)
+            _CONSTRUCTORS[cls] = whole.replace(parameters=list(whole.parameters.values())[1:])
+    return _CONSTRUCTORS[cls]
+
+
+def _make_again(cls: type[Configured], arguments: dict[str, Any], state: dict[str, Any]) -> Configured:
+    made = object.__new__(cls)
+    made.__dict__.update(state, arguments=arguments)
+    return made

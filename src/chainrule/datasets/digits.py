@@ -1,0 +1,52 @@
+"""The digits that come with scikit-learn: real data with nothing to download."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.datasets.images import Split, arrange_images, arrange_labels
+from chainrule.errors import ArgumentError
+from chainrule.randomness import Purpose, stream
+
+
+def load_digits(
+    normalize: bool = True,
+    flatten: bool = True,
+    one_hot_label: bool = False,
+    test_share: float = 0.2,
+    seed: int = 0,
+) -> Split:
+    """1,797 handwritten digits of 8 x 8, values 0 to 16: `((x_train, t_train), (x_test, t_test))`.
+
+    `test_share` of every class, drawn with `seed` and rounded, is held out for testing; both parts keep the
+    order of the original.
+
+    Shapes: x (N, 64), or (N, 1, 8, 8) when not flattened; t (N,), or (N, 10) when one-hot.
+    dtype: x float32 in [0, 1], or uint8 when not normalized; t int64, or float32 when one-hot.
+    Raises: ArgumentError when test_share leaves a class with no digit on one of the sides.
+    Source: Alpaydin, Kaynak, Optical recognition of handwritten digits, UCI repository (1998), its test set.
+    """
+    from sklearn.datasets import load_digits as load
+
+    data = load()
+    images = arrange_images(data.images.astype(np.uint8), 16, normalize=normalize, flatten=flatten)
+    test = _stratified(data.target, test_share, seed)
+    labels = arrange_labels(data.target, 10, one_hot=one_hot_label)
+    return (images[~test], labels[~test]), (images[test], labels[test])
+
+
+def _stratified(labels: Array, share: float, seed: int) -> Array:
+    """A mask that picks the same share of every class. Shapes: labels (N,) -> (N,) bool."""
+    random = stream(seed, Purpose.SPLIT)
+    chosen = np.zeros(len(labels), dtype=bool)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        count = round(share * len(members)) if 0 < share < 1 else 0
+        if not 0 < count < len(members):
+            raise ArgumentError(
+                f"load_digits: expected test_share between 0 and 1 with some of every class on both sides, "
+                f"got {share}; for example 0.2"
+            )
+        chosen[random.permutation(members)[:count]] = True
+    return chosen

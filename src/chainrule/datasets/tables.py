@@ -1,0 +1,95 @@
+"""Tables of numbers with a target column, from CSV and NumPy files."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainrule.arrays import Array, first_not_finite
+from chainrule.datasets.table_files import RawTable, read_csv, read_npy, read_npz
+from chainrule.datasets.targets import Task, as_targets
+from chainrule.errors import ArgumentError, DataError
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """A table to train on or predict from.
+
+    Classification has `classes`, the meaning of each label; regression has none.
+
+    Shapes: x (N, D); t (N,) labels 0 to K-1, or (N, 1) numbers, or None without a target; columns D names.
+    dtype: x float64 (float32 where an array file holds it); t int64 for classes, float64 for numbers.
+    """
+
+    x: Array
+    t: Array | None
+    columns: list[str]
+    target: str | None
+    classes: list[str] | None
+
+
+def load_table(
+    path: str | os.PathLike[str],
+    target: str | int | None = "t",
+    *,
+    columns: Sequence[str] | None = None,
+    task: Task | None = None,
+    separator: str | None = None,
+    encoding: str = "utf-8",
+) -> Table:
+    """Read a .csv, .tsv, .npz or .npy file.
+
+    `target` names the target column of a CSV file, the target array beside `x` in an .npz file, or the
+    position of the target column in an .npy file; None reads features only, to predict from. Text, whole
+    numbers and booleans make it a classification, with labels in sorted order, and other numbers a
+    regression; `task` decides where that guess is wrong ("regression" for prices in whole dollars).
+
+    `columns` are the features to use, in that order, as a table that was trained on listed them; further
+    ones are ignored. The columns of array files are called x0, x1, ... by their position.
+    `separator` is a comma for .csv and a tab for .tsv, unless given.
+
+    Shapes: see Table.
+    dtype: see Table.
+    Raises: FileError when the file is missing, unreadable, damaged, or not what its ending says. DataError
+    when the content is wrong: text or a missing value among the features (with its column, and its row,
+    counted from 1 without the header), columns that are missing or twice there, ragged rows, no rows.
+    ArgumentError when there is no such target.
+    """
+    if isinstance(columns, str):
+        raise ArgumentError(f"load_table: expected columns as a list, got the text {columns!r}")
+    if columns is not None and len(set(columns)) < len(columns):
+        raise ArgumentError(f"load_table: expected different columns, got {list(columns)}")
+    if task not in (None, "classification", "regression"):
+        raise ArgumentError(f"load_table: expected task 'classification' or 'regression', got {task!r}")
+    raw = _read(Path(path), target, columns, separator, encoding)
+    if raw.x.shape[1] == 0:
+        raise DataError(f"{path}: expected at least one feature beside the target, got none")
+    if raw.x.shape[0] == 0:
+        raise DataError(f"{path}: expected at least one row of data, got none")
+    if (place := first_not_finite(raw.x)) is not None:
+        row, column = place
+        raise DataError(
+            f"{path}: data row {row + 1}, column {raw.columns[column]!r}: expected a finite number, got "
+            f"{raw.x[row, column]}; fill the value in or leave the row out"
+        )
+    if raw.target_values is None:
+        return Table(raw.x, None, raw.columns, None, None)
+    t, classes = as_targets(raw.target_values, f"{path}: target {raw.target!r}", task)
+    return Table(raw.x, t, raw.columns, raw.target, classes)
+
+
+def _read(
+    path: Path, target: str | int | None, columns: Sequence[str] | None, separator: str | None, encoding: str
+) -> RawTable:
+    ending = path.suffix.lower()
+    if ending in (".csv", ".tsv"):
+        return read_csv(path, target, columns, separator or {".csv": ",", ".tsv": "\t"}[ending], encoding)
+    if ending == ".npz":
+        return read_npz(path, target, columns)
+    if ending == ".npy":
+        return read_npy(path, target, columns)
+    raise ArgumentError(
+        f"{path}: expected a file that ends in .csv, .tsv, .npz or .npy, got {ending or 'none'}"
+    )

@@ -1,0 +1,66 @@
+"""What can go wrong, as types. Every message says what was expected, what came, and the remedy."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+from typing import Any
+
+
+class ChainruleError(Exception):
+    """The parent of every error that chainrule raises on purpose."""
+
+
+class ShapeError(ChainruleError, ValueError):
+    """An array has a shape that the layer, graph or network cannot take."""
+
+
+class DataError(ChainruleError, ValueError):
+    """The content of data is wrong: a label out of range, NaN in a column, text where numbers belong."""
+
+
+class ArgumentError(ChainruleError, ValueError):
+    """An argument is out of its range, or a name is unknown."""
+
+
+class GraphError(ChainruleError, ValueError):
+    """The graph is not sound: a cycle, a foreign node, two nodes of one name, a value that is missing."""
+
+
+class NotComputedError(GraphError, LookupError):
+    """A value or gradient was asked for before `forward` or `backward` computed it."""
+
+
+class LayerError(ChainruleError, TypeError):
+    """A layer breaks the layer contract, for example a `backward` that returns a wrong shape."""
+
+
+class FileError(ChainruleError, OSError):
+    """A file is missing, unreadable, truncated, corrupt, or could not be written."""
+
+
+class DivergedError(ChainruleError, ArithmeticError):
+    """The loss or a gradient became NaN or infinite.
+
+    `iteration` (counted from 1) and `node` say when and where first; `history` is the record up to there.
+    """
+
+    def __init__(self, message: str, *, iteration: int, node: str) -> None:
+        super().__init__(message)
+        self.iteration = iteration
+        self.node = node
+        self.history: Any = None
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """The end of an error message about an unknown name: the nearest known ones, or all of them.
+
+    >>> did_you_mean("rleu", ["relu", "tanh"])
+    "did you mean 'relu'? Known: relu, tanh"
+    """
+    names = sorted(set(known))
+    lower = {each.lower(): each for each in names}
+    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
+    question = f"did you mean {lower[near[0]]!r}? " if near else ""
+    shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
+    return f"{question}Known: {shown}" if names else "there are none"

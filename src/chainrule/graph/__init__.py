@@ -1,0 +1,16 @@
+"""The computational graph: nodes, their order, and the runs forward and backward."""
+
+from chainrule.graph.graph import Graph, NodeArrays, unbroadcast
+from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Parameter, checked_shape
+
+__all__ = [
+    "Constant",
+    "Graph",
+    "Input",
+    "LayerParameter",
+    "Node",
+    "NodeArrays",
+    "Parameter",
+    "checked_shape",
+    "unbroadcast",
+]

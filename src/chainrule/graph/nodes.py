@@ -1,0 +1,182 @@
+"""Node: one use of a layer in a graph, with its inputs. Leaves are Input, Parameter and Constant."""
+
+from __future__ import annotations
+
+from typing import Any, Self
+
+import numpy as np
+
+from chainrule.arrays import Array, ArrayLike, Shape, is_float
+from chainrule.errors import ArgumentError, DataError, LayerError
+from chainrule.layers import (
+    Add,
+    Divide,
+    Index,
+    Layer,
+    MatMul,
+    Multiply,
+    Negative,
+    ParameterSpec,
+    Power,
+    Subtract,
+)
+
+
+class Node:
+    """One use of a layer, with the nodes it takes its inputs from.
+
+    Nodes are made by calling a layer on nodes, or by the operators `+ - * / ** @`, unary `-` and `[...]`.
+    Plain numbers and arrays beside a node become constants. A node holds no values: a Graph computes them.
+    """
+
+    __array_ufunc__ = None  # makes NumPy leave `array * node` to the node
+    __iter__ = None  # [...] is defined, but a node is no sequence
+
+    def __init__(self, layer: Layer | None, inputs: tuple[Node, ...], name: str | None = None) -> None:
+        self.layer = layer
+        self.inputs = inputs
+        self.name = None if name is None else _checked_name(name)
+
+    def named(self, name: str) -> Self:
+        """Give the node a name and return it: `total = (price * count).named("total")`."""
+        self.name = _checked_name(name)
+        return self
+
+    def _apply_layer(self, layer: Layer, inputs: tuple[Any, ...], name: str | None) -> Node:
+        _check_number_of_inputs(layer, len(inputs))
+        return Node(layer, tuple(_as_node(value) for value in inputs), name)
+
+    def __repr__(self) -> str:
+        kind = type(self).__name__ if self.layer is None else repr(self.layer)
+        of = ", ".join(node.name or "?" for node in self.inputs)
+        return f"<{kind}{f' of {of}' if of else ''}{f', named {self.name!r}' if self.name else ''}>"
+
+    def __add__(self, other: Any) -> Node:
+        return self._apply_layer(Add(), (self, other), None)
+
+    def __radd__(self, other: Any) -> Node:
+        return self._apply_layer(Add(), (other, self), None)
+
+    def __sub__(self, other: Any) -> Node:
+        return self._apply_layer(Subtract(), (self, other), None)
+
+    def __rsub__(self, other: Any) -> Node:
+        return self._apply_layer(Subtract(), (other, self), None)
+
+    def __mul__(self, other: Any) -> Node:
+        return self._apply_layer(Multiply(), (self, other), None)
+
+    def __rmul__(self, other: Any) -> Node:
+        return self._apply_layer(Multiply(), (other, self), None)
+
+    def __truediv__(self, other: Any) -> Node:
+        return self._apply_layer(Divide(), (self, other), None)
+
+    def __rtruediv__(self, other: Any) -> Node:
+        return self._apply_layer(Divide(), (other, self), None)
+
+    def __pow__(self, other: Any) -> Node:
+        return self._apply_layer(Power(), (self, other), None)
+
+    def __rpow__(self, other: Any) -> Node:
+        return self._apply_layer(Power(), (other, self), None)
+
+    def __matmul__(self, other: Any) -> Node:
+        return self._apply_layer(MatMul(), (self, other), None)
+
+    def __rmatmul__(self, other: Any) -> Node:
+        return self._apply_layer(MatMul(), (other, self), None)
+
+    def __neg__(self) -> Node:
+        return self._apply_layer(Negative(), (self,), None)
+
+    def __getitem__(self, key: Any) -> Node:
+        return self._apply_layer(Index(key), (self,), None)
+
+
+class Input(Node):
+    """A place for data, fed by name at every run: `graph.forward(x=...)`.
+
+    `shape` is that of one sample, without the batch axis; a Network needs it. An `optional` input may be left
+    out, and then the layers that take it get None.
+    """
+
+    def __init__(self, name: str, shape: Shape | int | None = None, *, optional: bool = False) -> None:
+        super().__init__(None, (), name)
+        self.shape = None if shape is None else checked_shape(shape, f"Input({name!r})")
+        self.optional = optional
+
+
+class Parameter(Node):
+    """A value that training changes. Whole numbers become float64; floats keep their dtype."""
+
+    def __init__(self, name: str, value: ArrayLike, *, decay: bool = True) -> None:
+        super().__init__(None, (), name)
+        self.value = _as_floats(value, f"Parameter({name!r})")
+        self.decay = decay
+
+
+class LayerParameter(Parameter):
+    """A parameter that a graph made for a layer. It has no value until the layer's input shape is known."""
+
+    def __init__(self, name: str, layer: Layer, spec: ParameterSpec) -> None:
+        Node.__init__(self, None, (), name)
+        self.owner = layer
+        self.spec = spec
+        self.decay = spec.decay
+
+
+class Constant(Node):
+    """A value that nothing changes."""
+
+    def __init__(self, value: ArrayLike, name: str | None = None) -> None:
+        super().__init__(None, (), name)
+        self.value = np.array(value)
+        if self.value.dtype.kind not in "biuf":
+            raise DataError(
+                f"expected a node, a number or an array of numbers, got {type(value).__name__} "
+                f"(dtype {self.value.dtype})"
+            )
+
+
+def checked_shape(shape: Any, whose: str) -> Shape:
+    """A shape as a tuple of positive ints; a single int is a vector's length."""
+    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    if not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
+        raise ArgumentError(
+            f"{whose}: expected a shape of positive whole numbers without the batch axis, such as (784,), "
+            f"got {shape!r}"
+        )
+    return tuple(int(size) for size in sizes)
+
+
+def _as_node(value: Any) -> Node:
+    return value if isinstance(value, Node) else Constant(value)
+
+
+def _as_floats(value: ArrayLike, whose: str) -> Array:
+    array = np.array(value)
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{whose}: expected numbers, got dtype {array.dtype}")
+    return array if is_float(array) else array.astype(np.float64)
+
+
+def _checked_name(name: str) -> str:
+    if not isinstance(name, str) or not name.strip():
+        raise ArgumentError(f"the name of a node is a string that is not empty, got {name!r}")
+    return name
+
+
+def _check_number_of_inputs(layer: Layer, given: int) -> None:
+    signature = layer.signature
+    own = layer.parameters()
+    needed = sum(name not in own for name in signature.inputs[: signature.required])
+    most = len(signature.inputs)
+    if signature.variadic:
+        if given < max(needed, 1):
+            raise LayerError(f"{layer!r} takes at least {max(needed, 1)} inputs, got {given}")
+    elif not needed <= given <= most:
+        raise LayerError(
+            f"{layer!r} takes {needed if needed == most else f'{needed} to {most}'} inputs "
+            f"({', '.join(signature.inputs)}), got {given}"
+        )

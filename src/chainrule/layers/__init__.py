@@ -1,0 +1,86 @@
+"""Layers: kinds of computation, each a class with `forward` and, beside it, `backward`. One file a family."""
+
+from chainrule.layers.activation import (
+    ELU,
+    GELU,
+    LeakyReLU,
+    LogSoftmax,
+    ReLU,
+    Sigmoid,
+    SiLU,
+    Softmax,
+    Softplus,
+    Tanh,
+)
+from chainrule.layers.affine import Affine
+from chainrule.layers.arithmetic import (
+    Add,
+    Divide,
+    Exp,
+    Log,
+    MatMul,
+    Multiply,
+    Negative,
+    Power,
+    Sqrt,
+    Subtract,
+)
+from chainrule.layers.base import Layer, ParameterSpec
+from chainrule.layers.dropout import Dropout
+from chainrule.layers.embedding import Embedding
+from chainrule.layers.loss import (
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    SigmoidCrossEntropy,
+    SoftmaxCrossEntropy,
+)
+from chainrule.layers.normalization import BatchNorm, LayerNorm
+from chainrule.layers.reduction import Max, Mean, Sum
+from chainrule.layers.shape import Concatenate, Flatten, Index, Reshape, Take, Transpose
+
+__all__ = [
+    "ELU",
+    "GELU",
+    "Add",
+    "Affine",
+    "BatchNorm",
+    "Concatenate",
+    "Divide",
+    "Dropout",
+    "Embedding",
+    "Exp",
+    "Flatten",
+    "Huber",
+    "Index",
+    "Layer",
+    "LayerNorm",
+    "LeakyReLU",
+    "Log",
+    "LogSoftmax",
+    "Loss",
+    "MatMul",
+    "Max",
+    "Mean",
+    "MeanAbsoluteError",
+    "MeanSquaredError",
+    "Multiply",
+    "Negative",
+    "ParameterSpec",
+    "Power",
+    "ReLU",
+    "Reshape",
+    "SiLU",
+    "Sigmoid",
+    "SigmoidCrossEntropy",
+    "Softmax",
+    "SoftmaxCrossEntropy",
+    "Softplus",
+    "Sqrt",
+    "Subtract",
+    "Sum",
+    "Take",
+    "Tanh",
+    "Transpose",
+]

@@ -1,0 +1,109 @@
+"""What the losses share: the checks of targets and sample weights, and the average over a batch."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.arrays import Array, Shape, first_not_finite, is_float
+from chainrule.errors import DataError, ShapeError
+from chainrule.layers.base import Layer
+
+
+class Loss(Layer):
+    """A layer whose output is one number, to be made small: how wrong x is, given t, averaged over a batch.
+
+    `forward(x, t, sample_weight=None)` takes predictions, targets and, if wanted, a weight for each sample;
+    its output has no axes and x's dtype. `backward` returns dx, dt (None for targets of whole numbers) and,
+    when weights were given, None for them.
+    """
+
+    def check_targets(self, t: Array, output_shape: Shape) -> None:
+        """ShapeError or DataError unless t can be the targets of predictions of this shape.
+
+        `forward` calls it for every batch; call it on a whole array to find a wrong target before training.
+        """
+        raise NotImplementedError(f"{type(self).__name__} defines no check_targets(t, output_shape)")
+
+    def probabilities(self, x: Array) -> Array | None:
+        """The probabilities that x stands for, or None when it stands for none, as in regression."""
+        return None
+
+    def correct(self, x: Array, t: Array) -> Array | None:
+        """Whether the likeliest answer for each sample is the target's; None when there is no such thing."""
+        return None
+
+    def _check_numbers(self, t: Array) -> None:
+        if t.dtype.kind not in "iufb":
+            raise DataError(
+                f"{self!r}: expected t to hold numbers, got {t.dtype}; "
+                f"number the labels with numpy.unique(labels, return_inverse=True)"
+            )
+        if (place := first_not_finite(t)) is not None:
+            where = f" in row {place[0]}" if place else ""
+            raise DataError(
+                f"{self!r}: expected finite targets, got {t[place]}{where}; "
+                f"leave that row out or fill the value in"
+            )
+
+    def _check_same_shape(self, t: Array, output_shape: Shape) -> None:
+        if t.shape == tuple(output_shape):
+            return
+        remedy = "make them the same, since nothing is broadcast here"
+        if output_shape and tuple(output_shape) == (*t.shape, 1):
+            remedy = "use t[..., None]" if t.ndim != 1 else "use t.reshape(-1, 1)"
+        elif t.shape == (*output_shape, 1):
+            remedy = "use t[..., 0]" if t.ndim != 2 else "use t.ravel()"
+        raise ShapeError(f"{self!r}: expected t of x's shape {tuple(output_shape)}, got {t.shape}; {remedy}")
+
+    def _check_not_empty(self, x: Array) -> None:
+        if x.size == 0:
+            raise DataError(
+                f"{self!r}: expected at least one sample, got x of shape {x.shape}; leave empty batches out"
+            )
+
+    def _spread(self, sample_weight: Array, x: Array, samples: Shape) -> Array:
+        """The weights, in x's dtype, with axes of length 1 at the end, to stand beside the samples' axes."""
+        w = np.asarray(sample_weight)
+        if w.ndim == 0 or w.shape != samples[: w.ndim]:
+            raise ShapeError(
+                f"{self!r}: expected sample_weight of shape {samples[:1]}, got {w.shape}; "
+                f"give one weight for each sample"
+            )
+        if w.dtype.kind not in "iufb" or not np.isfinite(w).all() or (w < 0).any():
+            raise DataError(
+                f"{self!r}: expected every sample_weight to be finite and at least 0; correct the others"
+            )
+        if not w.any():
+            raise DataError(
+                f"{self!r}: expected a sample_weight above 0, got zeros only; leave such batches out"
+            )
+        return w.astype(x.dtype).reshape(w.shape + (1,) * (len(samples) - w.ndim))
+
+    def _shares(self, x: Array, sample_weight: Array | None) -> Array:
+        """How much each element of x counts in the average: numbers, beside x, of sum one."""
+        if sample_weight is None:
+            return np.asarray(1 / x.size, x.dtype)
+        w = self._spread(sample_weight, x, x.shape)
+        shares: Array = w / (w.sum() * (x.size // w.size))
+        return shares
+
+    def _gradients(self, dx: Array, dt: Array | None, weighted: bool) -> tuple[Array | None, ...]:
+        """One gradient per input that forward was given."""
+        return (dx, dt, None) if weighted else (dx, dt)
+
+
+class SameShapeLoss(Loss):
+    """A loss that compares x with targets of the same shape, element by element."""
+
+    def check_targets(self, t: Array, output_shape: Shape) -> None:
+        self._check_numbers(t)
+        self._check_same_shape(t, output_shape)
+
+    def _prepare(
+        self, x: Array, t: Array, sample_weight: Array | None
+    ) -> tuple[Array, Array, tuple[bool, bool]]:
+        """The targets in x's dtype, the shares, and what backward asks: are there dt, and weights?"""
+        self.check_targets(t, x.shape)
+        self._check_not_empty(x)
+        asks = (is_float(t), sample_weight is not None)
+        return t.astype(x.dtype, copy=False), self._shares(x, sample_weight), asks

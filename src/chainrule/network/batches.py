@@ -1,0 +1,97 @@
+"""What users hand in, checked once at the boundary: the right shapes, numbers, and nothing NaN."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any, TypeAlias
+
+import numpy as np
+
+from chainrule.arrays import Array, ArrayLike, Shape, first_not_finite
+from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
+
+Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+
+
+def checked_inputs(x: Data, shapes: Mapping[str, Shape], whose: str) -> dict[str, Array]:
+    """The arrays of all inputs by name, each of shape (N, *sample shape), with the same N. Copies nothing.
+
+    Raises: ShapeError, DataError (not numbers, NaN or infinity), ArgumentError (an unknown or missing input).
+    """
+    if isinstance(x, Mapping):
+        given: dict[str, Any] = dict(x)
+        for name in given:
+            if name not in shapes:
+                raise ArgumentError(f"{whose} has no input {name!r}; {did_you_mean(str(name), shapes)}")
+        if missing := [name for name in shapes if name not in given]:
+            raise ArgumentError(f"{whose} needs data for the input {missing[0]!r} too")
+    elif len(shapes) == 1:
+        given = {next(iter(shapes)): x}
+    else:
+        names = ", ".join(f"{name!r}: ..." for name in shapes)
+        raise ArgumentError(f"{whose} has {len(shapes)} inputs: pass a dict, {{{names}}}")
+    arrays = {name: _checked_input(value, name, shapes[name], whose) for name, value in given.items()}
+    lengths = {name: len(array) for name, array in arrays.items()}
+    if len(set(lengths.values())) > 1:
+        raise ShapeError(f"{whose}: the inputs have different numbers of rows: {lengths}")
+    return arrays
+
+
+def _checked_input(value: Any, name: str, shape: Shape, whose: str) -> Array:
+    array = numbers(value, name)
+    if array.shape[1:] != shape or array.ndim != len(shape) + 1:
+        expected = f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"
+        raise ShapeError(
+            f"{whose} expected {name} of shape {expected}, got {array.shape}; {_remedy(array, shape)}"
+        )
+    bad = first_not_finite(array)
+    if bad is not None:
+        raise DataError(
+            f"{name} holds {array[bad]} at row {bad[0]}"
+            + (f", column {', '.join(map(str, bad[1:]))}" if bad[1:] else "")
+            + ": remove such rows or fill them in first"
+        )
+    return array
+
+
+def _remedy(array: Array, shape: Shape) -> str:
+    size = int(np.prod(shape))
+    if array.shape == shape:
+        return "for a single sample use x[np.newaxis]"
+    if array.ndim >= 2 and int(np.prod(array.shape[1:])) == size:
+        return f"reshape it: x.reshape(-1, {', '.join(map(str, shape))})"
+    return "the network was made for another shape of sample: see input_shape"
+
+
+def numbers(value: Any, name: str) -> Array:
+    """An array of numbers, not copied when it is one already."""
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise ShapeError(f"{name}: the rows have different lengths, which makes no array: {error}") from None
+    if array.dtype.kind not in "biuf":
+        raise DataError(f"{name}: expected an array of numbers, got dtype {array.dtype}; convert text first")
+    return array
+
+
+def checked_weights(weights: ArrayLike | None, rows: int) -> Array | None:
+    """Sample weights of shape (N,): finite, not negative, not all zero."""
+    if weights is None:
+        return None
+    array = numbers(weights, "sample_weight")
+    if array.shape != (rows,):
+        raise ShapeError(f"sample_weight: expected shape ({rows},), one a sample, got {array.shape}")
+    if not np.isfinite(array).all() or (array < 0).any() or not array.any():
+        raise DataError("sample_weight: expected finite weights of at least 0, not all of them 0")
+    return array
+
+
+def not_empty(rows: int, name: str) -> None:
+    """Raise DataError when there are no rows to work on."""
+    if rows == 0:
+        raise DataError(f"{name} has no rows: there is nothing to compute with")
+
+
+def row_slices(rows: int, at_once: int) -> Iterator[slice]:
+    """Slices that cover `rows`, `at_once` each."""
+    return (slice(start, min(start + at_once, rows)) for start in range(0, rows, at_once))

@@ -1,0 +1,387 @@
+"""Network: a graph with a loss and one flat parameter vector."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, ArrayLike, Shape
+from chainrule.errors import ArgumentError, GraphError, LayerError, ShapeError
+from chainrule.graph import Graph, Input, Node, checked_shape
+from chainrule.layers import Layer, Loss
+from chainrule.network.batches import Data, checked_inputs, checked_weights, not_empty, numbers, row_slices
+from chainrule.network.fitting import Fitting
+from chainrule.network.summary import Summary, summarize
+from chainrule.numerical import numerical_gradient
+from chainrule.optimizers import SGD, Optimizer
+from chainrule.parameters import Parameters
+from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train
+
+DTYPES = ("float32", "float64")
+ROWS_AT_ONCE = 1024  # when predicting: few enough that the values stay in the cache
+
+
+class Network:
+    """A graph with a loss: predict, loss, accuracy, gradient, fit.
+
+    `Network(layer, layer, ..., input_shape=(784,))` puts layers one after another; `Network(output=node)`
+    takes any graph, whose inputs say their shapes, `Input("x", shape=(784,))`. `params` holds the parameters
+    by name, "W1", "b1", "W2", ..., as writable views into one flat vector.
+
+    Shapes: inputs (N, *input_shape); targets as the loss takes them.
+    dtype: float32 or float64, for all that is computed.
+    Raises: ArgumentError, GraphError and ShapeError when the network cannot be made.
+    """
+
+    def __init__(
+        self,
+        *layers: Layer,
+        input_shape: Shape | int | None = None,
+        output: Node | None = None,
+        loss: Loss | None = None,
+        seed: int | None = None,
+        dtype: Any = "float32",
+    ) -> None:
+        if np.dtype(dtype).name not in DTYPES:
+            raise ArgumentError(
+                f"dtype: a network computes in float32 or float64, got {np.dtype(dtype).name}"
+            )
+        if loss is not None and not isinstance(loss, Loss):
+            raise ArgumentError(f"loss: expected a loss such as cr.SoftmaxCrossEntropy(), got {loss!r}")
+        self.output = _chain(layers, input_shape) if output is None else _given(output, layers, input_shape)
+        self.loss_layer = loss
+        self.graph = Graph(self._with_loss(), seed=seed, dtype=dtype)
+        #: Iterations trained so far. It decides which random numbers the next one draws.
+        self.iterations = 0
+        #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
+        self.metadata: dict[str, Any] = {}
+        self._inputs = self._find_inputs()
+        self._initialize()
+
+    def _with_loss(self) -> Node:
+        if self.loss_layer is None:
+            return self.output
+        inputs: list[Node] = [self.output, Input("t")]
+        if self._takes_weights():
+            inputs.append(Input("sample_weight", optional=True))
+        node: Node = self.loss_layer(*inputs, name="loss")
+        return node
+
+    def _takes_weights(self) -> bool:
+        return self.loss_layer is not None and "sample_weight" in self.loss_layer.signature.inputs
+
+    def _find_inputs(self) -> dict[str, Shape]:
+        shapes = {}
+        needed = set(self.graph.ancestors(self.graph.position(self.output)))
+        for name, node in self.graph.inputs.items():
+            if self.graph.position(name) in needed:
+                if node.shape is None:
+                    raise ArgumentError(
+                        f"the input {name!r} has no shape: a network needs that of one sample, "
+                        f"cr.Input({name!r}, shape=(784,))"
+                    )
+                shapes[name] = node.shape
+        if not shapes:
+            raise GraphError("the output of the network depends on no cr.Input")
+        return shapes
+
+    def _initialize(self) -> None:
+        """Find every shape by one run on zeros, then move the parameters into one flat vector."""
+        zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in self._inputs.items()}
+        with np.errstate(all="ignore"):
+            output = self.graph.evaluate(zeros, self.output)
+        if output.ndim == 0 or len(output) != 2:
+            raise ShapeError(
+                f"the output of a network has one row for each sample, (N, ...); for two samples it has shape "
+                f"{output.shape}"
+            )
+        self.output_shape: Shape = output.shape[1:]
+        names = self.graph.parameters
+        values = {name: self.graph.parameter_value(name) for name in names}
+        shapes = {name: value.shape for name, value in values.items()}
+        #: The parameters by name, "W1", "b1", ...: writable views into one flat vector.
+        self.params = Parameters.empty(shapes, self.graph.dtype)
+        for name, value in values.items():
+            self.params[name] = value
+            self.graph.bind(name, self.params[name])
+        decays = [np.full(values[name].size, node.decay) for name, node in names.items()]
+        #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
+        self.decays: Array = np.concatenate(decays) if decays else np.zeros(0, dtype=bool)
+
+    # What it is ----------------------------------------------------------------------------------------
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        """The dtype of the parameters and of all that is computed."""
+        return self.params.flat.dtype
+
+    @property
+    def seed(self) -> int:
+        """The seed of the initial parameters, of random layers and, unless told otherwise, of the batches."""
+        return self.graph.seed
+
+    @property
+    def state(self) -> dict[str, Array]:
+        """The running statistics of layers such as BatchNorm, by name."""
+        return self.graph.state
+
+    @property
+    def input_shapes(self) -> dict[str, Shape]:
+        """The shape of one sample of each input, by name."""
+        return dict(self._inputs)
+
+    def summary(self, batch_size: int = 1) -> Summary:
+        """A table of every layer: its output's shape, its parameters, its memory for a batch."""
+        return summarize(self, batch_size)
+
+    def astype(self, dtype: Any) -> Network:
+        """A copy of the network that computes in another dtype."""
+        twin = Network(output=self.output, loss=self.loss_layer, seed=self.seed, dtype=dtype)
+        twin.params.flat[:] = self.params.flat
+        twin.graph.state |= {name: np.array(value, dtype=dtype) for name, value in self.state.items()}
+        twin.iterations, twin.metadata = self.iterations, copy.deepcopy(self.metadata)
+        return twin
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name} {shape}" for name, shape in self._inputs.items())
+        return f"<Network: {sizes} -> {self.output_shape}, {self.params.flat.size} {self.dtype} parameters>"
+
+    # Predicting ----------------------------------------------------------------------------------------
+
+    def predict(self, x: Data) -> Array:
+        """The output, (N, *output_shape): logits for a classifier. Computed a thousand rows at a time."""
+        inputs = self._inputs_of(x)
+        rows = len(next(iter(inputs.values())))
+        result = np.empty((rows, *self.output_shape), dtype=self.dtype)
+        for part in row_slices(rows, ROWS_AT_ONCE):
+            result[part] = self.graph.evaluate({name: a[part] for name, a in inputs.items()}, self.output)
+        return result
+
+    def predict_proba(self, x: Data) -> Array:
+        """The probabilities of the classes, as the loss understands the output: softmax or sigmoid of it."""
+        probabilities = self._loss().probabilities(self.predict(x))
+        if probabilities is None:
+            raise ArgumentError(f"{self.loss_layer!r} is a loss for regression: there are no probabilities")
+        return probabilities
+
+    def loss(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+        """The mean loss, predicting (dropout off, running statistics used)."""
+        return self.evaluate(x, t, sample_weight)["loss"]
+
+    def accuracy(self, x: Data, t: ArrayLike) -> float:
+        """The share of right answers. Raises ArgumentError for a regression."""
+        measures = self.evaluate(x, t)
+        if "accuracy" not in measures:
+            raise ArgumentError(f"accuracy is for classifiers; with {self.loss_layer!r} use loss(x, t)")
+        return measures["accuracy"]
+
+    def evaluate(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
+        """The loss, and for a classifier the accuracy, from one prediction."""
+        loss = self._loss()
+        output = self.predict(x)
+        targets, weights = self._targets_of(t, len(output), sample_weight)
+        value, _ = loss.forward(output, targets, *(() if weights is None else (weights,)))
+        measures = {"loss": float(value)}
+        correct = loss.correct(output, targets)
+        if correct is not None:
+            measures["accuracy"] = float(np.mean(correct))
+        return measures
+
+    # Gradients -----------------------------------------------------------------------------------------
+
+    def gradient(
+        self,
+        x: Data,
+        t: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        training: bool | None = None,
+        step: int | None = None,
+    ) -> dict[str, Array]:
+        """The gradient of the loss with respect to every parameter, by name, by backpropagation.
+
+        `training` must be said when the network has layers that act otherwise while training (Dropout,
+        BatchNorm): True draws the random numbers of `step` (default: `iterations`) and keeps the running
+        statistics, False is the gradient of `loss(x, t)`.
+        """
+        feeds = self._feeds(x, t, sample_weight)
+        self.graph.forward(feeds, training=self._training(training), step=self._step(step))
+        return dict(self.flat_gradient())
+
+    def flat_gradient(self, out: Array | None = None) -> Parameters:
+        """Run backward from the last forward run of the graph: one flat vector, with its views by name."""
+        flat = np.empty_like(self.params.flat) if out is None else out
+        gradients = self.params.like(flat)
+        computed = self.graph.backward(wrt=self.params)
+        for name in gradients:
+            if name not in computed:
+                raise LayerError(
+                    f"no gradient reaches the parameter {name!r}: a backward on its path returned None"
+                )
+            gradients[name] = computed[name]
+        return gradients
+
+    def numerical_gradient(
+        self,
+        x: Data,
+        t: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        training: bool | None = None,
+        step: int | None = None,
+        h: float | None = None,
+    ) -> dict[str, Array]:
+        """The same as `gradient`, by central differences in float64: two losses for every single parameter."""
+        twin = self.astype("float64")
+        feeds = twin._feeds(x, t, sample_weight)
+        mode, number = self._training(training), self._step(step)
+
+        def loss(_: Array) -> float:
+            return float(twin.graph.evaluate(feeds, training=mode, step=number))
+
+        flat = numerical_gradient(loss, twin.params.flat, h)
+        return dict(self.params.like(flat.astype(self.dtype)))
+
+    # Training ------------------------------------------------------------------------------------------
+
+    def fit(
+        self,
+        x: Data,
+        t: ArrayLike,
+        *,
+        optimizer: Optimizer | None = None,
+        epochs: int | None = None,
+        iterations: int | None = None,
+        batch_size: int = 100,
+        sampling: Sampling = "shuffle",
+        sample_weight: ArrayLike | None = None,
+        validation: tuple[Data, ArrayLike] | None = None,
+        callbacks: Sequence[Callback] = (),
+        seed: int | None = None,
+        progress: bool | None = None,
+    ) -> History:
+        """Train by mini-batch gradient descent, and return the record.
+
+        `optimizer` is `SGD(0.1)` unless given. Give `epochs` or `iterations`. "shuffle" goes through all the
+        data in a new order every epoch; "replacement" draws every batch anew, as the textbook does.
+        `validation` is measured every epoch. `seed` decides the batches (default: the network's). A progress
+        bar is shown when somebody can see it, or as `progress` says.
+
+        Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
+        or a gradient becomes NaN or infinite, with the weights as they were before that step.
+        """
+        inputs = self._inputs_of(x)
+        rows = len(next(iter(inputs.values())))
+        not_empty(rows, "x")
+        targets, weights = self._targets_of(t, rows, sample_weight)
+        plan = Plan.make(
+            rows,
+            epochs=epochs,
+            iterations=iterations,
+            batch_size=batch_size,
+            sampling=sampling,
+            seed=self.seed if seed is None else seed,
+            first=self.iterations,
+        )
+        chosen = SGD(0.1) if optimizer is None else optimizer
+        if not isinstance(chosen, Optimizer):
+            raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
+        checked = None if validation is None else self._checked_validation(validation)
+        fitting = Fitting(self, inputs, targets, weights, chosen, checked)
+        watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
+        history = train(fitting, plan, [*callbacks, *watch])
+        history.settings = {
+            "optimizer": repr(chosen),
+            "loss": repr(self.loss_layer),
+            "batch_size": batch_size,
+            "sampling": sampling,
+            "samples": rows,
+            "seed": plan.seed,
+            "dtype": str(self.dtype),
+        }
+        return history
+
+    # What is handed in ---------------------------------------------------------------------------------
+
+    def _checked_validation(self, validation: Any) -> tuple[dict[str, Array], Array]:
+        if not isinstance(validation, tuple) or len(validation) != 2:
+            raise ArgumentError(
+                "validation: expected a pair of data and targets, validation=(x_test, t_test)"
+            )
+        inputs = self._inputs_of(validation[0])
+        rows = len(next(iter(inputs.values())))
+        not_empty(rows, "the validation data")
+        return inputs, self._targets_of(validation[1], rows, None)[0]
+
+    def _inputs_of(self, x: Data) -> dict[str, Array]:
+        return checked_inputs(x, self._inputs, "the network")
+
+    def _targets_of(self, t: ArrayLike, rows: int, weight: ArrayLike | None) -> tuple[Array, Array | None]:
+        targets = numbers(t, "t")
+        if targets.ndim == 0 or len(targets) != rows:
+            raise ShapeError(
+                f"t: expected one row for each of the {rows} rows of x, got shape {targets.shape}"
+            )
+        not_empty(rows, "x")
+        self._loss().check_targets(targets, (rows, *self.output_shape))
+        if weight is not None and not self._takes_weights():
+            raise ArgumentError(
+                f"sample_weight: {self.loss_layer!r} takes none; its forward lacks that input"
+            )
+        return targets, checked_weights(weight, rows)
+
+    def _feeds(self, x: Data, t: ArrayLike, weight: ArrayLike | None) -> dict[str, Any]:
+        inputs = self._inputs_of(x)
+        targets, weights = self._targets_of(t, len(next(iter(inputs.values()))), weight)
+        return {**inputs, "t": targets, **({} if weights is None else {"sample_weight": weights})}
+
+    def _loss(self) -> Loss:
+        if self.loss_layer is None:
+            raise ArgumentError(
+                "this network has no loss: make it with loss=cr.SoftmaxCrossEntropy() or another"
+            )
+        return self.loss_layer
+
+    def _training(self, training: bool | None) -> bool:
+        """Whether to run as in training; it must be said where it makes a difference."""
+        if training is None:
+            for node in self.graph:
+                if node.layer is not None and "training" in node.layer.signature.forward_asks:
+                    raise ArgumentError(
+                        f"{node.layer!r} acts otherwise while training than while predicting: say which gradient "
+                        f"is wanted, training=True or training=False"
+                    )
+        return bool(training)
+
+    def _step(self, step: int | None) -> int:
+        return self.iterations if step is None else step
+
+
+def _chain(layers: Sequence[Layer], input_shape: Shape | int | None) -> Node:
+    """The layers one after another, on one input named "x"."""
+    if not layers:
+        raise ArgumentError("a network needs layers, cr.Network(cr.Affine(50), ...), or output=, a node")
+    if input_shape is None:
+        raise ArgumentError("input_shape is missing: the shape of one sample, for example input_shape=(784,)")
+    node: Node = Input("x", checked_shape(input_shape, "input_shape"))
+    for layer in layers:
+        if not isinstance(layer, Layer):
+            hint = "; write it with parentheses, cr.ReLU()" if isinstance(layer, type) else ""
+            raise ArgumentError(f"a network is made of layers, got {layer!r}{hint}")
+        if isinstance(layer, Loss):
+            raise ArgumentError(f"{layer!r} is a loss: pass it as loss={layer!r}, not among the layers")
+        node = layer(node)
+    return node
+
+
+def _given(output: Node, layers: Sequence[Layer], input_shape: Shape | int | None) -> Node:
+    if layers or input_shape is not None:
+        raise ArgumentError(
+            "pass either layers with input_shape=, or output=, whose inputs say their own shapes"
+        )
+    if not isinstance(output, Node):
+        raise ArgumentError(f"output: expected a node of a graph, got {type(output).__name__}")
+    return output

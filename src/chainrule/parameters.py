@@ -1,0 +1,77 @@
+"""The flat parameter vector, and its named views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, ArrayLike, Shape
+from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
+
+
+class Parameters(MutableMapping[str, Array]):
+    """Arrays by name, each a writable view into one flat vector, `flat`.
+
+    `params["W1"] -= 0.1 * grads["W1"]` changes the vector, and so the network. Assigning copies the numbers
+    in; the shape must agree exactly. Gradients are held in the same form: the layouts agree.
+
+    Shapes: `flat` is (size,), the names in order one after the other, each in C order.
+    """
+
+    def __init__(self, flat: Array, shapes: Mapping[str, Shape]) -> None:
+        self.flat = flat
+        self.shapes = dict(shapes)
+        self._views: dict[str, Array] = {}
+        start = 0
+        for name, shape in self.shapes.items():
+            size = int(np.prod(shape, dtype=np.int64))
+            self._views[name] = flat[start : start + size].reshape(shape)
+            start += size
+        if start != flat.size:
+            raise ShapeError(
+                f"expected a flat vector of {start} numbers for these parameters, got {flat.size}"
+            )
+
+    @classmethod
+    def empty(cls, shapes: Mapping[str, Shape], dtype: Any) -> Parameters:
+        """Zeros in the layout of `shapes`."""
+        size = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values())
+        return cls(np.zeros(size, dtype), shapes)
+
+    def like(self, flat: Array) -> Parameters:
+        """The views, in this layout, of another flat vector."""
+        return Parameters(flat, self.shapes)
+
+    def __getitem__(self, name: str) -> Array:
+        if name not in self._views:
+            raise ArgumentError(f"there is no parameter {name!r}; {did_you_mean(str(name), self._views)}")
+        return self._views[name]
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        view = self[name]
+        array = np.asarray(value)
+        if array.dtype.kind not in "biuf":
+            raise DataError(f"parameter {name!r}: expected numbers, got dtype {array.dtype}")
+        if array.shape != view.shape:
+            raise ShapeError(
+                f"parameter {name!r}: expected an array of shape {view.shape}, got {array.shape}"
+            )
+        view[...] = array
+
+    def __delitem__(self, name: str) -> None:
+        raise ArgumentError(f"parameter {name!r} belongs to the network and cannot be deleted")
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._views)
+
+    def __len__(self) -> int:
+        return len(self._views)
+
+    def __repr__(self) -> str:
+        inside = ", ".join(f"{name}: {shape}" for name, shape in self.shapes.items())
+        return f"<{len(self)} arrays in one {self.flat.dtype} vector of {self.flat.size}: {inside}>"

@@ -1,0 +1,166 @@
+"""A network's architecture as JSON values, and back. No code is stored, and none is run from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule import initializers, layers
+from chainrule.arrays import Array
+from chainrule.configured import Configured
+from chainrule.errors import ArgumentError, FileError, did_you_mean
+from chainrule.graph import Constant, Input, LayerParameter, Node, Parameter
+from chainrule.layers import Layer
+from chainrule.network import Network
+
+FORMAT = "chainrule model 1"
+Classes = Mapping[str, type[Configured]]
+
+
+def describe(network: Network) -> dict[str, Any]:
+    """All of a network but its numbers: nodes, layers, loss, dtype, seed, metadata."""
+    graph = network.graph
+    used: list[Layer] = []
+    nodes = []
+    for i in graph.ancestors(graph.position(network.output)):
+        node = graph.nodes[i]
+        entry: dict[str, Any] = {"name": graph.name_of(i)}
+        if isinstance(node, LayerParameter):
+            continue
+        if isinstance(node, Input):
+            entry |= {"kind": "input", "shape": node.shape, "optional": node.optional}
+        elif isinstance(node, Parameter):
+            entry |= {"kind": "parameter", "decay": node.decay}
+        elif isinstance(node, Constant):
+            entry |= {"kind": "constant"}
+        elif node.layer is not None:
+            if not any(node.layer is each for each in used):
+                used.append(node.layer)
+            number = next(k for k, each in enumerate(used) if each is node.layer)
+            entry |= {
+                "kind": "layer",
+                "layer": number,
+                "inputs": [graph.name_of(each) for each in node.inputs],
+            }
+        nodes.append(entry)
+    return {
+        "format": FORMAT,
+        "nodes": nodes,
+        "layers": [encode(layer) for layer in used],
+        "output": graph.name_of(network.output),
+        "loss": encode(network.loss_layer),
+        "dtype": str(network.dtype),
+        "seed": network.seed,
+        "iterations": network.iterations,
+        "metadata": network.metadata,
+    }
+
+
+def constants_of(network: Network) -> dict[str, Array]:
+    """The values of the constants in a network's graph, by name."""
+    return {network.graph.name_of(node): node.value for node in network.graph if isinstance(node, Constant)}
+
+
+def rebuild(
+    description: Mapping[str, Any],
+    arrays: Mapping[str, Array],
+    constants: Mapping[str, Array],
+    classes: Classes,
+) -> Network:
+    """The network that `describe` described, with the numbers of `arrays` as its parameters."""
+    used = [decode(entry, classes) for entry in description["layers"]]
+    made: dict[str, Node] = {}
+    for entry in description["nodes"]:
+        name, kind = entry["name"], entry["kind"]
+        if kind == "input":
+            shape = entry["shape"]
+            made[name] = Input(name, None if shape is None else tuple(shape), optional=entry["optional"])
+        elif kind == "parameter":
+            made[name] = Parameter(name, arrays[name], decay=entry["decay"])
+        elif kind == "constant":
+            made[name] = Constant(constants[name], name)
+        elif kind == "layer":
+            made[name] = used[entry["layer"]](*(made[source] for source in entry["inputs"]), name=name)
+        else:
+            raise FileError(f"the model has a node of an unknown kind, {kind!r}")
+    network = Network(
+        output=made[description["output"]],
+        loss=decode(description["loss"], classes),
+        seed=description["seed"],
+        dtype=description["dtype"],
+    )
+    network.iterations = int(description["iterations"])
+    network.metadata = dict(description["metadata"])
+    return network
+
+
+def known_classes(own: Iterable[type[Layer]] = ()) -> dict[str, type[Configured]]:
+    """The layers and initializers that a file may name: ours, and those of the caller's own."""
+    found: dict[str, type[Configured]] = {}
+    for module in (layers, initializers):
+        for value in vars(module).values():
+            if isinstance(value, type) and issubclass(value, Configured):
+                found[value.__name__] = value
+    for cls in own:
+        if not (isinstance(cls, type) and issubclass(cls, Layer)):
+            raise ArgumentError(f"layers: expected classes of layers, [MyLayer], got {cls!r}")
+        found[cls.__name__] = cls
+    return found
+
+
+def encode(value: Any) -> Any:
+    """A constructor's argument as a JSON value; what JSON lacks is an object with one key that starts with $."""
+    if value is None or isinstance(value, (bool, str)):
+        return value
+    if isinstance(value, Configured):
+        arguments = {name: encode(argument) for name, argument in value.arguments.items()}
+        return {"$class": type(value).__name__, "arguments": arguments}
+    if isinstance(value, np.ndarray):
+        return {"$array": value.tolist(), "dtype": str(value.dtype)}
+    if isinstance(value, (int, np.integer)):
+        return int(value)
+    if isinstance(value, (float, np.floating)):
+        return float(value)
+    if isinstance(value, tuple):
+        return {"$tuple": [encode(each) for each in value]}
+    if isinstance(value, list):
+        return [encode(each) for each in value]
+    if isinstance(value, dict) and all(isinstance(key, str) for key in value):
+        return {"$dict": {key: encode(each) for key, each in value.items()}}
+    if isinstance(value, slice):
+        return {"$slice": [encode(value.start), encode(value.stop), encode(value.step)]}
+    if value is Ellipsis:
+        return {"$ellipsis": True}
+    raise ArgumentError(
+        f"a {type(value).__name__} among the arguments of a layer cannot be saved; "
+        f"layers are made from numbers, text, lists, arrays and initializers"
+    )
+
+
+def decode(value: Any, classes: Classes) -> Any:
+    """What `encode` encoded. Only the named classes are made."""
+    if isinstance(value, list):
+        return [decode(each, classes) for each in value]
+    if not isinstance(value, dict):
+        return value
+    if "$class" in value:
+        name = value["$class"]
+        if name not in classes:
+            raise FileError(
+                f"the model uses a layer {name!r} that is not one of chainrule's: pass its class, "
+                f"cr.load(path, layers=[{name}]); {did_you_mean(str(name), classes)}"
+            )
+        return classes[name](**{key: decode(each, classes) for key, each in value["arguments"].items()})
+    if "$array" in value:
+        return np.array(value["$array"], dtype=value["dtype"])
+    if "$tuple" in value:
+        return tuple(decode(each, classes) for each in value["$tuple"])
+    if "$dict" in value:
+        return {key: decode(each, classes) for key, each in value["$dict"].items()}
+    if "$slice" in value:
+        return slice(*(decode(each, classes) for each in value["$slice"]))
+    if "$ellipsis" in value:
+        return Ellipsis
+    raise FileError(f"the model holds a value of an unknown kind: {sorted(value)}")

@@ -1,0 +1,184 @@
+"""Learning rates that change during training: pure functions of the iteration and the training's length."""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from numbers import Integral, Real
+from typing import Any
+
+from chainrule.configured import Configured
+from chainrule.errors import ArgumentError
+
+
+def checked(
+    owner: object, name: str, value: object, interval: str, remedy: str, *, whole: bool = False
+) -> float:
+    """`value` as a float, or ArgumentError unless it is a finite number in `interval`, written "[0, 1)"."""
+    low, high = (float(end) for end in interval[1:-1].split(","))
+    kind = Integral if whole else Real
+    if isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(number := float(value)):
+        above = number >= low if interval[0] == "[" else number > low
+        below = number <= high if interval[-1] == "]" else number < high
+        if above and below:
+            return number
+    who = owner if isinstance(owner, str) else type(owner).__name__
+    expected = f"a {'whole ' if whole else ''}number in {interval}"
+    raise ArgumentError(f"{who}: expected {name} to be {expected}, got {value!r}; {remedy}")
+
+
+class Frozen(Configured):
+    """A `Configured` that cannot change once it is made: what it says it was made with stays true."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name in self.__dict__:
+            raise ArgumentError(
+                f"{self!r}: {name} cannot be changed; make a new {type(self).__name__} with it"
+            )
+        object.__setattr__(self, name, value)
+
+
+class Schedule(Frozen, ABC):
+    """The learning rate at iteration t (0 is the first) of a training of T iterations.
+
+    A subclass supplies `rate_at(t, T)`, with 0 <= t <= T. The last iteration is T - 1; from t = T on, the
+    schedule is over and keeps the value `rate_at(T, T)`, so training a little longer is no error.
+
+    Raises: ArgumentError for t < 0 or T < 1.
+    """
+
+    needs_total: bool = True
+    """Whether the rate depends on T. If not, an optimizer can evaluate the schedule without knowing T."""
+
+    def __call__(self, iteration: int, total: int) -> float:
+        if iteration < 0 or total < 1:
+            raise ArgumentError(
+                f"{self!r}: expected iteration >= 0 and total >= 1, got {iteration} and {total}; "
+                "count iterations from 0, and give the number of iterations of the whole training as total"
+            )
+        return self.rate_at(min(iteration, total), total)
+
+    @abstractmethod
+    def rate_at(self, iteration: int, total: int) -> float:
+        """The rate, for 0 <= iteration <= total."""
+
+
+class Constant(Schedule):
+    """rate(t) = rate."""
+
+    needs_total = False
+
+    def __init__(self, rate: float) -> None:
+        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.01")
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        return self.rate
+
+
+class Step(Schedule):
+    """rate(t) = rate * factor^floor(t / every): constant, and cut by `factor` after each `every` iterations.
+
+    Source: He et al., Deep Residual Learning for Image Recognition (2016), 3.4.
+    """
+
+    needs_total = False
+
+    def __init__(self, rate: float, factor: float = 0.1, *, every: int) -> None:
+        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.1")
+        self.factor = checked(self, "factor", factor, "(0, 1]", "try 0.1, a tenth after each period")
+        self.every = int(checked(self, "every", every, "[1, inf)", "give iterations, not epochs", whole=True))
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        return self.rate * self.factor ** (iteration // self.every)
+
+
+class Exponential(Schedule):
+    """rate(t) = rate * decay^t. The rate halves every ln 2 / (1 - decay) iterations, about: 693 for 0.999.
+
+    Source: Bengio, Practical Recommendations for Gradient-Based Training of Deep Architectures (2012), 3.1.1.
+    """
+
+    needs_total = False
+
+    def __init__(self, rate: float, decay: float = 0.999) -> None:
+        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.01")
+        self.decay = checked(self, "decay", decay, "(0, 1]", "it acts at every iteration; try 0.999")
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        return self.rate * self.decay**iteration
+
+
+class Cosine(Schedule):
+    """rate(t) = final + (rate - final) * (1 + cos(pi * t / T)) / 2, without restarts.
+
+    `final` is reached at t = T, after the last iteration: with final = 0 no iteration is wasted.
+    Source: Loshchilov, Hutter, SGDR: Stochastic Gradient Descent with Warm Restarts (2017), equation 5.
+    """
+
+    def __init__(self, rate: float, final: float = 0.0) -> None:
+        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.01")
+        self.final = checked(self, "final", final, "[0, inf)", "try 0.0")
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        return _cosine(self.rate, self.final, iteration / total)
+
+
+class LinearWarmup(Schedule):
+    """rate(t) = then(0) * (t + 1) / (n + 1) for t < n, with n = `iterations`; from there on `then(t - n)`.
+
+    The first iteration already learns, and the ramp meets `then` at t = n without a step. `then` sees a
+    training of T - n iterations, so a cosine still ends when the training does.
+    Source: Goyal et al., Accurate, Large Minibatch SGD: Training ImageNet in 1 Hour (2017), 2.2.
+    """
+
+    def __init__(self, iterations: int, then: float | Schedule) -> None:
+        remedy = "give iterations, not epochs; for none leave LinearWarmup out"
+        self.iterations = int(checked(self, "iterations", iterations, "[1, inf)", remedy, whole=True))
+        self.then = as_schedule(then, self, "then")
+        self.needs_total = self.then.needs_total
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        ramp = min(1.0, (iteration + 1) / (self.iterations + 1))
+        return ramp * self.then(max(0, iteration - self.iterations), max(1, total - self.iterations))
+
+
+class OneCycle(Schedule):
+    """Up from peak / start_divisor to `peak`, then down to peak / (start_divisor * final_divisor).
+
+    The ascent takes the fraction `warmup` of the training. Both parts follow half a cosine, and the numbers
+    are PyTorch's; the paper's own parts are straight lines. The peak is at t = warmup * T and the end at
+    t = T; in PyTorch both are one iteration earlier. Momentum is not cycled.
+    Source: Smith, Topin, Super-Convergence: Very Fast Training of Neural Networks Using Large Learning Rates
+    (2018), section 3.
+    """
+
+    def __init__(
+        self, peak: float, warmup: float = 0.3, *, start_divisor: float = 25.0, final_divisor: float = 1e4
+    ) -> None:
+        self.peak = checked(self, "peak", peak, "[0, inf)", "try 0.1")
+        self.warmup = checked(self, "warmup", warmup, "(0, 1)", "it is a fraction of the training; try 0.3")
+        self.start_divisor = checked(self, "start_divisor", start_divisor, "[1, inf)", "try 25")
+        self.final_divisor = checked(self, "final_divisor", final_divisor, "[1, inf)", "try 1e4")
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        start = self.peak / self.start_divisor
+        done = iteration / total
+        if done < self.warmup:
+            return _cosine(start, self.peak, done / self.warmup)
+        return _cosine(self.peak, start / self.final_divisor, (done - self.warmup) / (1 - self.warmup))
+
+
+def as_schedule(value: float | Schedule, owner: object = "as_schedule", name: str = "value") -> Schedule:
+    """A schedule as it is, a number as `Constant`. `owner` and `name` are for the error's message.
+
+    Raises: ArgumentError for a negative or infinite number, or what is neither number nor schedule.
+    """
+    if isinstance(value, Schedule):
+        return value
+    return Constant(checked(owner, name, value, "[0, inf)", "try 0.01, or a schedule such as Cosine(0.01)"))
+
+
+def _cosine(start: float, end: float, fraction: float) -> float:
+    """Half a cosine from start (at fraction 0) to end (at fraction 1), exact at both."""
+    wave = math.cos(math.pi * fraction)
+    return start * (1 + wave) / 2 + end * (1 - wave) / 2

@@ -1,0 +1,19 @@
+"""The training loop, its callbacks and its record."""
+
+from chainrule.training.callbacks import Callback, EarlyStopping, Run, Trainee
+from chainrule.training.history import History
+from chainrule.training.loop import Plan, Sampling, train
+from chainrule.training.progress import ProgressBar, is_watched
+
+__all__ = [
+    "Callback",
+    "EarlyStopping",
+    "History",
+    "Plan",
+    "ProgressBar",
+    "Run",
+    "Sampling",
+    "Trainee",
+    "is_watched",
+    "train",
+]

@@ -1,0 +1,114 @@
+"""Callbacks: code of yours that runs while a network trains."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from chainrule.errors import ArgumentError, did_you_mean
+from chainrule.training.history import MEASURES, History
+
+
+class Trainee(Protocol):
+    """What the loop knows of what it trains: how to do a step, measure, and keep or put back the weights."""
+
+    def step(self, rows: Any, iteration: int, total: int) -> tuple[float, float]:
+        """Do one step on the rows of a batch. Returns its loss and its learning rate."""
+
+    def measure(self) -> dict[str, float]:
+        """The losses and accuracies over all the data."""
+
+    def snapshot(self) -> Any:
+        """A copy of all that training changes."""
+
+    def restore(self, snapshot: Any) -> None:
+        """Put back what `snapshot` returned."""
+
+
+@dataclass
+class Run:
+    """A training as callbacks see it. Call `stop(reason)` to end it after the present iteration."""
+
+    trainee: Trainee
+    history: History
+    total: int
+    iteration: int = 0
+    epoch: int = 0
+    stopped: str = ""
+
+    def stop(self, reason: str) -> None:
+        """End the training after this iteration."""
+        self.stopped = reason
+
+
+class Callback:
+    """Override what you need; every method is empty.
+
+    `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, and
+    `run.trainee.snapshot()` copies the weights.
+    """
+
+    def on_start(self, run: Run) -> None:
+        """Before the first iteration."""
+
+    def on_iteration(self, run: Run) -> None:
+        """After every iteration."""
+
+    def on_epoch(self, run: Run) -> None:
+        """After every epoch, when its measures are in the history."""
+
+    def on_end(self, run: Run) -> None:
+        """After the last iteration, also when training was stopped or interrupted."""
+
+
+class EarlyStopping(Callback):
+    """Stop when a measure has not improved for `patience` epochs, and put back the best weights.
+
+    `monitor` is "test_loss", "test_accuracy", "train_loss" or "train_accuracy". An improvement is one of more
+    than `min_change`. With `restore_best`, the weights of the best epoch are put back whenever training ends.
+
+    Source: Prechelt, Early Stopping - But When? (1998).
+    """
+
+    def __init__(
+        self,
+        monitor: str = "test_loss",
+        *,
+        patience: int = 5,
+        min_change: float = 0.0,
+        restore_best: bool = True,
+    ) -> None:
+        if monitor not in MEASURES:
+            raise ArgumentError(
+                f"EarlyStopping: unknown monitor {monitor!r}; {did_you_mean(monitor, MEASURES)}"
+            )
+        if patience < 1:
+            raise ArgumentError(f"EarlyStopping: patience is a number of epochs, at least 1, got {patience}")
+        self.monitor, self.patience = monitor, patience
+        self.min_change, self.restore_best = min_change, restore_best
+        self.best = math.inf
+        self.best_epoch = 0
+        self._best_weights: Any = None
+
+    def on_start(self, run: Run) -> None:
+        self.best, self.best_epoch, self._best_weights = math.inf, 0, None
+
+    def on_epoch(self, run: Run) -> None:
+        value = run.history.latest(self.monitor)
+        if value is None:
+            raise ArgumentError(
+                f"EarlyStopping watches {self.monitor!r}, which is not measured here: pass validation=(x, t) to "
+                f"fit for test measures; a regression has no accuracy"
+            )
+        lower_is_better = -value if self.monitor.endswith("accuracy") else value
+        if lower_is_better < self.best - self.min_change:
+            self.best, self.best_epoch = lower_is_better, run.epoch
+            if self.restore_best:
+                self._best_weights = run.trainee.snapshot()
+        elif run.epoch - self.best_epoch >= self.patience:
+            run.stop(f"early: {self.monitor} did not improve for {self.patience} epochs")
+
+    def on_end(self, run: Run) -> None:
+        if self._best_weights is not None:
+            run.trainee.restore(self._best_weights)

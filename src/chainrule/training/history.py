@@ -1,0 +1,116 @@
+"""History: what training recorded."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from chainrule.errors import ArgumentError, FileError, did_you_mean
+from chainrule.files import write_bytes
+
+if TYPE_CHECKING:
+    import pandas
+    from matplotlib.figure import Figure
+
+MEASURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
+
+
+@dataclass
+class History:
+    """The record of one training.
+
+    Every iteration: `loss` (of its batch, before its update), `learning_rate`, `seconds` (since the start).
+    Every epoch, and once more at the end when it falls inside an epoch: `measured_at` (how many iterations
+    were done), `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`, over all the data; a list stays
+    empty when there is nothing to measure (no validation data, no accuracy for a regression).
+    `stopped` says why training ended: "finished", "interrupted", or what a callback said.
+    """
+
+    loss: list[float] = field(default_factory=list)
+    learning_rate: list[float] = field(default_factory=list)
+    seconds: list[float] = field(default_factory=list)
+    measured_at: list[int] = field(default_factory=list)
+    train_loss: list[float] = field(default_factory=list)
+    train_accuracy: list[float] = field(default_factory=list)
+    test_loss: list[float] = field(default_factory=list)
+    test_accuracy: list[float] = field(default_factory=list)
+    settings: dict[str, Any] = field(default_factory=dict)
+    stopped: str = ""
+
+    def add_iteration(self, loss: float, learning_rate: float, seconds: float) -> None:
+        """Record one iteration."""
+        self.loss.append(loss)
+        self.learning_rate.append(learning_rate)
+        self.seconds.append(seconds)
+
+    def add_measures(self, measures: Mapping[str, float]) -> None:
+        """Record what was measured over all the data after the iterations done so far."""
+        self.measured_at.append(len(self.loss))
+        for name, value in measures.items():
+            if name not in MEASURES:
+                raise ArgumentError(f"unknown measure {name!r}; {did_you_mean(name, MEASURES)}")
+            getattr(self, name).append(value)
+
+    def latest(self, name: str) -> float | None:
+        """The last value of a measure, or None when there is none."""
+        if name not in MEASURES:
+            raise ArgumentError(f"unknown measure {name!r}; {did_you_mean(name, MEASURES)}")
+        values: list[float] = getattr(self, name)
+        return values[-1] if values else None
+
+    def to_json(self) -> str:
+        """The whole record as JSON text."""
+        return json.dumps({"format": "chainrule history 1", **asdict(self)}, indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> History:
+        """The record that `to_json` wrote. Raises FileError for anything else."""
+        try:
+            content = json.loads(text)
+        except ValueError as error:
+            raise FileError(
+                f"a history is JSON text, as History.to_json writes it; this is not: {error}"
+            ) from None
+        if not isinstance(content, dict) or content.pop("format", None) != "chainrule history 1":
+            raise FileError("this JSON is not a history: expected what History.to_json wrote")
+        known = {each.name: each for each in fields(cls)}
+        for name, value in content.items():
+            kind = {"settings": dict, "stopped": str}.get(name, list)
+            if name not in known or not isinstance(value, kind):
+                raise FileError(f"the history is damaged at {name!r}: expected what History.to_json wrote")
+        return cls(**content)
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the record as a JSON file."""
+        return write_bytes(path, self.to_json().encode())
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> History:
+        """Read a JSON file that `save` wrote."""
+        try:
+            text = Path(path).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FileError(f"could not read the history {path}: {error}") from error
+        return cls.from_json(text)
+
+    def to_frame(self, by: Literal["iteration", "epoch"] = "iteration") -> pandas.DataFrame:
+        """The record as a pandas frame: a row for each iteration, or for each measurement."""
+        import pandas
+
+        if by == "iteration":
+            columns = {"loss": self.loss, "learning_rate": self.learning_rate, "seconds": self.seconds}
+            return pandas.DataFrame(columns, index=pandas.RangeIndex(1, len(self.loss) + 1, name="iteration"))
+        if by == "epoch":
+            measures = {name: getattr(self, name) for name in MEASURES if getattr(self, name)}
+            return pandas.DataFrame(measures, index=pandas.Index(self.measured_at, name="iteration"))
+        raise ArgumentError(f"by={by!r}: {did_you_mean(str(by), ['iteration', 'epoch'])}")
+
+    def plot(self) -> Figure:
+        """A matplotlib figure: the loss of every iteration, and the accuracy (or loss) of every epoch."""
+        from chainrule.training.curves import plot_history
+
+        return plot_history(self)

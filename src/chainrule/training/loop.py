@@ -1,0 +1,151 @@
+"""The training loop. It knows a step, not a network."""
+
+from __future__ import annotations
+
+import contextlib
+import signal
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from types import FrameType
+from typing import Literal
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.errors import ArgumentError, DivergedError, did_you_mean
+from chainrule.randomness import Purpose, stream
+from chainrule.training.callbacks import Callback, Run, Trainee
+from chainrule.training.history import History
+
+Sampling = Literal["shuffle", "replacement"]
+SAMPLINGS = ("shuffle", "replacement")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """How long to train and on which batches.
+
+    `samples` rows of data, in batches of `batch_size`. "shuffle" goes through all the data in a new order every
+    epoch, the last batch of an epoch being what is left; "replacement" draws every row independently, and its
+    epoch is `samples // batch_size` iterations. `first` is the number of iterations done in earlier trainings,
+    so that a second training does not repeat the draws of the first.
+    """
+
+    samples: int
+    iterations: int
+    batch_size: int
+    sampling: Sampling
+    seed: int
+    first: int = 0
+
+    @classmethod
+    def make(
+        cls,
+        samples: int,
+        *,
+        epochs: int | None,
+        iterations: int | None,
+        batch_size: int,
+        sampling: str,
+        seed: int,
+        first: int = 0,
+    ) -> Plan:
+        """Check the arguments of `fit` and turn epochs into iterations."""
+        for name, value in (("epochs", epochs), ("iterations", iterations), ("batch_size", batch_size)):
+            if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
+                raise ArgumentError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        if batch_size > samples:
+            raise ArgumentError(
+                f"batch_size: expected at most the number of samples, {samples}, got {batch_size}"
+            )
+        if sampling not in SAMPLINGS:
+            raise ArgumentError(f"unknown sampling {sampling!r}; {did_you_mean(str(sampling), SAMPLINGS)}")
+        if (epochs is None) == (iterations is None):
+            raise ArgumentError(
+                "say how long to train: either epochs= or iterations="
+                + (", not both" if epochs is not None else "")
+            )
+        plan = cls(samples, iterations or 1, batch_size, sampling, seed, first)  # type: ignore[arg-type]  # checked
+        return plan if epochs is None else cls(**{**vars(plan), "iterations": epochs * plan.epoch_length})
+
+    @property
+    def epoch_length(self) -> int:
+        """How many iterations an epoch has."""
+        whole = self.samples // self.batch_size
+        return whole + (self.sampling == "shuffle" and self.samples % self.batch_size > 0)
+
+    def batches(self) -> Iterator[Array]:
+        """The row numbers of each batch, in order."""
+        done = 0
+        for epoch in range(-(-self.iterations // self.epoch_length)):
+            rng = stream(self.seed, Purpose.SAMPLE, self.first, epoch)
+            if self.sampling == "shuffle":
+                order = rng.permutation(self.samples)
+                rows: Sequence[Array] = [
+                    order[start : start + self.batch_size]
+                    for start in range(0, self.samples, self.batch_size)
+                ]
+            else:
+                rows = list(rng.integers(self.samples, size=(self.epoch_length, self.batch_size)))
+            yield from rows[: self.iterations - done]
+            done += len(rows)
+
+
+def train(trainee: Trainee, plan: Plan, callbacks: Sequence[Callback] = ()) -> History:
+    """Do the steps of the plan, one batch after another, and record them.
+
+    Ctrl-C ends the training after the present step, with the history and the weights kept; a second Ctrl-C
+    interrupts at once. Raises DivergedError, with the record so far as its `history`, when a step diverges.
+    """
+    history = History()
+    run = Run(trainee, history, plan.iterations)
+    start = time.perf_counter()
+    with _stopping_on_interrupt(run):
+        for callback in callbacks:
+            callback.on_start(run)
+        try:
+            for rows in plan.batches():
+                loss, learning_rate = trainee.step(rows, run.iteration, plan.iterations)
+                history.add_iteration(loss, learning_rate, time.perf_counter() - start)
+                run.iteration += 1
+                for callback in callbacks:
+                    callback.on_iteration(run)
+                if run.stopped:
+                    break
+                if run.iteration % plan.epoch_length == 0 or run.iteration == plan.iterations:
+                    run.epoch += 1
+                    history.add_measures(trainee.measure())
+                    for callback in callbacks:
+                        callback.on_epoch(run)
+                if run.stopped:
+                    break
+        except DivergedError as error:
+            run.stopped = f"diverged: {error}"
+            error.history = history
+            raise
+        finally:
+            history.stopped = run.stopped or "finished"
+            for callback in callbacks:
+                callback.on_end(run)
+    return history
+
+
+@contextlib.contextmanager
+def _stopping_on_interrupt(run: Run) -> Iterator[None]:
+    """Let the first Ctrl-C ask for a stop after the present step. Only the main thread receives signals."""
+    before = signal.getsignal(signal.SIGINT)
+    if threading.current_thread() is not threading.main_thread() or before is None:
+        yield
+        return
+
+    def ask_to_stop(number: int, frame: FrameType | None) -> None:
+        run.stop("interrupted")
+        signal.signal(signal.SIGINT, before)
+
+    signal.signal(signal.SIGINT, ask_to_stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
