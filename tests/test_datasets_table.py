@@ -206,7 +206,7 @@ MESSAGES = [
 ]
 
 
-@pytest.mark.parametrize(("content", "kind", "message"), MESSAGES)
+@pytest.mark.parametrize(("content", "kind", "message"), MESSAGES, ids=[each[2] for each in MESSAGES])
 def test_what_is_wrong_in_csv_is_said(write, content, kind, message):
     with pytest.raises(kind, match=message) as raised:
         load_table(write(content))
@@ -361,26 +361,26 @@ def zipped(name: str, content: bytes) -> bytes:
     return buffer.getvalue()
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "message"),
-    [
-        ("a.npy", b"", "expected a NumPy file"),
-        ("a.npy", npy(np.eye(9))[:-1], "damaged"),
-        ("a.npz", npz(x=np.eye(9), t=np.arange(9))[:-40], "expected a NumPy file"),
-        ("a.npz", npy(np.eye(2)), "name the file .npy"),
-        ("a.npy", npz(x=np.eye(2)), "name the file .npz"),
-        ("a.npy", pickle.dumps(Malicious()), "Python objects, which can run code"),
-        ("a.npy", npy(np.array([Malicious()]), allow_pickle=True), "Python objects, which can run code"),
-        ("a.npz", npz(x=np.array([Malicious()])), "Python objects, which can run code"),
-        ("a.npz", zipped("x", b"no array"), "something else than arrays"),
-        ("a.npy", npy(np.eye(2)).replace(b"(2, 2)", b"(9**9"), "expected a NumPy file"),
-        (
-            "a.npy",
-            npy(np.ones((100, 1))).replace(b"(100, 1), }         ", b"(99999999999999,)}"),
-            "NumPy file",
-        ),
-    ],
-)
+DAMAGED = [
+    ("a.npy", b"", "expected a NumPy file"),
+    ("a.npy", npy(np.eye(9))[:-1], "damaged"),
+    ("a.npz", npz(x=np.eye(9), t=np.arange(9))[:-40], "expected a NumPy file"),
+    ("a.npz", npy(np.eye(2)), "name the file .npy"),
+    ("a.npy", npz(x=np.eye(2)), "name the file .npz"),
+    ("a.npy", pickle.dumps(Malicious()), "Python objects, which can run code"),
+    ("a.npy", npy(np.array([Malicious()]), allow_pickle=True), "Python objects, which can run code"),
+    ("a.npz", npz(x=np.array([Malicious()])), "Python objects, which can run code"),
+    ("a.npz", zipped("x", b"no array"), "something else than arrays"),
+    ("a.npy", npy(np.eye(2)).replace(b"(2, 2)", b"(9**9"), "expected a NumPy file"),
+    (
+        "a.npy",
+        npy(np.ones((100, 1))).replace(b"(100, 1), }         ", b"(99999999999999,)}"),
+        "NumPy file",
+    ),
+]
+
+
+@pytest.mark.parametrize(("name", "content", "message"), DAMAGED, ids=range(len(DAMAGED)))
 def test_damaged_numpy_files(write, name, content, message):
     with pytest.raises(FileError, match=message):
         load_table(write(content, name), None)

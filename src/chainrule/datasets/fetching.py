@@ -122,7 +122,9 @@ def fetch(source: Source, file: IdxFile, cache: Path) -> Array:
             f"could not write to the cache folder {cache}: {error.strerror or error}; {_remedy(source)}"
         ) from error
     raise FileError(
-        "\n".join([f"could not download {file.name} of {source.title}:", *reasons, _remedy(source, "Instead, ")])
+        "\n".join(
+            [f"could not download {file.name} of {source.title}:", *reasons, _remedy(source, "Instead, ")]
+        )
     )
 
 
