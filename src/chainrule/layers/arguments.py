@@ -21,15 +21,17 @@ def number(
     *,
     above: float = -math.inf,
     at_least: float = -math.inf,
+    at_most: float = math.inf,
     below: float = math.inf,
 ) -> float:
     """The value as a float, or ArgumentError when it isn't a finite number in the range."""
     is_number = isinstance(value, (int, float, np.integer, np.floating)) and not isinstance(value, bool)
-    if is_number and math.isfinite(value) and value > above and value >= at_least and value < below:
+    if is_number and math.isfinite(value) and above < value < below and at_least <= value <= at_most:
         return float(value)
     limits = [
         f"above {above:g}" if above > -math.inf else "",
         f"at least {at_least:g}" if at_least > -math.inf else "",
+        f"at most {at_most:g}" if at_most < math.inf else "",
         f"below {below:g}" if below < math.inf else "",
     ]
     wanted = " and ".join(limit for limit in limits if limit)

@@ -36,7 +36,7 @@ class BatchNorm(Layer):
 
     def __init__(self, axis: int = 1, momentum: float = 0.9, epsilon: float = 1e-5) -> None:
         (self.axis,) = whole_numbers(self, "axis", axis)
-        self.momentum = number(self, "momentum", momentum, at_least=0, below=math.nextafter(1, 2))
+        self.momentum = number(self, "momentum", momentum, at_least=0, at_most=1)
         self.epsilon = number(self, "epsilon", epsilon, above=0)
 
     def parameters(self) -> dict[str, ParameterSpec]:

@@ -176,7 +176,9 @@ def _key_part(part: Any) -> Any:
     if isinstance(part, (int, np.integer)) and not isinstance(part, bool):  # True would add an axis
         return int(part)
     if isinstance(part, (list, np.ndarray)):
-        array = np.array(part) if len(part) else np.zeros(0, np.intp)
+        array = np.array(part)
+        if array.size == 0 and isinstance(part, list):  # NumPy takes [] for floats
+            array = array.astype(np.intp)
         if array.dtype.kind in "iub":
             array.flags.writeable = False
             return array
