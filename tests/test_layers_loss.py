@@ -483,9 +483,10 @@ def test_the_loss_has_the_dtype_of_x(layer: layers.Loss) -> None:
     assert none is None
 
 
-def test_a_new_loss_says_what_it_lacks() -> None:
+def test_a_loss_of_ones_own_refuses_targets_that_are_not_finite_numbers() -> None:
     class Mine(layers.Loss):
         pass
 
-    with pytest.raises(NotImplementedError, match="Mine defines no check_targets"):
-        Mine().check_targets(X, X.shape)
+    Mine().check_targets(X, X.shape)
+    with pytest.raises(DataError, match="finite targets"):
+        Mine().check_targets(np.array([1.0, np.nan]), (2,))

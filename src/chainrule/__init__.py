@@ -9,7 +9,10 @@ np.float64(9.0)
 np.float64(6.0)
 """
 
-from chainrule import datasets, errors, initializers, layers, optimizers, schedules
+import importlib
+from typing import TYPE_CHECKING, Any
+
+from chainrule import errors, initializers, layers, optimizers, schedules
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import *  # noqa: F403  # every layer is a public name: cr.Affine, cr.ReLU, ...
 from chainrule.layers import __all__ as _layers
@@ -18,6 +21,9 @@ from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from chainrule.saving import load, save
 from chainrule.training import Callback, EarlyStopping, History
+
+if TYPE_CHECKING:
+    from chainrule import datasets
 
 __version__ = "0.1.0"
 
@@ -51,3 +57,14 @@ __all__ = [
     "schedules",
     *_layers,
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """`datasets` is imported when it is first asked for: it takes an eighth of the time of all the rest."""
+    if name == "datasets":
+        return importlib.import_module("chainrule.datasets")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

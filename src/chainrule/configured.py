@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from typing import Any, Self
+
+import numpy as np
 
 from chainrule.errors import ArgumentError, did_you_mean
 
@@ -27,7 +30,11 @@ class Configured:
             unknown = [name for name in kwargs if name not in takes]
             hint = did_you_mean(unknown[0], takes) if unknown else f"it takes ({', '.join(takes)})"
             raise ArgumentError(f"{cls.__name__}: {error}; {hint}") from None
-        object.__setattr__(made, "arguments", dict(bound.arguments))
+        arguments = dict(bound.arguments)
+        for name, parameter in signature.parameters.items():
+            if parameter.kind is parameter.VAR_KEYWORD:
+                arguments |= arguments.pop(name, {})
+        object.__setattr__(made, "arguments", {name: _as_passed(each) for name, each in arguments.items()})
         return made
 
     def __repr__(self) -> str:
@@ -50,6 +57,11 @@ def constructor_of(cls: type[Any]) -> inspect.Signature:
             whole = inspect.signature(cls.__init__)
             _CONSTRUCTORS[cls] = whole.replace(parameters=list(whole.parameters.values())[1:])
     return _CONSTRUCTORS[cls]
+
+
+def _as_passed(value: Any) -> Any:
+    """The argument as it is now: a list or an array may be changed later, and the object would not follow."""
+    return copy.deepcopy(value) if isinstance(value, (list, tuple, dict, np.ndarray)) else value
 
 
 def _make_again(cls: type[Configured], arguments: dict[str, Any], state: dict[str, Any]) -> Configured:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
@@ -15,43 +14,40 @@ from chainrule.errors import FileError
 def write_atomically(path: str | os.PathLike[str], write: Callable[[IO[bytes]], object]) -> Path:
     """Call `write(file)` on a temporary file beside `path`; sync it, and rename it only when all went well.
 
+    A link stays a link, an existing file keeps its permissions, and a device or a pipe is written to as it is.
     Raises FileError, with what was at `path` untouched, when the folder is missing or read-only, or the disk
     is full.
     """
-    target = Path(path)
-    temporary: str | None = None
+    target = Path(os.path.realpath(path))
+    temporary = target.parent / f".{target.name[:100]}.{os.urandom(6).hex()}.part"
     try:
-        handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent)
-        with os.fdopen(handle, "wb") as file:
+        if target.exists() and not target.is_file():
+            with open(target, "wb") as file:
+                write(file)
+            return Path(path)
+        with open(temporary, "xb") as file:
             write(file)
             file.flush()
             os.fsync(file.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
+        if target.exists():
+            os.chmod(temporary, target.stat().st_mode & 0o777)
         os.replace(temporary, target)
-        temporary = None
     except OSError as error:
         reason = error.strerror or str(error)
         raise FileError(
-            f"could not write {target}: {reason}; what was there before is untouched. "
+            f"could not write {path}: {reason}; what was there before is untouched. "
             f"Check that the folder exists, that it can be written to, and that the disk has room"
         ) from error
     finally:
-        if temporary is not None:
-            with contextlib.suppress(OSError):
-                os.unlink(temporary)
+        with contextlib.suppress(OSError):  # after the rename, and where it could not be made, it isn't there
+            os.unlink(temporary)
     _sync_folder(target.parent)
-    return target
+    return Path(path)
 
 
 def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     """Write `content` to `path` by way of a temporary file."""
     return write_atomically(path, lambda file: file.write(content))
-
-
-def _umask() -> int:
-    current = os.umask(0)
-    os.umask(current)
-    return current
 
 
 def _sync_folder(folder: Path) -> None:

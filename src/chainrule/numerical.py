@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, is_float
-from chainrule.errors import ArgumentError, DataError
+from chainrule.arrays import Array, as_numbers, is_float
+from chainrule.errors import ArgumentError
 
 
 def numerical_gradient(f: Callable[[Array], float], x: Array, h: float | None = None) -> Array:
@@ -20,13 +22,13 @@ def numerical_gradient(f: Callable[[Array], float], x: Array, h: float | None = 
 
     Shapes: x any -> the same.
     dtype: float64 is recommended; float32 is kept, with about three right digits.
-    Raises: ArgumentError for an h that is not positive; DataError when x holds no numbers.
+    Raises: ArgumentError for an h that is not positive or too small beside x, and for an f that returns
+    several numbers; DataError when x holds no numbers.
     Source: Press et al., Numerical Recipes (2007), 5.7.
     """
-    if x.dtype.kind not in "biuf":
-        raise DataError(f"numerical_gradient: expected an array of numbers, got dtype {x.dtype}")
-    if h is not None and not h > 0:
-        raise ArgumentError(f"numerical_gradient: expected a positive h, got {h}")
+    x = as_numbers(x, "numerical_gradient: x")
+    if h is not None and not 0 < h < math.inf:
+        raise ArgumentError(f"numerical_gradient: expected a positive, finite h, got {h}")
     if not is_float(x):
         x = x.astype(np.float64)
     elif not x.flags.writeable:
@@ -35,13 +37,29 @@ def numerical_gradient(f: Callable[[Array], float], x: Array, h: float | None = 
     relative = float(np.cbrt(np.finfo(x.dtype).eps))
     for i in np.ndindex(x.shape):
         kept = x[i]
-        step = relative * max(1.0, abs(float(kept))) if h is None else h
+        middle = float(kept)
+        step = relative * max(1.0, abs(middle)) if h is None else h
         try:
-            x[i] = kept + step
-            above, f_above = float(x[i]), float(f(x))
-            x[i] = kept - step
-            below, f_below = float(x[i]), float(f(x))
+            x[i] = middle + step
+            above, f_above = float(x[i]), _number(f(x))
+            x[i] = middle - step
+            below, f_below = float(x[i]), _number(f(x))
         finally:
             x[i] = kept
+        if above == below:
+            raise ArgumentError(
+                f"numerical_gradient: h = {h} is lost beside x{list(i)} = {kept} in {x.dtype}; "
+                f"leave h out, and one that fits is taken"
+            )
         gradient[i] = (f_above - f_below) / (above - below)  # the step as it was really taken
     return gradient
+
+
+def _number(value: Any) -> float:
+    array = as_numbers(value, "numerical_gradient: what f returns")
+    if array.size != 1:
+        raise ArgumentError(
+            f"numerical_gradient: expected f to return one number, got an array of shape {array.shape}; "
+            f"let it return a sum, weighted with an upstream gradient"
+        )
+    return float(array.item())

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
+from chainrule.arrays import Array, ArrayLike, Shape, as_numbers
+from chainrule.errors import ArgumentError, ShapeError, did_you_mean
 
 
 class Parameters(MutableMapping[str, Array]):
@@ -23,22 +24,22 @@ class Parameters(MutableMapping[str, Array]):
     def __init__(self, flat: Array, shapes: Mapping[str, Shape]) -> None:
         self.flat = flat
         self.shapes = dict(shapes)
+        size = _size_of(self.shapes)
+        if flat.shape != (size,):
+            raise ShapeError(
+                f"expected a flat vector of shape ({size},) for these parameters, got {flat.shape}"
+            )
         self._views: dict[str, Array] = {}
         start = 0
         for name, shape in self.shapes.items():
-            size = int(np.prod(shape, dtype=np.int64))
-            self._views[name] = flat[start : start + size].reshape(shape)
-            start += size
-        if start != flat.size:
-            raise ShapeError(
-                f"expected a flat vector of {start} numbers for these parameters, got {flat.size}"
-            )
+            end = start + math.prod(shape)
+            self._views[name] = flat[start:end].reshape(shape)
+            start = end
 
     @classmethod
     def empty(cls, shapes: Mapping[str, Shape], dtype: Any) -> Parameters:
         """Zeros in the layout of `shapes`."""
-        size = sum(int(np.prod(shape, dtype=np.int64)) for shape in shapes.values())
-        return cls(np.zeros(size, dtype), shapes)
+        return cls(np.zeros(_size_of(shapes), dtype), shapes)
 
     def like(self, flat: Array) -> Parameters:
         """The views, in this layout, of another flat vector."""
@@ -51,14 +52,16 @@ class Parameters(MutableMapping[str, Array]):
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
         view = self[name]
-        array = np.asarray(value)
-        if array.dtype.kind not in "biuf":
-            raise DataError(f"parameter {name!r}: expected numbers, got dtype {array.dtype}")
+        array = as_numbers(value, f"parameter {name!r}")
         if array.shape != view.shape:
             raise ShapeError(
                 f"parameter {name!r}: expected an array of shape {view.shape}, got {array.shape}"
             )
         view[...] = array
+
+    def get(self, name: str, default: Any = None) -> Any:
+        """The array, or `default` when there is no parameter of this name."""
+        return self._views.get(name, default)
 
     def __delitem__(self, name: str) -> None:
         raise ArgumentError(f"parameter {name!r} belongs to the network and cannot be deleted")
@@ -75,3 +78,7 @@ class Parameters(MutableMapping[str, Array]):
     def __repr__(self) -> str:
         inside = ", ".join(f"{name}: {shape}" for name, shape in self.shapes.items())
         return f"<{len(self)} arrays in one {self.flat.dtype} vector of {self.flat.size}: {inside}>"
+
+
+def _size_of(shapes: Mapping[str, Shape]) -> int:
+    return sum(math.prod(shape) for shape in shapes.values())

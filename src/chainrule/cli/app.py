@@ -51,6 +51,9 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
         except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
+        except OSError as error:  # a name that is too long, a folder that may not be looked into
+            typer.echo(f"chainrule: {error.filename or 'the files'}: {error.strerror or error}", err=True)
+            raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("chainrule: interrupted", err=True)
             raise typer.Exit(130) from None
@@ -107,7 +110,10 @@ def train(
     iterations: Annotated[
         int | None, typer.Option(help="Batches to train on, instead of --epochs.", rich_help_panel=HOW)
     ] = None,
-    batch_size: Annotated[int, typer.Option(help="Samples in a batch.", rich_help_panel=HOW)] = 100,
+    batch_size: Annotated[
+        int | None,
+        typer.Option(help="Samples in a batch. Default: 100, or all that there are.", rich_help_panel=HOW),
+    ] = None,
     optimizer: Annotated[str, typer.Option(help=f"{', '.join(OPTIMIZERS)}.", rich_help_panel=HOW)] = "sgd",
     learning_rate: Annotated[
         float | None,

@@ -14,6 +14,7 @@ from chainrule.arrays import Array
 from chainrule.datasets import Table
 from chainrule.datasets.images import Split
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
+from chainrule.layers import SoftmaxCrossEntropy
 from chainrule.network import Network
 from chainrule.randomness import Purpose, stream
 
@@ -56,6 +57,7 @@ def load_named(name: str) -> Dataset:
 def load_for_training(name: str, target: str | None, test_share: float, seed: int) -> Dataset:
     """A named data set, or a table of which a share is held out for testing."""
     if name in NAMED:
+        _refuse_target(name, target)
         return load_named(name)
     path = _existing(name)
     if target is None and path.suffix.lower() in (".csv", ".tsv"):
@@ -82,18 +84,58 @@ def load_for_training(name: str, target: str | None, test_share: float, seed: in
 
 def load_for_model(name: str, network: Network, target: str | None, with_target: bool) -> Table:
     """Rows to evaluate a model on or to predict: the test part of named data, or all of a table."""
-    notes = network.metadata
     if name in NAMED:
+        _refuse_target(name, target)
         data = load_named(name)
         return Table(data.x_test, data.t_test, [], None, data.classes)
-    path = _existing(name)
-    wanted = _as_target(path, target or notes.get("target")) if with_target else None
-    columns: Any = notes.get("columns")
-    kind: Any = notes.get("task")
-    table = datasets.load_table(path, wanted, columns=columns, task=kind)
-    if with_target and table.classes is not None and notes.get("classes") is not None:
-        return _in_classes_of_model(table, notes["classes"], name)
+    path, notes = _existing(name), Notes.of(network)
+    target = target or notes.target
+    if with_target and target is None and path.suffix.lower() in (".csv", ".tsv"):
+        raise ArgumentError(f"{name}: say which column holds the answers, --target COLUMN")
+    table = datasets.load_table(
+        path,
+        _as_target(path, target) if with_target else None,
+        columns=notes.columns,
+        task="classification" if isinstance(network.loss_layer, SoftmaxCrossEntropy) else "regression",
+    )
+    if with_target and table.classes is not None:
+        known = notes.classes or [str(k) for k in range(network.output_shape[-1])]
+        return _in_classes_of_model(table, known, name)
     return table
+
+
+@dataclass(frozen=True)
+class Notes:
+    """What `chainrule train` noted in a model: the columns it takes, the target, the names of its classes."""
+
+    classes: list[str] | None
+    columns: list[str] | None
+    target: str | None
+
+    @classmethod
+    def of(cls, network: Network) -> Notes:
+        """The notes in a model, which may come from elsewhere: what does not fit is an error, or was no note."""
+        found = network.metadata
+        classes, columns = _texts(found, "classes"), _texts(found, "columns")
+        if classes is not None and network.output_shape != (len(classes),):
+            raise DataError(
+                f"the model names {len(classes)} classes, but its output for a sample has shape "
+                f"{network.output_shape}: expected a logit for each class"
+            )
+        target = found.get("target")
+        return cls(classes, columns, target if isinstance(target, str) else None)
+
+
+def _texts(notes: dict[str, Any], name: str) -> list[str] | None:
+    value = notes.get(name)
+    if value is None or (isinstance(value, list) and all(isinstance(each, str) for each in value)):
+        return value
+    raise DataError(f"the model's metadata: expected {name!r} to be a list of texts, got {value!r}")
+
+
+def _refuse_target(name: str, target: str | None) -> None:
+    if target is not None:
+        raise ArgumentError(f"--target is for tables; {name} has its own labels")
 
 
 def _in_classes_of_model(table: Table, classes: list[str], name: str) -> Table:

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from chainrule.arrays import Array
-from chainrule.cli.data import load_for_model
+from chainrule.cli.data import Notes, load_for_model
 from chainrule.errors import ArgumentError, FileError
 from chainrule.files import write_bytes
 from chainrule.network import Network
@@ -55,16 +55,16 @@ def summary(model: Path, batch_size: int) -> None:
 
 
 def _predictions(network: Network, x: Array, probabilities: bool) -> tuple[list[str], list[list[object]]]:
-    outputs = network.predict(x)
-    classes = network.metadata.get("classes")
+    notes = Notes.of(network)
+    outputs, classes = network.predict(x), notes.classes
     if classes is None:
         if probabilities:
-            raise ArgumentError("--probabilities: the model predicts numbers, not classes")
-        name = network.metadata.get("target") or "prediction"
+            raise ArgumentError("--probabilities: the model names no classes; it predicts numbers")
+        name = notes.target or "prediction"
         flat = outputs.reshape(len(outputs), -1)
         header = [name] if flat.shape[1] == 1 else [f"{name}{k}" for k in range(flat.shape[1])]
         return header, [[f"{value:.7g}" for value in row] for row in flat]
-    header = [network.metadata.get("target") or "prediction"]
+    header = [notes.target or "prediction"]
     rows: list[list[object]] = [[classes[k]] for k in outputs.argmax(axis=1)]
     if probabilities:
         header += [f"p({name})" for name in classes]

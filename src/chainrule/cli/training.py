@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import io
+import math
+import os
 import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -10,12 +12,13 @@ from typing import Any
 
 import numpy as np
 from rich.console import Console
-from rich.table import Table
+from rich.markup import escape
 
 from chainrule import layers, optimizers
+from chainrule.arrays import Array
 from chainrule.cli.data import Dataset, load_for_training
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choose
-from chainrule.errors import ArgumentError, DivergedError, FileError
+from chainrule.errors import ArgumentError, DataError, DivergedError, FileError
 from chainrule.files import write_bytes
 from chainrule.graph import Input, Node
 from chainrule.initializers import He, Initializer, Normal
@@ -27,6 +30,7 @@ from chainrule.training import History
 MODEL, HISTORY, CURVES = "model.safetensors", "history.json", "curves.png"
 CHECKED_UP_TO = 50_000
 ROWS_CHECKED = 3
+MOST_UNITS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -40,7 +44,7 @@ class Choices:
     dtype: str
     epochs: int | None
     iterations: int | None
-    batch_size: int
+    batch_size: int | None
     optimizer: str
     learning_rate: float | None
     schedule: str
@@ -68,27 +72,8 @@ def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
     optimizer = _optimizer(choices)
     folder = _folder(out, Path(name).stem, force)
     data = load_for_training(name, choices.target, choices.test_share, choices.seed)
-    t, center, scale = _scaled_targets(data)
+    t, center, scale = _scaled_targets(data, choices.dtype)
     network = build(data, choices)
-    batch_size = min(choices.batch_size, len(data.x)) if data.is_table else choices.batch_size
-    console = Console()
-    try:
-        history = network.fit(
-            data.x,
-            t,
-            optimizer=optimizer,
-            epochs=choices.epochs,
-            iterations=choices.iterations,
-            batch_size=batch_size,
-            sampling=choices.sampling,  # type: ignore[arg-type]  # fit checks the word
-            validation=(data.x_test, (data.t_test - center) / scale if data.classes is None else data.t_test),
-            seed=choices.seed,
-        )
-    except DivergedError as error:
-        _make(folder)
-        _keep(network, error.history, folder)
-        raise
-    history.settings |= {"data": name, **{k: v for k, v in asdict(choices).items() if v is not None}}
     network.metadata = {
         "data": name,
         "task": "regression" if data.classes is None else "classification",
@@ -96,25 +81,44 @@ def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
         "columns": data.columns,
         "target": data.target,
     }
+
+    def keep(history: History) -> None:
+        chosen = {name: value for name, value in asdict(choices).items() if value is not None}
+        history.settings = {"data": name, **chosen, **history.settings}
+        whole = network if data.classes is not None else _in_units_of_target(network, center, scale)
+        _keep(whole, history, folder)
+
+    try:
+        history = network.fit(
+            data.x,
+            t,
+            optimizer=optimizer,
+            epochs=choices.epochs,
+            iterations=choices.iterations,
+            batch_size=min(100, len(data.x)) if choices.batch_size is None else choices.batch_size,
+            sampling=choices.sampling,  # type: ignore[arg-type]  # fit checks the word
+            validation=(data.x_test, (data.t_test - center) / scale if data.classes is None else data.t_test),
+            seed=choices.seed,
+        )
+    except DivergedError as error:
+        keep(error.history)
+        raise
+    keep(history)  # before the check, which takes a while
     checked = check(network, data.x, t, choices.check)
-    if data.classes is None:
-        network = _in_units_of_target(network, center, scale)
-    _make(folder)
-    _keep(network, history, folder)
-    console.print(_report(network, history, checked, data, folder))
+    console = Console(highlight=False)
+    for label, text in _report(network, history, checked, data, folder):
+        console.print(f"[bold]{label:<9}[/bold]  {text}", soft_wrap=True)  # so that a path can be copied
 
 
 def build(data: Dataset, choices: Choices) -> Network:
     """Affine layers with activations between them; columns of a table are first brought to one scale."""
     activation = choose("--activation", choices.activation, ACTIVATIONS)
-    if choices.dtype not in ("float32", "float64"):
-        raise ArgumentError(f"--dtype: expected float32 or float64, got {choices.dtype!r}")
     weights: Initializer = He() if choices.weight_std is None else Normal(choices.weight_std)
     x = Input("x", shape=(data.x.shape[1],))
     node: Node = x
-    if data.is_table:
-        spread = data.x.std(axis=0)
-        node = ((x - data.x.mean(axis=0)) / np.where(spread > 0, spread, 1)).named("standardized")
+    if data.columns is not None:
+        center, scale = _center_and_scale(data.x, data.columns, choices.dtype)
+        node = ((x - center) / scale).named("standardized")
     for units in _hidden(choices.hidden):
         node = activation()(layers.Affine(units, weights=weights)(node))
         if choices.dropout:
@@ -146,6 +150,8 @@ def check(network: Network, x: Any, t: Any, wanted: bool | None) -> GradientChec
 def _optimizer(choices: Choices) -> Optimizer:
     rate = choose("--optimizer", choices.optimizer, OPTIMIZERS)
     rate = rate if choices.learning_rate is None else choices.learning_rate
+    if not 0 < rate < math.inf:
+        raise ArgumentError(f"--learning-rate: expected a number above 0, such as 0.1, got {rate:g}")
     schedule = choose("--schedule", choices.schedule, SCHEDULES)
     return optimizers.get(
         choices.optimizer.strip(), learning_rate=schedule(rate), weight_decay=choices.weight_decay
@@ -159,20 +165,41 @@ def _hidden(text: str) -> list[int]:
         units = [-1]
     if units == [0]:
         return []
-    if min(units) < 1:
+    if min(units) < 1 or max(units) > MOST_UNITS:
         raise ArgumentError(
-            f"--hidden: expected numbers of units such as 50 or 512,512, or 0 for none, got {text!r}"
+            f"--hidden: expected numbers of units such as 50 or 512,512, at most {MOST_UNITS:,} each, or 0 for "
+            f"none, got {text!r}"
         )
     return units
 
 
-def _scaled_targets(data: Dataset) -> tuple[Any, Any, Any]:
+def _scaled_targets(data: Dataset, dtype: str) -> tuple[Any, Any, Any]:
     """Targets of a regression with mean 0 and spread 1, so that one learning rate fits all units."""
     if data.classes is not None:
         return data.t, 0.0, 1.0
-    center, spread = data.t.mean(axis=0), data.t.std(axis=0)
-    scale = np.where(spread > 0, spread, 1)
+    center, scale = _center_and_scale(data.t, [str(data.target)] * data.t.shape[1], dtype)
     return (data.t - center) / scale, center, scale
+
+
+def _center_and_scale(values: Array, columns: list[str], dtype: str) -> tuple[Array, Array]:
+    """Mean and standard deviation of each column, 1 where that is 0, once the dtype is seen to resolve them."""
+    if dtype not in ("float32", "float64"):
+        raise ArgumentError(f"--dtype: expected float32 or float64, got {dtype!r}")
+    values = values.astype(np.float64, copy=False)
+    with np.errstate(all="ignore"):
+        center, scale = values.mean(axis=0), values.std(axis=0)
+        scale[np.ptp(values, axis=0) == 0] = 1
+        largest = np.abs(values).max(axis=0)
+        too_large = ~np.isfinite(center) | ~np.isfinite(scale) | (largest >= np.finfo(dtype).max)
+        too_fine = (np.abs(center) * np.finfo(dtype).eps > scale / 100) & (np.ptp(values, axis=0) > 0)
+    for wrong, problem in (
+        (too_large, "holds numbers too large to compute with; give it in a larger unit"),
+        (too_fine, "differs from row to row by too little beside its size; subtract what all rows share"),
+    ):
+        if wrong.any():
+            remedy = ", or try --dtype float64" if dtype == "float32" else ""
+            raise DataError(f"column {columns[int(np.argmax(wrong))]!r} {problem}{remedy}")
+    return center, scale
 
 
 def _in_units_of_target(network: Network, center: Any, scale: Any) -> Network:
@@ -188,25 +215,28 @@ def _in_units_of_target(network: Network, center: Any, scale: Any) -> Network:
 def _folder(out: Path | None, stem: str, force: bool) -> Path:
     """The run folder, which must not be in use. Without --out, a new one under runs/."""
     if out is None:
-        names = (f"{stem}{f'-{number}' if number > 1 else ''}" for number in range(1, 10_000))
-        return next(folder for name in names if force or not (folder := Path("runs") / name).exists())
+        out = Path("runs") / stem
+        number = 1
+        while out.exists() and not force:
+            number += 1
+            out = Path("runs") / f"{stem}-{number}"
     if out.exists() and not out.is_dir():
         raise FileError(f"--out {out}: expected a folder, but a file of that name is in the way")
     if out.exists() and any(out.iterdir()) and not force:
         raise FileError(
             f"--out {out}: the folder is not empty; choose another, or write into it with --force"
         )
+    nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise FileError(f"--out {out}: cannot write into {nearest}; choose a folder that can be written to")
     return out
 
 
-def _make(folder: Path) -> None:
+def _keep(network: Network, history: History, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise FileError(f"could not make the run folder {folder}: {error.strerror or error}") from error
-
-
-def _keep(network: Network, history: History, folder: Path) -> None:
     save(network, folder / MODEL)
     history.save(folder / HISTORY)
     picture = io.BytesIO()
@@ -216,31 +246,29 @@ def _keep(network: Network, history: History, folder: Path) -> None:
 
 def _report(
     network: Network, history: History, checked: GradientCheck | None, data: Dataset, folder: Path
-) -> Table:
-    table = Table(show_header=False, box=None, pad_edge=False)
-    table.add_column(style="bold")
-    table.add_column()
+) -> list[tuple[str, str]]:
+    """What the training came to, as labels and texts."""
     shape = " -> ".join(
         str(size) for size in [data.x.shape[1], *_widths(network), *network.output_shape] if size is not None
     )
-    table.add_row("network", f"{shape}, {network.params.flat.size:,} parameters")
-    table.add_row(
-        "data", f"{data.name}: {len(data.x):,} samples to train on, {len(data.x_test):,} to test on"
-    )
-    for label, name in (("accuracy", "accuracy"), ("loss", "loss")):
+    counts = f"{len(data.x):,} samples to train on, {len(data.x_test):,} to test on"
+    rows = [
+        ("network", f"{shape}, {network.params.flat.size:,} parameters"),
+        ("data", f"{escape(data.name)}: {counts}"),
+    ]
+    for name, digits in (("accuracy", ".4f"), ("loss", ".4g")):
         train_value, test_value = history.latest(f"train_{name}"), history.latest(f"test_{name}")
         if train_value is not None and test_value is not None:
             unit = " (share of the target's variance)" if data.classes is None else ""
-            table.add_row(
-                label, f"{test_value:.4f} on the test data, {train_value:.4f} on the training data{unit}"
-            )
+            test_text, train_text = (f"{value:{digits}}" for value in (test_value, train_value))
+            values = f"{test_text} on the test data, {train_text} on the training data"
+            rows.append((name, values + unit))
     count, seconds = len(history.loss), history.seconds[-1] if history.seconds else 0.0
-    stopped = "" if history.stopped == "finished" else f"; stopped: {history.stopped}"
-    table.add_row("time", f"{seconds:.2f} s for {count:,} iterations{stopped}")
-    table.add_row("gradients", _told(checked, network.params.flat.size))
-    for label, file in (("model", MODEL), ("history", HISTORY), ("curves", CURVES)):
-        table.add_row(label, str(folder / file))
-    return table
+    stopped = "" if history.stopped == "finished" else f"; stopped: {escape(history.stopped)}"
+    rows.append(("time", f"{seconds:.2f} s for {count:,} iterations{stopped}"))
+    rows.append(("gradients", _told(checked, network.params.flat.size)))
+    files = (("model", MODEL), ("history", HISTORY), ("curves", CURVES))
+    return rows + [(label, escape(str(folder / file))) for label, file in files]
 
 
 def _widths(network: Network) -> list[int]:
@@ -257,6 +285,6 @@ def _told(checked: GradientCheck | None, size: int) -> str:
         verdict = "[red]backpropagation DISAGREES with numerical differentiation[/red]"
     return (
         f"{verdict} on all {size:,} parameters\n"
-        f"(relative error {checked.error:.0e}), and is {ratio:,.0f} times faster: "
+        f"{'':<9}  (relative error {checked.error:.0e}), and is {ratio:,.0f} times faster: "
         f"{1000 * checked.backpropagation_seconds:.2f} ms, not {checked.numerical_seconds:.1f} s"
     )

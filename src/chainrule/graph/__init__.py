@@ -1,7 +1,8 @@
 """The computational graph: nodes, their order, and the runs forward and backward."""
 
-from chainrule.graph.graph import Graph, NodeArrays, unbroadcast
+from chainrule.graph.graph import Graph
 from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Parameter, checked_shape
+from chainrule.graph.values import NodeArrays, unbroadcast
 
 __all__ = [
     "Constant",

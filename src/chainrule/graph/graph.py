@@ -2,68 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, ArrayLike, Shape, is_float
+from chainrule.arrays import Array, ArrayLike, Shape, as_numbers, is_float
 from chainrule.errors import (
     ChainruleError,
-    DataError,
     GraphError,
     LayerError,
     NotComputedError,
     ShapeError,
     did_you_mean,
 )
+from chainrule.graph.checks import checked_dtype, checked_output, checked_seed, checked_state, how_to_feed
 from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.graph.structure import Structure
+from chainrule.graph.values import NodeArrays, Run, shown, unbroadcast
 from chainrule.layers import Layer, ParameterSpec
 from chainrule.randomness import Purpose, fresh_seed, stream
-
-
-@dataclass
-class Run:
-    """What one pass forward computed: by position, the values and what each layer saved."""
-
-    dtype: Any
-    training: bool
-    step: int
-    values: list[Array | None]
-    saved: list[Any]
-    state: dict[str, Array] = field(default_factory=dict)
-
-
-class NodeArrays(Mapping[str, Any]):
-    """Arrays by the name of their node, or by the node itself. They are shown read-only."""
-
-    def __init__(self, structure: Structure, arrays: Sequence[Array | None], missing: str) -> None:
-        self._structure, self._arrays, self._missing = structure, arrays, missing
-
-    def __getitem__(self, key: str | Node) -> Any:
-        position = self._structure.position(key)
-        array = self._arrays[position] if self._arrays else None
-        if array is None:
-            raise NotComputedError(f"{self._structure.name_of(position)!r}: {self._missing}")
-        return _shown(array)
-
-    def __contains__(self, key: object) -> bool:
-        try:
-            self[key]  # type: ignore[index]  # anything may be asked for; what is no name is not in here
-        except GraphError:
-            return False
-        return True
-
-    def __iter__(self) -> Iterator[str]:
-        return (self._structure.name_of(i) for i, array in enumerate(self._arrays) if array is not None)
-
-    def __len__(self) -> int:
-        return sum(array is not None for array in self._arrays)
-
-    def __repr__(self) -> str:
-        return "{" + ", ".join(f"{name!r}: {value!r}" for name, value in self.items()) + "}"
 
 
 class Graph(Structure):
@@ -74,13 +33,14 @@ class Graph(Structure):
 
     Shapes: any.
     dtype: one for a whole run: the one given, or that of the floats fed and the parameters (float64 when there
-    are only whole numbers).
+    are only whole numbers). Whole numbers stay whole only where a layer takes indices.
+    Raises: GraphError for a cycle or two nodes of one name; ArgumentError for an unusable seed or dtype.
     """
 
     def __init__(self, output: Node, *, seed: int | None = None, dtype: Any = None) -> None:
         super().__init__(output)
-        self.seed = fresh_seed() if seed is None else seed
-        self.dtype = None if dtype is None else np.dtype(dtype)
+        self.seed = fresh_seed() if seed is None else checked_seed(seed)
+        self.dtype = None if dtype is None else checked_dtype(dtype)
         self.state: dict[str, Array] = {}
         self._bound: dict[int, Array] = {}
         self._checked: set[int] = set()
@@ -132,11 +92,11 @@ class Graph(Structure):
         Raises: GraphError for unknown, missing or computed names; ShapeError where a layer cannot compute.
         """
         self._last, self._gradients = None, None
-        run = self._run({**(feeds or {}), **named}, len(self.nodes) - 1, training, step)
+        run = self.run({**(feeds or {}), **named}, len(self.nodes) - 1, training, step)
         if training:
             self.state |= run.state
         self._last = run
-        return _shown(self._computed(run, len(self.nodes) - 1))
+        return shown(self._computed(run, len(self.nodes) - 1))
 
     def evaluate(
         self,
@@ -148,22 +108,29 @@ class Graph(Structure):
     ) -> Array:
         """The value of one node, with nothing kept. Only what that node needs is computed."""
         last = self.position(self.output if output is None else output)
-        return self._computed(self._run(feeds, last, training, step, keep_saved=False), last)
+        value = self._computed(self.run(feeds, last, training, step, keep_saved=False), last).view()
+        value.flags.writeable = False  # it may be a view of what was fed, or of a parameter
+        return value
 
-    def _run(
+    def run(
         self, feeds: Mapping[str, ArrayLike], last: int, training: bool, step: int, keep_saved: bool = True
     ) -> Run:
         wanted = self.ancestors(last)
         fed = self._check_feeds(feeds, wanted)
         nothing: list[Any] = [None] * len(self.nodes)
         run = Run(self.dtype or self._dtype_of(fed), training, step, nothing.copy(), nothing)
-        for i in wanted:
-            if self.nodes[i].layer is None:
-                run.values[i] = self._leaf_value(i, fed, run.dtype)
-            else:
-                saved = self._compute(i, run)
-                if keep_saved:
-                    run.saved[i] = saved
+        before = self._bound.copy(), self._checked.copy(), self.state.copy()
+        try:
+            for i in wanted:
+                if self.nodes[i].layer is None:
+                    run.values[i] = self._leaf_value(i, fed, run.dtype)
+                else:
+                    saved = self.compute(i, run)
+                    if keep_saved:
+                        run.saved[i] = saved
+        except BaseException:  # parameters made for a wrong shape must not outlive the run that failed
+            self._bound, self._checked, self.state = before
+            raise
         return run
 
     def _computed(self, run: Run, i: int) -> Array:
@@ -174,49 +141,64 @@ class Graph(Structure):
             )
         return value
 
-    def _compute(self, i: int, run: Run) -> Any:
+    def compute(self, i: int, run: Run) -> Any:
         """Run one layer forward: keep its value in `run`, return what it saved."""
         layer = self._layer(i)
         if i not in self._checked:
             self._initialize(i, run)
-        inputs = [run.values[source] for source in self._sources[i]]
+        inputs = self._handed(i, run)
         asks = layer.signature.forward_asks
         asked: dict[str, Any] = {}
         if "training" in asks:
             asked["training"] = run.training
         if "rng" in asks:
             asked["rng"] = stream(self.seed, Purpose.LAYER, run.step, i)
+        names = self.state_names(layer) if "state" in asks else {}
         if "state" in asks:
-            names = self.state_names(layer)
             asked["state"] = {short: run.state.get(full, self.state[full]) for short, full in names.items()}
         try:
             result = layer.forward(*inputs, **asked)
-        except ChainruleError:
+        except ChainruleError as error:
+            error.add_note(f"in the forward of the node {self._names[i]!r}")
             raise
         except (ValueError, IndexError, TypeError) as error:
             shapes = ", ".join("none" if value is None else str(value.shape) for value in inputs)
             raise ShapeError(
                 f"{self._names[i]}: {layer!r} cannot take inputs of shape {shapes}: {error}"
             ) from error
-        self._check_result(i, result, 3 if "state" in asks else 2)
+        value = checked_output(self._names[i], layer, result)
         if "state" in asks:
-            run.state |= {full: result[2][short] for short, full in self.state_names(layer).items()}
-        run.values[i] = np.asarray(result[0])
+            new = checked_state(self._names[i], layer, result[2], names)
+            run.state |= {full: np.asarray(new[short]) for short, full in names.items()}
+        run.values[i] = value.astype(run.dtype, copy=False) if value.dtype.kind == "f" else value
         return result[1]
 
-    def _check_result(self, i: int, result: Any, expected: int) -> None:
-        if not isinstance(result, tuple) or len(result) != expected:
-            what = "(output, saved)" if expected == 2 else "(output, saved, new_state)"
-            came = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
-            raise LayerError(
-                f"{self._names[i]}: the forward of {type(self.nodes[i].layer).__name__} must return {what}, "
-                f"got {came}"
-            )
+    def _handed(self, i: int, run: Run) -> list[Array | None]:
+        """The values of a layer's inputs, all of them floats but its indices; None for those left out."""
+        layer, values = self._layer(i), []
+        names = layer.signature.inputs
+        for k, source in enumerate(self._sources[i]):
+            value = run.values[source]
+            if value is None:
+                if k < layer.signature.required or k >= len(names):
+                    raise GraphError(
+                        f"the optional input {self._names[source]!r} was left out, but {self._names[i]!r} "
+                        f"cannot do without: call {how_to_feed(self._names[source])}"
+                    )
+            elif value.dtype.kind != "f" and not (k < len(names) and names[k] in layer.index_inputs):
+                value = value.astype(run.dtype)
+            values.append(value)
+        return values
 
     def _initialize(self, i: int, run: Run) -> None:
         """Make the parameters and statistics that a layer declares, now that its input shapes are known."""
-        layer, node = self._layer(i), self.nodes[i]
-        data = [run.values[self._position[id(source)]] for source in node.inputs]
+        layer = self._layer(i)
+        declared = layer.parameters()
+        data = [
+            run.values[source]
+            for name, source in zip_longest(layer.signature.inputs, self._sources[i])
+            if source is not None and name not in declared
+        ]
         shapes = [() if value is None else value.shape for value in data]
         for position in self._owned.get(id(layer), {}).values():
             parameter = self.nodes[position]
@@ -261,16 +243,14 @@ class Graph(Structure):
             i = self.position(name)
             if not isinstance(self.nodes[i], (Input, Parameter)):
                 takes = ", ".join([*self.inputs, *self.parameters]) or "nothing"
-                raise GraphError(f"{name!r} cannot be fed, the graph computes it; the graph takes {takes}")
-            array = np.asarray(value)
-            if array.dtype.kind not in "biuf":
-                raise DataError(f"{name!r}: expected numbers, got dtype {array.dtype}")
-            fed[i] = array
+                why = "it is a constant" if self.nodes[i].layer is None else "the graph computes it"
+                raise GraphError(f"{name!r} cannot be fed, {why}; the graph takes {takes}")
+            fed[i] = as_numbers(value, repr(name))
         for i in wanted:
             node = self.nodes[i]
             if isinstance(node, Input) and i not in fed and not node.optional:
                 raise GraphError(
-                    f"the input {self._names[i]!r} has no value: call forward({self._names[i]}=...)"
+                    f"the input {self._names[i]!r} has no value: call {how_to_feed(self._names[i])}"
                 )
         return fed
 
@@ -282,6 +262,10 @@ class Graph(Structure):
                 if value is not None:
                     floats.add(value.dtype)
         return np.result_type(*floats) if floats else np.dtype(np.float64)
+
+    def constant_value(self, i: int, dtype: Any) -> Array | None:
+        """The value of the constant at position `i`, in the dtype of a run unless it is of indices."""
+        return self._leaf_value(i, {}, dtype)
 
     def _leaf_value(self, i: int, fed: dict[int, Array], dtype: Any) -> Array | None:
         node = self.nodes[i]
@@ -309,6 +293,7 @@ class Graph(Structure):
         """
         if self._last is None:
             raise NotComputedError("call forward() before backward(): the gradients depend on its values")
+        self._gradients = None
         run, last = self._last, len(self.nodes) - 1
         gradients: list[Array | None] = [None] * len(self.nodes)
         gradients[last] = self._first_gradient(dy, self._computed(run, last))
@@ -316,13 +301,13 @@ class Graph(Structure):
             [True] * len(self.nodes) if wrt is None else self.leading_to({self.position(key) for key in wrt})
         )
         for i in range(last, -1, -1):
-            upstream = gradients[i]
-            if upstream is None or self.nodes[i].layer is None:
+            upstream, sources = gradients[i], self._sources[i]
+            if upstream is None or not any(wanted[source] for source in sources):
                 continue
-            for source, gradient in zip(self._sources[i], self._local(i, upstream, run, wanted), strict=True):
+            for source, gradient in zip(sources, self.local_gradients(i, upstream, run, wanted), strict=True):
                 if gradient is not None and wanted[source]:
                     total = gradients[source]
-                    gradients[source] = gradient if total is None else total + gradient
+                    gradients[source] = gradient if total is None else np.asarray(total + gradient)
         self._gradients = gradients
         return self.gradients
 
@@ -334,18 +319,22 @@ class Graph(Structure):
                     f"of the final value with respect to it, of the same shape"
                 )
             return np.ones_like(output)
-        gradient = np.asarray(dy, dtype=output.dtype)
+        gradient = as_numbers(dy, "dy").astype(output.dtype)
         if gradient.shape != output.shape:
             raise ShapeError(f"expected dy of the output's shape {output.shape}, got {gradient.shape}")
         return gradient
 
-    def _local(self, i: int, upstream: Array, run: Run, wanted: list[bool]) -> list[Array | None]:
+    def local_gradients(self, i: int, upstream: Array, run: Run, wanted: list[bool]) -> list[Array | None]:
         """The layer's own backward, held to the contract, with broadcasting undone."""
         layer, sources = self._layer(i), self._sources[i]
         asked = {}
         if "needs" in layer.signature.backward_asks:
             asked["needs"] = tuple(wanted[source] for source in sources)
-        result = layer.backward(upstream, run.saved[i], **asked)
+        try:
+            result = layer.backward(upstream, run.saved[i], **asked)
+        except Exception as error:
+            error.add_note(f"in the backward of the node {self._names[i]!r}")
+            raise
         returned = result if isinstance(result, tuple) else (result,)
         given = sum(run.values[source] is not None for source in sources)  # optional inputs may be left out
         if len(returned) < given or any(extra is not None for extra in returned[len(sources) :]):
@@ -384,7 +373,10 @@ class Graph(Structure):
         if self._gradients is None:
             return NodeArrays(self, (), "it has no gradient yet; call backward() after forward()")
         return NodeArrays(
-            self, self._gradients, "no gradient reaches it (whole numbers, such as labels, have none)"
+            self,
+            self._gradients,
+            "no gradient reaches it: whole numbers, such as labels, have none; so has what a layer returns None "
+            "for, or backward(wrt=...) leaves out",
         )
 
     def first_not_finite(self) -> str | None:
@@ -396,32 +388,3 @@ class Graph(Structure):
 
     def __repr__(self) -> str:
         return f"<Graph of {len(self.nodes)} nodes, output {self._names[-1]!r}>"
-
-
-def unbroadcast(gradient: Array, shape: Shape) -> Array:
-    """Sum a gradient over the axes along which an input of `shape` was broadcast.
-
-    Shapes: gradient is any shape that `shape` broadcasts to -> `shape`.
-    Raises: ShapeError when `shape` does not broadcast to the gradient's shape.
-    """
-    if gradient.shape == shape:
-        return gradient
-    extra = gradient.ndim - len(shape)
-    axes = list(range(extra))
-    fits = extra >= 0
-    for axis, (have, want) in enumerate(zip(gradient.shape[max(extra, 0) :], shape, strict=False)):
-        if want == 1 and have != 1:
-            axes.append(extra + axis)
-        fits &= want in (1, have)
-    if not fits:
-        raise ShapeError(f"a gradient of shape {gradient.shape} does not fit an input of shape {shape}")
-    return np.asarray(gradient.sum(axis=tuple(axes), keepdims=True).reshape(shape))
-
-
-def _shown(array: Array) -> Any:
-    """A read-only view, or a NumPy number where there is just one."""
-    if array.ndim == 0:
-        return array[()]
-    view = array.view()
-    view.flags.writeable = False
-    return view

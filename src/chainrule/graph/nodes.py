@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any, Self
 
 import numpy as np
 
-from chainrule.arrays import Array, ArrayLike, Shape, is_float
-from chainrule.errors import ArgumentError, DataError, LayerError
+from chainrule.arrays import Array, ArrayLike, Shape, as_numbers, is_float
+from chainrule.errors import ArgumentError, LayerError, did_you_mean
 from chainrule.layers import (
     Add,
     Divide,
@@ -43,12 +44,12 @@ class Node:
         return self
 
     def _apply_layer(self, layer: Layer, inputs: tuple[Any, ...], name: str | None) -> Node:
-        _check_number_of_inputs(layer, len(inputs))
+        _check_inputs(layer, len(inputs))
         return Node(layer, tuple(_as_node(value) for value in inputs), name)
 
     def __repr__(self) -> str:
         kind = type(self).__name__ if self.layer is None else repr(self.layer)
-        of = ", ".join(node.name or "?" for node in self.inputs)
+        of = ", ".join(getattr(node, "name", None) or "?" for node in self.inputs)
         return f"<{kind}{f' of {of}' if of else ''}{f', named {self.name!r}' if self.name else ''}>"
 
     def __add__(self, other: Any) -> Node:
@@ -131,17 +132,12 @@ class Constant(Node):
 
     def __init__(self, value: ArrayLike, name: str | None = None) -> None:
         super().__init__(None, (), name)
-        self.value = np.array(value)
-        if self.value.dtype.kind not in "biuf":
-            raise DataError(
-                f"expected a node, a number or an array of numbers, got {type(value).__name__} "
-                f"(dtype {self.value.dtype})"
-            )
+        self.value = as_numbers(value, name or "a constant beside a node", copy=True)
 
 
 def checked_shape(shape: Any, whose: str) -> Shape:
     """A shape as a tuple of positive ints; a single int is a vector's length."""
-    sizes = (shape,) if isinstance(shape, (int, np.integer)) else tuple(shape)
+    sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
     if not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
         raise ArgumentError(
             f"{whose}: expected a shape of positive whole numbers without the batch axis, such as (784,), "
@@ -155,9 +151,7 @@ def _as_node(value: Any) -> Node:
 
 
 def _as_floats(value: ArrayLike, whose: str) -> Array:
-    array = np.array(value)
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{whose}: expected numbers, got dtype {array.dtype}")
+    array = as_numbers(value, whose, copy=True)
     return array if is_float(array) else array.astype(np.float64)
 
 
@@ -167,9 +161,14 @@ def _checked_name(name: str) -> str:
     return name
 
 
-def _check_number_of_inputs(layer: Layer, given: int) -> None:
+def _check_inputs(layer: Layer, given: int) -> None:
     signature = layer.signature
     own = layer.parameters()
+    if unknown := [name for name in own if name not in signature.inputs]:
+        raise LayerError(
+            f"{layer!r} declares a parameter {unknown[0]!r}, which its forward does not take; "
+            f"{did_you_mean(unknown[0], signature.inputs)}"
+        )
     needed = sum(name not in own for name in signature.inputs[: signature.required])
     most = len(signature.inputs)
     if signature.variadic:
@@ -179,4 +178,11 @@ def _check_number_of_inputs(layer: Layer, given: int) -> None:
         raise LayerError(
             f"{layer!r} takes {needed if needed == most else f'{needed} to {most}'} inputs "
             f"({', '.join(signature.inputs)}), got {given}"
+        )
+    made = [name in own for name in signature.inputs[given:]]
+    if not all(made[: sum(made)]) or given + sum(made) < signature.required:
+        raise LayerError(
+            f"{layer!r}: the graph hands the parameters it makes ({', '.join(own)}) to forward after the data it "
+            f"is given; forward takes ({', '.join(signature.inputs)}), so give it the inputs before them, or put "
+            f"them last"
         )

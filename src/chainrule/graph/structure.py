@@ -55,14 +55,19 @@ class Structure:
     def _number_layers(self) -> dict[int, int]:
         """Number the layers that have parameters or state, so that W3 and b3 belong to the same layer."""
         used: dict[str, int] = defaultdict(int)
+        taken: set[str] = set()
         numbers: dict[int, int] = {}
         for node in self.nodes:
             if node.layer is None or id(node.layer) in numbers:
                 continue
             names = [*self._owned.get(id(node.layer), ()), *node.layer.state()]
             if names:
-                number = numbers[id(node.layer)] = 1 + max(used[name] for name in names)
+                number = 1 + max(used[name] for name in names)
+                while not taken.isdisjoint(f"{name}{number}" for name in names):
+                    number += 1  # a parameter "W1" of layer 1 and the "W" of layer 11 would both be W11
+                numbers[id(node.layer)] = number
                 used.update(dict.fromkeys(names, number))
+                taken.update(f"{name}{number}" for name in names)
         return numbers
 
     def position(self, key: str | Node) -> int:
@@ -84,6 +89,9 @@ class Structure:
 
     def __getitem__(self, name: str) -> Node:
         return self.nodes[self.position(name)]
+
+    def __contains__(self, key: object) -> bool:
+        return id(key) in self._position if isinstance(key, Node) else key in self._by_name
 
     def __iter__(self) -> Iterator[Node]:
         return iter(self.nodes)
@@ -109,6 +117,10 @@ class Structure:
     def sources(self, node: str | Node) -> tuple[Node, ...]:
         """The nodes whose values a node's layer is handed, its own parameters included."""
         return tuple(self.nodes[i] for i in self._sources[self.position(node)])
+
+    def source_positions(self, i: int) -> tuple[int, ...]:
+        """The positions of the nodes whose values the layer of the node at `i` is handed."""
+        return self._sources[i]
 
     def state_names(self, layer: Layer) -> dict[str, str]:
         """What this graph calls the running statistics that a layer declares: {'running_mean': 'running_mean1'}."""
@@ -178,6 +190,9 @@ def _name_all(nodes: Sequence[Node], numbers: Mapping[int, int]) -> list[str]:
             )
         given[node.name] = node
     counts: dict[str, int] = defaultdict(int)
+    taken = given.keys() | {
+        f"{node.name}{numbers[id(node.owner)]}" for node in nodes if isinstance(node, LayerParameter)
+    }
     names = []
     for node in nodes:
         if isinstance(node, LayerParameter):
@@ -192,7 +207,7 @@ def _name_all(nodes: Sequence[Node], numbers: Mapping[int, int]) -> list[str]:
         else:
             kind = re.sub(r"\W", "", type(node.layer or node).__name__).lower()
             counts[kind] += 1
-            while f"{kind}{counts[kind]}" in given:
+            while f"{kind}{counts[kind]}" in taken:
                 counts[kind] += 1
             name = f"{kind}{counts[kind]}"
         names.append(name)

@@ -51,7 +51,11 @@ class Affine(Layer):
         return y, (x, W, b is not None)
 
     def backward(
-        self, dy: Array, saved: tuple[Array, Array, bool], *, needs: tuple[bool, ...]
+        self,
+        dy: Array,
+        saved: tuple[Array, Array, bool],
+        *,
+        needs: tuple[bool, ...] = (True, True, True),
     ) -> tuple[Array | None, ...]:
         x, W, bias = saved
         rows = math.prod(x.shape[:-1])  # -1 could not be inferred for an empty batch

@@ -53,7 +53,7 @@ class Multiply(Layer):
     def forward(self, a: Array, b: Array) -> tuple[Array, Pair]:
         return _together(self, np.multiply, a, b), (a, b)
 
-    def backward(self, dy: Array, saved: Pair, *, needs: tuple[bool, ...]) -> MaybePair:
+    def backward(self, dy: Array, saved: Pair, *, needs: tuple[bool, ...] = (True, True)) -> MaybePair:
         a, b = saved
         return dy * b if needs[0] else None, dy * a if needs[1] else None
 
@@ -73,7 +73,7 @@ class Divide(Layer):
         return y, (y, b)
 
     @np.errstate(all="ignore")
-    def backward(self, dy: Array, saved: Pair, *, needs: tuple[bool, ...]) -> MaybePair:
+    def backward(self, dy: Array, saved: Pair, *, needs: tuple[bool, ...] = (True, True)) -> MaybePair:
         y, b = saved
         da = dy / b
         return da if needs[0] else None, -da * y if needs[1] else None
@@ -110,7 +110,9 @@ class Power(Layer):
         return y, (x, p, y)
 
     @np.errstate(all="ignore")
-    def backward(self, dy: Array, saved: tuple[Array, Array, Array], *, needs: tuple[bool, ...]) -> MaybePair:
+    def backward(
+        self, dy: Array, saved: tuple[Array, Array, Array], *, needs: tuple[bool, ...] = (True, True)
+    ) -> MaybePair:
         x, p, y = saved
         dx = dp = None
         if needs[0]:
@@ -141,7 +143,7 @@ class MatMul(Layer):
                 f"got {a.shape} and {b.shape}; {remedy}"
             ) from None
 
-    def backward(self, dy: Array, saved: Pair, *, needs: tuple[bool, ...]) -> MaybePair:
+    def backward(self, dy: Array, saved: Pair, *, needs: tuple[bool, ...] = (True, True)) -> MaybePair:
         a, b = saved
         row, column = a.ndim == 1, b.ndim == 1
         a2 = a[None, :] if row else a  # (..., N, K)

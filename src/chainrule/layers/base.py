@@ -58,8 +58,8 @@ class Layer(Configured):
     - `forward(..., *, rng)`: a `numpy.random.Generator` for this use of the layer in this step;
     - `forward(..., *, state)`: a dict of the running statistics declared by `state()`; such a forward returns
       `(output, saved, new_state)`, and the graph keeps `new_state` when it trains;
-    - `backward(dy, saved, *, needs)`: a tuple of bools, which inputs' gradients are wanted; None may be
-      returned for the others.
+    - `backward(dy, saved, *, needs=(True, ...))`: a tuple of bools, which inputs' gradients are wanted; None
+      may be returned for the others. With a default, the layer is easier to use by hand.
     """
 
     forward: Callable[..., Any]

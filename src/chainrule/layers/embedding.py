@@ -41,7 +41,9 @@ class Embedding(Layer):
             )
         return W.take(ids, axis=0), ids
 
-    def backward(self, dy: Array, ids: Array, *, needs: tuple[bool, ...]) -> tuple[None, Array | None]:
+    def backward(
+        self, dy: Array, ids: Array, *, needs: tuple[bool, ...] = (True, True)
+    ) -> tuple[None, Array | None]:
         if not needs[1]:
             return None, None
         return None, add_rows(dy.reshape(ids.size, self.dimension), ids.ravel(), self.vocabulary)

@@ -70,7 +70,10 @@ def numbers(value: Any, name: str) -> Array:
     except ValueError as error:
         raise ShapeError(f"{name}: the rows have different lengths, which makes no array: {error}") from None
     if array.dtype.kind not in "biuf":
-        raise DataError(f"{name}: expected an array of numbers, got dtype {array.dtype}; convert text first")
+        raise DataError(
+            f"{name}: expected an array of numbers, got dtype {array.dtype}; number text labels with "
+            f"np.unique(labels, return_inverse=True)"
+        )
     return array
 
 

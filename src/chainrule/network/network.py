@@ -9,18 +9,19 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, GraphError, LayerError, ShapeError
-from chainrule.graph import Graph, Input, Node, checked_shape
+from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, ShapeError
+from chainrule.graph import Graph, Input, Node
+from chainrule.graph.structure import in_order
 from chainrule.layers import Layer, Loss
 from chainrule.network.batches import Data, checked_inputs, checked_weights, not_empty, numbers, row_slices
 from chainrule.network.fitting import Fitting
+from chainrule.network.making import chain, checked_dtype, checked_loss, given
 from chainrule.network.summary import Summary, summarize
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
-from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train
+from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
 
-DTYPES = ("float32", "float64")
 ROWS_AT_ONCE = 1024  # when predicting: few enough that the values stay in the cache
 
 
@@ -45,15 +46,12 @@ class Network:
         seed: int | None = None,
         dtype: Any = "float32",
     ) -> None:
-        if np.dtype(dtype).name not in DTYPES:
-            raise ArgumentError(
-                f"dtype: a network computes in float32 or float64, got {np.dtype(dtype).name}"
-            )
-        if loss is not None and not isinstance(loss, Loss):
-            raise ArgumentError(f"loss: expected a loss such as cr.SoftmaxCrossEntropy(), got {loss!r}")
-        self.output = _chain(layers, input_shape) if output is None else _given(output, layers, input_shape)
-        self.loss_layer = loss
-        self.graph = Graph(self._with_loss(), seed=seed, dtype=dtype)
+        dtype = checked_dtype(dtype)
+        self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
+        self.loss_layer = checked_loss(loss)
+        self.graph = Graph(self._loss_of(self.output), seed=seed, dtype=dtype)
+        #: The loss alone, to measure outputs with.
+        self._measuring = Graph(self._loss_of(Input("output")), seed=self.graph.seed, dtype=dtype)
         #: Iterations trained so far. It decides which random numbers the next one draws.
         self.iterations = 0
         #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
@@ -61,10 +59,10 @@ class Network:
         self._inputs = self._find_inputs()
         self._initialize()
 
-    def _with_loss(self) -> Node:
+    def _loss_of(self, output: Node) -> Node:
         if self.loss_layer is None:
-            return self.output
-        inputs: list[Node] = [self.output, Input("t")]
+            return output
+        inputs: list[Node] = [output, Input("t")]
         if self._takes_weights():
             inputs.append(Input("sample_weight", optional=True))
         node: Node = self.loss_layer(*inputs, name="loss")
@@ -141,9 +139,15 @@ class Network:
         """A copy of the network that computes in another dtype."""
         twin = Network(output=self.output, loss=self.loss_layer, seed=self.seed, dtype=dtype)
         twin.params.flat[:] = self.params.flat
-        twin.graph.state |= {name: np.array(value, dtype=dtype) for name, value in self.state.items()}
+        twin.graph.state |= {name: value.astype(twin.dtype) for name, value in self.state.items()}
         twin.iterations, twin.metadata = self.iterations, copy.deepcopy(self.metadata)
         return twin
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        nodes = in_order(self.output)  # each after its inputs, so that a deep graph needs no deep recursion
+        made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, self.params.flat, self.state)
+        made = ("output", "loss_layer", "graph", "params", "decays", "_measuring")
+        return _made_again, (type(self), *made_from), {k: v for k, v in vars(self).items() if k not in made}
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {shape}" for name, shape in self._inputs.items())
@@ -183,8 +187,8 @@ class Network:
         loss = self._loss()
         output = self.predict(x)
         targets, weights = self._targets_of(t, len(output), sample_weight)
-        value, _ = loss.forward(output, targets, *(() if weights is None else (weights,)))
-        measures = {"loss": float(value)}
+        feeds = {"output": output, "t": targets, **({} if weights is None else {"sample_weight": weights})}
+        measures = {"loss": self.one_number(self._measuring.evaluate(feeds))}
         correct = loss.correct(output, targets)
         if correct is not None:
             measures["accuracy"] = float(np.mean(correct))
@@ -208,7 +212,7 @@ class Network:
         statistics, False is the gradient of `loss(x, t)`.
         """
         feeds = self._feeds(x, t, sample_weight)
-        self.graph.forward(feeds, training=self._training(training), step=self._step(step))
+        self.one_number(self.graph.forward(feeds, training=self._training(training), step=self._step(step)))
         return dict(self.flat_gradient())
 
     def flat_gradient(self, out: Array | None = None) -> Parameters:
@@ -240,7 +244,7 @@ class Network:
         mode, number = self._training(training), self._step(step)
 
         def loss(_: Array) -> float:
-            return float(twin.graph.evaluate(feeds, training=mode, step=number))
+            return self.one_number(twin.graph.evaluate(feeds, training=mode, step=number))
 
         flat = numerical_gradient(loss, twin.params.flat, h)
         return dict(self.params.like(flat.astype(self.dtype)))
@@ -289,20 +293,21 @@ class Network:
         chosen = SGD(0.1) if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
             raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
+        if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
+            raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
         checked = None if validation is None else self._checked_validation(validation)
         fitting = Fitting(self, inputs, targets, weights, chosen, checked)
         watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
-        history = train(fitting, plan, [*callbacks, *watch])
-        history.settings = {
+        settings = {
             "optimizer": repr(chosen),
             "loss": repr(self.loss_layer),
-            "batch_size": batch_size,
+            "batch_size": plan.batch_size,
             "sampling": sampling,
             "samples": rows,
             "seed": plan.seed,
             "dtype": str(self.dtype),
         }
-        return history
+        return train(fitting, plan, [*callbacks, *watch], settings)
 
     # What is handed in ---------------------------------------------------------------------------------
 
@@ -311,10 +316,11 @@ class Network:
             raise ArgumentError(
                 "validation: expected a pair of data and targets, validation=(x_test, t_test)"
             )
-        inputs = self._inputs_of(validation[0])
-        rows = len(next(iter(inputs.values())))
-        not_empty(rows, "the validation data")
-        return inputs, self._targets_of(validation[1], rows, None)[0]
+        try:
+            inputs = self._inputs_of(validation[0])
+            return inputs, self._targets_of(validation[1], len(next(iter(inputs.values()))), None)[0]
+        except (ShapeError, DataError, ArgumentError) as error:
+            raise type(error)(f"validation: {error}") from None
 
     def _inputs_of(self, x: Data) -> dict[str, Array]:
         return checked_inputs(x, self._inputs, "the network")
@@ -338,6 +344,15 @@ class Network:
         targets, weights = self._targets_of(t, len(next(iter(inputs.values()))), weight)
         return {**inputs, "t": targets, **({} if weights is None else {"sample_weight": weights})}
 
+    def one_number(self, loss: Any) -> float:
+        """The value of the loss. Raises LayerError for one that is no single number."""
+        if np.ndim(loss):
+            raise LayerError(
+                f"{self.loss_layer!r}: a loss is one number, the mean over the batch; its forward returned an "
+                f"array of shape {np.shape(loss)}"
+            )
+        return float(loss)
+
     def _loss(self) -> Loss:
         if self.loss_layer is None:
             raise ArgumentError(
@@ -357,31 +372,20 @@ class Network:
         return bool(training)
 
     def _step(self, step: int | None) -> int:
-        return self.iterations if step is None else step
+        return self.iterations if step is None else whole_number("step", step, 0)
 
 
-def _chain(layers: Sequence[Layer], input_shape: Shape | int | None) -> Node:
-    """The layers one after another, on one input named "x"."""
-    if not layers:
-        raise ArgumentError("a network needs layers, cr.Network(cr.Affine(50), ...), or output=, a node")
-    if input_shape is None:
-        raise ArgumentError("input_shape is missing: the shape of one sample, for example input_shape=(784,)")
-    node: Node = Input("x", checked_shape(input_shape, "input_shape"))
-    for layer in layers:
-        if not isinstance(layer, Layer):
-            hint = "; write it with parentheses, cr.ReLU()" if isinstance(layer, type) else ""
-            raise ArgumentError(f"a network is made of layers, got {layer!r}{hint}")
-        if isinstance(layer, Loss):
-            raise ArgumentError(f"{layer!r} is a loss: pass it as loss={layer!r}, not among the layers")
-        node = layer(node)
-    return node
-
-
-def _given(output: Node, layers: Sequence[Layer], input_shape: Shape | int | None) -> Node:
-    if layers or input_shape is not None:
-        raise ArgumentError(
-            "pass either layers with input_shape=, or output=, whose inputs say their own shapes"
-        )
-    if not isinstance(output, Node):
-        raise ArgumentError(f"output: expected a node of a graph, got {type(output).__name__}")
-    return output
+def _made_again(
+    cls: type[Network],
+    nodes: list[Node],
+    loss: Loss | None,
+    seed: int,
+    dtype: str,
+    flat: Array,
+    state: dict[str, Array],
+) -> Network:
+    network = cls.__new__(cls)
+    Network.__init__(network, output=nodes[-1], loss=loss, seed=seed, dtype=dtype)
+    network.params.flat[:] = flat
+    network.state.update(state)
+    return network

@@ -23,6 +23,7 @@ def summarize(network: Network, batch_size: int) -> Summary:
     """Each layer's name, kind, output shape, parameters, and the memory of parameters and values."""
     graph, itemsize = network.graph, network.dtype.itemsize
     zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in network.input_shapes.items()}
+    fed = {graph.position(name) for name in network.input_shapes}
     counted: set[str] = set()
     rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "memory")]
     total_values = 0
@@ -36,9 +37,13 @@ def summarize(network: Network, batch_size: int) -> Summary:
         own = [each for each in own if each in network.params and each not in counted]
         counted.update(own)
         size = sum(network.params[each].size for each in own)
-        values = int(np.prod(shape)) // 2 * batch_size
+        values, lengths = int(np.prod(shape)), [str(length) for length in shape]
+        if fed.intersection(
+            graph.ancestors(i)
+        ):  # else it is the same for every batch, as a transposed weight
+            values, lengths = values // 2 * batch_size, ["N", *lengths[1:]]
         total_values += values
-        text = "(" + ", ".join(["N", *map(str, shape[1:])]) + ("," if len(shape) == 1 else "") + ")"
+        text = "(" + ", ".join(lengths) + ("," if len(lengths) == 1 else "") + ")"
         kind = repr(node.layer) if node.layer is not None else "Input"
         rows.append((name, kind, text, f"{size:,}" if size else "", memory(itemsize * (values + size))))
     size = network.params.flat.size

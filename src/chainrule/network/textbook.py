@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from chainrule.errors import ArgumentError
 from chainrule.initializers import Normal
 from chainrule.layers import Affine, ReLU, SoftmaxCrossEntropy
 from chainrule.network.network import Network
+from chainrule.training import whole_number
 
 
 class TwoLayerNet(Network):
@@ -34,8 +34,7 @@ class TwoLayerNet(Network):
             ("hidden_size", hidden_size),
             ("output_size", output_size),
         ):
-            if size < 1:
-                raise ArgumentError(f"TwoLayerNet: {name} must be at least 1, got {size}")
+            whole_number(f"TwoLayerNet: {name}", size, 1)
         weights = Normal(weight_init_std)
         super().__init__(
             Affine(hidden_size, weights=weights),

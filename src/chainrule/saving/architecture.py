@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -9,11 +10,13 @@ import numpy as np
 
 from chainrule import initializers, layers
 from chainrule.arrays import Array
-from chainrule.configured import Configured
+from chainrule.configured import Configured, constructor_of
 from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.graph import Constant, Input, LayerParameter, Node, Parameter
+from chainrule.initializers import Initializer
 from chainrule.layers import Layer
 from chainrule.network import Network
+from chainrule.training import whole_number
 
 FORMAT = "chainrule model 1"
 Classes = Mapping[str, type[Configured]]
@@ -32,9 +35,10 @@ def describe(network: Network) -> dict[str, Any]:
         if isinstance(node, Input):
             entry |= {"kind": "input", "shape": node.shape, "optional": node.optional}
         elif isinstance(node, Parameter):
-            entry |= {"kind": "parameter", "decay": node.decay}
+            shape = network.params[graph.name_of(i)].shape
+            entry |= {"kind": "parameter", "shape": shape, "decay": node.decay}
         elif isinstance(node, Constant):
-            entry |= {"kind": "constant"}
+            entry |= {"kind": "constant", "shape": node.value.shape}
         elif node.layer is not None:
             if not any(node.layer is each for each in used):
                 used.append(node.layer)
@@ -78,9 +82,9 @@ def rebuild(
             shape = entry["shape"]
             made[name] = Input(name, None if shape is None else tuple(shape), optional=entry["optional"])
         elif kind == "parameter":
-            made[name] = Parameter(name, arrays[name], decay=entry["decay"])
+            made[name] = Parameter(name, _of_shape(arrays, entry), decay=entry["decay"])
         elif kind == "constant":
-            made[name] = Constant(constants[name], name)
+            made[name] = Constant(_of_shape(constants, entry), name)
         elif kind == "layer":
             made[name] = used[entry["layer"]](*(made[source] for source in entry["inputs"]), name=name)
         else:
@@ -91,21 +95,32 @@ def rebuild(
         seed=description["seed"],
         dtype=description["dtype"],
     )
-    network.iterations = int(description["iterations"])
+    network.iterations = whole_number("iterations", description["iterations"], 0)
     network.metadata = dict(description["metadata"])
     return network
 
 
-def known_classes(own: Iterable[type[Layer]] = ()) -> dict[str, type[Configured]]:
+def _of_shape(arrays: Mapping[str, Array], entry: Mapping[str, Any]) -> Array:
+    array = arrays[entry["name"]]
+    if array.shape != tuple(entry["shape"]):
+        raise FileError(
+            f"{entry['name']!r} has shape {array.shape}, not {tuple(entry['shape'])} as it should"
+        )
+    return array
+
+
+def known_classes(own: Iterable[type[Configured]] = ()) -> dict[str, type[Configured]]:
     """The layers and initializers that a file may name: ours, and those of the caller's own."""
+    if not isinstance(own, Iterable):
+        raise ArgumentError(f"layers: expected a list of classes, [MyLayer], got {own!r}")
     found: dict[str, type[Configured]] = {}
     for module in (layers, initializers):
         for value in vars(module).values():
-            if isinstance(value, type) and issubclass(value, Configured):
+            if isinstance(value, type) and issubclass(value, (Layer, Initializer)):
                 found[value.__name__] = value
     for cls in own:
-        if not (isinstance(cls, type) and issubclass(cls, Layer)):
-            raise ArgumentError(f"layers: expected classes of layers, [MyLayer], got {cls!r}")
+        if not (isinstance(cls, type) and issubclass(cls, (Layer, Initializer))):
+            raise ArgumentError(f"layers: expected classes of layers or initializers, [MyLayer], got {cls!r}")
         found[cls.__name__] = cls
     return found
 
@@ -114,15 +129,17 @@ def encode(value: Any) -> Any:
     """A constructor's argument as a JSON value; what JSON lacks is an object with one key that starts with $."""
     if value is None or isinstance(value, (bool, str)):
         return value
+    if isinstance(value, np.bool_):
+        return bool(value)
     if isinstance(value, Configured):
         arguments = {name: encode(argument) for name, argument in value.arguments.items()}
         return {"$class": type(value).__name__, "arguments": arguments}
     if isinstance(value, np.ndarray):
-        return {"$array": value.tolist(), "dtype": str(value.dtype)}
+        return {"$array": encode(value.tolist()), "dtype": str(value.dtype)}
     if isinstance(value, (int, np.integer)):
         return int(value)
     if isinstance(value, (float, np.floating)):
-        return float(value)
+        return float(value) if math.isfinite(value) else {"$float": str(float(value))}
     if isinstance(value, tuple):
         return {"$tuple": [encode(each) for each in value]}
     if isinstance(value, list):
@@ -152,9 +169,11 @@ def decode(value: Any, classes: Classes) -> Any:
                 f"the model uses a layer {name!r} that is not one of chainrule's: pass its class, "
                 f"cr.load(path, layers=[{name}]); {did_you_mean(str(name), classes)}"
             )
-        return classes[name](**{key: decode(each, classes) for key, each in value["arguments"].items()})
+        return _make(classes[name], {key: decode(each, classes) for key, each in value["arguments"].items()})
     if "$array" in value:
-        return np.array(value["$array"], dtype=value["dtype"])
+        return np.array(decode(value["$array"], classes), dtype=value["dtype"])
+    if "$float" in value:
+        return float(value["$float"])
     if "$tuple" in value:
         return tuple(decode(each, classes) for each in value["$tuple"])
     if "$dict" in value:
@@ -164,3 +183,13 @@ def decode(value: Any, classes: Classes) -> Any:
     if "$ellipsis" in value:
         return Ellipsis
     raise FileError(f"the model holds a value of an unknown kind: {sorted(value)}")
+
+
+def _make(cls: type[Configured], arguments: dict[str, Any]) -> Configured:
+    """The object, from its arguments by name; what *args took follows what stands before it."""
+    takes = list(constructor_of(cls).parameters.values())
+    for k, parameter in enumerate(takes):
+        if parameter.kind is parameter.VAR_POSITIONAL and parameter.name in arguments:
+            before = [arguments.pop(each.name) for each in takes[:k]]
+            return cls(*before, *arguments.pop(parameter.name), **arguments)
+    return cls(**arguments)

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import ArgumentError, ChainruleError, FileError
+from chainrule.configured import Configured
+from chainrule.errors import ArgumentError, FileError
 from chainrule.files import write_bytes
-from chainrule.layers import Layer
 from chainrule.network import Network
 from chainrule.saving.architecture import FORMAT, constants_of, describe, known_classes, rebuild
 
@@ -28,27 +28,33 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
     there. Any safetensors reader finds the weights as "W1", "b1", ...
 
     Raises: FileError when the file cannot be written; ArgumentError for a layer made from values, or metadata,
-    that JSON cannot hold.
+    that the file cannot hold.
     """
     from safetensors.numpy import save as to_bytes
 
+    if not isinstance(network, Network):
+        raise ArgumentError(
+            f"save takes a network and then a path, cr.save(net, path), got {network!r} first"
+        )
     tensors = dict(network.params)
     tensors |= {STATE + name: value for name, value in network.state.items()}
     tensors |= {CONSTANT + name: value for name, value in constants_of(network).items()}
+    _refuse_unsavable(network, tensors)
+    description = describe(network)
     try:
-        architecture = json.dumps(describe(network), allow_nan=False)
+        architecture = json.dumps(description, allow_nan=False)
     except (TypeError, ValueError) as error:
         raise ArgumentError(
             f"the network's metadata must be JSON values (text, finite numbers, lists): {error}"
         ) from None
     content = to_bytes(
-        {name: np.ascontiguousarray(value) for name, value in tensors.items()}, {KEY: architecture}
+        {name: np.asarray(value, order="C") for name, value in tensors.items()}, {KEY: architecture}
     )
     return write_bytes(path, content)
 
 
-def load(path: str | os.PathLike[str], *, layers: Iterable[type[Layer]] = ()) -> Network:
-    """Read a network that `save` wrote. Classes of layers of your own are named in `layers`.
+def load(path: str | os.PathLike[str], *, layers: Iterable[type[Configured]] = ()) -> Network:
+    """Read a network that `save` wrote. Classes of layers (and initializers) of your own are named in `layers`.
 
     Raises: FileError for a file that is missing, truncated, corrupt, not chainrule's, or that uses a layer
     that is neither chainrule's nor in `layers`.
@@ -64,14 +70,34 @@ def load(path: str | os.PathLike[str], *, layers: Iterable[type[Layer]] = ()) ->
         network = rebuild(architecture, own, constants, classes)
     except FileError as error:
         raise FileError(f"{path}: {error}") from error
-    except (ChainruleError, KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
-        raise FileError(f"{path} is damaged: its architecture cannot be built ({error})") from error
+    except Exception as error:  # what constructors raise for damaged values is open-ended
+        raise FileError(f"{path} is damaged: its architecture cannot be built ({error!r})") from error
     _put_in(network.params, own, path)
     _put_in(network.state, state, path)
+    _compare(constants_of(network), constants, path)
     return network
 
 
+def _refuse_unsavable(network: Network, tensors: dict[str, Array]) -> None:
+    for name in network.params:
+        if name.startswith((STATE, CONSTANT)):
+            raise ArgumentError(
+                f"a parameter named {name!r} cannot be saved: {STATE!r} and {CONSTANT!r} begin the names of "
+                f"statistics and constants in the file; give it another name"
+            )
+    for name, value in tensors.items():
+        if value.dtype.itemsize > 8:
+            raise ArgumentError(f"{name} is {value.dtype}, too wide to be saved; make it float64")
+
+
 def _put_in(holders: Any, arrays: dict[str, Array], path: str | os.PathLike[str]) -> None:
+    _compare(holders, arrays, path)
+    for name, value in arrays.items():
+        holders[name] = value
+
+
+def _compare(holders: Mapping[str, Array], arrays: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
+    """Raise FileError unless the arrays in the file are those that its architecture speaks of."""
     if set(holders) != set(arrays):
         odd = sorted(set(holders) ^ set(arrays))
         raise FileError(f"{path} is damaged: its arrays do not fit its architecture ({', '.join(odd[:5])})")
@@ -81,15 +107,16 @@ def _put_in(holders: Any, arrays: dict[str, Array], path: str | os.PathLike[str]
                 f"{path} is damaged: {name} is {value.dtype} of shape {value.shape}, its architecture says "
                 f"{holders[name].dtype} of shape {holders[name].shape}"
             )
-        holders[name] = value
 
 
 def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
-    from safetensors import SafetensorError, safe_open
+    from safetensors import safe_open
 
-    if not path.is_file():
-        raise FileError(f"there is no model file {path}" if not path.exists() else f"{path} is not a file")
     try:
+        if not path.is_file():
+            raise FileError(
+                f"there is no model file {path}" if not path.exists() else f"{path} is not a file"
+            )
         with safe_open(path, framework="numpy") as file:
             text = (file.metadata() or {}).get(KEY)
             if text is None:
@@ -98,14 +125,14 @@ def _read(path: Path) -> tuple[dict[str, Any], dict[str, Array]]:
                 )
             architecture = json.loads(text)
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118  # no mapping
-    except (SafetensorError, ValueError, TypeError, OverflowError) as error:
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"could not read {path}: {error}") from error
+    except Exception as error:  # what damaged content makes a reader raise is open-ended
         raise FileError(
             f"{path} is not a readable model file: {error}; was it cut off, or is it another kind?"
         ) from error
-    except OSError as error:
-        if isinstance(error, FileError):
-            raise
-        raise FileError(f"could not read {path}: {error}") from error
     if not isinstance(architecture, dict) or architecture.get("format") != FORMAT:
         raise FileError(
             f"{path} holds a model of another format than {FORMAT!r}; it may need a newer chainrule"

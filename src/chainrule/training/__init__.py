@@ -2,7 +2,7 @@
 
 from chainrule.training.callbacks import Callback, EarlyStopping, Run, Trainee
 from chainrule.training.history import History
-from chainrule.training.loop import Plan, Sampling, train
+from chainrule.training.loop import Plan, Sampling, train, whole_number
 from chainrule.training.progress import ProgressBar, is_watched
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "Trainee",
     "is_watched",
     "train",
+    "whole_number",
 ]

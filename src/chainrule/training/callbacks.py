@@ -37,9 +37,9 @@ class Run:
     epoch: int = 0
     stopped: str = ""
 
-    def stop(self, reason: str) -> None:
-        """End the training after this iteration."""
-        self.stopped = reason
+    def stop(self, reason: str = "") -> None:
+        """End the training after this iteration. The reason is what `history.stopped` will say."""
+        self.stopped = reason or "a callback asked"
 
 
 class Callback:
@@ -83,16 +83,21 @@ class EarlyStopping(Callback):
             raise ArgumentError(
                 f"EarlyStopping: unknown monitor {monitor!r}; {did_you_mean(monitor, MEASURES)}"
             )
-        if patience < 1:
-            raise ArgumentError(f"EarlyStopping: patience is a number of epochs, at least 1, got {patience}")
+        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
+            raise ArgumentError(
+                f"EarlyStopping: patience is a number of epochs, at least 1, got {patience!r}"
+            )
+        if not isinstance(min_change, (int, float)) or not 0 <= min_change < math.inf:
+            raise ArgumentError(f"EarlyStopping: min_change is a number of at least 0, got {min_change!r}")
         self.monitor, self.patience = monitor, patience
         self.min_change, self.restore_best = min_change, restore_best
-        self.best = math.inf
-        self.best_epoch = 0
+        self._sign = -1 if monitor.endswith("accuracy") else 1  # times it, every measure is better lower
+        #: The best value of the measure so far, and its epoch.
+        self.best, self.best_epoch = self._sign * math.inf, 0
         self._best_weights: Any = None
 
     def on_start(self, run: Run) -> None:
-        self.best, self.best_epoch, self._best_weights = math.inf, 0, None
+        self.best, self.best_epoch, self._best_weights = self._sign * math.inf, 0, None
 
     def on_epoch(self, run: Run) -> None:
         value = run.history.latest(self.monitor)
@@ -101,9 +106,8 @@ class EarlyStopping(Callback):
                 f"EarlyStopping watches {self.monitor!r}, which is not measured here: pass validation=(x, t) to "
                 f"fit for test measures; a regression has no accuracy"
             )
-        lower_is_better = -value if self.monitor.endswith("accuracy") else value
-        if lower_is_better < self.best - self.min_change:
-            self.best, self.best_epoch = lower_is_better, run.epoch
+        if self._sign * (self.best - value) > self.min_change:
+            self.best, self.best_epoch = value, run.epoch
             if self.restore_best:
                 self._best_weights = run.trainee.snapshot()
         elif run.epoch - self.best_epoch >= self.patience:

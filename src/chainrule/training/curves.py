@@ -49,7 +49,7 @@ def _plot_epochs(axes: Axes, history: History) -> None:
                 color=color,
                 marker="o",
                 markersize=3,
-                label=f"{part} {kind} (last {values[-1]:.4f})",
+                label=f"{part} {kind} (last {values[-1]:.4g})",
             )
     axes.set(title=f"{kind.capitalize()} over all the data", xlabel="iteration", ylabel=kind)
     _finish(axes)

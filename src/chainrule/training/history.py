@@ -24,10 +24,11 @@ class History:
     """The record of one training.
 
     Every iteration: `loss` (of its batch, before its update), `learning_rate`, `seconds` (since the start).
-    Every epoch, and once more at the end when it falls inside an epoch: `measured_at` (how many iterations
+    Every epoch, and after the last iteration when it falls inside an epoch: `measured_at` (how many iterations
     were done), `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`, over all the data; a list stays
     empty when there is nothing to measure (no validation data, no accuracy for a regression).
-    `stopped` says why training ended: "finished", "interrupted", or what a callback said.
+    `stopped` says why training ended: "finished", "interrupted", or what a callback said. A training that
+    was stopped inside an epoch is not measured once more.
     """
 
     loss: list[float] = field(default_factory=list)
@@ -71,7 +72,7 @@ class History:
         """The record that `to_json` wrote. Raises FileError for anything else."""
         try:
             content = json.loads(text)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise FileError(
                 f"a history is JSON text, as History.to_json writes it; this is not: {error}"
             ) from None
@@ -80,7 +81,7 @@ class History:
         known = {each.name: each for each in fields(cls)}
         for name, value in content.items():
             kind = {"settings": dict, "stopped": str}.get(name, list)
-            if name not in known or not isinstance(value, kind):
+            if name not in known or not isinstance(value, kind) or (kind is list and not _numbers(value)):
                 raise FileError(f"the history is damaged at {name!r}: expected what History.to_json wrote")
         return cls(**content)
 
@@ -114,3 +115,7 @@ class History:
         from chainrule.training.curves import plot_history
 
         return plot_history(self)
+
+
+def _numbers(values: list[Any]) -> bool:
+    return all(isinstance(value, (int, float)) for value in values)

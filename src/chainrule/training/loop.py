@@ -6,10 +6,10 @@ import contextlib
 import signal
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from types import FrameType
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
@@ -53,9 +53,9 @@ class Plan:
         first: int = 0,
     ) -> Plan:
         """Check the arguments of `fit` and turn epochs into iterations."""
-        for name, value in (("epochs", epochs), ("iterations", iterations), ("batch_size", batch_size)):
-            if value is not None and (not isinstance(value, (int, np.integer)) or value < 1):
-                raise ArgumentError(f"{name}: expected a whole number of at least 1, got {value!r}")
+        epochs = None if epochs is None else whole_number("epochs", epochs, 1)
+        iterations = None if iterations is None else whole_number("iterations", iterations, 1)
+        batch_size, seed = whole_number("batch_size", batch_size, 1), whole_number("seed", seed, 0)
         if batch_size > samples:
             raise ArgumentError(
                 f"batch_size: expected at most the number of samples, {samples}, got {batch_size}"
@@ -93,13 +93,25 @@ class Plan:
             done += len(rows)
 
 
-def train(trainee: Trainee, plan: Plan, callbacks: Sequence[Callback] = ()) -> History:
-    """Do the steps of the plan, one batch after another, and record them.
+def whole_number(name: str, value: Any, at_least: int) -> int:
+    """The value as an int. Raises ArgumentError, which names it, unless it is a whole number in range."""
+    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
+        raise ArgumentError(f"{name}: expected a whole number of at least {at_least}, got {value!r}")
+    return int(value)
+
+
+def train(
+    trainee: Trainee,
+    plan: Plan,
+    callbacks: Sequence[Callback] = (),
+    settings: Mapping[str, Any] | None = None,
+) -> History:
+    """Do the steps of the plan, one batch after another, and record them, with `settings` noted beside.
 
     Ctrl-C ends the training after the present step, with the history and the weights kept; a second Ctrl-C
     interrupts at once. Raises DivergedError, with the record so far as its `history`, when a step diverges.
     """
-    history = History()
+    history = History(settings=dict(settings or {}))
     run = Run(trainee, history, plan.iterations)
     start = time.perf_counter()
     with _stopping_on_interrupt(run):
@@ -125,6 +137,9 @@ def train(trainee: Trainee, plan: Plan, callbacks: Sequence[Callback] = ()) -> H
             run.stopped = f"diverged: {error}"
             error.history = history
             raise
+        except BaseException as error:
+            run.stopped = f"failed: {type(error).__name__}"
+            raise
         finally:
             history.stopped = run.stopped or "finished"
             for callback in callbacks:
@@ -134,9 +149,13 @@ def train(trainee: Trainee, plan: Plan, callbacks: Sequence[Callback] = ()) -> H
 
 @contextlib.contextmanager
 def _stopping_on_interrupt(run: Run) -> Iterator[None]:
-    """Let the first Ctrl-C ask for a stop after the present step. Only the main thread receives signals."""
+    """Let the first Ctrl-C ask for a stop after the present step. Only the main thread receives signals.
+
+    Where Ctrl-C is ignored, as in a shell script's background job, it stays so.
+    """
     before = signal.getsignal(signal.SIGINT)
-    if threading.current_thread() is not threading.main_thread() or before is None:
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or before in (None, signal.SIG_IGN):
         yield
         return
 

@@ -52,7 +52,7 @@ class ProgressBar(Callback):
             self._bar = None
 
     def _show(self, run: Run) -> None:
-        note = f"loss {run.history.loss[-1]:.4f}" if run.history.loss else ""
+        note = f"loss {run.history.loss[-1]:.4g}" if run.history.loss else ""
         for name in ("test_accuracy", "train_accuracy"):
             value = run.history.latest(name)
             if value is not None:
@@ -63,4 +63,4 @@ class ProgressBar(Callback):
 
 def is_watched() -> bool:
     """Whether somebody can see a progress bar: standard output is a terminal, or a notebook shows it."""
-    return sys.stdout.isatty() or "ipykernel" in sys.modules
+    return (sys.stdout is not None and sys.stdout.isatty()) or "ipykernel" in sys.modules

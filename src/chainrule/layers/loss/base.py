@@ -22,7 +22,7 @@ class Loss(Layer):
 
         `forward` calls it for every batch; call it on a whole array to find a wrong target before training.
         """
-        raise NotImplementedError(f"{type(self).__name__} defines no check_targets(t, output_shape)")
+        self._check_numbers(t)
 
     def probabilities(self, x: Array) -> Array | None:
         """The probabilities that x stands for, or None when it stands for none, as in regression."""

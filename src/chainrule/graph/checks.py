@@ -1,0 +1,63 @@
+"""What a graph holds its layers and its caller to, with errors that give the remedy."""
+
+from __future__ import annotations
+
+import operator
+from collections.abc import Iterable, Mapping
+from keyword import iskeyword
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.errors import ArgumentError, LayerError
+from chainrule.layers import Layer
+
+
+def checked_output(name: str, layer: Layer, result: Any) -> Array:
+    """The output among what the forward of the node `name` returned, as an array."""
+    what = "(output, saved, new_state)" if "state" in layer.signature.forward_asks else "(output, saved)"
+    whose = f"{name}: the forward of {type(layer).__name__} must return"
+    if not isinstance(result, tuple) or len(result) != what.count(",") + 1:
+        came = f"{len(result)} values" if isinstance(result, tuple) else type(result).__name__
+        raise LayerError(f"{whose} {what}, got {came}")
+    value = np.asarray(result[0])
+    if value.dtype.kind not in "biuf":
+        raise LayerError(f"{whose} an output that is an array of numbers, got {type(result[0]).__name__}")
+    return value
+
+
+def checked_state(name: str, layer: Layer, state: Any, expected: Iterable[str]) -> Mapping[str, Any]:
+    """The running statistics that the forward of the node `name` returned."""
+    if isinstance(state, Mapping) and set(state) == set(expected):
+        return state
+    came = f"the keys {', '.join(map(str, state))}" if isinstance(state, Mapping) else type(state).__name__
+    raise LayerError(
+        f"{name}: the forward of {type(layer).__name__} must return as new_state a dict with the keys "
+        f"{', '.join(expected)}, got {came}"
+    )
+
+
+def checked_seed(seed: Any) -> int:
+    """The seed as an int, or ArgumentError."""
+    try:
+        whole = operator.index(seed)
+    except TypeError:
+        whole = -1
+    if whole < 0:
+        raise ArgumentError(f"seed: expected a whole number of at least 0, got {seed!r}")
+    return whole
+
+
+def checked_dtype(dtype: Any) -> np.dtype[Any]:
+    """The dtype, or ArgumentError for one that isn't of floats."""
+    found: np.dtype[Any] = np.dtype(dtype)
+    if found.kind != "f":
+        raise ArgumentError(f"dtype: a graph computes in floats, float32 or float64, got {found}")
+    return found
+
+
+def how_to_feed(name: str) -> str:
+    """How an input of this name is fed: by a keyword, or in a dict where it can't be one."""
+    can_be = name.isidentifier() and not iskeyword(name) and name not in ("training", "step")
+    return f"forward({name}=...)" if can_be else f"forward({{{name!r}: ...}})"

@@ -1,0 +1,272 @@
+"""`chainrule train`: what it trains, what it tells, and what it leaves in the run folder."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import chainrule as cr
+from chainrule.cli.app import app
+
+FILES = ["curves.png", "history.json", "model.safetensors"]
+RNG = np.random.default_rng(0)
+
+
+@pytest.fixture(autouse=True)
+def _in_an_empty_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def run(*arguments, code=0):
+    result = CliRunner().invoke(app, [str(each) for each in arguments])
+    assert result.exit_code == code, (result.output, result.exception)
+    return result
+
+
+def table(path, columns, target, name="y"):
+    names = [f"c{k}" for k in range(columns.shape[1])]
+    rows = [",".join([*names, name])]
+    rows += [",".join([*map(repr, row), str(t)]) for row, t in zip(columns.tolist(), target, strict=True)]
+    path.write_text("\n".join(rows) + "\n")
+    return path
+
+
+def test_digits(tmp_path):
+    result = run(
+        "train",
+        "digits",
+        "--hidden",
+        "32,16",
+        "--activation",
+        "tanh",
+        "--epochs",
+        6,
+        "--batch-size",
+        50,
+        "--optimizer",
+        "adam",
+        "--learning-rate",
+        0.01,
+        "--schedule",
+        "cosine",
+        "--dropout",
+        0.1,
+        "--weight-decay",
+        1e-4,
+        "--seed",
+        4,
+        "--out",
+        "mine",
+        "--no-check",
+    )
+    assert sorted(os.listdir("mine")) == FILES
+    net = cr.load("mine/model.safetensors")
+    assert [net.params[name].shape for name in ("W1", "W2", "W3")] == [(64, 32), (32, 16), (16, 10)]
+    assert net.seed == 4
+    _, (x, t) = cr.datasets.load_digits()
+    history = cr.History.load("mine/history.json")
+    assert history.test_accuracy[-1] == net.accuracy(x, t) > 0.9
+    assert len(history.loss) == 6 * 29
+    assert history.settings["optimizer"].startswith("Adam(learning_rate=Cosine(")
+    assert history.settings["data"] == "digits"
+    assert history.settings["activation"] == "tanh"
+    assert history.settings["batch_size"] == 50
+    assert (tmp_path / "mine/curves.png").read_bytes().startswith(b"\x89PNG")
+    lines = result.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == [
+        "network",
+        "data",
+        "accuracy",
+        "loss",
+        "time",
+        "gradients",
+        "model",
+        "history",
+        "curves",
+    ]
+    assert "64 -> 32 -> 16 -> 10, 2,778 parameters" in lines[0]
+    assert f"{history.test_accuracy[-1]:.4f} on the test data" in lines[2]
+    assert "174 iterations" in lines[4]
+    assert lines[-1].split() == ["curves", "mine/curves.png"]
+    assert result.stderr == ""
+
+
+def test_the_gradients_are_checked():
+    result = run("train", "digits", "--hidden", 5, "--iterations", 5, "--out", "a[/b]")
+    assert "backpropagation agrees with numerical differentiation on all 385 parameters" in result.stdout
+    assert "DISAGREES" not in result.stdout
+    assert "a[/b]/model.safetensors" in result.stdout
+    assert sorted(os.listdir("a[/b]")) == FILES
+    result = run("train", "digits", "--hidden", 700, "--iterations", 1, "--out", "b")
+    assert "not checked (52,510 parameters; --check does it all the same)" in result.stdout
+
+
+def test_the_same_seed_gives_the_same_files():
+    for name, seed in (("a", 1), ("b", 1), ("c", 2)):
+        run("train", "digits", "--iterations", 20, "--dropout", 0.2, "--seed", seed, "--out", name, "--no-check")
+    a, b, c = (Path(name, "model.safetensors").read_bytes() for name in "abc")
+    assert a == b != c
+    a, b = (cr.History.load(f"{name}/history.json").loss for name in "ab")
+    assert a == b
+
+
+def test_run_folders_are_numbered():
+    for expected in ("digits", "digits-2", "digits-3"):
+        result = run("train", "digits", "--iterations", 1, "--no-check")
+        assert f"runs/{expected}/model.safetensors" in result.stdout
+    before = Path("runs/digits/history.json").read_text()
+    run("train", "digits", "--iterations", 2, "--no-check", "--force")
+    assert sorted(os.listdir("runs")) == ["digits", "digits-2", "digits-3"]
+    assert Path("runs/digits/history.json").read_text() != before
+
+
+def test_a_long_path_is_told_whole():
+    name = "a-rather-long-name-" * 8
+    assert f"{name}/model.safetensors\n" in run(
+        "train", "digits", "--iterations", 1, "--no-check", "--out", name
+    ).stdout
+
+
+def test_force_writes_into_a_folder_in_use(tmp_path):
+    (tmp_path / "mine").mkdir()
+    run("train", "digits", "--iterations", 1, "--no-check", "--out", "mine")  # empty: not in use
+    (tmp_path / "mine/notes.txt").write_text("keep me")
+    run("train", "digits", "--iterations", 1, "--no-check", "--out", "mine", "--force")
+    assert (tmp_path / "mine/notes.txt").read_text() == "keep me"
+
+
+def test_a_table_with_classes_named_by_text(tmp_path):
+    x = RNG.normal(size=(90, 2)) * [1, 1000] + [0, 5000]
+    names = np.array(["no", "perhaps", "yes"])[np.digitize(x[:, 1], [4600, 5400])]
+    table(tmp_path / "asked.csv", x, names, "answer")
+    result = run("train", "asked.csv", "--target", "answer", "--epochs", 100, "--batch-size", 10)
+    assert "2 -> 50 -> 3" in result.stdout
+    net = cr.load("runs/asked/model.safetensors")
+    assert net.metadata["classes"] == ["no", "perhaps", "yes"]
+    assert net.metadata["columns"] == ["c0", "c1"]
+    assert net.metadata["target"] == "answer"
+    assert cr.History.load("runs/asked/history.json").test_accuracy[-1] > 0.8
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_a_regression_on_targets_of_a_million(tmp_path, dtype):
+    x = RNG.normal(size=(120, 2))
+    t = 3e6 + 1e6 * x[:, 0] - 5e5 * x[:, 1] + 0.25
+    table(tmp_path / "prices.csv", x, t)
+    result = run(
+        "train", "prices.csv", "--target", "y", "--epochs", 60, "--hidden", 8, "--dtype", dtype, "--batch-size", 12
+    )
+    assert "share of the target's variance" in result.stdout
+    assert "agrees" in result.stdout
+    net = cr.load("runs/prices/model.safetensors")
+    assert net.metadata["classes"] is None
+    predicted = net.predict(x)[:, 0]
+    assert np.sqrt(np.mean((predicted - t) ** 2)) < 0.15 * t.std()
+    assert abs(predicted.mean() - t.mean()) < 1e5
+
+
+def test_columns_that_say_nothing_do_no_harm(tmp_path):
+    x = np.column_stack([RNG.normal(size=60), np.full(60, 0.1), np.full(60, 1e9)])
+    table(tmp_path / "data.csv", x, np.where(x[:, 0] > 0, "a", "b"))
+    run("train", "data.csv", "--target", "y", "--epochs", 30, "--batch-size", 6, "--no-check")
+    assert cr.History.load("runs/data/history.json").train_accuracy[-1] > 0.9
+
+
+@pytest.mark.parametrize("ending", [".npz", ".npy", ".tsv"])
+def test_tables_of_other_kinds(tmp_path, ending):
+    x = RNG.normal(size=(40, 3))
+    t = (x[:, 0] > 0).astype(int)
+    path = tmp_path / f"data{ending}"
+    if ending == ".npz":
+        np.savez(path, x=x, t=t)
+    elif ending == ".npy":
+        np.save(path, np.column_stack([x, t]).round().astype(int))
+    else:
+        table(path, x, t).write_text(path.read_text().replace(",", "\t"))
+    target = ["--target", "y"] if ending == ".tsv" else []
+    run("train", path, *target, "--epochs", 2, "--out", "mine", "--no-check")
+    assert cr.load("mine/model.safetensors").metadata["classes"] == ["0", "1"]
+
+
+def test_a_small_table_needs_no_batch_size(tmp_path):
+    table(tmp_path / "small.csv", RNG.normal(size=(10, 2)), ["a", "b"] * 5)
+    run("train", "small.csv", "--target", "y", "--epochs", 1, "--no-check")
+    assert cr.History.load("runs/small/history.json").settings["batch_size"] == 8
+
+
+def test_a_divergence_keeps_the_history(tmp_path):
+    table(tmp_path / "data.csv", RNG.normal(size=(60, 2)), RNG.normal(size=60))
+    result = run(
+        "train", "data.csv", "--target", "y", "--learning-rate", 1e6, "--epochs", 50, "--batch-size", 10, code=1
+    )
+    lines = result.stderr.splitlines()
+    assert len(lines) == 1
+    assert lines[0].startswith("chainrule: iteration ")
+    assert "try a smaller learning rate" in lines[0]
+    assert result.stdout == ""
+    assert sorted(os.listdir("runs/data")) == FILES
+    history = cr.History.load("runs/data/history.json")
+    assert history.stopped.startswith("diverged: iteration ")
+    assert history.settings["learning_rate"] == 1e6
+    assert np.isfinite(cr.load("runs/data/model.safetensors").params.flat).all()
+
+
+def start(program):
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-c", program],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
+
+
+def test_an_interrupted_run_writes_its_files():
+    child = start("""
+import sys
+from pathlib import Path
+from chainrule.cli import main
+from chainrule.network.fitting import Fitting
+step = Fitting.step
+def told(self, rows, iteration, total):
+    if iteration == 3:
+        print("going", flush=True)
+    return step(self, rows, iteration, total)
+Fitting.step = told
+sys.argv = "chainrule train digits --iterations 10000000 --out mine --no-check".split()
+main()
+""")
+    assert child.stdout is not None
+    assert child.stdout.readline() == "going\n"
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, err) == (0, "")
+    assert "stopped: interrupted" in out
+    assert sorted(os.listdir("mine")) == FILES
+    history = cr.History.load("mine/history.json")
+    assert history.stopped == "interrupted"
+    assert cr.load("mine/model.safetensors").iterations == len(history.loss) > 3
+
+
+def test_the_program_as_a_process():
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-m", "chainrule", "train", "digit"], capture_output=True, text=True
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.count("\n") == 1
+    assert "did you mean 'digits'?" in done.stderr
+
+
+@pytest.mark.skipif("CHAINRULE_DATA" not in os.environ, reason="CHAINRULE_DATA names no folder with MNIST in it")
+def test_mnist():
+    result = run("train", "mnist", "--iterations", 60, "--optimizer", "adam", "--no-check")
+    assert "mnist: 60,000 samples to train on, 10,000 to test on" in result.stdout
+    assert cr.History.load("runs/mnist/history.json").test_accuracy[-1] > 0.75
+    assert "10000" in run("evaluate", "runs/mnist/model.safetensors", "mnist").stdout

@@ -1,0 +1,96 @@
+"""The examples: each runs by itself, checks its own numbers, and prints what is expected."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import chainrule as cr
+
+FOLDER = Path(__file__).parents[1] / "examples"
+
+
+def run(name: str, *arguments: str, **environment: str) -> str:
+    """What an example prints. Warnings are errors, as in tests."""
+    result = subprocess.run(
+        [sys.executable, "-W", "error", str(FOLDER / name), *arguments],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
+    )
+    assert result.returncode == 0, result.stdout + result.stderr
+    return result.stdout
+
+
+def number_after(text: str, output: str) -> float:
+    """The number that follows a text."""
+    found = re.search(re.escape(text) + r"\s*([-+]?[\d.]+(?:e[-+]?\d+)?)", output)
+    assert found, f"no number after {text!r} in:\n{output}"
+    return float(found.group(1).rstrip("."))
+
+
+def test_every_example_has_a_test():
+    tested = {name.removeprefix("test_") for name in globals() if name.startswith("test_")}
+    assert {path.stem for path in FOLDER.glob("*.py")} <= tested
+
+
+def test_apple_shop():
+    output = run("apple_shop.py")
+    rows = re.findall(r"^  (\w+) +([\d.]+) +[\d.]+ +([\d.]+) +[\d.]+$", output, flags=re.MULTILINE)
+    found = {(name, float(price), float(gradient)) for name, price, gradient in rows}
+    assert {("apple", 100, 2.2), ("count", 2, 110), ("tax", 1.1, 200), ("total", 220, 1)} <= found
+    assert {("orange", 150, 3.3), ("orange_count", 3, 165), ("tax", 1.1, 650), ("total", 715, 1)} <= found
+    assert "Every price and every gradient is as expected." in output
+
+
+def test_two_layer_net(tmp_path):
+    """Without MNIST: it says how to get it, and learns scikit-learn's digits."""
+    nowhere = {name: str(tmp_path) for name in ("CHAINRULE_DATA", "XDG_CACHE_HOME", "HOME", "LOCALAPPDATA")}
+    output = run("two_layer_net.py", **nowhere)
+    assert "load_mnist()" in output
+    assert "the digits of scikit-learn" in output
+    assert "2000 losses and 144 test accuracies were recorded." in output
+    assert number_after("It is", output) > 0.93
+
+
+def test_two_layer_net_on_mnist():
+    try:
+        cr.datasets.load_mnist(download=False)
+    except cr.errors.FileError:
+        pytest.skip("MNIST is not on this machine; chainrule.datasets.load_mnist() downloads it")
+    output = run("two_layer_net.py", "700")
+    assert "Training on 60000 images, testing on 10000: MNIST." in output
+    assert "700 losses and 3 test accuracies were recorded." in output
+    loss, train_accuracy, test_accuracy = map(float, output.splitlines()[-2].split()[1:])
+    assert loss < 1.0
+    assert train_accuracy > 0.88
+    assert test_accuracy > 0.88
+
+
+def test_gradient_check():
+    output = run("gradient_check.py")
+    errors = re.findall(r"^ +(?:W|b)\d .* (\S+) +< 1e-07$", output, flags=re.MULTILINE)
+    assert len(errors) == 4
+    assert all(float(error) < 1e-7 for error in errors)
+    assert "3760 parameters" in output
+    assert number_after("by finite differences,", output) > 10
+
+
+def test_own_layer():
+    output = run("own_layer.py")
+    assert number_after("beta1", output) < 1e-7
+    assert number_after("expected above 0.95", output) > 0.95
+    assert output.rstrip().endswith("True")
+
+
+def test_skip_connection():
+    output = run("skip_connection.py")
+    assert number_after("largest difference", output) < 1e-6
+    assert number_after("largest relative error", output) < 1e-7
+    assert number_after("Expected: above 0.95", output) > 0.95
