@@ -61,6 +61,8 @@ class Optimizer(Frozen, ABC):
 
     running: ClassVar[tuple[str, ...]] = ()
     """The names of the running arrays."""
+    native: ClassVar[tuple[str, ...]] = ()
+    """The name of the kernel that equals `rule`, and of the attributes it takes; of this very class only."""
     decoupled: ClassVar[bool] = False
     """Whether weight decay bypasses the gradient: w <- w - r * weight_decay * w, before the rule."""
 
@@ -196,6 +198,8 @@ class SGD(Optimizer):
     Source: Robbins, Monro, A Stochastic Approximation Method (1951).
     """
 
+    native = ("SGD",)
+
     def rule(self, w: Array, g: Array, running: Arrays, scratch: Array, rate: float, t: int) -> None:
         np.multiply(g, rate, out=scratch)
         w -= scratch
@@ -212,6 +216,7 @@ class Momentum(Optimizer):
     """
 
     running = ("velocity",)
+    native = ("Momentum", "momentum")
 
     def __init__(
         self,
@@ -249,6 +254,8 @@ class Nesterov(Momentum):
     section 3.5.
     """
 
+    native = ("Nesterov", "momentum")
+
     def rule(self, w: Array, g: Array, running: Arrays, scratch: Array, rate: float, t: int) -> None:
         velocity = running["velocity"]
         np.multiply(g, rate, out=scratch)
@@ -267,6 +274,7 @@ class AdaGrad(Optimizer):
     """
 
     running = ("squares",)
+    native = ("AdaGrad", "epsilon")
 
     def __init__(
         self,
@@ -305,6 +313,7 @@ class RMSProp(Optimizer):
     """
 
     running = ("mean_squares",)
+    native = ("RMSProp", "alpha", "epsilon")
 
     def __init__(
         self,
@@ -345,6 +354,7 @@ class Adam(Optimizer):
     """
 
     running = ("first_moment", "second_moment")
+    native = ("Adam", "beta1", "beta2", "epsilon")
 
     def __init__(
         self,
@@ -387,6 +397,8 @@ class AdamW(Adam):
     Source: Loshchilov, Hutter, Decoupled Weight Decay Regularization (2019), algorithm 2, with the schedule's
     rate r for its eta, as in PyTorch.
     """
+
+    native = ("AdamW", "beta1", "beta2", "epsilon")
 
     decoupled = True
 

@@ -1,0 +1,95 @@
+"""Kernels of losses: the value, and in the same pass the gradient. The upstream gradient of a loss is 1."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule import layers
+from chainrule.arrays import Array
+from chainrule.kernels.constants import FLOAT, ONE, ZERO
+from chainrule.layers import Layer
+
+Scalar = Any
+
+
+def softmax_cross_entropy(z: Array, t: Array, dz: Array) -> float:
+    """z (B, K) logits, t (B,) labels -> the mean of -log softmax(z)[t]; dz (B, K) its gradient."""
+    rows, classes = z.shape
+    share = ONE / FLOAT(rows)
+    total = 0.0
+    for i in range(rows):
+        largest = z[i, 0]
+        for k in range(1, classes):
+            largest = z[i, k] if z[i, k] > largest else largest
+        exponentials = ZERO
+        for k in range(classes):
+            e = np.exp(z[i, k] - largest)
+            dz[i, k] = e
+            exponentials += e
+        total += np.log(exponentials) - (z[i, t[i]] - largest)
+        scale = share / exponentials
+        for k in range(classes):
+            dz[i, k] *= scale
+        dz[i, t[i]] -= share
+    return float(total / rows)
+
+
+def mean_loss(x: Array, t: Array, dx: Array) -> float:
+    """x, t (B, D) -> the mean of loss_value(x, t) over all elements; dx (B, D) its gradient."""
+    rows, columns = x.shape
+    share = ONE / FLOAT(rows * columns)
+    total = 0.0
+    for i in range(rows):
+        for j in range(columns):
+            total += loss_value(x[i, j], t[i, j])
+            dx[i, j] = share * loss_gradient(x[i, j], t[i, j])
+    return float(total / (rows * columns))
+
+
+def squared_error(x: Scalar, t: Scalar) -> Scalar:
+    return (x - t) * (x - t)
+
+
+def squared_error_gradient(x: Scalar, t: Scalar) -> Scalar:
+    return (x - t) + (x - t)
+
+
+def absolute_error(x: Scalar, t: Scalar) -> Scalar:
+    return abs(x - t)
+
+
+def absolute_error_gradient(x: Scalar, t: Scalar) -> Scalar:
+    r = x - t
+    return ONE if r > ZERO else (-ONE if r < ZERO else r)
+
+
+def binary_cross_entropy(x: Scalar, t: Scalar) -> Scalar:
+    return (x if x > ZERO else ZERO) - x * t + np.log1p(np.exp(-abs(x)))
+
+
+def binary_cross_entropy_gradient(x: Scalar, t: Scalar) -> Scalar:
+    e = np.exp(-abs(x))
+    return (ONE if x >= ZERO else e) / (ONE + e) - t
+
+
+loss_value: Callable[..., Any] = squared_error  # in mean_loss, each program's own loss stands here
+loss_gradient: Callable[..., Any] = squared_error_gradient
+
+
+@dataclass(frozen=True)
+class LossKernel:
+    """The kernels of a loss that is a mean over elements; softmax cross-entropy has a kernel of its own."""
+
+    value: Callable[..., Any]
+    gradient: Callable[..., Any]
+
+
+LOSSES: dict[type[Layer], LossKernel] = {
+    layers.MeanSquaredError: LossKernel(squared_error, squared_error_gradient),
+    layers.MeanAbsoluteError: LossKernel(absolute_error, absolute_error_gradient),
+    layers.SigmoidCrossEntropy: LossKernel(binary_cross_entropy, binary_cross_entropy_gradient),
+}

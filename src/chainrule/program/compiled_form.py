@@ -1,0 +1,238 @@
+"""The compiled form: the same operations as the source of one function, a run of many whole steps.
+
+The source is plain Python that Numba compiles: the kernels it needs, each with its formula, and `run`, which
+for every step gathers a batch, goes forward and backward, and updates the parameters.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.graph import Graph, Parameter
+from chainrule.kernels import LOSSES, UPDATES, activation_of, constants, loops, losses, updates
+from chainrule.layers import Layer
+from chainrule.program.operations import Listing, Operation
+
+HEADER = '''"""A chainrule program: many whole training steps in one call. Generated; compiled by Numba."""
+
+import math
+
+import numpy as np
+from numba import njit
+
+# Floating-point contraction (a * b + c in one rounding) is allowed; nothing that changes NaN or infinity is.
+compiled = njit(nogil=True, error_model="numpy", fastmath={"contract"})
+summing = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
+entry = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHED)
+'''
+
+
+@dataclass(frozen=True)
+class Update:
+    """What the optimizer does to the flat vector, as far as a kernel knows it."""
+
+    kernel: str  # the name of the optimizer's class
+    running: int  # how many running arrays it has
+    numbers: tuple[float, ...]  # the arguments behind the rate and the number of the step
+    decay: str = ""  # "", "add_decay" or "shrink"
+
+
+class CannotCompile(Exception):
+    """The program has a layer, or a shape, for which there is no kernel."""
+
+
+class Source:
+    """Writes the source of the compiled form."""
+
+    def __init__(
+        self, graph: Graph, listing: Listing, names: list[str], gradients: list[str],
+        places: dict[str, int], dtype: Any, update: Update | None, inputs: list[str], labels: bool,
+    ) -> None:  # fmt: skip
+        self.graph, self.listing, self.names, self.gradient_names = graph, listing, names, gradients
+        self.places, self.dtype, self.update = places, np.dtype(dtype).name, update
+        self.inputs, self.labels = inputs, labels
+        self.functions: dict[str, str] = {}
+        self.numbers: dict[str, float] = {}
+
+    def text(self) -> str:
+        """The whole module."""
+        body = self._run()
+        return module_text(self.functions, self.numbers, self.dtype, body)
+
+    def _run(self) -> str:
+        lines = ["@entry", f"def run({', '.join(self._arguments())}):"]
+        lines += [f"    {line}" for line in self._arrays()]
+        lines.append("    for step in range(rows.shape[0]):")
+        lines += [f"        {line}" for line in self._steps()]
+        lines.append("    return rows.shape[0]")
+        return "\n".join(lines)
+
+    def _arguments(self) -> list[str]:
+        data = [f"data_{name}" for name in self.inputs]
+        running = [f"running{k}" for k in range(self.update.running)] if self.update else []
+        return [*data, "targets", "rows", "rates", "done", "parameters", "gradient", "decay", *running,
+                "scaling", "arena", "losses"]  # fmt: skip
+
+    def _arrays(self) -> list[str]:
+        lines = ["B = rows.shape[1]"]
+        start = 0
+        for i, node in enumerate(self.graph):
+            if isinstance(node, Parameter):
+                shape = self.graph.parameter_value(self.graph.name_of(i)).shape
+                size = int(np.prod(shape, dtype=np.int64))
+                view = f"[{start} : {start + size}]" + (f".reshape{shape}" if len(shape) != 1 else "")
+                lines.append(f"{self.names[i]} = parameters{view}")
+                lines.append(f"{self.gradient_names[i]} = gradient{view}")
+                for spare, owner in self.listing.spares.items():
+                    if owner == self.names[i]:
+                        lines.append(f"{spare} = np.empty_like({self.gradient_names[i]})")
+                start += size
+        for name, place in sorted(self.places.items(), key=lambda item: item[1]):
+            width = self.listing.buffers[name].width
+            lines.append(f"{name} = arena[B * {place} : B * {place + width}].reshape(B, {width})")
+        lines.append(
+            "t = np.empty(B, np.int64)" if self.labels else "t = np.empty((B, targets.shape[1]), FLOAT)"
+        )
+        return lines
+
+    def _steps(self) -> list[str]:
+        lines = []
+        for name in self.inputs:
+            self._use(loops.gather)
+            lines.append(f"gather(data_{name}, rows[step], {name})")
+        gather = loops.gather_labels if self.labels else loops.gather
+        self._use(gather)
+        lines.append(f"{gather.__name__}(targets, rows[step], t)")
+        for operation in self.listing.operations:
+            lines.append(self._line(operation))
+            if operation.kernel in ("softmax_cross_entropy", "mean_loss"):
+                lines += ["losses[step] = loss"]
+        self._use(loops.all_finite, "summing")
+        lines += ["if not (np.isfinite(loss) and all_finite(gradient)):", "    return step"]
+        if self.update is not None:
+            lines += self._update_lines(self.update)
+        return lines
+
+    def _update_lines(self, update: Update) -> list[str]:
+        lines = []
+        if update.decay == "add_decay":
+            self._use(updates.add_decay)
+            lines.append("add_decay(parameters, gradient, decay)")
+        elif update.decay == "shrink":
+            self._use(updates.shrink)
+            lines.append("shrink(parameters, decay, rates[step])")
+        kernel = UPDATES[update.kernel]
+        self._use(kernel)
+        running = "".join(f", running{k}" for k in range(update.running))
+        numbers = "".join(f", {number!r}" for number in update.numbers)
+        lines.append(
+            f"{kernel.__name__}(parameters, gradient{running}, rates[step], done + step + 1{numbers})"
+        )
+        return lines
+
+    def _line(self, operation: Operation) -> str:
+        reads, writes, kernel = operation.reads, operation.writes, operation.kernel
+        layer = self.graph.nodes[operation.details["layer"]].layer if "layer" in operation.details else None
+        note = f"  # {operation.note}" if operation.note else ""
+        if kernel in ("layer", "layer_backward"):
+            raise CannotCompile(f"{layer!r} has no kernel")
+        if kernel == "matmul":
+            self._use(loops.matmul)
+            transposed = operation.details.get("transposed")
+            a, b = (f"{name}.T" if transposed == k else name for k, name in enumerate(reads))
+            return f"matmul({a}, {b}, {writes[0]})"
+        if kernel == "softmax_cross_entropy":
+            self._use(losses.softmax_cross_entropy)
+            return f"loss = softmax_cross_entropy({reads[0]}, t, {writes[1]}){note}"
+        if kernel == "mean_loss":
+            name = self._use_loss(layer)
+            return f"loss = {name}({reads[0]}, t, {writes[1]}){note}"
+        if kernel == "scale_columns":
+            self._use(loops.scale_columns)
+            row = operation.details["row"]
+            width = self.listing.buffers[writes[0]].width
+            return f"scale_columns({reads[0]}, scaling[{row}, :{width}], scaling[{row + 1}, :{width}], {writes[0]})"
+        if "activation" in kernel:
+            name = self._use_activation(kernel, layer)
+            used = dict.fromkeys([*reads, *writes])
+            return f"{name}({', '.join(used)}){note}"
+        function = getattr(loops, kernel)
+        self._use(function)
+        if kernel == "accumulate" and writes[0] not in self.places:  # of a parameter, whatever its shape
+            return f"accumulate({reads[0]}.reshape(1, -1), {writes[0]}.reshape(1, -1)){note}"
+        return f"{kernel}({', '.join(dict.fromkeys([*reads, *writes]))}){note}"
+
+    # Functions that the source contains ----------------------------------------------------------------
+
+    def _use(self, function: Callable[..., Any], decorator: str = "compiled") -> str:
+        name = function.__name__
+        if name not in self.functions:
+            self.functions[name] = f"@{decorator}\n{source_of(function)}"
+        return name
+
+    def _use_activation(self, loop: str, layer: Layer | None) -> str:
+        """The loop with an activation's own kernel in the place of `value` or `gradient`."""
+        kernels = activation_of(layer)
+        assert kernels is not None
+        scalar = kernels.gradient if "gradient" in loop else kernels.value
+        self._use(scalar)
+        numbers = [
+            self._number(f"{scalar.__name__}_{each}", getattr(layer, each)) for each in kernels.numbers
+        ]
+        name = loop.replace("activation", scalar.__name__).replace("gradient_gradient", "gradient")
+        name += "".join(f"_{number.rsplit('_', 1)[1]}" for number in numbers)
+        text = source_of(getattr(loops, loop)).replace(f"def {loop}(", f"def {name}(")
+        placeholder = "gradient" if scalar is kernels.gradient else "value"
+        text = re.sub(
+            rf"= {placeholder}\((.*)\)$",
+            lambda found: f"= {scalar.__name__}({', '.join([found[1], *numbers])})",
+            text,
+            flags=re.MULTILINE,
+        )
+        text = re.sub(rf"\b{placeholder}\(", f"{scalar.__name__}(", text)  # what is left is the docstring's
+        self.functions.setdefault(name, f"@compiled\n{text}")
+        return name
+
+    def _number(self, name: str, value: float) -> str:
+        """A name, in the source, for a number of a layer's: one for each value."""
+        for known, same in self.numbers.items():
+            if known.startswith(name.upper()) and same == value:
+                return known
+        known = f"{name}_{sum(each.startswith(name.upper()) for each in self.numbers) + 1}".upper()
+        self.numbers[known] = float(value)
+        return known
+
+    def _use_loss(self, layer: Layer | None) -> str:
+        kernels = LOSSES[type(layer)]  # type: ignore[index]  # an operation of a loss names its layer
+        self._use(kernels.value)
+        self._use(kernels.gradient)
+        text = source_of(losses.mean_loss)
+        text = text.replace("loss_value(x[", f"{kernels.value.__name__}(x[")
+        text = text.replace("loss_gradient(x[", f"{kernels.gradient.__name__}(x[")
+        name = f"mean_{kernels.value.__name__}"
+        self.functions[name] = "@compiled\n" + text.replace("def mean_loss(", f"def {name}(")
+        return name
+
+
+def module_text(functions: Mapping[str, str], numbers: Mapping[str, float], dtype: str, body: str) -> str:
+    """A module of functions in which every number has the dtype: the named constants, the functions, the body."""
+    text = "\n".join([body, *functions.values()])
+    named = {name: value for name, value in constants.NUMBERS.items() if re.search(rf"\b{name}\b", text)}
+    constant = [f"{name} = FLOAT({value!r})" for name, value in {**named, **numbers}.items()]
+    head = "\n".join([HEADER, f"FLOAT = np.{dtype}", *constant])
+    return "\n\n\n".join([head, *functions.values(), body]) + "\n"
+
+
+def source_of(function: Callable[..., Any]) -> str:
+    """A kernel's source without its annotations, which name types that the generated module lacks."""
+    text = inspect.getsource(function).rstrip()
+    head = re.search(r"\)(?: -> [^\n]*)?:\n", text)
+    assert head is not None
+    names = ", ".join(inspect.signature(function).parameters)
+    return f"def {function.__name__}({names}):\n{text[head.end() :]}"

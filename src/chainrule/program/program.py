@@ -1,0 +1,249 @@
+"""Program: a graph lowered, for one size of batch, to a straight line of calls on arrays allocated once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, Shape
+from chainrule.graph import Constant, Graph, Input, Node, Parameter
+from chainrule.graph.values import Run
+from chainrule.parameters import Parameters
+from chainrule.program.cache import compiled, is_compiled
+from chainrule.program.compiled_form import CannotCompile, Source, Update
+from chainrule.program.lowering import Lowering, row_shapes
+from chainrule.program.numpy_form import Scratch, lines_of
+from chainrule.program.operations import plan_memory
+
+
+class Program:
+    """The fast form of a graph. It must agree with the graph, which is the definition.
+
+    It has two forms of one listing. The step-by-step form calls NumPy on arrays allocated once. The compiled
+    form is `source`: a run of many steps (gather, forward, backward, update) as one native call. A layer
+    without a kernel runs its own forward and backward in the step-by-step form; then there is no compiled one.
+
+    `print(program)` shows the calls in order, the arrays, what was fused, and what was left out and why.
+    """
+
+    def __init__(
+        self,
+        graph: Graph,
+        output: Node,
+        inputs: Mapping[str, Shape],
+        params: Parameters,
+        batch_size: int,
+        target: Array | None = None,
+        weighted: bool = False,
+    ) -> None:
+        self.graph, self.params, self.batch_size = graph, params, batch_size
+        self.input_names = list(inputs)
+        self.gradient = np.zeros_like(params.flat)
+        self.target = target
+        shapes = row_shapes(graph, output, dict(inputs))
+        lowering = Lowering(graph, output, shapes, target, weighted)
+        self.listing = lowering.lower()
+        self._names, self._gradient_names = lowering.names, lowering.gradient_names
+        held = {self.listing.output} if target is None else set()
+        self._places, self._width = plan_memory(self.listing, held)
+        self.arena = np.zeros(self._width * batch_size, params.flat.dtype)
+        self._layers = {i: node.layer for i, node in enumerate(graph) if node.layer is not None}
+        self._spares = {
+            spare: np.empty_like(params[graph.name_of(self._names.index(owner))])
+            for spare, owner in self.listing.spares.items()
+        }
+        self._scaling = self._scaling_rows()
+        self._code = {phase: self._compile_lines(phase) for phase in ("forward", "backward")}
+        self._bound: dict[int, dict[str, Any]] = {}
+
+    # The step-by-step form -----------------------------------------------------------------------------
+
+    def _compile_lines(self, phase: str) -> Any:
+        operations = self.listing.forward() if phase == "forward" else self.listing.backward()
+        arrays = {*self._places, *self._gradients_of_parameters(), *self.listing.spares}
+        lines = [line for each in operations for line in lines_of(each, self._layers, arrays)]
+        return compile("\n".join(lines) or "pass", f"<program, {phase}>", "exec")
+
+    def _gradients_of_parameters(self) -> dict[str, Array]:
+        views = self.params.like(self.gradient)
+        return {self._gradient_names[self.graph.position(name)]: view for name, view in views.items()}
+
+    def _scaling_rows(self) -> Array:
+        """The factors and shifts of constant scales, a row each, as wide as the widest."""
+        scales = [each for each in self.listing.operations if each.kernel == "scale_columns"]
+        widest = max((len(each.details["factor"]) for each in scales), default=0)
+        rows = np.zeros((2 * len(scales), widest), self.params.flat.dtype)
+        for k, each in enumerate(scales):
+            row = 2 * k
+            width = len(each.details["factor"])
+            rows[row, :width], rows[row + 1, :width] = each.details["factor"], each.details["shift"]
+            each.details.update(
+                row=row, factor_name=f"scaling[{row}, :{width}]", shift_name=f"scaling[{row + 1}, :{width}]"
+            )
+        return rows
+
+    def arrays(self, rows: int) -> dict[str, Any]:
+        """The names that the step-by-step form computes with, for a batch of so many rows."""
+        if rows in self._bound:
+            return self._bound[rows]
+        if len(self._bound) >= 8:
+            self._bound.pop(next(iter(self._bound)))
+        run = Run(self.params.flat.dtype, False, 0, [None] * len(self.graph), [None] * len(self.graph))
+        widest = max((self.listing.buffers[name].width for name in self._places), default=1)
+        classes = (
+            self.listing.buffers[self.listing.output].width if self.listing.output in self._places else 1
+        )
+        scratch = Scratch(rows, widest, classes, self.params.flat.dtype)
+        space: dict[str, Any] = {
+            "np": np,
+            "forward": self._forward_of(run),
+            "backward": lambda i, dy, saved: self._layers[i].backward(dy, saved),
+            "backward_of_node": self._backward_of(run),
+            "block": scratch.block,
+            "softmax_cross_entropy": scratch.softmax_cross_entropy,
+            "scaling": self._scaling,
+            "run": run,
+        }
+        for name, place in self._places.items():
+            buffer = self.listing.buffers[name]
+            start = place * rows
+            space[name] = self.arena[start : start + buffer.width * rows].reshape(rows, *buffer.row)
+        for i, node in enumerate(self.graph):
+            if isinstance(node, Parameter):
+                space[self._names[i]] = self.params[self.graph.name_of(i)]
+            elif isinstance(node, Constant):
+                space[self._names[i]] = self.graph.constant_value(i, self.params.flat.dtype)
+            elif isinstance(node, Input):
+                space.setdefault(self._names[i], None)
+        space |= self._gradients_of_parameters() | self._spares
+        self._bound[rows] = space
+        return space
+
+    def _forward_of(self, run: Run) -> Callable[..., Any]:
+        def forward(i: int, *inputs: Any) -> tuple[Any, Any]:
+            for source, value in zip(self.graph.source_positions(i), inputs, strict=False):
+                run.values[source] = value
+            saved = self.graph.compute(i, run)
+            return run.values[i], saved
+
+        return forward
+
+    def _backward_of(self, run: Run) -> Callable[..., Any]:
+        wanted = self.graph.leading_to({self.graph.position(name) for name in self.graph.parameters})
+
+        def backward(i: int, dy: Any, saved: Any, inputs: tuple[Any, ...]) -> list[Any]:
+            for source, value in zip(self.graph.source_positions(i), inputs, strict=True):
+                run.values[source] = value
+            run.saved[i] = saved
+            return self.graph.local_gradients(i, dy, run, wanted)
+
+        return backward
+
+    def forward(self, feeds: Mapping[str, Array], *, training: bool = False, step: int = 0) -> dict[str, Any]:
+        """Compute every value from the inputs. Returns the arrays by name; they are overwritten by the next run."""
+        rows = len(feeds[self.input_names[0]])
+        space = self.arrays(rows)
+        run: Run = space["run"]
+        run.training, run.step, run.state = training, step, {}
+        for name, value in feeds.items():
+            own = self._names[self.graph.position(name)]
+            array = space.get(own)
+            if own in self._places and isinstance(array, np.ndarray):
+                np.copyto(array, value)
+            else:
+                space[own] = value
+        for name in self.graph.inputs:
+            own = self._names[self.graph.position(name)]
+            if name not in feeds:
+                space[own] = None
+        exec(self._code["forward"], space)
+        if training:
+            self.graph.state |= run.state
+        return space
+
+    def predict(self, feeds: Mapping[str, Array]) -> Array:
+        """The value of the network's output; it is overwritten by the next run."""
+        output: Array = self.forward(feeds)[self.listing.output]
+        return output
+
+    def step(self, feeds: Mapping[str, Array], *, training: bool = False, step: int = 0) -> float:
+        """Forward and backward: returns the loss, and leaves the gradient in `gradient`."""
+        space = self.forward(feeds, training=training, step=step)
+        space[self._gradient_names[-1]] = np.ones_like(space["loss"])
+        exec(self._code["backward"], space)
+        return float(space["loss"])
+
+    # The compiled form ---------------------------------------------------------------------------------
+
+    def source_for(self, update: Update | None) -> str:
+        """The source of the compiled form, with the optimizer's update in it. Raises CannotCompile."""
+        if self.target is None:
+            raise CannotCompile("a program without a loss is run step by step")
+        labels = self.target.ndim == 1
+        writer = Source(
+            self.graph, self.listing, self._names, self._gradient_names, self._places,
+            self.params.flat.dtype, update, [self._names[self.graph.position(n)] for n in self.input_names], labels,
+        )  # fmt: skip
+        return writer.text()
+
+    @property
+    def source(self) -> str:
+        """The text that is compiled, for plain gradient descent."""
+        return self.source_for(Update("SGD", 0, ()))
+
+    def is_compiled(self, update: Update | None) -> bool:
+        """Whether the machine code is on disk already."""
+        return is_compiled(self.source_for(update))
+
+    def compile(self, update: Update | None) -> Callable[..., int]:
+        """The compiled form: `run(inputs, targets, rows, rates, done, decay, running, losses) -> steps done`."""
+        native = compiled(self.source_for(update))
+
+        def run(
+            inputs: list[Array], targets: Array, rows: Array, rates: Array, done: int,
+            decay: Array, running: list[Array], losses: Array,
+        ) -> int:  # fmt: skip
+            steps: int = native(
+                *inputs, targets, rows, rates, done, self.params.flat, self.gradient, decay, *running,
+                self._scaling, self.arena, losses,
+            )  # fmt: skip
+            return steps
+
+        return run
+
+    # To look at ----------------------------------------------------------------------------------------
+
+    @property
+    def memory(self) -> int:
+        """How many bytes the arrays of the program take: values, their gradients, the parameters' gradient."""
+        return self.arena.nbytes + self.gradient.nbytes + sum(each.nbytes for each in self._spares.values())
+
+    def __str__(self) -> str:
+        lines = [f"Program for batches of {self.batch_size}, {self.params.flat.dtype}"]
+        for phase, operations in (("forward", self.listing.forward()), ("backward", self.listing.backward())):
+            if not operations:
+                continue
+            lines += ["", phase]
+            for each in operations:
+                layer = self._layers.get(each.details.get("layer", -1))
+                what = repr(layer) if layer is not None else ""
+                note = ", ".join(part for part in (what, each.note) if part)
+                lines.append(f"  {self._written(each):<58}{'  # ' + note if note else ''}".rstrip())
+        lines += ["", "arrays, in one arena; those whose use does not overlap share their place"]
+        for name, place in sorted(self._places.items(), key=lambda item: (item[1], item[0])):
+            row = self.listing.buffers[name].row
+            lines.append(f"  {name:<20} {(self.batch_size, *row)!s:<18} at {place * self.batch_size}")
+        alone = sum(self.listing.buffers[name].width for name in self._places) * self.batch_size
+        lines.append(f"  {self.arena.size:,} numbers; {alone:,} without sharing")
+        if self.listing.skipped:
+            lines += ["", "left out", *(f"  {each}" for each in self.listing.skipped)]
+        return "\n".join(lines)
+
+    def _written(self, operation: Any) -> str:
+        reads = [
+            f"{name}ᵀ" if operation.details.get("transposed") == k and operation.kernel == "matmul" else name
+            for k, name in enumerate(operation.reads)
+        ]
+        return f"{', '.join(operation.writes)} = {operation.kernel}({', '.join(reads)})"
