@@ -2,8 +2,9 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
+PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: train test lint clean
+.PHONY: train test bench lint clean
 
 train: .venv/.installed
 	@$(BIN)/chainrule train digits --out runs/digits --force
@@ -13,6 +14,10 @@ test: .venv/.installed-test
 	$(BIN)/ruff format --check src tests examples benchmarks
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# All of it, or a part: make bench BENCH='--only W1,W3', make bench BENCH=--quick
+bench: .venv/.installed-bench
+	PYTHONPATH=benchmarks $(BIN)/python -m speed $(BENCH)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -26,6 +31,16 @@ test: .venv/.installed-test
 
 .venv/.installed-test: pyproject.toml | .venv/bin/python
 	@$(BIN)/pip install --quiet --disable-pip-version-check -e '.[test]'
+	@touch $@ .venv/.installed
+
+# torch comes first, by its exact version: left to the extra, pip takes PyPI's newest build for Linux, which
+# brings gigabytes of CUDA libraries that no benchmark here uses. The build without them is "+cpu", from where pip
+# is set to look or else from PyTorch's own index. Then the extra finds torch there and fetches no other.
+.venv/.installed-bench: pyproject.toml | .venv/bin/python
+	@echo "Installing the peers (once; PyTorch and JAX, about 1 GB)"
+	@$(PIP) torch==2.13.0+cpu 2>/dev/null || \
+	  $(PIP) --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+	@$(PIP) -e '.[bench]'
 	@touch $@ .venv/.installed
 
 clean:

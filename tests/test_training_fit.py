@@ -32,10 +32,12 @@ class Recorder:
     def __init__(self):
         self.rows, self.calls = [], []
 
-    def step(self, rows, iteration, total):
-        self.rows.append(rows)
+    together = 1
+
+    def steps(self, batches, iteration, total):
+        self.rows.extend(batches)
         self.calls.append((iteration, total))
-        return 1.0, 0.5
+        return [1.0], [0.5]
 
     def measure(self):
         return {"train_loss": 1.0}
@@ -90,7 +92,8 @@ def test_inputs_targets_and_weights_stay_together():
     class Check(cr.Loss):
         def forward(self, x, t, sample_weight=None):
             np.testing.assert_array_equal(x[:, 0], t[:, 0])
-            np.testing.assert_array_equal(t[:, 0], sample_weight)
+            if x.any():  # a program first tries its layers on zeros
+                np.testing.assert_array_equal(t[:, 0], sample_weight)
             return np.mean(x), x
 
         def backward(self, dy, x):

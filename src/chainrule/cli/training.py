@@ -69,6 +69,8 @@ def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
     """Train on the named data and write the run folder."""
     if choices.seed < 0:
         raise ArgumentError(f"--seed: expected a whole number of at least 0, got {choices.seed}")
+    if choices.dtype not in ("float32", "float64"):
+        raise ArgumentError(f"--dtype: expected float32 or float64, got {choices.dtype!r}")
     optimizer = _optimizer(choices)
     folder = _folder(out, Path(name).stem, force)
     data = load_for_training(name, choices.target, choices.test_share, choices.seed)
@@ -183,8 +185,6 @@ def _scaled_targets(data: Dataset, dtype: str) -> tuple[Any, Any, Any]:
 
 def _center_and_scale(values: Array, columns: list[str], dtype: str) -> tuple[Array, Array]:
     """Mean and standard deviation of each column, 1 where that is 0, once the dtype is seen to resolve them."""
-    if dtype not in ("float32", "float64"):
-        raise ArgumentError(f"--dtype: expected float32 or float64, got {dtype!r}")
     values = values.astype(np.float64, copy=False)
     with np.errstate(all="ignore"):
         center, scale = values.mean(axis=0), values.std(axis=0)

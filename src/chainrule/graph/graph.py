@@ -294,13 +294,20 @@ class Graph(Structure):
         if self._last is None:
             raise NotComputedError("call forward() before backward(): the gradients depend on its values")
         self._gradients = None
-        run, last = self._last, len(self.nodes) - 1
+        first = self._first_gradient(dy, self._computed(self._last, len(self.nodes) - 1))
+        self._gradients = self.run_backward(self._last, first, wrt)
+        return self.gradients
+
+    def run_backward(
+        self, run: Run, dy: Array, wrt: Iterable[str | Node] | None = None
+    ) -> list[Array | None]:
+        """One pass backward over what `run` kept: the gradients, by position."""
         gradients: list[Array | None] = [None] * len(self.nodes)
-        gradients[last] = self._first_gradient(dy, self._computed(run, last))
+        gradients[-1] = dy
         wanted = (
             [True] * len(self.nodes) if wrt is None else self.leading_to({self.position(key) for key in wrt})
         )
-        for i in range(last, -1, -1):
+        for i in range(len(self.nodes) - 1, -1, -1):
             upstream, sources = gradients[i], self._sources[i]
             if upstream is None or not any(wanted[source] for source in sources):
                 continue
@@ -308,8 +315,7 @@ class Graph(Structure):
                 if gradient is not None and wanted[source]:
                     total = gradients[source]
                     gradients[source] = gradient if total is None else np.asarray(total + gradient)
-        self._gradients = gradients
-        return self.gradients
+        return gradients
 
     def _first_gradient(self, dy: ArrayLike | None, output: Array) -> Array:
         if dy is None:
@@ -347,7 +353,13 @@ class Graph(Structure):
             value = run.values[source]
             if gradient is None or value is None or not is_float(value):
                 continue
-            array = np.asarray(gradient, dtype=value.dtype)
+            array = np.asarray(gradient)
+            if array.dtype.kind not in "fiub":
+                raise LayerError(
+                    f"{self._names[i]}: the backward of {type(layer).__name__} returned a gradient of dtype "
+                    f"{array.dtype}; a gradient holds floats, as its input does"
+                )
+            array = array.astype(value.dtype, copy=False)
             try:
                 gradients[k] = unbroadcast(array, value.shape)
             except ShapeError:

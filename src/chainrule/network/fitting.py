@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import DivergedError
 from chainrule.network.batches import row_slices
+from chainrule.network.native import native_run
 from chainrule.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -28,33 +30,46 @@ class Fitting:
         weights: Array | None,
         optimizer: Optimizer,
         validation: tuple[dict[str, Array], Array] | None,
+        *,
+        batch_size: int,
+        native: bool,
     ) -> None:
         self.network, self.optimizer = network, optimizer
         self._inputs, self._targets, self._weights = inputs, targets, weights
         self._validation = validation
         self._state = optimizer.start(network.params.flat, network.decays)
-        self._gradient = np.empty_like(network.params.flat)
         self._iteration = 0
+        self.program = network.program(batch_size, targets, weights is not None)
+        run = native_run(self.program, self._data(), targets, optimizer, self._state) if native else None
+        self._native = run
+        #: How many steps to do in one call.
+        self.together = 1 if run is None else 100_000
 
-    def step(self, rows: Array, iteration: int, total: int) -> tuple[float, float]:
-        """Forward, backward and update on the rows of one batch. Returns the loss and the learning rate."""
-        network = self.network
-        statistics = dict(
-            network.state
-        )  # forward replaces them, and a step that diverges must leave no trace
+    def steps(self, batches: Array, iteration: int, total: int) -> tuple[Sequence[float], Sequence[float]]:
+        """Forward, backward and update on each batch. Returns the losses and the learning rates."""
+        rates = [self.optimizer.schedule(iteration + k, total) for k in range(len(batches))]
         self._iteration = iteration + 1
+        if self._native is None:
+            return [self._step(batches[0], rates[0])], rates[:1]
+        losses = np.empty(len(batches))
+        done = self._native(batches, np.array(rates), losses)
+        self.network.iterations += done
+        if done == 0:
+            self._locate_and_raise(batches[0])
+        return losses[:done].tolist(), rates[:done]
+
+    def _step(self, rows: Array, rate: float) -> float:
+        network, program = self.network, self.program
+        statistics = dict(network.state)  # forward replaces them; a step that diverges must leave no trace
         with np.errstate(all="ignore"):  # a number that overflows is found below, and its node is named
-            values = network.graph.forward(self._feeds(rows), training=True, step=network.iterations)
-            loss = network.one_number(values)
-            if not np.isfinite(loss):
-                self._undo_and_raise(statistics, f"the loss became {loss}")
-            network.flat_gradient(out=self._gradient)
-            if not np.isfinite(self._gradient @ self._gradient) and not np.isfinite(self._gradient).all():
-                self._undo_and_raise(statistics, "a gradient became NaN or infinite")
-            rate = self.optimizer.schedule(iteration, total)
-            self.optimizer.step(network.params.flat, self._gradient, self._state, learning_rate=rate)
+            loss = program.step(program.gather(self._data(), rows), training=True, step=network.iterations)
+            finite = np.isfinite(loss) and np.isfinite(program.gradient @ program.gradient)
+            if not finite and not (np.isfinite(loss) and np.isfinite(program.gradient).all()):
+                network.state.update(statistics)
+                self._locate_and_raise(rows)
+            self.optimizer.step(network.params.flat, program.gradient, self._state, learning_rate=rate)
         network.iterations += 1
-        return loss, rate
+        return loss
 
     def measure(self) -> dict[str, float]:
         """Loss and accuracy over all the training data, and over the validation data where there are any.
@@ -84,9 +99,13 @@ class Fitting:
         self.network.params.flat[:] = flat
         self.network.state.update({name: value.copy() for name, value in state.items()})
 
+    def _data(self) -> dict[str, Array]:
+        """All that a batch is taken from, by the name of its input."""
+        weights = {} if self._weights is None else {"sample_weight": self._weights}
+        return {**self._inputs, "t": self._targets, **weights}
+
     def _feeds(self, rows: Array | slice) -> dict[str, Array]:
-        feeds = {name: array[rows] for name, array in self._inputs.items()} | {"t": self._targets[rows]}
-        return feeds if self._weights is None else feeds | {"sample_weight": self._weights[rows]}
+        return {name: array[rows] for name, array in self._data().items()}
 
     def _run_on_what_diverges(self) -> None:
         """Leave in the graph the run on the first rows that hold a value that is not finite."""
@@ -95,10 +114,17 @@ class Fitting:
             if self.network.graph.first_not_finite() is not None:
                 return
 
-    def _undo_and_raise(self, statistics: dict[str, Array], what: str) -> NoReturn:
-        error = self._diverged(what, "before the weights were changed")
+    def _locate_and_raise(self, rows: Array) -> NoReturn:
+        """Run the graph on the batch that diverged, where every value can be looked at: what went bad first?"""
+        graph, statistics = self.network.graph, dict(self.network.state)
+        with np.errstate(all="ignore"):
+            feeds = self._feeds(rows)
+            value = graph.forward(feeds, training=True, step=self.network.iterations)
+            loss = self.network.one_number(value)
+            graph.backward()
         self.network.state.update(statistics)
-        raise error
+        what = "a gradient became NaN or infinite" if np.isfinite(loss) else f"the loss became {loss}"
+        raise self._diverged(what, "before the weights were changed")
 
     def _diverged(self, what: str, when: str) -> DivergedError:
         graph = self.network.graph

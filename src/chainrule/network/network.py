@@ -12,16 +12,20 @@ from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, ShapeError
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
-from chainrule.layers import Layer, Loss
+from chainrule.layers import Layer, Loss, SoftmaxCrossEntropy
 from chainrule.network.batches import Data, checked_inputs, checked_weights, not_empty, numbers, row_slices
 from chainrule.network.fitting import Fitting
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
+from chainrule.network.native import worth_compiling
 from chainrule.network.summary import Summary, summarize
+from chainrule.network.threads import limited_threads
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
+from chainrule.program import Program
 from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
 
+PROGRAMS_KEPT = 8
 ROWS_AT_ONCE = 1024  # when predicting: few enough that the values stay in the cache
 
 
@@ -56,6 +60,7 @@ class Network:
         self.iterations = 0
         #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
         self.metadata: dict[str, Any] = {}
+        self._programs: dict[tuple[Any, ...], Program] = {}
         self._inputs = self._find_inputs()
         self._initialize()
 
@@ -146,7 +151,7 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         nodes = in_order(self.output)  # each after its inputs, so that a deep graph needs no deep recursion
         made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, self.params.flat, self.state)
-        made = ("output", "loss_layer", "graph", "params", "decays", "_measuring")
+        made = ("output", "loss_layer", "graph", "params", "decays", "_measuring", "_programs")
         return _made_again, (type(self), *made_from), {k: v for k, v in vars(self).items() if k not in made}
 
     def __repr__(self) -> str:
@@ -159,9 +164,11 @@ class Network:
         """The output, (N, *output_shape): logits for a classifier. Computed a thousand rows at a time."""
         inputs = self._inputs_of(x)
         rows = len(next(iter(inputs.values())))
+        program = self._predicting()
         result = np.empty((rows, *self.output_shape), dtype=self.dtype)
-        for part in row_slices(rows, ROWS_AT_ONCE):
-            result[part] = self.graph.evaluate({name: a[part] for name, a in inputs.items()}, self.output)
+        with np.errstate(all="ignore"):
+            for part in row_slices(rows, ROWS_AT_ONCE):
+                result[part] = program.predict({name: array[part] for name, array in inputs.items()})
         return result
 
     def predict_proba(self, x: Data) -> Array:
@@ -211,22 +218,49 @@ class Network:
         BatchNorm): True draws the random numbers of `step` (default: `iterations`) and keeps the running
         statistics, False is the gradient of `loss(x, t)`.
         """
-        feeds = self._feeds(x, t, sample_weight)
-        self.one_number(self.graph.forward(feeds, training=self._training(training), step=self._step(step)))
-        return dict(self.flat_gradient())
+        return dict(self.flat_gradient(x, t, sample_weight, training=training, step=step))
 
-    def flat_gradient(self, out: Array | None = None) -> Parameters:
-        """Run backward from the last forward run of the graph: one flat vector, with its views by name."""
-        flat = np.empty_like(self.params.flat) if out is None else out
-        gradients = self.params.like(flat)
-        computed = self.graph.backward(wrt=self.params)
-        for name in gradients:
-            if name not in computed:
-                raise LayerError(
-                    f"no gradient reaches the parameter {name!r}: a backward on its path returned None"
-                )
-            gradients[name] = computed[name]
-        return gradients
+    def flat_gradient(
+        self,
+        x: Data,
+        t: ArrayLike,
+        sample_weight: ArrayLike | None = None,
+        *,
+        training: bool | None = None,
+        step: int | None = None,
+    ) -> Parameters:
+        """The same as `gradient`, as one flat vector, `.flat`, in the layout of `params`, and its named views."""
+        feeds = self._feeds(x, t, sample_weight)
+        program = self.program(len(feeds["t"]), feeds["t"], sample_weight is not None)
+        with np.errstate(all="ignore"):
+            program.step(feeds, training=self._training(training), step=self._step(step))
+        return self.params.like(program.gradient.copy())
+
+    def program(self, batch_size: int, targets: ArrayLike | None = None, weighted: bool = False) -> Program:
+        """The fast form of the network for one size of batch: print it, or read its `source`.
+
+        `targets` is an example of the targets, by default labels or numbers as the loss takes them; `weighted`
+        says whether there are sample weights. Programs are kept: `fit`, `gradient` and `predict` make theirs.
+        """
+        size = whole_number("batch_size", batch_size, 1)
+        example = self._example_targets() if targets is None else np.asarray(targets)[:1]
+        return self._kept((size, example.ndim, example.dtype.kind in "iu", weighted), size, example, weighted)
+
+    def _predicting(self) -> Program:
+        """The program without a loss."""
+        return self._kept(("predict",), ROWS_AT_ONCE)
+
+    def _kept(self, key: tuple[Any, ...], *arguments: Any) -> Program:
+        if key not in self._programs:
+            if len(self._programs) >= PROGRAMS_KEPT:
+                self._programs.pop(next(iter(self._programs)))
+            self._programs[key] = Program(self.graph, self.output, self._inputs, self.params, *arguments)
+        return self._programs[key]
+
+    def _example_targets(self) -> Array:
+        labels = isinstance(self._loss(), SoftmaxCrossEntropy)
+        shape = self.output_shape[:-1] if labels else self.output_shape
+        return np.zeros((1, *shape), dtype=int if labels else self.dtype)
 
     def numerical_gradient(
         self,
@@ -266,6 +300,8 @@ class Network:
         callbacks: Sequence[Callback] = (),
         seed: int | None = None,
         progress: bool | None = None,
+        compile: bool | None = None,
+        threads: int | None = None,
     ) -> History:
         """Train by mini-batch gradient descent, and return the record.
 
@@ -273,6 +309,10 @@ class Network:
         data in a new order every epoch; "replacement" draws every batch anew, as the textbook does.
         `validation` is measured every epoch. `seed` decides the batches (default: the network's). A progress
         bar is shown when somebody can see it, or as `progress` says.
+
+        A long training runs as native code, many steps in one call; `compile` says otherwise. The first time
+        for a network this takes some seconds, and later ones find the machine code on disk. `threads` is how
+        many the matrix products use; by default as many as the work is large enough for.
 
         Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
         or a gradient becomes NaN or infinite, with the weights as they were before that step.
@@ -296,7 +336,11 @@ class Network:
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
             raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
         checked = None if validation is None else self._checked_validation(validation)
-        fitting = Fitting(self, inputs, targets, weights, chosen, checked)
+        program = self.program(plan.batch_size, targets, weights is not None)
+        native = worth_compiling(program, plan.iterations) if compile is None else compile
+        fitting = Fitting(
+            self, inputs, targets, weights, chosen, checked, batch_size=plan.batch_size, native=native
+        )
         watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
         settings = {
             "optimizer": repr(chosen),
@@ -307,7 +351,8 @@ class Network:
             "seed": plan.seed,
             "dtype": str(self.dtype),
         }
-        return train(fitting, plan, [*callbacks, *watch], settings)
+        with limited_threads(threads, program):
+            return train(fitting, plan, [*callbacks, *watch], settings)
 
     # What is handed in ---------------------------------------------------------------------------------
 

@@ -17,8 +17,9 @@ from chainrule.program.operations import Buffer, Listing, Operation, Phase
 
 #: Names that the generated code uses for itself. "t" and "loss" are the network's own and mean the same there.
 RESERVED = frozenset(
-    "np math njit run rows step rates done parameters gradient decay scaling arena losses targets forward backward "
-    "backward_of_node block value parts B".split()
+    {"B", "np", "math", "njit", "run", "rows", "step", "rates", "done", "parameters", "gradient", "decay"}
+    | {"scaling", "arena", "losses", "targets", "forward", "backward", "backward_of_node", "block", "value"}
+    | {"parts", "put", "put_more", "total"}
 )
 
 

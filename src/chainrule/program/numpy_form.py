@@ -60,7 +60,7 @@ def lines_of(operation: Operation, layers: dict[int, Any], arrays: set[str]) -> 
     if kernel == "mean_loss":
         return [
             f"loss, saved{i} = forward({i}, {reads[0]}, t)",
-            f"np.copyto({writes[1]}, backward({i}, np.ones_like(loss), saved{i}))",
+            f"np.copyto({writes[1]}, backward({i}, np.ones_like(loss), saved{i})[0])",
         ]
     if kernel == "layer":
         return _own_forward(i, list(reads), writes[0], arrays)
@@ -88,12 +88,28 @@ def _own_backward(operation: Operation, arrays: set[str]) -> list[str]:
             continue
         into, fresh = next(targets)
         if into in arrays:
-            lines.append(
-                f"np.copyto({into}, parts[{k}])" if fresh else f"np.add({into}, parts[{k}], out={into})"
-            )
+            lines.append(f"{'put' if fresh else 'put_more'}({into}, parts[{k}])")
         else:
-            lines.append(f"{into} = parts[{k}]" if fresh else f"{into} = {into} + parts[{k}]")
+            lines.append(f"{into} = parts[{k}]" if fresh else f"{into} = total({into}, parts[{k}])")
     return lines
+
+
+def put(into: Array, part: Array | None) -> None:
+    """A first contribution to a gradient; None is none."""
+    np.copyto(into, 0 if part is None else part)
+
+
+def put_more(into: Array, part: Array | None) -> None:
+    """A further contribution."""
+    if part is not None:
+        np.add(into, part, out=into)
+
+
+def total(one: Array | None, other: Array | None) -> Array | None:
+    """The sum of two contributions, for a gradient that has no array of its own."""
+    if one is None or other is None:
+        return one if other is None else other
+    return np.asarray(one + other)
 
 
 class Scratch:

@@ -66,11 +66,12 @@ class Listing:
         return [each for each in self.operations if each.phase == "backward"]
 
 
-def plan_memory(listing: Listing, keep: set[str]) -> tuple[dict[str, int], int]:
+def plan_memory(listing: Listing, inputs: set[str], results: set[str]) -> tuple[dict[str, int], int]:
     """Where each buffer lies in the arena, in numbers per sample, and how long the arena is.
 
-    A buffer's place is free again after the last operation that touches it, for buffers written later; those
-    in `keep` hold theirs from the first operation to the last. Each is put into the lowest gap that holds it.
+    A buffer's place is free again after the last operation that touches it, for buffers written later. Inputs
+    are written before the first operation, and results read after the last. Each buffer is put into the lowest
+    gap that holds it.
     """
     first: dict[str, int] = {}
     last: dict[str, int] = {}
@@ -79,9 +80,10 @@ def plan_memory(listing: Listing, keep: set[str]) -> tuple[dict[str, int], int]:
             if name in listing.buffers:
                 first.setdefault(name, number)
                 last[name] = number
-    for name in keep:
-        if name in listing.buffers:
-            first[name], last[name] = -1, len(listing.operations)
+    for name in inputs & set(first):
+        first[name] = -1
+    for name in results & set(first):
+        last[name] = len(listing.operations)
     places: dict[str, int] = {}
     for name in sorted(first, key=lambda each: (first[each], -listing.buffers[each].width)):
         taken = sorted(

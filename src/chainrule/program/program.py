@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from itertools import zip_longest
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, Shape
+from chainrule.errors import LayerError
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.graph.values import Run
 from chainrule.parameters import Parameters
 from chainrule.program.cache import compiled, is_compiled
 from chainrule.program.compiled_form import CannotCompile, Source, Update
 from chainrule.program.lowering import Lowering, row_shapes
-from chainrule.program.numpy_form import Scratch, lines_of
+from chainrule.program.numpy_form import Scratch, lines_of, put, put_more, total
 from chainrule.program.operations import plan_memory
 
 
@@ -46,8 +48,9 @@ class Program:
         lowering = Lowering(graph, output, shapes, target, weighted)
         self.listing = lowering.lower()
         self._names, self._gradient_names = lowering.names, lowering.gradient_names
-        held = {self.listing.output} if target is None else set()
-        self._places, self._width = plan_memory(self.listing, held)
+        fed = {self._names[graph.position(name)] for name in inputs}
+        results = {self.listing.output} if target is None else set()
+        self._places, self._width = plan_memory(self.listing, fed, results)
         self.arena = np.zeros(self._width * batch_size, params.flat.dtype)
         self._layers = {i: node.layer for i, node in enumerate(graph) if node.layer is not None}
         self._spares = {
@@ -57,6 +60,31 @@ class Program:
         self._scaling = self._scaling_rows()
         self._code = {phase: self._compile_lines(phase) for phase in ("forward", "backward")}
         self._bound: dict[int, dict[str, Any]] = {}
+        self._try_layers(inputs)
+
+    def _try_layers(self, inputs: Mapping[str, Shape]) -> None:
+        """Run the graph once on two rows, so that a layer that breaks the contract is named here and now."""
+        if self.target is None or not any(
+            each.kernel == "layer_backward" for each in self.listing.operations
+        ):
+            return
+        rows = self.target[np.zeros(2, dtype=int)]
+        feeds: dict[str, Any] = {name: np.zeros((2, *shape), dtype=int) for name, shape in inputs.items()}
+        with np.errstate(all="ignore"):
+            run = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
+            loss = run.values[-1]
+            assert loss is not None
+            if loss.ndim:
+                raise LayerError(
+                    f"{self._layers[len(self.graph) - 1]!r}: a loss is one number, the mean over the batch; its "
+                    f"forward returned an array of shape {np.shape(loss)}"
+                )
+            gradients = self.graph.run_backward(run, np.ones_like(loss), self.params)
+        for name in self.params:
+            if gradients[self.graph.position(name)] is None:
+                raise LayerError(
+                    f"no gradient reaches the parameter {name!r}: a backward on its path returned None"
+                )
 
     # The step-by-step form -----------------------------------------------------------------------------
 
@@ -102,9 +130,13 @@ class Program:
             "backward": lambda i, dy, saved: self._layers[i].backward(dy, saved),
             "backward_of_node": self._backward_of(run),
             "block": scratch.block,
+            "put": put,
+            "put_more": put_more,
+            "total": total,
             "softmax_cross_entropy": scratch.softmax_cross_entropy,
             "scaling": self._scaling,
             "run": run,
+            "gathered": {},
         }
         for name, place in self._places.items():
             buffer = self.listing.buffers[name]
@@ -123,7 +155,8 @@ class Program:
 
     def _forward_of(self, run: Run) -> Callable[..., Any]:
         def forward(i: int, *inputs: Any) -> tuple[Any, Any]:
-            for source, value in zip(self.graph.source_positions(i), inputs, strict=False):
+            sources = self.graph.source_positions(i)
+            for source, value in zip_longest(sources, inputs):  # an optional input that is left out is None
                 run.values[source] = value
             saved = self.graph.compute(i, run)
             return run.values[i], saved
@@ -136,6 +169,8 @@ class Program:
         def backward(i: int, dy: Any, saved: Any, inputs: tuple[Any, ...]) -> list[Any]:
             for source, value in zip(self.graph.source_positions(i), inputs, strict=True):
                 run.values[source] = value
+            if dy is None:  # no gradient flows into the node, nor through it
+                return [None] * len(inputs)
             run.saved[i] = saved
             return self.graph.local_gradients(i, dy, run, wanted)
 
@@ -151,7 +186,8 @@ class Program:
             own = self._names[self.graph.position(name)]
             array = space.get(own)
             if own in self._places and isinstance(array, np.ndarray):
-                np.copyto(array, value)
+                if array is not value:  # a batch may have been gathered into it already
+                    np.copyto(array, value)
             else:
                 space[own] = value
         for name in self.graph.inputs:
@@ -162,6 +198,21 @@ class Program:
         if training:
             self.graph.state |= run.state
         return space
+
+    def gather(self, data: Mapping[str, Array], rows: Array) -> dict[str, Array]:
+        """The rows of a batch, in the program's own arrays where they fit: feeds for `forward`."""
+        space = self.arrays(len(rows))
+        feeds = {}
+        for name, array in data.items():
+            own = self._names[self.graph.position(name)]
+            into = space[own] if own in self._places else space["gathered"].get(name)
+            if into is None or into.dtype != array.dtype:
+                feeds[name] = array[rows]
+                if own not in self._places:
+                    space["gathered"][name] = feeds[name]
+            else:
+                feeds[name] = np.take(array, rows, axis=0, out=into, mode="clip")
+        return feeds
 
     def predict(self, feeds: Mapping[str, Array]) -> Array:
         """The value of the network's output; it is overwritten by the next run."""

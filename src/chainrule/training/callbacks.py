@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.training.history import MEASURES, History
 
 
 class Trainee(Protocol):
-    """What the loop knows of what it trains: how to do a step, measure, and keep or put back the weights."""
+    """What the loop knows of what it trains: how to do steps, measure, and keep or put back the weights."""
 
-    def step(self, rows: Any, iteration: int, total: int) -> tuple[float, float]:
-        """Do one step on the rows of a batch. Returns its loss and its learning rate."""
+    #: How many steps it would rather do in one call: 1, or many when a call is native code.
+    together: int
+
+    def steps(self, batches: Array, iteration: int, total: int) -> tuple[Sequence[float], Sequence[float]]:
+        """Do a step on each batch, a row of row numbers. Returns the losses and the learning rates.
+
+        It may do fewer, and leave one that diverges to the next call; that raises DivergedError.
+        """
 
     def measure(self) -> dict[str, float]:
         """The losses and accuracies over all the data."""
@@ -45,9 +53,23 @@ class Run:
 class Callback:
     """Override what you need; every method is empty.
 
+    Steps are done many at a time where that is faster. A callback with an `on_iteration` is called after every
+    single one all the same, unless it sets `every_iteration = False`: then it is called now and then.
+
     `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, and
     `run.trainee.snapshot()` copies the weights.
     """
+
+    every_iteration = True
+
+    def __init_subclass__(cls, **kwargs: Any) -> None:
+        super().__init_subclass__(**kwargs)
+        for name in vars(cls):
+            if name.startswith("on_") and not hasattr(Callback, name):
+                known = [each for each in vars(Callback) if each.startswith("on_")]
+                raise ArgumentError(
+                    f"{cls.__name__}.{name} would never be called; {did_you_mean(name, known)}"
+                )
 
     def on_start(self, run: Run) -> None:
         """Before the first iteration."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -42,11 +42,14 @@ class History:
     settings: dict[str, Any] = field(default_factory=dict)
     stopped: str = ""
 
-    def add_iteration(self, loss: float, learning_rate: float, seconds: float) -> None:
-        """Record one iteration."""
-        self.loss.append(loss)
-        self.learning_rate.append(learning_rate)
-        self.seconds.append(seconds)
+    def add_iterations(
+        self, losses: Sequence[float], rates: Sequence[float], start: float, seconds: float
+    ) -> None:
+        """Record iterations that were done in one go, from `start` to `seconds`: each took the same share."""
+        share = (seconds - start) / len(losses)
+        self.loss.extend(float(loss) for loss in losses)
+        self.learning_rate.extend(float(rate) for rate in rates)
+        self.seconds.extend(start + share * (k + 1) for k in range(len(losses)))
 
     def add_measures(self, measures: Mapping[str, float]) -> None:
         """Record what was measured over all the data after the iterations done so far."""

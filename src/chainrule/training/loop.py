@@ -20,6 +20,7 @@ from chainrule.training.callbacks import Callback, Run, Trainee
 from chainrule.training.history import History
 
 Sampling = Literal["shuffle", "replacement"]
+CHUNK_SECONDS = 0.05  # between looks at Ctrl-C, the progress bar and the callbacks
 SAMPLINGS = ("shuffle", "replacement")
 
 
@@ -78,19 +79,28 @@ class Plan:
 
     def batches(self) -> Iterator[Array]:
         """The row numbers of each batch, in order."""
+        for block in self.blocks():
+            yield from block
+
+    def blocks(self) -> Iterator[Array]:
+        """The row numbers of batches of one size, a row each: an epoch, or its smaller last batch."""
         done = 0
         for epoch in range(-(-self.iterations // self.epoch_length)):
             rng = stream(self.seed, Purpose.SAMPLE, self.first, epoch)
+            whole = self.samples // self.batch_size
             if self.sampling == "shuffle":
                 order = rng.permutation(self.samples)
-                rows: Sequence[Array] = [
-                    order[start : start + self.batch_size]
-                    for start in range(0, self.samples, self.batch_size)
+                parts = [
+                    order[: whole * self.batch_size].reshape(whole, -1),
+                    order[None, whole * self.batch_size :],
                 ]
             else:
-                rows = list(rng.integers(self.samples, size=(self.epoch_length, self.batch_size)))
-            yield from rows[: self.iterations - done]
-            done += len(rows)
+                parts = [rng.integers(self.samples, size=(whole, self.batch_size))]
+            for part in parts:
+                block = part[: self.iterations - done]
+                if block.size:
+                    yield block
+                    done += len(block)
 
 
 def whole_number(name: str, value: Any, at_least: int) -> int:
@@ -108,8 +118,9 @@ def train(
 ) -> History:
     """Do the steps of the plan, one batch after another, and record them, with `settings` noted beside.
 
-    Ctrl-C ends the training after the present step, with the history and the weights kept; a second Ctrl-C
-    interrupts at once. Raises DivergedError, with the record so far as its `history`, when a step diverges.
+    Steps are done some at a time, for about a twentieth of a second, where the trainee is faster so. Ctrl-C
+    ends the training after them, with the history and the weights kept; a second Ctrl-C interrupts at once.
+    Raises DivergedError, with the record so far as its `history`, when a step diverges.
     """
     history = History(settings=dict(settings or {}))
     run = Run(trainee, history, plan.iterations)
@@ -118,10 +129,11 @@ def train(
         for callback in callbacks:
             callback.on_start(run)
         try:
-            for rows in plan.batches():
-                loss, learning_rate = trainee.step(rows, run.iteration, plan.iterations)
-                history.add_iteration(loss, learning_rate, time.perf_counter() - start)
-                run.iteration += 1
+            for batches in _in_chunks(plan, trainee, callbacks, history):
+                before = time.perf_counter() - start
+                losses, rates = trainee.steps(batches, run.iteration, plan.iterations)
+                history.add_iterations(losses, rates, before, time.perf_counter() - start)
+                run.iteration += len(losses)
                 for callback in callbacks:
                     callback.on_iteration(run)
                 if run.stopped:
@@ -145,6 +157,24 @@ def train(
             for callback in callbacks:
                 callback.on_end(run)
     return history
+
+
+def _in_chunks(
+    plan: Plan, trainee: Trainee, callbacks: Sequence[Callback], history: History
+) -> Iterator[Array]:
+    """The batches of the plan, as many at a time as the trainee likes and the clock and the callbacks allow."""
+    watched = any(
+        callback.every_iteration and type(callback).on_iteration is not Callback.on_iteration
+        for callback in callbacks
+    )
+    for block in plan.blocks():
+        done = 0
+        while done < len(block):
+            pace = history.seconds[-1] - history.seconds[-2] if len(history.seconds) > 1 else CHUNK_SECONDS
+            many = 1 if watched else min(trainee.together, max(1, int(CHUNK_SECONDS / max(pace, 1e-9))))
+            recorded = len(history.loss)
+            yield block[done : done + many]
+            done += len(history.loss) - recorded
 
 
 @contextlib.contextmanager

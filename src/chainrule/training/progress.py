@@ -10,7 +10,9 @@ from chainrule.training.callbacks import Callback, Run
 
 
 class ProgressBar(Callback):
-    """A bar with the loss, the accuracy, the speed and the time left. Costs a clock reading an iteration."""
+    """A bar with the loss, the accuracy, the speed and the time left."""
+
+    every_iteration = False
 
     def __init__(self, seconds_between_updates: float = 0.1) -> None:
         self._between = seconds_between_updates

@@ -1,0 +1,33 @@
+"""How many threads the matrix products of a training use."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+
+from chainrule.errors import ArgumentError
+from chainrule.program import Program
+
+SMALL_PRODUCT = (
+    2_000_000  # multiplications in the largest product of a step, below which one thread is faster
+)
+
+
+@contextlib.contextmanager
+def limited_threads(threads: int | None, program: Program) -> Iterator[None]:
+    """Let BLAS use so many threads inside the block; by default one where the products are small."""
+    if threads is not None and (isinstance(threads, bool) or threads < 1):
+        raise ArgumentError(f"threads: expected a whole number of at least 1, or None, got {threads!r}")
+    if threads is None and largest_product(program) >= SMALL_PRODUCT:
+        yield
+        return
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1 if threads is None else threads, user_api="blas"):
+        yield
+
+
+def largest_product(program: Program) -> int:
+    """The number of multiplications in the largest matrix product of a step."""
+    largest = max((value.size for value in program.params.values() if value.ndim == 2), default=0)
+    return largest * program.batch_size
