@@ -110,7 +110,19 @@ def test_the_gradients_are_checked():
 
 def test_the_same_seed_gives_the_same_files():
     for name, seed in (("a", 1), ("b", 1), ("c", 2)):
-        run("train", "digits", "--iterations", 20, "--dropout", 0.2, "--seed", seed, "--out", name, "--no-check")
+        run(
+            "train",
+            "digits",
+            "--iterations",
+            20,
+            "--dropout",
+            0.2,
+            "--seed",
+            seed,
+            "--out",
+            name,
+            "--no-check",
+        )
     a, b, c = (Path(name, "model.safetensors").read_bytes() for name in "abc")
     assert a == b != c
     a, b = (cr.History.load(f"{name}/history.json").loss for name in "ab")
@@ -118,20 +130,21 @@ def test_the_same_seed_gives_the_same_files():
 
 
 def test_run_folders_are_numbered():
-    for expected in ("digits", "digits-2", "digits-3"):
+    for expected in ("digits", "digits-2"):
         result = run("train", "digits", "--iterations", 1, "--no-check")
         assert f"runs/{expected}/model.safetensors" in result.stdout
     before = Path("runs/digits/history.json").read_text()
     run("train", "digits", "--iterations", 2, "--no-check", "--force")
-    assert sorted(os.listdir("runs")) == ["digits", "digits-2", "digits-3"]
+    assert sorted(os.listdir("runs")) == ["digits", "digits-2"]
     assert Path("runs/digits/history.json").read_text() != before
 
 
 def test_a_long_path_is_told_whole():
     name = "a-rather-long-name-" * 8
-    assert f"{name}/model.safetensors\n" in run(
-        "train", "digits", "--iterations", 1, "--no-check", "--out", name
-    ).stdout
+    assert (
+        f"{name}/model.safetensors\n"
+        in run("train", "digits", "--iterations", 1, "--no-check", "--out", name).stdout
+    )
 
 
 def test_force_writes_into_a_folder_in_use(tmp_path):
@@ -161,7 +174,18 @@ def test_a_regression_on_targets_of_a_million(tmp_path, dtype):
     t = 3e6 + 1e6 * x[:, 0] - 5e5 * x[:, 1] + 0.25
     table(tmp_path / "prices.csv", x, t)
     result = run(
-        "train", "prices.csv", "--target", "y", "--epochs", 60, "--hidden", 8, "--dtype", dtype, "--batch-size", 12
+        "train",
+        "prices.csv",
+        "--target",
+        "y",
+        "--epochs",
+        60,
+        "--hidden",
+        8,
+        "--dtype",
+        dtype,
+        "--batch-size",
+        12,
     )
     assert "share of the target's variance" in result.stdout
     assert "agrees" in result.stdout
@@ -204,7 +228,17 @@ def test_a_small_table_needs_no_batch_size(tmp_path):
 def test_a_divergence_keeps_the_history(tmp_path):
     table(tmp_path / "data.csv", RNG.normal(size=(60, 2)), RNG.normal(size=60))
     result = run(
-        "train", "data.csv", "--target", "y", "--learning-rate", 1e6, "--epochs", 50, "--batch-size", 10, code=1
+        "train",
+        "data.csv",
+        "--target",
+        "y",
+        "--learning-rate",
+        1e6,
+        "--epochs",
+        50,
+        "--batch-size",
+        10,
+        code=1,
     )
     lines = result.stderr.splitlines()
     assert len(lines) == 1
@@ -231,15 +265,15 @@ def start(program):
 def test_an_interrupted_run_writes_its_files():
     child = start("""
 import sys
-from pathlib import Path
+import chainrule as cr
 from chainrule.cli import main
-from chainrule.network.fitting import Fitting
-step = Fitting.step
-def told(self, rows, iteration, total):
-    if iteration == 3:
-        print("going", flush=True)
-    return step(self, rows, iteration, total)
-Fitting.step = told
+from chainrule.network import network
+class Say(cr.Callback):
+    def on_iteration(self, run):
+        if run.iteration == 3:
+            print("going", flush=True)
+train = network.train
+network.train = lambda trainee, plan, callbacks, settings: train(trainee, plan, [*callbacks, Say()], settings)
 sys.argv = "chainrule train digits --iterations 10000000 --out mine --no-check".split()
 main()
 """)
@@ -252,7 +286,7 @@ main()
     assert sorted(os.listdir("mine")) == FILES
     history = cr.History.load("mine/history.json")
     assert history.stopped == "interrupted"
-    assert cr.load("mine/model.safetensors").iterations == len(history.loss) > 3
+    assert cr.load("mine/model.safetensors").iterations == len(history.loss) >= 3
 
 
 def test_the_program_as_a_process():
@@ -264,7 +298,9 @@ def test_the_program_as_a_process():
     assert "did you mean 'digits'?" in done.stderr
 
 
-@pytest.mark.skipif("CHAINRULE_DATA" not in os.environ, reason="CHAINRULE_DATA names no folder with MNIST in it")
+@pytest.mark.skipif(
+    "CHAINRULE_DATA" not in os.environ, reason="CHAINRULE_DATA names no folder with MNIST in it"
+)
 def test_mnist():
     result = run("train", "mnist", "--iterations", 60, "--optimizer", "adam", "--no-check")
     assert "mnist: 60,000 samples to train on, 10,000 to test on" in result.stdout

@@ -36,9 +36,13 @@ def build(dtype: str, *functions: Callable[..., Any], body: str) -> Callable[...
     return compiled(module_text(texts, {}, dtype, f"@entry\n{body}"))
 
 
-def elementwise(scalar: Callable[..., Any], arguments: int, numbers: list[float], dtype: str) -> Callable[..., Any]:
+def elementwise(
+    scalar: Callable[..., Any], arguments: int, numbers: list[float], dtype: str
+) -> Callable[..., Any]:
     names = ", ".join("abc"[:arguments])
-    element = ", ".join([f"{name}[i, j]" for name in "abc"[:arguments]] + [f"FLOAT({number!r})" for number in numbers])
+    element = ", ".join(
+        [f"{name}[i, j]" for name in "abc"[:arguments]] + [f"FLOAT({number!r})" for number in numbers]
+    )
     body = (
         f"def run({names}, out):\n    for i in range(out.shape[0]):\n        for j in range(out.shape[1]):\n"
         f"            out[i, j] = {scalar.__name__}({element})"
@@ -94,7 +98,9 @@ def test_an_activation_and_its_gradient_equal_the_layer(layer: Layer, dtype: str
 def test_a_loss_and_its_gradient_equal_the_layer(kind: type[Layer], dtype: str) -> None:
     layer, kernels = kind(), LOSSES[kind]
     text = source_of(losses.mean_loss).replace("loss_value(x[", f"{kernels.value.__name__}(x[")
-    text = text.replace("loss_gradient(x[", f"{kernels.gradient.__name__}(x[").replace("def mean_loss", "def run")
+    text = text.replace("loss_gradient(x[", f"{kernels.gradient.__name__}(x[").replace(
+        "def mean_loss", "def run"
+    )
     run = build(dtype, kernels.value, kernels.gradient, body=text)
     for number, shape in enumerate(SHAPES):
         x = values(shape, dtype, number, odd=False)
@@ -161,7 +167,9 @@ def test_loops_over_a_batch(dtype: str) -> None:
     y = np.maximum(values((7, 17), dtype, 2, odd=False), 0)
     text = source_of(loops.activation_bias_gradient).replace("def activation_bias_gradient", "def run")
     dy = x.copy()
-    build(dtype, ACTIVATIONS[cr.ReLU].gradient, body=text.replace("= gradient(", "= relu_gradient("))(dy, y, db)
+    build(dtype, ACTIVATIONS[cr.ReLU].gradient, body=text.replace("= gradient(", "= relu_gradient("))(
+        dy, y, db
+    )
     np.testing.assert_array_equal(dy, np.where(y > 0, x, 0))
     np.testing.assert_allclose(db, np.where(y > 0, x, 0).sum(axis=0), rtol=1e-5, atol=1e-6)
 
@@ -181,7 +189,9 @@ def test_whether_a_gradient_is_finite(dtype: str, bad: float | None) -> None:
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", UPDATES)
 def test_an_update_equals_the_rule_of_its_optimizer(name: str, dtype: str) -> None:
-    optimizer = cr.optimizers.get(name, learning_rate=0.03, **({"weight_decay": 0.0} if name == "AdamW" else {}))
+    optimizer = cr.optimizers.get(
+        name, learning_rate=0.03, **({"weight_decay": 0.0} if name == "AdamW" else {})
+    )
     kernel = UPDATES[name]
     run = build(dtype, body=source_of(kernel).replace(f"def {kernel.__name__}", "def run"))
     rng = np.random.default_rng(0)

@@ -185,7 +185,13 @@ class Source:
         numbers = [
             self._number(f"{scalar.__name__}_{each}", getattr(layer, each)) for each in kernels.numbers
         ]
-        name = loop.replace("activation", scalar.__name__).replace("gradient_gradient", "gradient")
+        name = {
+            "activation": f"each_{scalar.__name__}",
+            "activation_gradient": f"each_{scalar.__name__}",
+            "bias_activation": f"bias_{scalar.__name__}",
+            "bias_activation_in_place": f"bias_{scalar.__name__}_in_place",
+            "activation_bias_gradient": f"{scalar.__name__}_and_bias",
+        }[loop]
         name += "".join(f"_{number.rsplit('_', 1)[1]}" for number in numbers)
         text = source_of(getattr(loops, loop)).replace(f"def {loop}(", f"def {name}(")
         placeholder = "gradient" if scalar is kernels.gradient else "value"
