@@ -14,6 +14,7 @@ test: .venv/.installed-test
 	$(BIN)/ruff format --check src tests examples benchmarks
 	$(BIN)/mypy
 	$(BIN)/pytest
+	NUMBA_DISABLE_JIT=1 $(BIN)/pytest tests/test_kernels.py
 
 # All of it, or a part: make bench BENCH='--only W1,W3', make bench BENCH=--quick
 bench: .venv/.installed-bench

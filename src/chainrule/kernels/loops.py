@@ -13,8 +13,18 @@ from chainrule.kernels.constants import ZERO
 
 
 def matmul(a: Array, b: Array, out: Array) -> None:
-    """out = a b, by BLAS."""
+    """out = a b."""
     np.dot(a, b, out)
+
+
+def matmul_transposed_a(a: Array, b: Array, out: Array) -> None:
+    """out = aᵀ b."""
+    np.dot(a.T, b, out)
+
+
+def matmul_transposed_b(a: Array, b: Array, out: Array) -> None:
+    """out = a bᵀ."""
+    np.dot(a, b.T, out)
 
 
 def gather(data: Array, rows: Array, out: Array) -> None:

@@ -18,7 +18,7 @@ def checked_inputs(x: Data, shapes: Mapping[str, Shape], whose: str) -> dict[str
 
     Raises: ShapeError, DataError (not numbers, NaN or infinity), ArgumentError (an unknown or missing input).
     """
-    if isinstance(x, Mapping):
+    if not isinstance(x, np.ndarray) and isinstance(x, Mapping):
         given: dict[str, Any] = dict(x)
         for name in given:
             if name not in shapes:
@@ -31,7 +31,7 @@ def checked_inputs(x: Data, shapes: Mapping[str, Shape], whose: str) -> dict[str
         names = ", ".join(f"{name!r}: ..." for name in shapes)
         raise ArgumentError(f"{whose} has {len(shapes)} inputs: pass a dict, {{{names}}}")
     arrays = {name: _checked_input(value, name, shapes[name], whose) for name, value in given.items()}
-    lengths = {name: len(array) for name, array in arrays.items()}
+    lengths = {name: len(array) for name, array in arrays.items()} if len(arrays) > 1 else {}
     if len(set(lengths.values())) > 1:
         raise ShapeError(f"{whose}: the inputs have different numbers of rows: {lengths}")
     return arrays

@@ -165,8 +165,10 @@ class Network:
         inputs = self._inputs_of(x)
         rows = len(next(iter(inputs.values())))
         program = self._predicting()
-        result = np.empty((rows, *self.output_shape), dtype=self.dtype)
         with np.errstate(all="ignore"):
+            if rows <= ROWS_AT_ONCE:
+                return program.predict(inputs).copy()
+            result = np.empty((rows, *self.output_shape), dtype=self.dtype)
             for part in row_slices(rows, ROWS_AT_ONCE):
                 result[part] = program.predict({name: array[part] for name, array in inputs.items()})
         return result

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.graph import Graph, Parameter
-from chainrule.kernels import LOSSES, UPDATES, activation_of, constants, loops, losses, updates
+from chainrule.kernels import LOSSES, UPDATES, activation_of, blas, constants, loops, losses, updates
 from chainrule.layers import Layer
 from chainrule.program.operations import Listing, Operation
 
@@ -24,7 +24,7 @@ HEADER = '''"""A chainrule program: many whole training steps in one call. Gener
 import math
 
 import numpy as np
-from numba import njit
+from numba import njit, types
 
 # Floating-point contraction (a * b + c in one rounding) is allowed; nothing that changes NaN or infinity is.
 compiled = njit(nogil=True, error_model="numpy", fastmath={"contract"})
@@ -57,13 +57,14 @@ class Source:
         self.graph, self.listing, self.names, self.gradient_names = graph, listing, names, gradients
         self.places, self.dtype, self.update = places, np.dtype(dtype).name, update
         self.inputs, self.labels = inputs, labels
+        self.gemm = blas.declaration(self.dtype)
         self.functions: dict[str, str] = {}
         self.numbers: dict[str, float] = {}
 
     def text(self) -> str:
         """The whole module."""
         body = self._run()
-        return module_text(self.functions, self.numbers, self.dtype, body)
+        return module_text(self.functions, self.numbers, self.dtype, body, self.gemm)
 
     def _run(self) -> str:
         lines = ["@entry", f"def run({', '.join(self._arguments())}):"]
@@ -143,10 +144,10 @@ class Source:
         if kernel in ("layer", "layer_backward"):
             raise CannotCompile(f"{layer!r} has no kernel")
         if kernel == "matmul":
-            self._use(loops.matmul)
-            transposed = operation.details.get("transposed")
-            a, b = (f"{name}.T" if transposed == k else name for k, name in enumerate(reads))
-            return f"matmul({a}, {b}, {writes[0]})"
+            form = {None: "matmul", 0: "matmul_transposed_a", 1: "matmul_transposed_b"}
+            name = form[operation.details.get("transposed")]
+            self._use(getattr(blas if self.gemm else loops, name))
+            return f"{name}({reads[0]}, {reads[1]}, {writes[0]})"
         if kernel == "softmax_cross_entropy":
             self._use(losses.softmax_cross_entropy)
             return f"loss = softmax_cross_entropy({reads[0]}, t, {writes[1]}){note}"
@@ -226,12 +227,14 @@ class Source:
         return name
 
 
-def module_text(functions: Mapping[str, str], numbers: Mapping[str, float], dtype: str, body: str) -> str:
+def module_text(
+    functions: Mapping[str, str], numbers: Mapping[str, float], dtype: str, body: str, gemm: str | None = None
+) -> str:
     """A module of functions in which every number has the dtype: the named constants, the functions, the body."""
     text = "\n".join([body, *functions.values()])
     named = {name: value for name, value in constants.NUMBERS.items() if re.search(rf"\b{name}\b", text)}
     constant = [f"{name} = FLOAT({value!r})" for name, value in {**named, **numbers}.items()]
-    head = "\n".join([HEADER, f"FLOAT = np.{dtype}", *constant])
+    head = "\n".join([HEADER, f"FLOAT = np.{dtype}", *constant, *([gemm] if gemm else [])])
     return "\n\n\n".join([head, *functions.values(), body]) + "\n"
 
 

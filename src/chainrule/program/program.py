@@ -48,7 +48,9 @@ class Program:
         lowering = Lowering(graph, output, shapes, target, weighted)
         self.listing = lowering.lower()
         self._names, self._gradient_names = lowering.names, lowering.gradient_names
-        fed = {self._names[graph.position(name)] for name in inputs}
+        #: What each input of the graph is called here.
+        self._fed = {name: self._names[graph.position(name)] for name in graph.inputs}
+        fed = {self._fed[name] for name in inputs}
         results = {self.listing.output} if target is None else set()
         self._places, self._width = plan_memory(self.listing, fed, results)
         self.arena = np.zeros(self._width * batch_size, params.flat.dtype)
@@ -178,24 +180,18 @@ class Program:
 
     def forward(self, feeds: Mapping[str, Array], *, training: bool = False, step: int = 0) -> dict[str, Any]:
         """Compute every value from the inputs. Returns the arrays by name; they are overwritten by the next run."""
-        rows = len(feeds[self.input_names[0]])
-        space = self.arrays(rows)
+        space = self.arrays(len(feeds[self.input_names[0]]))
         run: Run = space["run"]
         run.training, run.step, run.state = training, step, {}
-        for name, value in feeds.items():
-            own = self._names[self.graph.position(name)]
-            array = space.get(own)
-            if own in self._places and isinstance(array, np.ndarray):
-                if array is not value:  # a batch may have been gathered into it already
-                    np.copyto(array, value)
-            else:
+        for name, own in self._fed.items():
+            value = feeds.get(name)  # None for an optional input that is left out
+            if own not in self._places:
                 space[own] = value
-        for name in self.graph.inputs:
-            own = self._names[self.graph.position(name)]
-            if name not in feeds:
-                space[own] = None
+            elif value is not space[own]:  # a batch may have been gathered into it already
+                assert value is not None
+                np.copyto(space[own], value)
         exec(self._code["forward"], space)
-        if training:
+        if run.state and training:
             self.graph.state |= run.state
         return space
 
@@ -204,7 +200,7 @@ class Program:
         space = self.arrays(len(rows))
         feeds = {}
         for name, array in data.items():
-            own = self._names[self.graph.position(name)]
+            own = self._fed[name]
             into = space[own] if own in self._places else space["gathered"].get(name)
             if into is None or into.dtype != array.dtype:
                 feeds[name] = array[rows]
