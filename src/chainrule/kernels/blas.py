@@ -62,7 +62,7 @@ def _find(letter: str) -> tuple[int, str] | None:
     from numba import config
     from threadpoolctl import threadpool_info
 
-    if config.DISABLE_JIT:  # set when Numba is imported
+    if getattr(config, "DISABLE_JIT", False):
         return None
     for library in threadpool_info():
         path = library.get("filepath", "")
