@@ -54,6 +54,10 @@ def summarize(network: Network, batch_size: int) -> Summary:
     samples = "1 sample" if batch_size == 1 else f"{batch_size:,} samples"
     lines.append(f"values of {samples}: {memory(total_values * itemsize)}")
     if network.loss_layer is not None:
+        arrays = memory(network.program(batch_size).memory)
+        lines.append(
+            f"training on {samples}: {arrays} for values and gradients, in arrays used again where they can be"
+        )
         lines.append(f"loss: {network.loss_layer!r}")
     return Summary("\n".join(lines))
 

@@ -1,0 +1,96 @@
+"""Which peers there are, and in which variants each is timed. Loads none of them."""
+
+from __future__ import annotations
+
+import importlib
+from dataclasses import dataclass
+
+from peers.base import Peer
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A peer's name in tables, its file, and its variants."""
+
+    label: str
+    module: str
+    training: tuple[str, ...]
+    predicting: tuple[str, ...]
+    keeps_losses: tuple[str, ...] = ()
+    """The variants that do the whole job, in which the loss of every iteration is kept."""
+    packages: tuple[str, ...] = ()
+    """The packages whose versions matter."""
+    compiles: tuple[str, ...] = ()
+    """The variants that take seconds to compile."""
+
+
+REGISTRY = {
+    "ours": Entry(
+        "chainrule",
+        "ours",
+        ("compiled", "in NumPy"),
+        ("predict",),
+        ("as it comes",),
+        ("chainrule", "numba", "numpy"),
+    ),
+    "floor": Entry(
+        "matrix products alone",
+        "floor",
+        ("np.matmul", "np.dot"),
+        ("np.matmul", "np.dot"),
+        packages=("numpy",),
+    ),
+    "textbook": Entry(
+        "textbook in NumPy",
+        "textbook",
+        ("one forward pass", "as printed"),
+        ("predict",),
+        ("one forward pass", "as printed"),
+        ("numpy",),
+    ),
+    "pytorch": Entry(
+        "PyTorch",
+        "pytorch",
+        ("eager", "compiled step", "compiled gradient"),
+        ("eager", "compiled"),
+        ("eager", "compiled step", "compiled gradient"),
+        ("torch",),
+        ("compiled", "compiled step", "compiled gradient"),
+    ),
+    "jax": Entry("JAX", "jaxed", ("step", "scan"), ("step",), ("step", "scan"), ("jax", "jaxlib")),
+    "sklearn": Entry(
+        "scikit-learn",
+        "scikit",
+        ("batch by batch", "many a call"),
+        ("predict_proba",),
+        ("batch by batch",),
+        ("scikit-learn", "scipy"),
+    ),
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A peer in one variant with one number of threads."""
+
+    peer: str
+    variant: str
+    threads: int
+
+    @property
+    def label(self) -> str:
+        """As it stands in tables."""
+        return f"{REGISTRY[self.peer].label}, {self.variant}"
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What its process needs to be told before it starts: XLA's threads cannot be changed later."""
+        if self.peer == "jax" and self.threads == 1:
+            return {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+        return {}
+
+
+def load(peer: str) -> type[Peer]:
+    """The peer's class; its library is imported now."""
+    found: type[Peer] = importlib.import_module(f"peers.{REGISTRY[peer].module}").PEER
+    return found
