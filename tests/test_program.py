@@ -358,6 +358,28 @@ def test_threads() -> None:
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-9)
 
 
+def test_small_products_use_one_thread_and_large_ones_as_many_as_there_are() -> None:
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def threads(width: int, **arguments: Any) -> set[int]:
+        found = set()
+
+        class Look(cr.Callback):
+            def on_iteration(self, run: Any) -> None:
+                found.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+        layers = (cr.Affine(width), cr.ReLU(), cr.Affine(4))
+        net = cr.Network(*layers, input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
+        net.fit(X, LABELS, iterations=1, batch_size=40, callbacks=[Look()], **arguments)
+        return found
+
+    with threadpool_limits(2, user_api="blas"):
+        assert threads(50) == {1}
+        assert threads(50, threads=2) == {2}
+        assert threads(40_000) == {2}
+        assert threads(40_000, threads=1) == {1}
+
+
 def test_programs_are_kept_and_not_without_end() -> None:
     net = chain(cr.Affine(5), cr.ReLU())
     assert net.program(8) is net.program(8)
