@@ -22,7 +22,7 @@ class Parameters(MutableMapping[str, Array]):
     """
 
     def __init__(self, flat: Array, shapes: Mapping[str, Shape]) -> None:
-        self.flat = flat
+        self._flat = flat
         self.shapes = dict(shapes)
         size = _size_of(self.shapes)
         if flat.shape != (size,):
@@ -35,6 +35,18 @@ class Parameters(MutableMapping[str, Array]):
             end = start + math.prod(shape)
             self._views[name] = flat[start:end].reshape(shape)
             start = end
+
+    @property
+    def flat(self) -> Array:
+        """The vector that all the arrays are views into. Assigning to it copies the numbers in."""
+        return self._flat
+
+    @flat.setter
+    def flat(self, value: ArrayLike) -> None:
+        array = as_numbers(value, "params.flat")
+        if array.shape != self._flat.shape:
+            raise ShapeError(f"params.flat: expected shape {self._flat.shape}, got {array.shape}")
+        self._flat[...] = array
 
     @classmethod
     def empty(cls, shapes: Mapping[str, Shape], dtype: Any) -> Parameters:

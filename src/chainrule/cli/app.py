@@ -143,9 +143,19 @@ def train(
         str | None,
         typer.Option(metavar="COLUMN", help="The column of a table to predict.", rich_help_panel=WHERE),
     ] = None,
+    task: Annotated[
+        str | None,
+        typer.Option(
+            help="classification or regression. Default: classes for text and whole numbers.",
+            rich_help_panel=WHERE,
+        ),
+    ] = None,
     test_share: Annotated[
-        float, typer.Option(help="Share of a table's rows held out for testing.", rich_help_panel=WHERE)
-    ] = 0.2,
+        float | None,
+        typer.Option(
+            help="Share of a table's rows held out for testing. Default: 0.2.", rich_help_panel=WHERE
+        ),
+    ] = None,
     out: Annotated[
         Path | None,
         typer.Option(
@@ -180,6 +190,7 @@ def train(
         check=check,
         target=target,
         test_share=test_share,
+        task=task,
     )
     training.train(data, choices, out, force)
 

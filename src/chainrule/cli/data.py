@@ -11,8 +11,10 @@ import numpy as np
 
 from chainrule import datasets
 from chainrule.arrays import Array
+from chainrule.cli.names import choose
 from chainrule.datasets import Table
 from chainrule.datasets.images import Split
+from chainrule.datasets.targets import Task
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
 from chainrule.layers import SoftmaxCrossEntropy
 from chainrule.network import Network
@@ -23,6 +25,8 @@ NAMED: dict[str, Callable[[], Split]] = {
     "mnist": datasets.load_mnist,
     "fashion-mnist": datasets.load_fashion_mnist,
 }
+TASKS: dict[str, Task] = {"classification": "classification", "regression": "regression"}
+TEST_SHARE = 0.2
 ENDINGS = (".csv", ".tsv", ".npz", ".npy")
 
 
@@ -54,17 +58,26 @@ def load_named(name: str) -> Dataset:
     return Dataset(name, x, t, x_test, t_test, [str(k) for k in range(10)])
 
 
-def load_for_training(name: str, target: str | None, test_share: float, seed: int) -> Dataset:
+def load_for_training(
+    name: str, target: str | None, test_share: float | None, seed: int, task: str | None
+) -> Dataset:
     """A named data set, or a table of which a share is held out for testing."""
     if name in NAMED:
         _refuse_target(name, target)
+        for option, value in (("--test-share", test_share), ("--task", task)):
+            if value is not None:
+                raise ArgumentError(
+                    f"{option} is for tables; {name} says it by itself, so leave {option} out"
+                )
         return load_named(name)
+    test_share = TEST_SHARE if test_share is None else test_share
+    kind = None if task is None else choose("--task", task, TASKS)
     path = _existing(name)
     if target is None and path.suffix.lower() in (".csv", ".tsv"):
         raise ArgumentError(f"{name}: say which column to predict, --target COLUMN")
     if not 0 < test_share < 1:
         raise ArgumentError(f"--test-share: expected a share between 0 and 1, such as 0.2, got {test_share}")
-    table = datasets.load_table(path, _as_target(path, target))
+    table = datasets.load_table(path, _as_target(path, target), task=kind)
     if table.t is None or table.target is None:
         raise ArgumentError(f"{name}: there is no target to train on; name it with --target")
     if table.classes is not None and len(table.classes) < 2:
@@ -75,6 +88,8 @@ def load_for_training(name: str, target: str | None, test_share: float, seed: in
     if not test.any() or test.all():
         raise DataError(
             f"{name}: {len(table.t)} rows are too few to hold out a share of {test_share} for testing"
+            + ("" if table.classes is None else f" of each of {len(table.classes)} classes")
+            + ("; if the target is a number to estimate, --task regression" if table.classes else "")
         )
     x, t = table.x, table.t
     return Dataset(

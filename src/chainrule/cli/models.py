@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import typer
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, first_not_finite
 from chainrule.cli.data import Notes, load_for_model
-from chainrule.errors import ArgumentError, FileError
+from chainrule.errors import ArgumentError, DataError, FileError
 from chainrule.files import write_bytes
 from chainrule.network import Network
 from chainrule.saving import load
@@ -23,6 +23,7 @@ def evaluate(model: Path, data: str, target: str | None) -> None:
     table = load_for_model(data, network, target, with_target=True)
     if table.t is None:
         raise ArgumentError(f"{data}: there are no answers to compare with; name their column with --target")
+    _refuse_not_finite(network.predict(table.x), data)
     measures = network.evaluate(table.x, table.t)
     for name, value in measures.items():
         typer.echo(f"{name:<9}{value:.6g}")
@@ -35,7 +36,7 @@ def predict(model: Path, data: str, probabilities: bool, out: Path | None, force
         raise FileError(f"{out} exists; choose another name, or write over it with --force")
     network = load(model)
     table = load_for_model(data, network, None, with_target=False)
-    header, rows = _predictions(network, table.x, probabilities)
+    header, rows = _predictions(network, table.x, probabilities, data)
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(header)
@@ -54,9 +55,22 @@ def summary(model: Path, batch_size: int) -> None:
     typer.echo(load(model).summary(batch_size))
 
 
-def _predictions(network: Network, x: Array, probabilities: bool) -> tuple[list[str], list[list[object]]]:
+def _refuse_not_finite(outputs: Array, data: str) -> None:
+    """NaN is no answer: it comes from a training that diverged, or from data far out of range."""
+    bad = first_not_finite(outputs)
+    if bad is not None:
+        raise DataError(
+            f"{data}: the model's output for row {bad[0] + 1} is {outputs[bad]}; the model diverged in "
+            f"training, or the data are far from what it was trained on"
+        )
+
+
+def _predictions(
+    network: Network, x: Array, probabilities: bool, data: str
+) -> tuple[list[str], list[list[object]]]:
     notes = Notes.of(network)
     outputs, classes = network.predict(x), notes.classes
+    _refuse_not_finite(outputs, data)
     if classes is None:
         if probabilities:
             raise ArgumentError("--probabilities: the model names no classes; it predicts numbers")

@@ -53,7 +53,8 @@ class Choices:
     seed: int
     check: bool | None
     target: str | None
-    test_share: float
+    test_share: float | None
+    task: str | None
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
         raise ArgumentError(f"--dtype: expected float32 or float64, got {choices.dtype!r}")
     optimizer = _optimizer(choices)
     folder = _folder(out, Path(name).stem, force)
-    data = load_for_training(name, choices.target, choices.test_share, choices.seed)
+    data = load_for_training(name, choices.target, choices.test_share, choices.seed, choices.task)
     t, center, scale = _scaled_targets(data, choices.dtype)
     network = build(data, choices)
     network.metadata = {

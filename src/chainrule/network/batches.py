@@ -13,10 +13,13 @@ from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
 
-def checked_inputs(x: Data, shapes: Mapping[str, Shape], whose: str) -> dict[str, Array]:
+def checked_inputs(
+    x: Data, shapes: Mapping[str, Shape], whose: str, dtype: np.dtype[Any]
+) -> dict[str, Array]:
     """The arrays of all inputs by name, each of shape (N, *sample shape), with the same N. Copies nothing.
 
-    Raises: ShapeError, DataError (not numbers, NaN or infinity), ArgumentError (an unknown or missing input).
+    Raises: ShapeError, DataError (not numbers, NaN, infinity, or too large for the dtype), ArgumentError (an
+    unknown or missing input).
     """
     if not isinstance(x, np.ndarray) and isinstance(x, Mapping):
         given: dict[str, Any] = dict(x)
@@ -30,14 +33,14 @@ def checked_inputs(x: Data, shapes: Mapping[str, Shape], whose: str) -> dict[str
     else:
         names = ", ".join(f"{name!r}: ..." for name in shapes)
         raise ArgumentError(f"{whose} has {len(shapes)} inputs: pass a dict, {{{names}}}")
-    arrays = {name: _checked_input(value, name, shapes[name], whose) for name, value in given.items()}
+    arrays = {name: _checked_input(value, name, shapes[name], whose, dtype) for name, value in given.items()}
     lengths = {name: len(array) for name, array in arrays.items()} if len(arrays) > 1 else {}
     if len(set(lengths.values())) > 1:
         raise ShapeError(f"{whose}: the inputs have different numbers of rows: {lengths}")
     return arrays
 
 
-def _checked_input(value: Any, name: str, shape: Shape, whose: str) -> Array:
+def _checked_input(value: Any, name: str, shape: Shape, whose: str, dtype: np.dtype[Any]) -> Array:
     array = numbers(value, name)
     if array.shape[1:] != shape or array.ndim != len(shape) + 1:
         expected = f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"
@@ -51,6 +54,14 @@ def _checked_input(value: Any, name: str, shape: Shape, whose: str) -> Array:
             + (f", column {', '.join(map(str, bad[1:]))}" if bad[1:] else "")
             + ": remove such rows or fill them in first"
         )
+    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and array.size:
+        largest = float(np.finfo(dtype).max)
+        if array.max() > largest or array.min() < -largest:
+            row = int(np.argwhere(np.abs(array) > largest)[0][0])
+            raise DataError(
+                f"{name} holds a number at row {row} that is too large for {dtype}: scale the data, or make the "
+                f'network with dtype="float64"'
+            )
     return array
 
 

@@ -42,6 +42,7 @@ class Fitting:
         self.program = network.program(batch_size, targets, weights is not None)
         run = native_run(self.program, self._data(), targets, optimizer, self._state) if native else None
         self._native = run
+        self.is_compiled = run is not None
         #: How many steps to do in one call.
         self.together = 1 if run is None else 100_000
 

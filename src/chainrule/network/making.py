@@ -18,7 +18,7 @@ DTYPES = ("float32", "float64")
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
     """float32 or float64. Raises ArgumentError for anything else."""
     try:
-        found: np.dtype[Any] | None = np.dtype(dtype)
+        found: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)
     except TypeError:
         found = None
     if found not in (np.float32, np.float64):

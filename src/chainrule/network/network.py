@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -105,8 +105,7 @@ class Network:
         names = self.graph.parameters
         values = {name: self.graph.parameter_value(name) for name in names}
         shapes = {name: value.shape for name, value in values.items()}
-        #: The parameters by name, "W1", "b1", ...: writable views into one flat vector.
-        self.params = Parameters.empty(shapes, self.graph.dtype)
+        self._params = Parameters.empty(shapes, self.graph.dtype)
         for name, value in values.items():
             self.params[name] = value
             self.graph.bind(name, self.params[name])
@@ -115,6 +114,18 @@ class Network:
         self.decays: Array = np.concatenate(decays) if decays else np.zeros(0, dtype=bool)
 
     # What it is ----------------------------------------------------------------------------------------
+
+    @property
+    def params(self) -> Parameters:
+        """The parameters by name, "W1", "b1", ...: writable views into one flat vector. Assigning copies."""
+        return self._params
+
+    @params.setter
+    def params(self, values: Mapping[str, ArrayLike]) -> None:
+        if not isinstance(values, Mapping) or set(values) != set(self._params):
+            raise ArgumentError(f"params: expected an array for each of {', '.join(self._params)}, by name")
+        for name, value in values.items():
+            self._params[name] = value
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -151,7 +162,7 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         nodes = in_order(self.output)  # each after its inputs, so that a deep graph needs no deep recursion
         made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, self.params.flat, self.state)
-        made = ("output", "loss_layer", "graph", "params", "decays", "_measuring", "_programs")
+        made = ("output", "loss_layer", "graph", "_params", "decays", "_measuring", "_programs")
         return _made_again, (type(self), *made_from), {k: v for k, v in vars(self).items() if k not in made}
 
     def __repr__(self) -> str:
@@ -200,6 +211,8 @@ class Network:
         measures = {"loss": self.one_number(self._measuring.evaluate(feeds))}
         correct = loss.correct(output, targets)
         if correct is not None:
+            finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)  # NaN is no answer
+            correct = correct & finite.reshape(-1, *[1] * (correct.ndim - 1))
             measures["accuracy"] = float(np.mean(correct))
         return measures
 
@@ -245,7 +258,12 @@ class Network:
         says whether there are sample weights. Programs are kept: `fit`, `gradient` and `predict` make theirs.
         """
         size = whole_number("batch_size", batch_size, 1)
-        example = self._example_targets() if targets is None else np.asarray(targets)[:1]
+        example = self._example_targets() if targets is None else numbers(targets, "targets")
+        if example.ndim == 0 or len(example) == 0:
+            raise ArgumentError(
+                f"targets: expected an example of the targets, at least one row, got {targets!r}"
+            )
+        example = example[:1]
         return self._kept((size, example.ndim, example.dtype.kind in "iu", weighted), size, example, weighted)
 
     def _predicting(self) -> Program:
@@ -339,10 +357,18 @@ class Network:
             raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
         checked = None if validation is None else self._checked_validation(validation)
         program = self.program(plan.batch_size, targets, weights is not None)
+        if compile not in (None, True, False):
+            raise ArgumentError(f"compile: expected True, False or None, got {compile!r}")
         native = worth_compiling(program, plan.iterations) if compile is None else compile
         fitting = Fitting(
             self, inputs, targets, weights, chosen, checked, batch_size=plan.batch_size, native=native
         )
+        if compile and not fitting.is_compiled:
+            raise ArgumentError(
+                "compile=True: this training has no compiled form; leave compile out to train step by step. What "
+                "has none: layers without a kernel (net.program(batch_size).source names the first), sample "
+                "weights, an optimizer that clips or is your own, data of float16 or not in rows"
+            )
         watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
         settings = {
             "optimizer": repr(chosen),
@@ -370,7 +396,7 @@ class Network:
             raise type(error)(f"validation: {error}") from None
 
     def _inputs_of(self, x: Data) -> dict[str, Array]:
-        return checked_inputs(x, self._inputs, "the network")
+        return checked_inputs(x, self._inputs, "the network", self.dtype)
 
     def _targets_of(self, t: ArrayLike, rows: int, weight: ArrayLike | None) -> tuple[Array, Array | None]:
         targets = numbers(t, "t")

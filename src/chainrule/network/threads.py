@@ -5,8 +5,8 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
-from chainrule.errors import ArgumentError
 from chainrule.program import Program
+from chainrule.training import whole_number
 
 # Multiplications in the largest product of a step below which one thread is used. On two idle cores two threads
 # took 0.7 of the time of one for 4 million, and 0.5 for 50 million; but with another program on one of the cores
@@ -17,8 +17,8 @@ SMALL_PRODUCT = 8_000_000
 @contextlib.contextmanager
 def limited_threads(threads: int | None, program: Program) -> Iterator[None]:
     """Let BLAS use so many threads inside the block; by default one where the products are small."""
-    if threads is not None and (isinstance(threads, bool) or threads < 1):
-        raise ArgumentError(f"threads: expected a whole number of at least 1, or None, got {threads!r}")
+    if threads is not None:
+        threads = whole_number("threads", threads, 1)
     if threads is None and largest_product(program) >= SMALL_PRODUCT:
         yield
         return

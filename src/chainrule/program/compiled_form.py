@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.errors import ChainruleError
 from chainrule.graph import Graph, Parameter
 from chainrule.kernels import LOSSES, UPDATES, activation_of, blas, constants, loops, losses, updates
 from chainrule.layers import Layer
@@ -43,8 +44,8 @@ class Update:
     decay: str = ""  # "", "add_decay" or "shrink"
 
 
-class CannotCompile(Exception):
-    """The program has a layer, or a shape, for which there is no kernel."""
+class CannotCompile(ChainruleError):
+    """The program has a layer, or a shape, for which there is no kernel. It runs step by step."""
 
 
 class Source:
@@ -142,7 +143,10 @@ class Source:
         layer = self.graph.nodes[operation.details["layer"]].layer if "layer" in operation.details else None
         note = f"  # {operation.note}" if operation.note else ""
         if kernel in ("layer", "layer_backward"):
-            raise CannotCompile(f"{layer!r} has no kernel")
+            raise CannotCompile(
+                f"{layer!r} has no kernel, so there is no compiled form; it trains step by step, and "
+                f"print(program) shows how"
+            )
         if kernel == "matmul":
             form = {None: "matmul", 0: "matmul_transposed_a", 1: "matmul_transposed_b"}
             name = form[operation.details.get("transposed")]

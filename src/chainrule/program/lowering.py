@@ -11,15 +11,32 @@ import numpy as np
 from chainrule import layers
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Constant, Graph, Node, Parameter
-from chainrule.kernels import LOSSES, Activation, activation_of
+from chainrule.kernels import (
+    LOSSES,
+    Activation,
+    activation_of,
+    activations,
+    blas,
+    constants,
+    loops,
+    losses,
+    updates,
+)
 from chainrule.layers import Layer
 from chainrule.program.operations import Buffer, Listing, Operation, Phase
 
 #: Names that the generated code uses for itself. "t" and "loss" are the network's own and mean the same there.
 RESERVED = frozenset(
-    {"B", "np", "math", "njit", "run", "rows", "step", "rates", "done", "parameters", "gradient", "decay"}
-    | {"scaling", "arena", "losses", "targets", "forward", "backward", "backward_of_node", "block", "value"}
-    | {"parts", "put", "put_more", "total"}
+    {"B", "np", "math", "njit", "types", "run", "rows", "step", "rates", "done", "parameters", "gradient"}
+    | {"decay", "scaling", "arena", "losses", "targets", "forward", "backward", "backward_of_node", "block"}
+    | {"value", "parts", "put", "put_more", "total", "gathered", "compiled", "summing", "entry", "FLOAT"}
+    | {name for module in (activations, blas, loops, losses, updates) for name in vars(module)}
+    | set(constants.NUMBERS)
+)
+#: How the names of the loops begin and end that are made for one activation.
+MADE = (
+    ("bias_", "each_", "mean_", "data_", "saved", "running"),
+    ("_more", "_in_place", "_and_bias", "_gradient"),
 )
 
 
@@ -314,8 +331,8 @@ def identifiers(graph: Graph) -> tuple[list[str], list[str]]:
         for i in range(len(graph)):
             plain = prefix + re.sub(r"\W", "_", graph.name_of(i))
             plain = f"_{plain}" if plain[0].isdigit() else plain
-            while plain in used or plain.startswith(("saved", "data_", "running")) or plain.endswith("_more"):
-                plain += "_"
+            while plain in used or plain.startswith(MADE[0]) or plain.endswith(MADE[1]):
+                plain = f"{plain}_" if not plain.startswith(MADE[0]) else f"_{plain}"
             used.add(plain)
             names.append(plain)
     return names[: len(graph)], names[len(graph) :]

@@ -133,7 +133,7 @@ class Scratch:
         """The mean of -log softmax(z)[t] over the batch, and dz its gradient."""
         rows = len(z)
         flat = dz.reshape(-1)
-        np.add(self.starts, t, out=self.places)
+        np.add(self.starts, t, out=self.places, casting="unsafe")  # checked labels, of any whole dtype
         np.max(z, axis=1, keepdims=True, out=self.column)
         np.subtract(z, self.column, out=dz)
         np.take(flat, self.places, out=self.picked, mode="clip")

@@ -1,0 +1,160 @@
+"""What must not pass for an answer: NaN, overflow, parameters that the network no longer sees."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+import chainrule as cr
+from chainrule.cli.app import app
+from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
+
+RNG = np.random.default_rng(0)
+X, T = RNG.normal(size=(30, 4)), RNG.integers(3, size=30)
+
+
+def network(*layers: cr.Layer, dtype: Any = "float32") -> cr.Network:
+    layers = layers or (cr.Affine(5), cr.ReLU())
+    return cr.Network(
+        *layers, cr.Affine(3), input_shape=4, loss=cr.SoftmaxCrossEntropy(), seed=0, dtype=dtype
+    )
+
+
+def command(*arguments: str) -> tuple[int, str]:
+    result = CliRunner().invoke(app, arguments)
+    assert result.exception is None or isinstance(result.exception, SystemExit), result.exception
+    return result.exit_code, result.output
+
+
+def test_assigning_to_the_flat_vector_changes_the_network() -> None:
+    net = network()
+    before = net.loss(X, T)
+    net.params.flat = net.params.flat - 0.5 * net.flat_gradient(X, T).flat
+    assert net.loss(X, T) < before
+    net.fit(X, T, epochs=20, batch_size=10)
+    assert net.loss(X, T) < 0.9 * before
+    with pytest.raises(ShapeError, match=r"params.flat: expected shape \(43,\)"):
+        net.params.flat = np.zeros(3)
+
+
+def test_assigning_all_parameters_copies_them() -> None:
+    net, other = network(), network()
+    other.fit(X, T, epochs=3, batch_size=10)
+    net.params = other.params
+    np.testing.assert_array_equal(net.predict(X), other.predict(X))
+    assert net.params is not other.params
+    with pytest.raises(ArgumentError, match="params: expected an array for each of W1, b1, W2, b2"):
+        net.params = {"W1": np.zeros((4, 5))}  # type: ignore[assignment]
+
+
+def test_numbers_too_large_for_the_dtype_are_refused() -> None:
+    for call in (
+        network().predict,
+        lambda x: network().loss(x, T[:2]),
+        lambda x: network().gradient(x, T[:2]),
+    ):
+        with pytest.raises(DataError, match="row 1 that is too large for float32"):
+            call(np.array([[0.0] * 4, [1e300] * 4]))
+    assert np.isfinite(network(dtype="float64").predict(np.full((2, 4), 1e100))).all()
+
+
+def test_an_output_of_nan_is_not_a_right_answer() -> None:
+    net = network()
+    net.params["b2"] = np.full(3, np.nan)
+    assert net.accuracy(X, T) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["sgd", "matmul", "gather", "ONE", "relu", "bias_relu_in_place", "B", "types"]
+)
+def test_a_node_may_be_called_like_a_kernel(name: str) -> None:
+    x = cr.Input("x", shape=(4,))
+    hidden = cr.ReLU()(cr.Affine(5)(x)).named(name)
+    net = cr.Network(output=cr.Affine(3)(hidden), loss=cr.SoftmaxCrossEntropy(), seed=0)
+    compiled = network().fit(X, T, iterations=5, batch_size=10, compile=True).loss
+    np.testing.assert_allclose(
+        net.fit(X, T, iterations=5, batch_size=10, compile=True).loss, compiled, rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "int64", ">i4"])
+def test_labels_of_any_whole_dtype(dtype: str) -> None:
+    labels = T.astype(dtype)
+    expected = network().gradient(X, T)
+    for name, gradient in network().gradient(X, labels).items():
+        np.testing.assert_array_equal(gradient, expected[name])
+    for compile in (True, False):
+        network().fit(X, labels, epochs=1, batch_size=10, compile=compile)
+
+
+def test_what_cannot_be_compiled_says_so() -> None:
+    net = network(cr.Affine(5), cr.BatchNorm(), cr.ReLU())
+    with pytest.raises(ChainruleError, match=r"BatchNorm\(\) has no kernel.*step by step"):
+        _ = net.program(10).source
+    with pytest.raises(ArgumentError, match="compile=True: this training has no compiled form"):
+        net.fit(X, T, epochs=1, batch_size=10, compile=True)
+    with pytest.raises(ArgumentError, match="compile: expected True, False or None"):
+        net.fit(X, T, epochs=1, batch_size=10, compile="no")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("threads", ["2", 1.5, 0, True])
+def test_threads_are_a_whole_number(threads: Any) -> None:
+    with pytest.raises(ArgumentError, match="threads: expected a whole number of at least 1"):
+        network().fit(X, T, epochs=1, batch_size=10, threads=threads)
+
+
+@pytest.mark.parametrize("targets", [5, []])
+def test_example_targets_have_a_row(targets: Any) -> None:
+    with pytest.raises(ArgumentError, match="at least one row"):
+        network().program(10, targets=targets)
+
+
+def test_no_dtype_is_no_dtype() -> None:
+    with pytest.raises(ArgumentError, match="float32 or float64, got None"):
+        network(dtype=None)
+
+
+def prices(folder: Path, rows: int = 80) -> str:
+    size = RNG.permutation(np.arange(20, 20 + rows))
+    lines = [f"{s},{RNG.integers(1, 9)},{1000 * s + 7}" for s in size]
+    (folder / "price.csv").write_text("size,rooms,price\n" + "\n".join(lines) + "\n")
+    return str(folder / "price.csv")
+
+
+def test_whole_numbers_can_be_estimated(tmp_path: Path) -> None:
+    table, out = prices(tmp_path), str(tmp_path / "run")
+    code, text = command("train", table, "--target", "price", "--out", out)
+    assert code == 2
+    assert "--task regression" in text
+    code, text = command(
+        "train", table, "--target", "price", "--task", "regression", "--epochs", "60", "--out", out
+    )
+    assert code == 0, text
+    history = cr.History.load(tmp_path / "run" / "history.json")
+    assert history.test_loss[-1] < 0.1
+    assert command("train", table, "--target", "price", "--task", "regresion")[0] == 2
+
+
+@pytest.mark.parametrize("option", [("--test-share", "0.9"), ("--task", "regression")])
+def test_options_of_tables_are_refused_for_named_data(option: tuple[str, str]) -> None:
+    code, text = command("train", "digits", *option)
+    assert code == 2
+    assert f"{option[0]} is for tables" in text
+
+
+def test_the_command_line_takes_nan_for_no_answer(tmp_path: Path) -> None:
+    table, out = prices(tmp_path), tmp_path / "run"
+    arguments = ("--target", "price", "--task", "regression", "--epochs", "2", "--out", str(out))
+    assert command("train", table, *arguments)[0] == 0
+    model = out / "model.safetensors"
+    net = cr.load(model)
+    net.params["b1"] = np.full_like(net.params["b1"], np.inf)
+    cr.save(net, model)
+    for words in (("evaluate", str(model), table), ("predict", str(model), table)):
+        code, text = command(*words)
+        assert code == 2, text
+        assert "the model's output for row 1 is" in text
