@@ -19,7 +19,8 @@ from chainrule.program.operations import Buffer, Listing, Operation, Phase
 RESERVED = frozenset(
     {"B", "np", "math", "njit", "run", "rows", "step", "rates", "done", "parameters", "gradient", "decay"}
     | {"scaling", "arena", "losses", "targets", "forward", "backward", "backward_of_node", "block", "value"}
-    | {"parts", "put", "put_more", "total"}
+    | {"parts", "put", "put_more", "total", "task", "turn", "part", "own", "box", "sums", "helping"}
+    | {"share", "next_task", "load", "store", "swap", "rest"}
 )
 
 
