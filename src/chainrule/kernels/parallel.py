@@ -102,7 +102,7 @@ def run_helped(native: Callable[..., int], arguments: tuple[Any, ...], steps: in
 
 def _pointer(context: Any, builder: Any, box_type: Any, box: Any, place: Any) -> Any:
     array = context.make_array(box_type)(context, builder, box)
-    return cgutils.get_item_pointer(context, builder, box_type, array, [place])
+    return cgutils.get_item_pointer(context, builder, box_type, array, [place])  # type: ignore[no-untyped-call]
 
 
 @intrinsic
@@ -137,9 +137,9 @@ def _swap(typing: Any, box: Any, place: Any, old: Any, new: Any) -> Any:
 _sched_yield = types.ExternalFunction("sched_yield", types.int32())
 _CAN_YIELD = sys.platform != "win32" and hasattr(ctypes.CDLL(None), "sched_yield")
 
-overload(load)(lambda box, place: lambda box, place: _load(box, place))
-overload(store)(lambda box, place, number: lambda box, place, number: _store(box, place, number))
-overload(swap)(lambda box, place, old, new: lambda box, place, old, new: _swap(box, place, old, new))
+overload(load)(lambda box, place: lambda box, place: _load(box, place))  # type: ignore[call-arg]
+overload(store)(lambda box, place, number: lambda box, place, number: _store(box, place, number))  # type: ignore[call-arg]
+overload(swap)(lambda box, place, old, new: lambda box, place, old, new: _swap(box, place, old, new))  # type: ignore[call-arg]
 
 
 @overload(rest)

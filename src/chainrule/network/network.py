@@ -18,7 +18,7 @@ from chainrule.network.fitting import Fitting
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
 from chainrule.network.native import worth_compiling
 from chainrule.network.summary import Summary, summarize
-from chainrule.network.threads import limited_threads
+from chainrule.network.threads import checked_threads, limited_threads
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
@@ -341,7 +341,15 @@ class Network:
         program = self.program(plan.batch_size, targets, weights is not None)
         native = worth_compiling(program, plan.iterations) if compile is None else compile
         fitting = Fitting(
-            self, inputs, targets, weights, chosen, checked, batch_size=plan.batch_size, native=native
+            self,
+            inputs,
+            targets,
+            weights,
+            chosen,
+            checked,
+            batch_size=plan.batch_size,
+            native=native,
+            threads=checked_threads(threads),
         )
         watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
         settings = {
@@ -353,7 +361,7 @@ class Network:
             "seed": plan.seed,
             "dtype": str(self.dtype),
         }
-        with limited_threads(threads, program):
+        with limited_threads(threads, program, fitting.compiled):
             return train(fitting, plan, [*callbacks, *watch], settings)
 
     # What is handed in ---------------------------------------------------------------------------------

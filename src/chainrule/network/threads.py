@@ -1,8 +1,9 @@
-"""How many threads the matrix products of a training use."""
+"""How many threads a training uses."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from chainrule.errors import ArgumentError
@@ -11,13 +12,24 @@ from chainrule.program import Program
 SMALL_PRODUCT = (
     2_000_000  # multiplications in the largest product of a step, below which one thread is faster
 )
+SMALL_STEP = 1_000_000  # parameters times rows of a batch, below which a helper costs more than it brings
+
+
+def checked_threads(threads: int | None) -> int | None:
+    """The argument of `fit`, or ArgumentError."""
+    if threads is not None and (isinstance(threads, bool) or threads < 1):
+        raise ArgumentError(f"threads: expected a whole number of at least 1, or None, got {threads!r}")
+    return threads
 
 
 @contextlib.contextmanager
-def limited_threads(threads: int | None, program: Program) -> Iterator[None]:
-    """Let BLAS use so many threads inside the block; by default one where the products are small."""
-    if threads is not None and (isinstance(threads, bool) or threads < 1):
-        raise ArgumentError(f"threads: expected a whole number of at least 1, or None, got {threads!r}")
+def limited_threads(threads: int | None, program: Program, compiled: bool) -> Iterator[None]:
+    """Let BLAS use so many threads inside the block; by default one where the products are small.
+
+    The two threads of the compiled form call BLAS at the same time, so that it must use one for each.
+    """
+    if compiled and not by_blas(threads, program):
+        threads = 1
     if threads is None and largest_product(program) >= SMALL_PRODUCT:
         yield
         return
@@ -25,6 +37,26 @@ def limited_threads(threads: int | None, program: Program) -> Iterator[None]:
 
     with threadpool_limits(1 if threads is None else threads, user_api="blas"):
         yield
+
+
+def step_threads(threads: int | None, program: Program) -> int:
+    """How many threads share a step of the compiled form: one or two. The results are the same."""
+    if by_blas(threads, program):
+        return 1
+    small = program.params.flat.size * program.batch_size < SMALL_STEP
+    return min(2, cores(), threads or (1 if small else 2))
+
+
+def by_blas(threads: int | None, program: Program) -> bool:
+    """Whether more than two threads are wanted, and BLAS uses them better than the two of a step."""
+    return (threads or cores()) > 2 and largest_product(program) >= SMALL_PRODUCT
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def largest_product(program: Program) -> int:

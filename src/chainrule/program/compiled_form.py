@@ -150,7 +150,7 @@ class Source:
                 continue
             rows = f"[share({self.shapes[into][0]}, part)]"
             if operation.kernel == "matmul":
-                name = self._use(getattr(blas if self.gemm else loops, "matmul_transposed_a"))
+                name = self._use((blas if self.gemm else loops).matmul_transposed_a)
                 matrices.append(f"{name}({reads[0]}[:, {rows[1:]}, {reads[1]}, {into}{rows})")
             elif operation.kernel == "accumulate" and len(self.shapes[into]) == 2:
                 self._use(loops.accumulate)
@@ -164,7 +164,9 @@ class Source:
         self._use(loops.all_finite, "summing")
         for name in self.gradient_names:
             if len(self.shapes.get(name, ())) == 2:
-                matrices.append(f"if not all_finite({name}[share({self.shapes[name][0]}, part)].reshape(-1)):")
+                matrices.append(
+                    f"if not all_finite({name}[share({self.shapes[name][0]}, part)].reshape(-1)):"
+                )
                 matrices.append("    sums[part] = np.nan")
             elif name in self.shapes:
                 vectors += [f"if not all_finite({name}):", "    sums[0] = np.nan"]
@@ -190,7 +192,9 @@ class Source:
         name = self._use(UPDATES[update.kernel])
         running = "".join(f", running{k}[own]" for k in range(update.running))
         numbers = "".join(f", {number!r}" for number in update.numbers)
-        lines.append(f"{name}(parameters[own], gradient[own]{running}, rates[step], done + step + 1{numbers})")
+        lines.append(
+            f"{name}(parameters[own], gradient[own]{running}, rates[step], done + step + 1{numbers})"
+        )
         return lines
 
     def _line(self, operation: Operation) -> str:
@@ -282,7 +286,11 @@ class Source:
 
 
 def module_text(
-    functions: Mapping[str, str], numbers: Mapping[str, float], dtype: str, body: str, declared: Sequence[str] = ()
+    functions: Mapping[str, str],
+    numbers: Mapping[str, float],
+    dtype: str,
+    body: str,
+    declared: Sequence[str] = (),
 ) -> str:
     """A module of functions in which every number has the dtype: the named constants, the functions, the body."""
     text = "\n".join([body, *functions.values()])
