@@ -17,7 +17,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import LayerError
 from chainrule.network.native import update_of
-from chainrule.program import CannotCompile, Program, Update
+from chainrule.program import CannotCompile, Program, Update, compiled_form
 from chainrule.program.cache import cache_folder
 from chainrule.program.operations import Buffer, Listing, Operation, plan_memory
 
@@ -121,8 +121,11 @@ def test_losses_of_numbers(loss: cr.Loss, compile: bool) -> None:
     np.testing.assert_allclose(first.loss, second.loss, rtol=1e-10)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("name", COMPILED)
-def test_the_compiled_form_equals_the_step_by_step_form(name: str) -> None:
+def test_the_compiled_form_equals_the_step_by_step_form(name: str, parts: int, monkeypatch: Any) -> None:
+    if parts == 2:
+        monkeypatch.setattr(compiled_form, "WORTH_SHARING", 0)
     nets = [COMPILED[name]() for _ in range(2)]
     histories = [
         net.fit(X, LABELS, epochs=4, batch_size=16, optimizer=cr.Adam(0.01), compile=compile, seed=1)
@@ -374,6 +377,12 @@ def test_programs_are_kept_and_not_without_end() -> None:
 # A step shared by two threads -----------------------------------------------------------------------------
 
 
+@pytest.fixture
+def shared(monkeypatch: Any) -> None:
+    """Programs so small are cut into two parts all the same."""
+    monkeypatch.setattr(compiled_form, "WORTH_SHARING", 0)
+
+
 def trained(threads: int, dtype: Any = "float32", **arguments: Any) -> Any:
     net = chain(cr.Affine(33), cr.ReLU(), cr.Affine(17), cr.GELU(), dtype=dtype)
     how = {"iterations": 400, "batch_size": 16, "optimizer": cr.Adam(0.01)} | arguments
@@ -387,6 +396,7 @@ def trained(threads: int, dtype: Any = "float32", **arguments: Any) -> Any:
     [{}, {"batch_size": 1}, {"batch_size": 3}, {"rows": 1, "batch_size": 1}, {"batch_size": 40}],
     ids=str,
 )
+@pytest.mark.usefixtures("shared")
 def test_results_do_not_depend_on_the_number_of_threads(how: dict[str, Any]) -> None:
     losses, flat = trained(1, **how)
     for _ in range(3):
@@ -396,6 +406,7 @@ def test_results_do_not_depend_on_the_number_of_threads(how: dict[str, Any]) -> 
     assert threading.active_count() == 1
 
 
+@pytest.mark.usefixtures("shared")
 def test_results_do_not_depend_on_a_busy_machine() -> None:
     losses, flat = trained(1, iterations=5_000)
     loop = [sys.executable, "-c", "while True: pass"]
@@ -413,6 +424,7 @@ def test_results_do_not_depend_on_a_busy_machine() -> None:
 
 @pytest.mark.parametrize("row", [0, 15], ids=["part 0", "part 1"])
 @pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("shared")
 def test_divergence_is_found_in_either_part(row: int, threads: int) -> None:
     """One bad row in the batch of iteration 300: the weights stay as they were before it."""
     net = chain(cr.Affine(5), cr.ReLU(), dtype="float32")
@@ -435,6 +447,8 @@ def test_ctrl_c_leaves_no_thread_behind() -> None:
     code = """
 import os, signal, threading, time
 import numpy as np, chainrule as cr
+from chainrule.program import compiled_form
+compiled_form.WORTH_SHARING = 0
 net = cr.Network(cr.Affine(64), cr.ReLU(), cr.Affine(4), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
 x, t = np.ones((64, 6), "float32"), np.zeros(64, int)
 net.fit(x, t, iterations=50, batch_size=32, compile=True, threads=2)
@@ -458,7 +472,8 @@ print("clean")
 def test_without_numba_compiling_the_parts_run_one_after_the_other() -> None:
     code = """
 import numpy as np, chainrule as cr
-from chainrule.program import Update
+from chainrule.program import compiled_form
+compiled_form.WORTH_SHARING = 0
 nets = [cr.Network(cr.Affine(5), cr.ReLU(), cr.Affine(4), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0,
                    dtype="float64") for _ in range(2)]
 x, t = np.random.default_rng(0).standard_normal((40, 6)), np.arange(40) % 4

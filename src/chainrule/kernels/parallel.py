@@ -27,8 +27,7 @@ from numba.extending import intrinsic, overload
 from chainrule.arrays import Array
 
 OPEN, DONE = 0, 16  # places in the box, two cache lines apart
-PARTS = 2
-TURNS = 3  # of one step
+PARTS = 2  # in a program too small to share, 1
 NO_TURN = 2**60  # behind the last turn of any run: the helper leaves
 WORTH_HELPING = 20  # steps in one call, below which starting a thread (50 us) costs more than it brings
 
@@ -57,12 +56,14 @@ def rest(spins: int) -> None:
 
 def share(length: int, part: int) -> slice:
     """Which of so many rows belong to a part."""
-    return slice(length * part // 2, length * (part + 1) // 2)
+    return slice(length * part // PARTS, length * (part + 1) // PARTS)
 
 
 def next_task(box: Array, task: int, helping: bool) -> int:
     """The task to do after `task` (-1 at the start): 2 * turn + part."""
     turn, spins = task // 2, 0
+    if PARTS == 1:
+        return 2 * turn + 2
     if helping:
         if task >= 0:
             store(box, 16, turn)
@@ -84,7 +85,7 @@ def next_task(box: Array, task: int, helping: bool) -> int:
 
 def run_helped(native: Callable[..., int], arguments: tuple[Any, ...], steps: int, threads: int) -> int:
     """Call `native(*arguments, box, sums, helping)` here, and beside it in a helper thread where that pays."""
-    box, sums = np.full(32, -1, np.int64), np.zeros(PARTS)
+    box, sums = np.full(32, -1, np.int64), np.zeros(2)
     if threads == 1 or steps < WORTH_HELPING or not getattr(native, "signatures", None):
         return native(*arguments, box, sums, False)  # without signatures, it is not machine code yet
     helper = threading.Thread(target=native, args=(*arguments, box, sums, True), daemon=True)

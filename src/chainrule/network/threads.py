@@ -12,7 +12,6 @@ from chainrule.program import Program
 SMALL_PRODUCT = (
     2_000_000  # multiplications in the largest product of a step, below which one thread is faster
 )
-SMALL_STEP = 1_000_000  # parameters times rows of a batch, below which a helper costs more than it brings
 
 
 def checked_threads(threads: int | None) -> int | None:
@@ -43,8 +42,7 @@ def step_threads(threads: int | None, program: Program) -> int:
     """How many threads share a step of the compiled form: one or two. The results are the same."""
     if by_blas(threads, program):
         return 1
-    small = program.params.flat.size * program.batch_size < SMALL_STEP
-    return min(2, cores(), threads or (1 if small else 2))
+    return min(program.parts, cores(), threads or program.parts)
 
 
 def by_blas(threads: int | None, program: Program) -> bool:

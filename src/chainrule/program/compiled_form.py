@@ -32,6 +32,7 @@ compiled = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 summing = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 entry = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHED)
 '''
+WORTH_SHARING = 1_000_000  # parameters times rows of a batch, below which cutting a step up makes it slower
 PARALLEL = "from chainrule.kernels.parallel import load, rest, store, swap  # the box of the two threads"
 
 
@@ -54,11 +55,11 @@ class Source:
 
     def __init__(
         self, graph: Graph, listing: Listing, names: list[str], gradients: list[str],
-        places: dict[str, int], dtype: Any, update: Update | None, inputs: list[str], labels: bool,
+        places: dict[str, int], dtype: Any, update: Update | None, inputs: list[str], labels: bool, parts: int,
     ) -> None:  # fmt: skip
         self.graph, self.listing, self.names, self.gradient_names = graph, listing, names, gradients
         self.places, self.dtype, self.update = places, np.dtype(dtype).name, update
-        self.inputs, self.labels = inputs, labels
+        self.inputs, self.labels, self.parts = inputs, labels, parts
         self.gemm = blas.declaration(self.dtype)
         self.functions: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters' gradients
@@ -67,7 +68,7 @@ class Source:
     def text(self) -> str:
         """The whole module. Raises CannotCompile."""
         body = self._run()
-        declared = [PARALLEL, *([self.gemm] if self.gemm else [])]
+        declared = [PARALLEL, f"PARTS = {self.parts}", *([self.gemm] if self.gemm else [])]
         return module_text(self.functions, self.numbers, self.dtype, body, declared)
 
     def _run(self) -> str:

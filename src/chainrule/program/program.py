@@ -13,6 +13,7 @@ from chainrule.errors import LayerError
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.graph.values import Run
 from chainrule.parameters import Parameters
+from chainrule.program import compiled_form
 from chainrule.program.cache import compiled, is_compiled
 from chainrule.program.compiled_form import CannotCompile, Source, Update
 from chainrule.program.lowering import Lowering, row_shapes
@@ -233,8 +234,14 @@ class Program:
             self.graph, self.listing, self._names, self._gradient_names,
             places_apart(self.listing, self._places)[0],
             self.params.flat.dtype, update, [self._names[self.graph.position(n)] for n in self.input_names], labels,
+            self.parts,
         )  # fmt: skip
         return writer.text()
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the compiled form cuts its turns: so many threads can share a step."""
+        return 2 if self.params.flat.size * self.batch_size >= compiled_form.WORTH_SHARING else 1
 
     @property
     def source(self) -> str:
@@ -263,7 +270,7 @@ class Program:
                 *inputs, targets, rows, rates, done, self.params.flat, self.gradient, decay, *running,
                 self._scaling, arena, losses,
             )  # fmt: skip
-            return run_helped(native, arguments, len(rows), threads)
+            return run_helped(native, arguments, len(rows), min(threads, self.parts))
 
         return run
 
