@@ -66,20 +66,20 @@ def next_task(box: Array, task: int, helping: bool) -> int:
         return 2 * turn + 2
     if helping:
         if task >= 0:
-            store(box, 16, turn)
+            store(box, DONE, turn)
         while True:
-            turn = load(box, 0)
-            if turn >= 0 and swap(box, 0, turn, -1 - turn):
+            turn = load(box, OPEN)
+            if turn >= 0 and swap(box, OPEN, turn, -1 - turn):
                 return 2 * turn + 1
             spins += 1
             rest(spins)
     if task % 2 == 0:
-        if swap(box, 0, turn, -1 - turn):
+        if swap(box, OPEN, turn, -1 - turn):
             return task + 1
-        while load(box, 16) != turn:
+        while load(box, DONE) != turn:
             spins += 1
             rest(spins)
-    store(box, 0, turn + 1)
+    store(box, OPEN, turn + 1)
     return 2 * turn + 2
 
 

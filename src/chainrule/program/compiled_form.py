@@ -33,7 +33,7 @@ summing = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"}
 entry = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHED)
 '''
 WORTH_SHARING = 1_000_000  # parameters times rows of a batch, below which cutting a step up makes it slower
-PARALLEL = "from chainrule.kernels.parallel import load, rest, store, swap  # the box of the two threads"
+PARALLEL = "from chainrule.kernels.parallel import DONE, OPEN, load, rest, store, swap"
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,7 @@ RESERVED = frozenset(
     {"B", "np", "math", "njit", "run", "rows", "step", "rates", "done", "parameters", "gradient", "decay"}
     | {"scaling", "arena", "losses", "targets", "forward", "backward", "backward_of_node", "block", "value"}
     | {"parts", "put", "put_more", "total", "task", "turn", "part", "own", "box", "sums", "helping"}
-    | {"share", "next_task", "load", "store", "swap", "rest"}
+    | {"share", "next_task", "OPEN", "DONE", "PARTS", "load", "store", "swap", "rest"}
 )
 
 
