@@ -109,7 +109,7 @@ def test_a_loss_and_its_gradient_equal_the_layer(kind: type[Layer], dtype: str) 
         loss, saved = layer.forward(x, t)
         expected = layer.backward(np.ones((), dtype), saved)[0]
         dx = np.empty_like(x)
-        np.testing.assert_allclose(run(x, t, dx), loss, **tolerance(dtype))
+        np.testing.assert_allclose(run(x, t, len(x), dx), loss, **tolerance(dtype))
         np.testing.assert_allclose(dx, expected, **tolerance(dtype))
 
 
@@ -124,7 +124,7 @@ def test_softmax_cross_entropy_equals_the_layer(dtype: str) -> None:
             loss, saved = layer.forward(z, t)
             expected, _ = layer.backward(np.ones((), dtype), saved)
             dz = np.empty_like(z)
-            np.testing.assert_allclose(run(z, t, dz), loss, **tolerance(dtype))
+            np.testing.assert_allclose(run(z, t, len(z), dz), loss, **tolerance(dtype))
             np.testing.assert_allclose(dz, expected, **tolerance(dtype))
 
 
@@ -134,7 +134,7 @@ def test_softmax_cross_entropy_does_not_hide_what_is_not_finite(bad: float) -> N
     z = np.zeros((4, 3))
     z[2, 1] = bad
     with np.errstate(all="ignore"):
-        assert np.isnan(build("float64", body=text)(z, np.zeros(4, int), np.empty_like(z)))
+        assert np.isnan(build("float64", body=text)(z, np.zeros(4, int), 4, np.empty_like(z)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
 import tracemalloc
 from itertools import pairwise
 from pathlib import Path
@@ -13,7 +17,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import LayerError
 from chainrule.network.native import update_of
-from chainrule.program import CannotCompile, Program
+from chainrule.program import CannotCompile, Program, Update, compiled_form
 from chainrule.program.cache import cache_folder
 from chainrule.program.operations import Buffer, Listing, Operation, plan_memory
 
@@ -119,8 +123,11 @@ def test_losses_of_numbers(loss: cr.Loss, compile: bool) -> None:
     np.testing.assert_allclose(first.loss, second.loss, rtol=1e-10)
 
 
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize("name", COMPILED)
-def test_the_compiled_form_equals_the_step_by_step_form(name: str) -> None:
+def test_the_compiled_form_equals_the_step_by_step_form(name: str, parts: int, monkeypatch: Any) -> None:
+    if parts == 2:
+        monkeypatch.setattr(compiled_form, "WORTH_SHARING", 0)
     nets = [COMPILED[name]() for _ in range(2)]
     histories = [
         net.fit(X, LABELS, epochs=4, batch_size=16, optimizer=cr.Adam(0.01), compile=compile, seed=1)
@@ -388,3 +395,123 @@ def test_programs_are_kept_and_not_without_end() -> None:
     for size in range(1, 40):
         net.program(size)
     assert len(net._programs) <= 8
+
+
+# A step shared by two threads -----------------------------------------------------------------------------
+
+
+@pytest.fixture
+def shared(monkeypatch: Any) -> None:
+    """Programs so small are cut into two parts all the same."""
+    monkeypatch.setattr(compiled_form, "WORTH_SHARING", 0)
+
+
+def trained(threads: int, dtype: Any = "float32", **arguments: Any) -> Any:
+    net = chain(cr.Affine(33), cr.ReLU(), cr.Affine(17), cr.GELU(), dtype=dtype)
+    how = {"iterations": 400, "batch_size": 16, "optimizer": cr.Adam(0.01)} | arguments
+    rows = how.pop("rows", 40)
+    history = net.fit(X[:rows], LABELS[:rows], compile=True, threads=threads, seed=1, **how)
+    return history.loss, net.params.flat
+
+
+@pytest.mark.parametrize(
+    "how",
+    [{}, {"batch_size": 1}, {"batch_size": 3}, {"rows": 1, "batch_size": 1}, {"batch_size": 40}],
+    ids=str,
+)
+@pytest.mark.usefixtures("shared")
+def test_results_do_not_depend_on_the_number_of_threads(how: dict[str, Any]) -> None:
+    losses, flat = trained(1, **how)
+    for _ in range(3):
+        again, flat2 = trained(2, **how)
+        assert again == losses
+        np.testing.assert_array_equal(flat2, flat)
+    assert threading.active_count() == 1
+
+
+@pytest.mark.usefixtures("shared")
+def test_results_do_not_depend_on_a_busy_machine() -> None:
+    losses, flat = trained(1, iterations=5_000)
+    loop = [sys.executable, "-c", "while True: pass"]
+    busy = [subprocess.Popen(loop) for _ in range(2)]
+    try:
+        for _ in range(3):
+            again, flat2 = trained(2, iterations=5_000)
+            assert again == losses
+            np.testing.assert_array_equal(flat2, flat)
+    finally:
+        for process in busy:
+            process.kill()
+            process.wait()
+
+
+@pytest.mark.parametrize("row", [0, 15], ids=["part 0", "part 1"])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.usefixtures("shared")
+def test_divergence_is_found_in_either_part(row: int, threads: int) -> None:
+    """One bad row in the batch of iteration 300: the weights stay as they were before it."""
+    net = chain(cr.Affine(5), cr.ReLU(), dtype="float32")
+    program = net.program(16, LABELS, False)
+    run = program.compile(Update("SGD", 0, ()), threads)
+    x = X.astype("float32")
+    x[39] = np.nan
+    rows = RNG.integers(0, 39, (500, 16))
+    rows[300, row] = 39
+    x.flags.writeable = False
+    none, losses = np.zeros(0, "float32"), np.zeros(500)
+    assert run([x], LABELS, rows[:1], np.zeros(1), 0, none, [], losses) == 1
+    assert run([x], LABELS, rows, np.full(500, 0.01), 0, none, [], losses) == 300
+    assert np.isfinite(net.params.flat).all()
+    assert np.isfinite(losses[:300]).all()
+    assert threading.active_count() == 1
+
+
+def test_ctrl_c_leaves_no_thread_behind() -> None:
+    code = """
+import os, signal, threading, time
+import numpy as np, chainrule as cr
+from chainrule.program import compiled_form
+compiled_form.WORTH_SHARING = 0
+net = cr.Network(cr.Affine(64), cr.ReLU(), cr.Affine(4), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
+x, t = np.ones((64, 6), "float32"), np.zeros(64, int)
+net.fit(x, t, iterations=50, batch_size=32, compile=True, threads=2)
+threading.Timer(1.0, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+started = time.perf_counter()
+try:
+    history = net.fit(x, t, iterations=3_000_000, batch_size=32, compile=True, threads=2)
+except KeyboardInterrupt:
+    history = None
+assert time.perf_counter() - started < 20
+assert threading.active_count() == 1, threading.enumerate()
+assert np.isfinite(net.params.flat).all()
+print("clean")
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip().endswith("clean"), done.stderr
+
+
+def test_without_numba_compiling_the_parts_run_one_after_the_other() -> None:
+    code = """
+import numpy as np, chainrule as cr
+from chainrule.program import compiled_form
+compiled_form.WORTH_SHARING = 0
+nets = [cr.Network(cr.Affine(5), cr.ReLU(), cr.Affine(4), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0,
+                   dtype="float64") for _ in range(2)]
+x, t = np.random.default_rng(0).standard_normal((40, 6)), np.arange(40) % 4
+for net, compile in zip(nets, (True, False)):
+    net.fit(x, t, iterations=30, batch_size=16, compile=compile, seed=1, threads=2)
+np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-8)
+print("equal")
+"""
+    environment = {**os.environ, "NUMBA_DISABLE_JIT": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+        env=environment,
+    )
+    assert done.stdout.strip().endswith("equal"), done.stderr

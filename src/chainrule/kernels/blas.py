@@ -30,9 +30,9 @@ def matmul(a: Array, b: Array, out: Array) -> None:
 
 
 def matmul_transposed_a(a: Array, b: Array, out: Array) -> None:
-    """out (M, N) = aᵀ b, for a (K, M) and b (K, N), by BLAS."""
-    M, K, N = a.shape[1], a.shape[0], b.shape[1]
-    gemm(101, 112, 111, M, N, K, ONE, a.ctypes.data, M, b.ctypes.data, N, ZERO, out.ctypes.data, N)
+    """out (M, N) = aᵀ b, for a (K, M), some columns of an array, and b (K, N), by BLAS."""
+    M, K, N, row = a.shape[1], a.shape[0], b.shape[1], a.strides[0] // a.itemsize
+    gemm(101, 112, 111, M, N, K, ONE, a.ctypes.data, row, b.ctypes.data, N, ZERO, out.ctypes.data, N)
 
 
 def matmul_transposed_b(a: Array, b: Array, out: Array) -> None:

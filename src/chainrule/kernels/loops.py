@@ -18,8 +18,8 @@ def matmul(a: Array, b: Array, out: Array) -> None:
 
 
 def matmul_transposed_a(a: Array, b: Array, out: Array) -> None:
-    """out = aᵀ b."""
-    np.dot(a.T, b, out)
+    """out = aᵀ b, for some columns of an array."""
+    np.dot(np.ascontiguousarray(a).T, b, out)
 
 
 def matmul_transposed_b(a: Array, b: Array, out: Array) -> None:
@@ -135,7 +135,7 @@ def scale_columns(x: Array, factor: Array, shift: Array, y: Array) -> None:
 
 def all_finite(g: Array) -> bool:
     """Whether no element is NaN or infinite: 0 times it would not be 0."""
-    total = g[0] * ZERO
+    total = ZERO
     for i in range(g.shape[0]):
         total += g[i] * ZERO
     return bool(total == ZERO)

@@ -1,4 +1,7 @@
-"""Kernels of losses: the value, and in the same pass the gradient. The upstream gradient of a loss is 1."""
+"""Kernels of losses: the value, and in the same pass the gradient. The upstream gradient of a loss is 1.
+
+They take some rows of a batch, and its whole length, so that the results of its parts add up to the mean.
+"""
 
 from __future__ import annotations
 
@@ -16,10 +19,10 @@ from chainrule.layers import Layer
 Scalar = Any
 
 
-def softmax_cross_entropy(z: Array, t: Array, dz: Array) -> float:
-    """z (B, K) logits, t (B,) labels -> the mean of -log softmax(z)[t]; dz (B, K) its gradient."""
+def softmax_cross_entropy(z: Array, t: Array, batch: int, dz: Array) -> float:
+    """z (rows, K) logits, t (rows,) labels -> the sum of -log softmax(z)[t] / batch; dz (rows, K) its gradient."""
     rows, classes = z.shape
-    share = ONE / FLOAT(rows)
+    share = ONE / FLOAT(batch)
     total = 0.0
     for i in range(rows):
         largest = z[i, 0]
@@ -35,19 +38,19 @@ def softmax_cross_entropy(z: Array, t: Array, dz: Array) -> float:
         for k in range(classes):
             dz[i, k] *= scale
         dz[i, t[i]] -= share
-    return float(total / rows)
+    return float(total / batch)
 
 
-def mean_loss(x: Array, t: Array, dx: Array) -> float:
-    """x, t (B, D) -> the mean of loss_value(x, t) over all elements; dx (B, D) its gradient."""
+def mean_loss(x: Array, t: Array, batch: int, dx: Array) -> float:
+    """x, t (rows, D) -> the sum of loss_value(x, t) / (batch D); dx (rows, D) its gradient."""
     rows, columns = x.shape
-    share = ONE / FLOAT(rows * columns)
+    share = ONE / FLOAT(batch * columns)
     total = 0.0
     for i in range(rows):
         for j in range(columns):
             total += loss_value(x[i, j], t[i, j])
             dx[i, j] = share * loss_gradient(x[i, j], t[i, j])
-    return float(total / (rows * columns))
+    return float(total / (batch * columns))
 
 
 def squared_error(x: Scalar, t: Scalar) -> Scalar:

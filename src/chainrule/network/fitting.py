@@ -33,6 +33,7 @@ class Fitting:
         *,
         batch_size: int,
         native: bool,
+        threads: int | None = None,
     ) -> None:
         self.network, self.optimizer = network, optimizer
         self._inputs, self._targets, self._weights = inputs, targets, weights
@@ -40,8 +41,11 @@ class Fitting:
         self._state = optimizer.start(network.params.flat, network.decays)
         self._iteration = 0
         self.program = network.program(batch_size, targets, weights is not None)
-        run = native_run(self.program, self._data(), targets, optimizer, self._state) if native else None
+        run = None
+        if native:
+            run = native_run(self.program, self._data(), targets, optimizer, self._state, threads)
         self._native = run
+        #: Whether the steps are compiled.
         self.is_compiled = run is not None
         #: How many steps to do in one call.
         self.together = 1 if run is None else 100_000

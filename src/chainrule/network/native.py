@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.network.threads import step_threads
 from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.program import CannotCompile, Program, Update
 
@@ -23,7 +24,12 @@ def worth_compiling(program: Program, iterations: int) -> bool:
 
 
 def native_run(
-    program: Program, data: Mapping[str, Array], targets: Array, optimizer: Optimizer, state: OptimizerState
+    program: Program,
+    data: Mapping[str, Array],
+    targets: Array,
+    optimizer: Optimizer,
+    state: OptimizerState,
+    threads: int | None = None,
 ) -> NativeRun | None:
     """The compiled form of a training, `run(batches, rates, losses) -> steps done`; None where there is none."""
     update = update_of(optimizer)
@@ -32,7 +38,7 @@ def native_run(
     if update is None or labels is None or any(array is None for array in inputs):
         return None
     try:
-        native = program.compile(update)
+        native = program.compile(update, step_threads(threads, program))
     except CannotCompile:
         return None
     decay = np.broadcast_to(np.asarray(state.decay, program.params.flat.dtype), program.params.flat.shape)

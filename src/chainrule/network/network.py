@@ -18,7 +18,7 @@ from chainrule.network.fitting import Fitting
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
 from chainrule.network.native import worth_compiling
 from chainrule.network.summary import Summary, summarize
-from chainrule.network.threads import limited_threads
+from chainrule.network.threads import checked_threads, limited_threads
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
@@ -332,7 +332,8 @@ class Network:
 
         A long training runs as native code, many steps in one call; `compile` says otherwise. The first time
         for a network this takes some seconds, and later ones find the machine code on disk. `threads` is how
-        many the matrix products use; by default as many as the work is large enough for.
+        many it may use; by default as many as the work is large enough for. Native code gives the same results
+        with one thread and with two.
 
         Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
         or a gradient becomes NaN or infinite, with the weights as they were before that step.
@@ -361,7 +362,15 @@ class Network:
             raise ArgumentError(f"compile: expected True, False or None, got {compile!r}")
         native = worth_compiling(program, plan.iterations) if compile is None else compile
         fitting = Fitting(
-            self, inputs, targets, weights, chosen, checked, batch_size=plan.batch_size, native=native
+            self,
+            inputs,
+            targets,
+            weights,
+            chosen,
+            checked,
+            batch_size=plan.batch_size,
+            native=native,
+            threads=checked_threads(threads),
         )
         if compile and not fitting.is_compiled:
             raise ArgumentError(
@@ -379,7 +388,7 @@ class Network:
             "seed": plan.seed,
             "dtype": str(self.dtype),
         }
-        with limited_threads(threads, program):
+        with limited_threads(threads, program, fitting.is_compiled):
             return train(fitting, plan, [*callbacks, *watch], settings)
 
     # What is handed in ---------------------------------------------------------------------------------

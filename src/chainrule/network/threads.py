@@ -1,8 +1,9 @@
-"""How many threads the matrix products of a training use."""
+"""How many threads a training uses."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 
 from chainrule.program import Program
@@ -14,11 +15,19 @@ from chainrule.training import whole_number
 SMALL_PRODUCT = 8_000_000
 
 
+def checked_threads(threads: int | None) -> int | None:
+    """The argument of `fit`, or ArgumentError."""
+    return None if threads is None else whole_number("threads", threads, 1)
+
+
 @contextlib.contextmanager
-def limited_threads(threads: int | None, program: Program) -> Iterator[None]:
-    """Let BLAS use so many threads inside the block; by default one where the products are small."""
-    if threads is not None:
-        threads = whole_number("threads", threads, 1)
+def limited_threads(threads: int | None, program: Program, compiled: bool) -> Iterator[None]:
+    """Let BLAS use so many threads inside the block; by default one where the products are small.
+
+    The two threads of the compiled form call BLAS at the same time, so that it must use one for each.
+    """
+    if compiled and not by_blas(threads, program):
+        threads = 1
     if threads is None and largest_product(program) >= SMALL_PRODUCT:
         yield
         return
@@ -26,6 +35,25 @@ def limited_threads(threads: int | None, program: Program) -> Iterator[None]:
 
     with threadpool_limits(1 if threads is None else threads, user_api="blas"):
         yield
+
+
+def step_threads(threads: int | None, program: Program) -> int:
+    """How many threads share a step of the compiled form: one or two. The results are the same."""
+    if by_blas(threads, program):
+        return 1
+    return min(program.parts, cores(), threads or program.parts)
+
+
+def by_blas(threads: int | None, program: Program) -> bool:
+    """Whether more than two threads are wanted, and BLAS uses them better than the two of a step."""
+    return (threads or cores()) > 2 and largest_product(program) >= SMALL_PRODUCT
+
+
+def cores() -> int:
+    """How many cores this process may use."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def largest_product(program: Program) -> int:

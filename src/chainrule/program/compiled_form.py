@@ -1,15 +1,16 @@
 """The compiled form: the same operations as the source of one function, a run of many whole steps.
 
 The source is plain Python that Numba compiles: the kernels it needs, each with its formula, and `run`, which
-for every step gathers a batch, goes forward and backward, and updates the parameters.
+for every step gathers a batch, goes forward and backward, and updates the parameters. Each step is cut into
+tasks (see chainrule.kernels.parallel), and a second thread may call `run` too, to do some of them.
 """
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ compiled = njit(nogil=True, error_model="numpy", fastmath={"contract"})
 summing = njit(nogil=True, error_model="numpy", fastmath={"contract", "reassoc"})
 entry = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHED)
 '''
+WORTH_SHARING = 1_000_000  # parameters times rows of a batch, below which cutting a step up makes it slower
+PARALLEL = "from chainrule.kernels.parallel import DONE, OPEN, load, rest, store, swap"
 
 
 @dataclass(frozen=True)
@@ -53,33 +56,49 @@ class Source:
 
     def __init__(
         self, graph: Graph, listing: Listing, names: list[str], gradients: list[str],
-        places: dict[str, int], dtype: Any, update: Update | None, inputs: list[str], labels: bool,
+        places: dict[str, int], dtype: Any, update: Update | None, inputs: list[str], labels: bool, parts: int,
     ) -> None:  # fmt: skip
         self.graph, self.listing, self.names, self.gradient_names = graph, listing, names, gradients
         self.places, self.dtype, self.update = places, np.dtype(dtype).name, update
-        self.inputs, self.labels = inputs, labels
+        self.inputs, self.labels, self.parts = inputs, labels, parts
         self.gemm = blas.declaration(self.dtype)
         self.functions: dict[str, str] = {}
+        self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters' gradients
         self.numbers: dict[str, float] = {}
 
     def text(self) -> str:
-        """The whole module."""
+        """The whole module. Raises CannotCompile."""
         body = self._run()
-        return module_text(self.functions, self.numbers, self.dtype, body, self.gemm)
+        declared = [PARALLEL, f"PARTS = {self.parts}", *([self.gemm] if self.gemm else [])]
+        return module_text(self.functions, self.numbers, self.dtype, body, declared)
 
     def _run(self) -> str:
+        from chainrule.kernels import parallel  # not before it is needed: it loads Numba
+
+        for function in (parallel.share, parallel.next_task):
+            self._use(function)
+        arrays = self._arrays()
+        turns = zip(("if turn == 0:", "elif turn == 1:", "else:"),
+                    (self._rows(), self._gradients(), self._updates()), strict=True)  # fmt: skip
         lines = ["@entry", f"def run({', '.join(self._arguments())}):"]
-        lines += [f"    {line}" for line in self._arrays()]
-        lines.append("    for step in range(rows.shape[0]):")
-        lines += [f"        {line}" for line in self._steps()]
-        lines.append("    return rows.shape[0]")
+        lines += [f"    {line}" for line in arrays]
+        lines += [
+            "    task = -1",
+            "    while True:",
+            "        task = next_task(box, task, helping)",
+            "        step, turn, part = task // 6, task // 2 % 3, task % 2",
+            "        if step >= rows.shape[0]:",
+            "            return rows.shape[0]",
+        ]
+        for head, body in turns:
+            lines += [f"        {head}", *(f"            {line}" for line in body)]
         return "\n".join(lines)
 
     def _arguments(self) -> list[str]:
         data = [f"data_{name}" for name in self.inputs]
         running = [f"running{k}" for k in range(self.update.running)] if self.update else []
         return [*data, "targets", "rows", "rates", "done", "parameters", "gradient", "decay", *running,
-                "scaling", "arena", "losses"]  # fmt: skip
+                "scaling", "arena", "losses", "box", "sums", "helping"]  # fmt: skip
 
     def _arrays(self) -> list[str]:
         lines = ["B = rows.shape[1]"]
@@ -91,11 +110,13 @@ class Source:
                 view = f"[{start} : {start + size}]" + (f".reshape{shape}" if len(shape) != 1 else "")
                 lines.append(f"{self.names[i]} = parameters{view}")
                 lines.append(f"{self.gradient_names[i]} = gradient{view}")
+                self.shapes[self.gradient_names[i]] = shape
                 for spare, owner in self.listing.spares.items():
                     if owner == self.names[i]:
+                        self.shapes[spare] = shape
                         lines.append(f"{spare} = np.empty_like({self.gradient_names[i]})")
                 start += size
-        for name, place in sorted(self.places.items(), key=lambda item: item[1]):
+        for name, place in self.places.items():
             width = self.listing.buffers[name].width
             lines.append(f"{name} = arena[B * {place} : B * {place + width}].reshape(B, {width})")
         lines.append(
@@ -103,43 +124,86 @@ class Source:
         )
         return lines
 
-    def _steps(self) -> list[str]:
-        lines = []
+    # The three turns of a step --------------------------------------------------------------------------
+
+    def _rows(self) -> list[str]:
+        """Forward, the loss and back: what each row of the batch needs no other for."""
+        lines = ["own = share(B, part)"]
         for name in self.inputs:
             self._use(loops.gather)
-            lines.append(f"gather(data_{name}, rows[step], {name})")
+            lines.append(f"gather(data_{name}, rows[step, own], {name}[own])")
         gather = loops.gather_labels if self.labels else loops.gather
         self._use(gather)
-        lines.append(f"{gather.__name__}(targets, rows[step], t)")
+        lines.append(f"{gather.__name__}(targets, rows[step, own], t[own])")
         for operation in self.listing.operations:
-            lines.append(self._line(operation))
-            if operation.kernel in ("softmax_cross_entropy", "mean_loss"):
-                lines += ["losses[step] = loss"]
-        self._use(loops.all_finite, "summing")
-        lines += ["if not (np.isfinite(loss) and all_finite(gradient)):", "    return step"]
-        if self.update is not None:
-            lines += self._update_lines(self.update)
+            if operation.kernel == "activation_bias_gradient":  # the bias is for the next turn
+                dy = operation.writes[0]
+                operation = replace(operation, kernel="activation_gradient", writes=(dy,), note="")
+            if operation.writes[0] not in self.shapes:
+                lines.append(self._line(operation))
         return lines
 
-    def _update_lines(self, update: Update) -> list[str]:
-        lines = []
+    def _gradients(self) -> list[str]:
+        """The gradients of the parameters, over the whole batch: some rows of each matrix; vectors whole."""
+        matrices, vectors = [], []
+        for operation in self.listing.operations:
+            reads, into = operation.reads, operation.writes[-1]
+            if into not in self.shapes:
+                continue
+            rows = f"[share({self.shapes[into][0]}, part)]"
+            if operation.kernel == "matmul":
+                name = self._use((blas if self.gemm else loops).matmul_transposed_a)
+                matrices.append(f"{name}({reads[0]}[:, {rows[1:]}, {reads[1]}, {into}{rows})")
+            elif operation.kernel == "accumulate" and len(self.shapes[into]) == 2:
+                self._use(loops.accumulate)
+                matrices.append(f"accumulate({reads[0]}{rows}, {into}{rows})")
+            elif operation.kernel == "accumulate":
+                self._use(loops.accumulate)
+                vectors.append(f"accumulate({reads[0]}.reshape(1, -1), {into}.reshape(1, -1))")
+            else:
+                self._use(loops.bias_gradient)
+                vectors.append(f"bias_gradient({reads[0]}, {into})")
+        self._use(loops.all_finite, "summing")
+        for name in self.gradient_names:
+            if len(self.shapes.get(name, ())) == 2:
+                matrices.append(
+                    f"if not all_finite({name}[share({self.shapes[name][0]}, part)].reshape(-1)):"
+                )
+                matrices.append("    sums[part] = np.nan")
+            elif name in self.shapes:
+                vectors += [f"if not all_finite({name}):", "    sums[0] = np.nan"]
+        return [*matrices, *(["if part == 0:"] if vectors else []), *(f"    {line}" for line in vectors)]
+
+    def _updates(self) -> list[str]:
+        """The optimizer's rule on a half of the flat vector; nothing where a loss or a gradient is not finite."""
+        lines = [
+            "losses[step] = sums[0] + sums[1]",
+            "if not np.isfinite(losses[step]):",
+            "    return step",
+        ]
+        update = self.update
+        if update is None:
+            return lines
+        lines.append("own = share(parameters.shape[0], part)")
         if update.decay == "add_decay":
             self._use(updates.add_decay)
-            lines.append("add_decay(parameters, gradient, decay)")
+            lines.append("add_decay(parameters[own], gradient[own], decay[own])")
         elif update.decay == "shrink":
             self._use(updates.shrink)
-            lines.append("shrink(parameters, decay, rates[step])")
-        kernel = UPDATES[update.kernel]
-        self._use(kernel)
-        running = "".join(f", running{k}" for k in range(update.running))
+            lines.append("shrink(parameters[own], decay[own], rates[step])")
+        name = self._use(UPDATES[update.kernel])
+        running = "".join(f", running{k}[own]" for k in range(update.running))
         numbers = "".join(f", {number!r}" for number in update.numbers)
         lines.append(
-            f"{kernel.__name__}(parameters, gradient{running}, rates[step], done + step + 1{numbers})"
+            f"{name}(parameters[own], gradient[own]{running}, rates[step], done + step + 1{numbers})"
         )
         return lines
 
     def _line(self, operation: Operation) -> str:
-        reads, writes, kernel = operation.reads, operation.writes, operation.kernel
+        """The call of an operation on the rows of a part."""
+        reads, writes = ([f"{name}[own]" if name in self.places else name for name in names]
+                         for names in (operation.reads, operation.writes))  # fmt: skip
+        kernel = operation.kernel
         layer = self.graph.nodes[operation.details["layer"]].layer if "layer" in operation.details else None
         note = f"  # {operation.note}" if operation.note else ""
         if kernel in ("layer", "layer_backward"):
@@ -148,29 +212,25 @@ class Source:
                 f"print(program) shows how"
             )
         if kernel == "matmul":
-            form = {None: "matmul", 0: "matmul_transposed_a", 1: "matmul_transposed_b"}
-            name = form[operation.details.get("transposed")]
+            name = "matmul" if operation.details.get("transposed") is None else "matmul_transposed_b"
             self._use(getattr(blas if self.gemm else loops, name))
             return f"{name}({reads[0]}, {reads[1]}, {writes[0]})"
         if kernel == "softmax_cross_entropy":
             self._use(losses.softmax_cross_entropy)
-            return f"loss = softmax_cross_entropy({reads[0]}, t, {writes[1]}){note}"
+            return f"sums[part] = softmax_cross_entropy({reads[0]}, t[own], B, {writes[1]}){note}"
         if kernel == "mean_loss":
             name = self._use_loss(layer)
-            return f"loss = {name}({reads[0]}, t, {writes[1]}){note}"
+            return f"sums[part] = {name}({reads[0]}, t[own], B, {writes[1]}){note}"
         if kernel == "scale_columns":
             self._use(loops.scale_columns)
             row = operation.details["row"]
-            width = self.listing.buffers[writes[0]].width
+            width = self.listing.buffers[operation.writes[0]].width
             return f"scale_columns({reads[0]}, scaling[{row}, :{width}], scaling[{row + 1}, :{width}], {writes[0]})"
         if "activation" in kernel:
             name = self._use_activation(kernel, layer)
             used = dict.fromkeys([*reads, *writes])
             return f"{name}({', '.join(used)}){note}"
-        function = getattr(loops, kernel)
-        self._use(function)
-        if kernel == "accumulate" and writes[0] not in self.places:  # of a parameter, whatever its shape
-            return f"accumulate({reads[0]}.reshape(1, -1), {writes[0]}.reshape(1, -1)){note}"
+        self._use(getattr(loops, kernel))
         return f"{kernel}({', '.join(dict.fromkeys([*reads, *writes]))}){note}"
 
     # Functions that the source contains ----------------------------------------------------------------
@@ -195,7 +255,6 @@ class Source:
             "activation_gradient": f"each_{scalar.__name__}",
             "bias_activation": f"bias_{scalar.__name__}",
             "bias_activation_in_place": f"bias_{scalar.__name__}_in_place",
-            "activation_bias_gradient": f"{scalar.__name__}_and_bias",
         }[loop]
         name += "".join(f"_{number.rsplit('_', 1)[1]}" for number in numbers)
         text = source_of(getattr(loops, loop)).replace(f"def {loop}(", f"def {name}(")
@@ -232,13 +291,17 @@ class Source:
 
 
 def module_text(
-    functions: Mapping[str, str], numbers: Mapping[str, float], dtype: str, body: str, gemm: str | None = None
+    functions: Mapping[str, str],
+    numbers: Mapping[str, float],
+    dtype: str,
+    body: str,
+    declared: Sequence[str] = (),
 ) -> str:
     """A module of functions in which every number has the dtype: the named constants, the functions, the body."""
     text = "\n".join([body, *functions.values()])
     named = {name: value for name, value in constants.NUMBERS.items() if re.search(rf"\b{name}\b", text)}
     constant = [f"{name} = FLOAT({value!r})" for name, value in {**named, **numbers}.items()]
-    head = "\n".join([HEADER, f"FLOAT = np.{dtype}", *constant, *([gemm] if gemm else [])])
+    head = "\n".join([HEADER, f"FLOAT = np.{dtype}", *constant, *declared])
     return "\n\n\n".join([head, *functions.values(), body]) + "\n"
 
 

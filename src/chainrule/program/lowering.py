@@ -32,6 +32,8 @@ RESERVED = frozenset(
     | {"value", "parts", "put", "put_more", "total", "gathered", "compiled", "summing", "entry", "FLOAT"}
     | {name for module in (activations, blas, loops, losses, updates) for name in vars(module)}
     | set(constants.NUMBERS)
+    | {"task", "turn", "part", "own", "box", "sums", "helping", "share", "next_task", "OPEN", "DONE", "PARTS"}
+    | {"load", "store", "swap", "rest"}
 )
 #: How the names of the loops begin and end that are made for one activation.
 MADE = (

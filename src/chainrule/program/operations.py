@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -98,4 +99,13 @@ def plan_memory(listing: Listing, inputs: set[str], results: set[str]) -> tuple[
             start = max(start, high)
         places[name] = start
     size = max((places[name] + listing.buffers[name].width for name in places), default=0)
+    return places, size
+
+
+def places_apart(listing: Listing, names: Iterable[str]) -> tuple[dict[str, int], int]:
+    """The same with a place of its own for each of the buffers, so that rows of one are never another's."""
+    places, size = {}, 0
+    for name in names:
+        places[name] = size
+        size += listing.buffers[name].width
     return places, size

@@ -13,11 +13,12 @@ from chainrule.errors import LayerError
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.graph.values import Run
 from chainrule.parameters import Parameters
+from chainrule.program import compiled_form
 from chainrule.program.cache import compiled, is_compiled
 from chainrule.program.compiled_form import CannotCompile, Source, Update
 from chainrule.program.lowering import Lowering, row_shapes
 from chainrule.program.numpy_form import Scratch, lines_of, put, put_more, total
-from chainrule.program.operations import plan_memory
+from chainrule.program.operations import places_apart, plan_memory
 
 
 class Program:
@@ -230,10 +231,17 @@ class Program:
             raise CannotCompile("a program without a loss is run step by step")
         labels = self.target.ndim == 1
         writer = Source(
-            self.graph, self.listing, self._names, self._gradient_names, self._places,
+            self.graph, self.listing, self._names, self._gradient_names,
+            places_apart(self.listing, self._places)[0],
             self.params.flat.dtype, update, [self._names[self.graph.position(n)] for n in self.input_names], labels,
+            self.parts,
         )  # fmt: skip
         return writer.text()
+
+    @property
+    def parts(self) -> int:
+        """Into how many parts the compiled form cuts its turns: so many threads can share a step."""
+        return 2 if self.params.flat.size * self.batch_size >= compiled_form.WORTH_SHARING else 1
 
     @property
     def source(self) -> str:
@@ -244,19 +252,25 @@ class Program:
         """Whether the machine code is on disk already."""
         return is_compiled(self.source_for(update))
 
-    def compile(self, update: Update | None) -> Callable[..., int]:
-        """The compiled form: `run(inputs, targets, rows, rates, done, decay, running, losses) -> steps done`."""
+    def compile(self, update: Update | None, threads: int = 1) -> Callable[..., int]:
+        """The compiled form: `run(inputs, targets, rows, rates, done, decay, running, losses) -> steps done`.
+
+        Its results do not depend on the number of threads, of which it uses one or two. BLAS must use one.
+        """
         native = compiled(self.source_for(update))
+        from chainrule.kernels.parallel import run_helped
+
+        arena = np.zeros(places_apart(self.listing, self._places)[1] * self.batch_size, self.arena.dtype)
 
         def run(
             inputs: list[Array], targets: Array, rows: Array, rates: Array, done: int,
             decay: Array, running: list[Array], losses: Array,
         ) -> int:  # fmt: skip
-            steps: int = native(
+            arguments = (
                 *inputs, targets, rows, rates, done, self.params.flat, self.gradient, decay, *running,
-                self._scaling, self.arena, losses,
+                self._scaling, arena, losses,
             )  # fmt: skip
-            return steps
+            return run_helped(native, arguments, len(rows), min(threads, self.parts))
 
         return run
 
