@@ -347,3 +347,135 @@ def test_a_forward_that_returns_other_statistics(returned: Any) -> None:
         LayerError, match=r"counting1: .* must return as new_state a dict with the keys mean, got"
     ):
         graph.forward(x=1.0)
+
+
+# Layers that write to what they are given
+
+
+def writes_forward(self: Any, x: Array) -> Any:
+    x += 1
+    return x * 2, None
+
+
+def writes_by_index(self: Any, x: Array) -> Any:
+    x[0] = 0
+    return x * 2, None
+
+
+def writes_backward(self: Any, dy: Array, saved: Any) -> Any:
+    dy *= 2
+    return dy
+
+
+def writes_to_saved(self: Any, dy: Array, saved: Array) -> Any:
+    saved *= dy
+    return saved
+
+
+@pytest.mark.parametrize("forward", [writes_forward, writes_by_index])
+def test_a_forward_that_writes_to_its_input(forward: Callable[..., Any]) -> None:
+    for x in (np.ones((2, 3)), np.ones((2, 3), int)):
+        before = x.copy()
+        with pytest.raises(
+            LayerError,
+            match=r"broken1: the forward of Broken writes .* writes to none of the arrays it is given",
+        ):
+            broken(forward, good_backward).forward(x=x)
+        np.testing.assert_array_equal(x, before)
+        assert x.flags.writeable
+
+
+@pytest.mark.parametrize("backward", [writes_backward, writes_to_saved])
+def test_a_backward_that_writes_to_what_it_is_given(backward: Callable[..., Any]) -> None:
+    x, dy = np.ones((2, 3)), np.full((2, 3), 5.0)
+    graph = broken(good_forward, backward)
+    graph.forward(x=x)
+    with pytest.raises(
+        LayerError,
+        match=r"broken1: the backward of Broken writes .* writes to none of the arrays it is given",
+    ):
+        graph.backward(dy)
+    np.testing.assert_array_equal(x, np.ones((2, 3)))
+    np.testing.assert_array_equal(dy, np.full((2, 3), 5.0))
+
+
+def test_a_single_number_is_handed_as_an_array() -> None:
+    seen: list[Any] = []
+
+    def forward(self: Any, x: Array) -> Any:
+        seen.append(x)
+        return x * 2, None
+
+    def backward(self: Any, dy: Array, saved: None) -> Any:
+        seen.append(dy)
+        return dy * 2
+
+    graph = broken(forward, backward)
+    graph.forward(x=3.0)
+    graph.backward()
+    assert [(type(each), each.shape) for each in seen] == [(np.ndarray, ())] * 2
+    assert graph.gradients["x"] == 2
+
+
+# Functions of NumPy, dtypes and shapes
+
+
+@pytest.mark.parametrize(
+    ("function", "message"),
+    [
+        (np.exp, r"np\.exp does not take nodes of a graph; use the layer: cr\.Exp\(\)\(node\)"),
+        (np.log, r"np\.log does not .*cr\.Log\(\)\(node\)"),
+        (np.sqrt, r"cr\.Sqrt\(\)\(node\)"),
+        (np.tanh, r"cr\.Tanh\(\)\(node\)"),
+        (np.square, r"node\*\*2"),
+        (np.sum, r"np\.add\.reduce does not .*cr\.Sum\(\)\(node\)"),
+        (np.sin, r"np\.sin does not .*a layer of your own"),
+        (lambda node: np.maximum(0, node), r"cr\.ReLU\(\)\(node\)"),
+        (lambda node: np.add(np.ones(2), node, out=np.ones(2)), "np.add does not take nodes"),
+        (lambda node: np.ones(2) < node, "np.less does not take nodes"),
+    ],
+)
+def test_functions_of_numpy(function: Callable[..., Any], message: str) -> None:
+    with pytest.raises(GraphError, match=message):
+        function(cr.Input("x"))
+
+
+def test_arrays_and_numbers_of_numpy_beside_a_node() -> None:
+    x, array = np.array([3.0, 5.0]), np.array([1, 2])
+    for two in (array, np.float64(2), np.float32(2), np.int64(2), np.uint8(2), np.array(2.0)):
+        node = cr.Input("x")
+        for made, expected in (
+            (two * node, two * x),
+            (node * two, x * two),
+            (two + node, two + x),
+            (two - node, two - x),
+            (two / node, two / x),
+            (two**node, two**x),
+            (node**two, x**two),
+            (np.multiply(two, node), two * x),
+            (np.negative(node), -x),
+        ):
+            assert isinstance(made, cr.Node)
+            np.testing.assert_allclose(cr.Graph(made).forward(x=x), expected, rtol=1e-6)
+    assert cr.Graph(array @ cr.Input("x")).forward(x=x) == 13
+    assert cr.Graph(cr.Input("x") @ array).forward(x=x) == 13
+    held: Any = array
+    held *= cr.Input("x")
+    np.testing.assert_array_equal(cr.Graph(held).forward(x=x), [3, 10])
+    node = cr.Input("x")
+    equal: Any = array == node
+    different: Any = array != node
+    assert (equal, different) == (False, True)
+    np.testing.assert_array_equal(array, [1, 2])
+
+
+@pytest.mark.parametrize("dtype", ["flaot", "int64", object(), 3])
+def test_a_dtype_is_of_floats(dtype: Any) -> None:
+    with pytest.raises(ArgumentError, match="dtype: a graph computes in floats, float32 or float64, got"):
+        cr.Graph(cr.Input("x"), dtype=dtype)
+
+
+@pytest.mark.parametrize("shape", [True, (True,), (3, True), False])
+def test_a_bool_is_no_shape(shape: Any) -> None:
+    with pytest.raises(ArgumentError, match="expected a shape of positive whole numbers"):
+        cr.Input("x", shape)

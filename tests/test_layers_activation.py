@@ -191,3 +191,40 @@ def test_softmax_refuses(cls: type[layers.Layer]) -> None:
 def test_bad_arguments(make, message: str) -> None:
     with pytest.raises(ArgumentError, match=message):
         make()
+
+
+ALL = [
+    layers.ReLU(),
+    layers.LeakyReLU(0.1),
+    layers.ELU(),
+    layers.GELU(),
+    layers.GELU(approximate=True),
+    layers.SiLU(),
+    layers.Softplus(),
+    layers.Sigmoid(),
+    layers.Tanh(),
+    layers.Softmax(),
+    layers.LogSoftmax(),
+]
+
+
+@pytest.mark.parametrize("layer", ALL, ids=repr)
+@pytest.mark.parametrize("dtype", [np.int8, np.uint8, np.int64, np.bool_])
+def test_whole_numbers_are_computed_as_floats(layer: layers.Layer, dtype: type) -> None:
+    x = np.array([0, 1, 2, 100]).astype(dtype)
+    y, saved = layer.forward(x)
+    expected, saved_of_floats = layer.forward(x.astype(np.float64))
+    assert y.dtype == np.float64
+    np.testing.assert_array_equal(y, expected)
+    dy = np.array([1.0, -2.0, 3.0, 0.5])
+    np.testing.assert_array_equal(layer.backward(dy, saved), layer.backward(dy, saved_of_floats))
+
+
+def test_the_most_negative_int8() -> None:
+    assert layers.Sigmoid().forward(np.array([-128], np.int8))[0][0] == pytest.approx(math.exp(-128))
+    assert layers.Softplus().forward(np.array([-128], np.int8))[0][0] == pytest.approx(math.exp(-128))
+
+
+@pytest.mark.parametrize("layer", ALL, ids=repr)
+def test_lists_are_taken(layer: layers.Layer) -> None:
+    np.testing.assert_array_equal(layer.forward([1, 2])[0], layer.forward(np.array([1.0, 2.0]))[0])

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import chainrule.layers as layers
-from chainrule.errors import ArgumentError, ShapeError
+from chainrule.errors import ArgumentError, DataError, ShapeError
 from layer_cases import run_backward
 
 BOTH = (True, True)
@@ -176,3 +176,46 @@ def test_axes_that_are_refused() -> None:
         layers.Max(axis="rows")
     with pytest.raises(ArgumentError, match=r"Sum: expected axis to be a whole number .* got 1.5"):
         layers.Sum(axis=1.5)
+
+
+@pytest.mark.parametrize(
+    ("layer", "expected"),
+    [
+        (layers.Add(), 102),
+        (layers.Subtract(), 98),
+        (layers.Multiply(), 200),
+        (layers.Divide(), 50),
+        (layers.Power(), 10000),
+    ],
+)
+def test_plain_numbers_and_lists(layer: layers.Layer, expected: float) -> None:
+    y, saved = layer.forward(100, 2)
+    assert y == expected
+    layer.backward(np.ones(()), saved)
+    y, saved = layer.forward([100, 100], 2)
+    np.testing.assert_array_equal(y, [expected, expected])
+    layer.backward(np.ones(2), saved)
+
+
+def test_plain_numbers_and_lists_of_one_operand() -> None:
+    assert layers.Negative().forward(3)[0] == -3
+    np.testing.assert_array_equal(layers.MatMul().forward([[1, 2]], [[3], [4]])[0], [[11]])
+    for layer, f in ((layers.Exp(), np.exp), (layers.Log(), np.log), (layers.Sqrt(), np.sqrt)):
+        for x in (4, [4, 4], np.array([4, 4], np.int8)):
+            y, saved = layer.forward(x)
+            assert y.dtype == np.float64
+            np.testing.assert_array_equal(y, f(np.array(x, np.float64)))
+            assert layer.backward(np.ones(y.shape), saved).dtype == np.float64
+
+
+@pytest.mark.parametrize("wrong", ["two", None, 1j])
+def test_what_is_no_number_is_refused(wrong: object) -> None:
+    with pytest.raises(DataError, match="expected a number or an array of numbers, got"):
+        layers.Multiply().forward(wrong, 2)
+
+
+def test_floats_are_saved_as_they_are() -> None:
+    x, y = a(1, 2), a(3, 4, dtype=np.float32)
+    _, saved = layers.Multiply().forward(x, y)
+    assert saved[0] is x
+    assert saved[1] is y

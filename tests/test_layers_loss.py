@@ -490,3 +490,24 @@ def test_a_loss_of_ones_own_refuses_targets_that_are_not_finite_numbers() -> Non
     Mine().check_targets(X, X.shape)
     with pytest.raises(DataError, match="finite targets"):
         Mine().check_targets(np.array([1.0, np.nan]), (2,))
+
+
+def test_weights_that_are_no_numbers() -> None:
+    for wrong in ("a", ["a", "b"], {"a": 1}, [1j], [[1], [1, 2]]):
+        with pytest.raises(ArgumentError, match="SoftmaxCrossEntropy: expected class_weights to be"):
+            layers.SoftmaxCrossEntropy(class_weights=wrong)  # type: ignore[arg-type]
+        with pytest.raises(ArgumentError, match="SigmoidCrossEntropy: expected positive_weight to be"):
+            layers.SigmoidCrossEntropy(wrong)  # type: ignore[arg-type]
+
+
+def test_logits_that_are_whole_numbers() -> None:
+    x = np.array([[3, -1, 0], [2, 2, 1]], np.int8)
+    for layer, t in (
+        (layers.SoftmaxCrossEntropy(), np.array([0, 2])),
+        (layers.SoftmaxCrossEntropy(class_weights=[0.5, 1, 1.5]), SOFT[:2]),
+        (layers.SigmoidCrossEntropy(0.5), np.array([[0.2, 1, 0], [1, 1, 0.3]])),
+    ):
+        y, gradients = run(layer, x, t)
+        expected, expected_gradients = run(layer, x.astype(np.float64), t)
+        assert y == expected
+        np.testing.assert_array_equal(gradients[0], expected_gradients[0])

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -321,3 +323,42 @@ def test_dropout_refuses(rate) -> None:
         ArgumentError, match="Dropout: expected rate to be a finite number at least 0 and below 1, got"
     ):
         layers.Dropout(rate)
+
+
+# Whole numbers, lists, and initializers that are none
+
+
+def test_affine_does_not_wrap_round() -> None:
+    x, W = np.array([[200]], np.uint8), np.array([[2]], np.uint8)
+    y, saved = layers.Affine(1, bias=False).forward(x, W)
+    assert y.dtype == np.float64
+    assert y.tolist() == [[400]]
+    dx, dW = layers.Affine(1, bias=False).backward(np.ones((1, 1)), saved)
+    assert (dx.tolist(), dW.tolist()) == ([[2]], [[200]])
+    y, _ = layers.Affine(1).forward(x, W, np.array([250], np.uint8))
+    assert y.tolist() == [[650]]
+    y, _ = layers.Affine(1).forward(x, W.astype(np.float32), np.array([0.5]))
+    assert y.dtype == np.float32
+    assert y.tolist() == [[400.5]]
+
+
+def test_affine_takes_lists() -> None:
+    y, saved = layers.Affine(2).forward([[1, 2]], [[1, 0], [3, 1]], [0.5, 0])
+    assert y.tolist() == [[7.5, 2]]
+    layers.Affine(2).backward(np.ones((1, 2)), saved)
+
+
+@pytest.mark.parametrize("wrong", ["he", np.ones((3, 3)), Xavier, None, 0.01], ids=str)
+def test_weights_are_an_initializer(wrong: Any) -> None:
+    makers: tuple[Callable[[], layers.Layer], ...] = (
+        lambda: layers.Affine(3, weights=wrong),
+        lambda: layers.Embedding(3, 2, wrong),
+    )
+    for make in makers:
+        with pytest.raises(
+            ArgumentError,
+            match=r'to be .* cr\.initializers\.He\(\), .*set net\.params\["W1"\] = array afterwards',
+        ):
+            make()
+    with pytest.raises(ArgumentError, match=r"expected biases to be .* cr\.initializers\.Zeros\(\)"):
+        layers.Affine(3, biases=wrong)

@@ -4,35 +4,34 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from numbers import Real
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, as_numbers, is_float
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, DataError
 
 
 def numerical_gradient(f: Callable[[Array], float], x: Array, h: float | None = None) -> Array:
     """df/dx[i] = (f(x + h e_i) - f(x - h e_i)) / 2h, one element at a time, by central differences.
 
     `f` returns one number. `x` itself is changed by h, one element at a time, and put back, so `f` may read
-    it under another name, as in `numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])`. A read-only
-    or whole-number `x` is copied first. Without `h` each element gets cbrt(machine epsilon) * max(1, |x[i]|),
-    which balances the truncation error, of order h^2, against rounding, of order epsilon / h.
+    it under another name, as in `numerical_gradient(lambda _: net.loss(x, t), net.params["W1"])`. So `x` has to
+    be an array that can be changed by h: a copy of any other would be changed where `f` does not look. Where
+    `x` is a plain number, `f` has to use its argument. Without `h` each element gets cbrt(machine epsilon) *
+    max(1, |x[i]|), which balances the truncation error, of order h^2, against rounding, of order epsilon / h.
 
     Shapes: x any -> the same.
     dtype: float64 is recommended; float32 is kept, with about three right digits.
     Raises: ArgumentError for an h that is not positive or too small beside x, and for an f that returns
-    several numbers; DataError when x holds no numbers.
+    several numbers; DataError when x holds no numbers, or is a list or an array that is read-only or of whole
+    numbers.
     Source: Press et al., Numerical Recipes (2007), 5.7.
     """
-    x = as_numbers(x, "numerical_gradient: x")
-    if h is not None and not 0 < h < math.inf:
-        raise ArgumentError(f"numerical_gradient: expected a positive, finite h, got {h}")
-    if not is_float(x):
-        x = x.astype(np.float64)
-    elif not x.flags.writeable:
-        x = x.copy()
+    x = _writable(x)
+    if h is not None and not (isinstance(h, Real) and not isinstance(h, bool) and 0 < h < math.inf):
+        raise ArgumentError(f"numerical_gradient: expected a positive, finite h, got {h!r}")
     gradient = np.empty_like(x)
     relative = float(np.cbrt(np.finfo(x.dtype).eps))
     for i in np.ndindex(x.shape):
@@ -53,6 +52,26 @@ def numerical_gradient(f: Callable[[Array], float], x: Array, h: float | None = 
             )
         gradient[i] = (f_above - f_below) / (above - below)  # the step as it was really taken
     return gradient
+
+
+def _writable(x: Any) -> Array:
+    """The array itself, never a copy that f does not see; of a number, which nothing can change, a new one."""
+    array = as_numbers(x, "numerical_gradient: x")
+    if not isinstance(x, np.ndarray) and array.ndim == 0:
+        return np.array(array if is_float(array) else array.astype(np.float64))
+    came = ""
+    if not isinstance(x, np.ndarray):
+        came, remedy = type(x).__name__, "np.array(x, float)"
+    elif not is_float(array):
+        came, remedy = f"one of {array.dtype}", "x.astype(float)"
+    elif not array.flags.writeable:
+        came, remedy = "a read-only one", "x.astype(float)"
+    if came:
+        raise DataError(
+            f"numerical_gradient: x: expected a writable float array, since f may read it under another name, "
+            f"got {came}; pass {remedy}"
+        )
+    return array
 
 
 def _number(value: Any) -> float:

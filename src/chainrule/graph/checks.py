@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import ArgumentError, LayerError
+from chainrule.errors import ArgumentError, ChainruleError, LayerError
 from chainrule.layers import Layer
 
 
@@ -51,7 +51,12 @@ def checked_seed(seed: Any) -> int:
 
 def checked_dtype(dtype: Any) -> np.dtype[Any]:
     """The dtype, or ArgumentError for one that isn't of floats."""
-    found: np.dtype[Any] = np.dtype(dtype)
+    try:
+        found: np.dtype[Any] = np.dtype(dtype)
+    except (TypeError, ValueError):
+        raise ArgumentError(
+            f"dtype: a graph computes in floats, float32 or float64, got {dtype!r}, which is no dtype"
+        ) from None
     if found.kind != "f":
         raise ArgumentError(f"dtype: a graph computes in floats, float32 or float64, got {found}")
     return found
@@ -61,3 +66,26 @@ def how_to_feed(name: str) -> str:
     """How an input of this name is fed: by a keyword, or in a dict where it can't be one."""
     can_be = name.isidentifier() and not iskeyword(name) and name not in ("training", "step")
     return f"forward({name}=...)" if can_be else f"forward({{{name!r}: ...}})"
+
+
+def read_only(array: Array) -> Array:
+    """The array as a layer is handed it: other nodes, or the caller, need it too."""
+    if not array.flags.writeable:
+        return array
+    view = array.view()
+    view.flags.writeable = False
+    return view
+
+
+def written_to(name: str, layer: Layer, method: str, error: Exception) -> LayerError | None:
+    """The error to raise when the layer's method failed because it wrote to what it was given, else None."""
+    if (
+        isinstance(error, ChainruleError)
+        or not isinstance(error, ValueError)
+        or "read-only" not in str(error)
+    ):
+        return None
+    return LayerError(
+        f"{name}: the {method} of {type(layer).__name__} writes to an array that it was given ({error}); "
+        f"a layer writes to none of the arrays it is given, so let it compute a new one, or change a copy"
+    )

@@ -17,7 +17,15 @@ from chainrule.errors import (
     ShapeError,
     did_you_mean,
 )
-from chainrule.graph.checks import checked_dtype, checked_output, checked_seed, checked_state, how_to_feed
+from chainrule.graph.checks import (
+    checked_dtype,
+    checked_output,
+    checked_seed,
+    checked_state,
+    how_to_feed,
+    read_only,
+    written_to,
+)
 from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.graph.structure import Structure
 from chainrule.graph.values import NodeArrays, Run, shown, unbroadcast
@@ -162,6 +170,8 @@ class Graph(Structure):
             error.add_note(f"in the forward of the node {self._names[i]!r}")
             raise
         except (ValueError, IndexError, TypeError) as error:
+            if (wrote := written_to(self._names[i], layer, "forward", error)) is not None:
+                raise wrote from error
             shapes = ", ".join("none" if value is None else str(value.shape) for value in inputs)
             raise ShapeError(
                 f"{self._names[i]}: {layer!r} cannot take inputs of shape {shapes}: {error}"
@@ -174,7 +184,7 @@ class Graph(Structure):
         return result[1]
 
     def _handed(self, i: int, run: Run) -> list[Array | None]:
-        """The values of a layer's inputs, all of them floats but its indices; None for those left out."""
+        """The values of a layer's inputs, read-only; all are floats but its indices, None those left out."""
         layer, values = self._layer(i), []
         names = layer.signature.inputs
         for k, source in enumerate(self._sources[i]):
@@ -187,7 +197,7 @@ class Graph(Structure):
                     )
             elif value.dtype.kind != "f" and not (k < len(names) and names[k] in layer.index_inputs):
                 value = value.astype(run.dtype)
-            values.append(value)
+            values.append(None if value is None else read_only(value))
         return values
 
     def _initialize(self, i: int, run: Run) -> None:
@@ -337,8 +347,10 @@ class Graph(Structure):
         if "needs" in layer.signature.backward_asks:
             asked["needs"] = tuple(wanted[source] for source in sources)
         try:
-            result = layer.backward(upstream, run.saved[i], **asked)
+            result = layer.backward(read_only(upstream), run.saved[i], **asked)
         except Exception as error:
+            if (wrote := written_to(self._names[i], layer, "backward", error)) is not None:
+                raise wrote from error
             error.add_note(f"in the backward of the node {self._names[i]!r}")
             raise
         returned = result if isinstance(result, tuple) else (result,)

@@ -8,7 +8,7 @@ from typing import Any, Self
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, Shape, as_numbers, is_float
-from chainrule.errors import ArgumentError, LayerError, did_you_mean
+from chainrule.errors import ArgumentError, GraphError, LayerError, did_you_mean
 from chainrule.layers import (
     Add,
     Divide,
@@ -22,6 +22,34 @@ from chainrule.layers import (
     Subtract,
 )
 
+#: What NumPy calls when an array or one of its numbers stands on the left of a node.
+_OPERATORS: dict[Any, type[Layer]] = {
+    np.add: Add,
+    np.subtract: Subtract,
+    np.multiply: Multiply,
+    np.divide: Divide,
+    np.power: Power,
+    np.matmul: MatMul,
+    np.negative: Negative,
+}
+
+#: What to write instead of a function of NumPy.
+_INSTEAD = {
+    "np.exp": "the layer: cr.Exp()(node)",
+    "np.expm1": "the layer: cr.Exp()(node) - 1",
+    "np.exp2": "the operator: 2**node",
+    "np.log": "the layer: cr.Log()(node)",
+    "np.log1p": "the layer: cr.Log()(1 + node)",
+    "np.sqrt": "the layer: cr.Sqrt()(node)",
+    "np.tanh": "the layer: cr.Tanh()(node)",
+    "np.square": "the operator: node**2",
+    "np.reciprocal": "the operator: 1 / node",
+    "np.maximum": "the layer: cr.ReLU()(node), which is the maximum of node and 0",
+    "np.add.reduce": "the layer: cr.Sum()(node)",
+    "np.maximum.reduce": "the layer: cr.Max()(node)",
+    "expit": "the layer: cr.Sigmoid()(node)",
+}
+
 
 class Node:
     """One use of a layer, with the nodes it takes its inputs from.
@@ -30,7 +58,6 @@ class Node:
     Plain numbers and arrays beside a node become constants. A node holds no values: a Graph computes them.
     """
 
-    __array_ufunc__ = None  # makes NumPy leave `array * node` to the node
     __iter__ = None  # [...] is defined, but a node is no sequence
 
     def __init__(self, layer: Layer | None, inputs: tuple[Node, ...], name: str | None = None) -> None:
@@ -51,6 +78,20 @@ class Node:
         kind = type(self).__name__ if self.layer is None else repr(self.layer)
         of = ", ".join(getattr(node, "name", None) or "?" for node in self.inputs)
         return f"<{kind}{f' of {of}' if of else ''}{f', named {self.name!r}' if self.name else ''}>"
+
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        """What NumPy makes of `array * node`: a node. Of its functions that are no operators, a GraphError."""
+        in_place = "out" in options and options["out"][0] is inputs[0] and len(options) == 1  # array *= node
+        if ufunc in _OPERATORS and method == "__call__" and (not options or in_place):
+            return self._apply_layer(_OPERATORS[ufunc](), inputs, None)
+        if ufunc in (np.equal, np.not_equal) and method == "__call__":
+            return ufunc is np.not_equal  # a node is equal to itself only
+        name = ufunc.__name__ if getattr(np, ufunc.__name__, None) is not ufunc else f"np.{ufunc.__name__}"
+        if method != "__call__":
+            name += f".{method}"
+        found = _INSTEAD.get(name)
+        remedy = f"use {found}" if found else "write it with the layers there are, or as a layer of your own"
+        raise GraphError(f"{name} does not take nodes of a graph; {remedy}")
 
     def __add__(self, other: Any) -> Node:
         return self._apply_layer(Add(), (self, other), None)
@@ -138,7 +179,9 @@ class Constant(Node):
 def checked_shape(shape: Any, whose: str) -> Shape:
     """A shape as a tuple of positive ints; a single int is a vector's length."""
     sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    if not all(isinstance(size, (int, np.integer)) and size > 0 for size in sizes):
+    if not all(
+        isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size > 0 for size in sizes
+    ):
         raise ArgumentError(
             f"{whose}: expected a shape of positive whole numbers without the batch axis, such as (784,), "
             f"got {shape!r}"

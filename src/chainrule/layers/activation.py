@@ -1,4 +1,4 @@
-"""Activations: functions of one element, and the softmax of an axis. None overflows, whatever the input."""
+"""Activations: functions of one element, and the softmax of an axis. None overflows; integers become floats."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.layers.arguments import axes_of, number, whole_numbers
+from chainrule.layers.arithmetic import floats
 from chainrule.layers.base import Layer
 
 
@@ -19,6 +20,7 @@ class ReLU(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         y = np.maximum(x, 0)
         return y, y
 
@@ -38,6 +40,7 @@ class LeakyReLU(Layer):
         self.slope = number(self, "slope", slope)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         return np.where(x > 0, x, self.slope * x), x
 
     def backward(self, dy: Array, x: Array) -> Array:
@@ -56,6 +59,7 @@ class ELU(Layer):
         self.alpha = number(self, "alpha", alpha, at_least=0)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         negative = np.minimum(x, 0)  # exp of a large x would overflow, though np.where drops it
         return np.where(x > 0, x, self.alpha * np.expm1(negative)), x
 
@@ -78,6 +82,7 @@ class GELU(Layer):
 
     @np.errstate(over="ignore")
     def forward(self, x: Array) -> tuple[Array, tuple[Array, Array]]:
+        (x,) = floats(x)
         if self.approximate:
             t = np.tanh(math.sqrt(2 / math.pi) * (x + 0.044715 * x**3))
             return x * 0.5 * (1 + t), (x, t)
@@ -106,6 +111,7 @@ class SiLU(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, Array]]:
+        (x,) = floats(x)
         s = sigmoid(x)
         return x * s, (x, s)
 
@@ -123,6 +129,7 @@ class Softplus(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), x
 
     def backward(self, dy: Array, x: Array) -> Array:
@@ -152,6 +159,7 @@ class Tanh(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         y = np.tanh(x)
         return y, y
 
@@ -172,6 +180,7 @@ class Softmax(Layer):
         (self.axis,) = whole_numbers(self, "axis", axis)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         axes_of(self, (self.axis,), x.ndim)
         y = softmax(x, self.axis)
         return y, y
@@ -193,6 +202,7 @@ class LogSoftmax(Layer):
         (self.axis,) = whole_numbers(self, "axis", axis)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         axes_of(self, (self.axis,), x.ndim)
         y = log_softmax(x, self.axis)
         return y, y
@@ -204,6 +214,7 @@ class LogSoftmax(Layer):
 
 def sigmoid(x: Array) -> Array:
     """1 / (1 + exp(-x)); the exponent is never positive."""
+    (x,) = floats(x)
     e = np.exp(-np.abs(x))
     s: Array = np.where(x >= 0, 1, e) / (1 + e)
     return s
@@ -212,6 +223,7 @@ def sigmoid(x: Array) -> Array:
 @np.errstate(invalid="ignore")
 def _below_largest(x: Array, axis: int) -> Array:
     """x minus its largest value along the axis, which then is 0. A row without a finite value becomes NaN."""
+    (x,) = floats(x)
     z: Array = x - x.max(axis=axis, keepdims=True, initial=-np.inf)
     return z
 

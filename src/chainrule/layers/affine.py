@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 from chainrule.arrays import Array, Shape
-from chainrule.errors import ShapeError
+from chainrule.errors import ArgumentError, ShapeError
 from chainrule.initializers import He, Initializer, Zeros
 from chainrule.layers.arguments import count
+from chainrule.layers.arithmetic import floats
 from chainrule.layers.base import Layer, ParameterSpec
 
 _HE, _ZEROS = He(), Zeros()
@@ -19,8 +21,9 @@ class Affine(Layer):
     `units` is M, the number of outputs. Without a bias, y = x W.
 
     Shapes: x (..., D), W (D, M), b (M,) -> y (..., M).
-    dtype: float32 or float64, kept.
-    Raises: ArgumentError unless units is a positive whole number; ShapeError when x doesn't have D features.
+    dtype: float32 or float64, kept; whole numbers become floats.
+    Raises: ArgumentError unless units is a positive whole number, and weights and biases are initializers;
+    ShapeError when x doesn't have D features.
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 6.5.6.
     """
 
@@ -29,8 +32,8 @@ class Affine(Layer):
     ) -> None:
         self.units = count(self, "units", units)
         self.bias = bool(bias)
-        self.weights = weights
-        self.biases = biases
+        self.weights = initializer(self, "weights", weights)
+        self.biases = initializer(self, "biases", biases)
 
     def parameters(self) -> dict[str, ParameterSpec]:
         found = {"W": ParameterSpec(self._weights_shape, self.weights)}
@@ -39,9 +42,10 @@ class Affine(Layer):
         return found
 
     def forward(self, x: Array, W: Array, b: Array | None = None) -> tuple[Array, tuple[Array, Array, bool]]:
+        x, W = floats(x, W)
         if x.ndim == 0 or W.shape != (x.shape[-1], self.units):
             raise self._wrong_shape(x.shape, W.shape)
-        if b is not None and b.shape != (self.units,):
+        if b is not None and (b := floats(b)[0]).shape != (self.units,):
             raise ShapeError(
                 f"{self!r}: expected b of shape ({self.units},), got {b.shape}; make the parameters anew"
             )
@@ -86,3 +90,15 @@ class Affine(Layer):
         else:
             remedy = f"give it the {D} features that its weights were made for"
         return ShapeError(f"Affine({D} -> {self.units}): expected x of shape (N, {D}), got {x}; {remedy}")
+
+
+def initializer(layer: Layer, name: str, value: Any) -> Initializer:
+    """The value, or ArgumentError when it isn't an initializer."""
+    if isinstance(value, Initializer):
+        return value
+    example, parameter = ("Zeros", "b1") if name == "biases" else ("He", "W1")
+    came = repr(value) if isinstance(value, (str, type)) else type(value).__name__
+    raise ArgumentError(
+        f"{type(layer).__name__}: expected {name} to be an initializer, such as cr.initializers.{example}(), "
+        f'got {came}; to start from an array, set net.params["{parameter}"] = array afterwards'
+    )

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, as_numbers
 from chainrule.errors import ShapeError
 from chainrule.layers.base import Layer
 
@@ -51,6 +52,7 @@ class Multiply(Layer):
     """
 
     def forward(self, a: Array, b: Array) -> tuple[Array, Pair]:
+        a, b = floats(a, b)
         return _together(self, np.multiply, a, b), (a, b)
 
     def backward(self, dy: Array, saved: Pair, *, needs: tuple[bool, ...] = (True, True)) -> MaybePair:
@@ -69,6 +71,7 @@ class Divide(Layer):
 
     @np.errstate(all="ignore")
     def forward(self, a: Array, b: Array) -> tuple[Array, Pair]:
+        a, b = floats(a, b)
         y = _together(self, np.divide, a, b)
         return y, (y, b)
 
@@ -86,7 +89,7 @@ class Negative(Layer):
     """
 
     def forward(self, x: Array) -> tuple[Array, None]:
-        return -_floats(x)[0], None
+        return -floats(x)[0], None
 
     def backward(self, dy: Array, saved: None) -> Array:
         return -dy
@@ -105,7 +108,7 @@ class Power(Layer):
 
     @np.errstate(all="ignore")
     def forward(self, x: Array, p: Array) -> tuple[Array, tuple[Array, Array, Array]]:
-        x, p = _floats(x, p)
+        x, p = floats(x, p)
         y = _together(self, np.power, x, p)
         return y, (x, p, y)
 
@@ -133,7 +136,7 @@ class MatMul(Layer):
     """
 
     def forward(self, a: Array, b: Array) -> tuple[Array, Pair]:
-        a, b = _floats(a, b)
+        a, b = floats(a, b)
         try:
             return np.asarray(np.matmul(a, b)), (a, b)
         except ValueError:
@@ -176,7 +179,7 @@ class Exp(Layer):
 
     @np.errstate(all="ignore")
     def forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.exp(x)
+        y = np.exp(floats(x)[0])
         return y, y
 
     @np.errstate(all="ignore")
@@ -194,6 +197,7 @@ class Log(Layer):
 
     @np.errstate(all="ignore")
     def forward(self, x: Array) -> tuple[Array, Array]:
+        (x,) = floats(x)
         return np.log(x), x
 
     @np.errstate(all="ignore")
@@ -211,7 +215,7 @@ class Sqrt(Layer):
 
     @np.errstate(all="ignore")
     def forward(self, x: Array) -> tuple[Array, Array]:
-        y = np.sqrt(x)
+        y = np.sqrt(floats(x)[0])
         return y, y
 
     @np.errstate(all="ignore")
@@ -220,17 +224,21 @@ class Sqrt(Layer):
         return dx
 
 
-def _floats(*arrays: Array) -> tuple[Array, ...]:
-    """The arrays, those of integers as floats: uint8 wraps at 255, and 2 ** -1 is an error in integers."""
-    if all(array.dtype.kind == "f" for array in arrays):
-        return arrays
+def floats(*values: Any) -> tuple[Array, ...]:
+    """The values as arrays, those of integers as floats: uint8 wraps at 255, and 2 ** -1 is an error in integers.
+
+    Arrays of floats are handed on as they are. Numbers and lists become arrays.
+    """
+    if all(isinstance(value, np.ndarray) and value.dtype.kind == "f" for value in values):
+        return values
+    arrays = [as_numbers(value, "an input of a layer") for value in values]
     kinds = [array.dtype for array in arrays if array.dtype.kind == "f"]
     dtype = np.result_type(*kinds) if kinds else np.dtype(np.float64)
     return tuple(array if array.dtype.kind == "f" else array.astype(dtype) for array in arrays)
 
 
 def _together(layer: Layer, operation: Callable[[Array, Array], Array], a: Array, b: Array) -> Array:
-    a, b = _floats(a, b)
+    a, b = floats(a, b)
     try:
         return operation(a, b)
     except ValueError:

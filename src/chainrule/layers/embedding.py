@@ -5,6 +5,7 @@ from __future__ import annotations
 from chainrule.arrays import Array
 from chainrule.errors import ShapeError
 from chainrule.initializers import Initializer, Normal
+from chainrule.layers.affine import initializer
 from chainrule.layers.arguments import count
 from chainrule.layers.base import Layer, ParameterSpec
 from chainrule.layers.indices import add_rows, check_indices
@@ -17,8 +18,8 @@ class Embedding(Layer):
 
     Shapes: ids any, whole numbers from 0 to vocabulary - 1; W (vocabulary, dimension) -> y (*ids, dimension).
     dtype: W's, kept.
-    Raises: ArgumentError unless both sizes are positive whole numbers; DataError for ids that aren't whole
-    numbers or are out of range; ShapeError for another W.
+    Raises: ArgumentError unless both sizes are positive whole numbers and weights is an initializer; DataError
+    for ids that aren't whole numbers or are out of range; ShapeError for another W.
     Source: Bengio, Ducharme, Vincent, Jauvin, A neural probabilistic language model (2003), section 2.
     """
 
@@ -27,7 +28,7 @@ class Embedding(Layer):
     def __init__(self, vocabulary: int, dimension: int, weights: Initializer = _NORMAL) -> None:
         self.vocabulary = count(self, "vocabulary", vocabulary)
         self.dimension = count(self, "dimension", dimension)
-        self.weights = weights
+        self.weights = initializer(self, "weights", weights)
 
     def parameters(self) -> dict[str, ParameterSpec]:
         return {"W": ParameterSpec((self.vocabulary, self.dimension), self.weights)}

@@ -7,14 +7,23 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Shape, is_float
+from chainrule.arrays import Array, Shape, as_numbers, is_float
 from chainrule.errors import ArgumentError, DataError, ShapeError
 from chainrule.layers.activation import log_softmax, sigmoid, softmax
 from chainrule.layers.arguments import number
+from chainrule.layers.arithmetic import floats
 from chainrule.layers.loss.base import Loss, SameShapeLoss
 
 #: How far from 1 the sum of a distribution may be, by the number of bytes of its dtype.
 SUM_TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-5}
+
+
+def _weights(value: Any) -> Array:
+    """Weights in float64; NaN, which their checks refuse, for what holds no numbers."""
+    try:
+        return as_numbers(value, "weights").astype(np.float64)
+    except DataError:
+        return np.array(np.nan)
 
 
 class SoftmaxCrossEntropy(Loss):
@@ -44,7 +53,7 @@ class SoftmaxCrossEntropy(Loss):
         self, label_smoothing: float = 0.0, class_weights: Sequence[float] | Array | None = None
     ) -> None:
         self.label_smoothing = number(self, "label_smoothing", label_smoothing, at_least=0, below=1)
-        self.class_weights = None if class_weights is None else np.array(class_weights, np.float64)
+        self.class_weights = None if class_weights is None else _weights(class_weights)
         c = self.class_weights
         if c is not None and (c.ndim != 1 or not np.isfinite(c).all() or (c < 0).any() or not c.any()):
             raise ArgumentError(
@@ -55,6 +64,7 @@ class SoftmaxCrossEntropy(Loss):
     def forward(
         self, x: Array, t: Array, sample_weight: Array | None = None
     ) -> tuple[Array, tuple[Any, ...]]:
+        (x,) = floats(x)
         self.check_targets(t, x.shape)
         self._check_not_empty(x)
         log_p = log_softmax(x)  # (N, ..., K)
@@ -179,7 +189,7 @@ class SigmoidCrossEntropy(SameShapeLoss):
     """
 
     def __init__(self, positive_weight: float | Sequence[float] | Array | None = None) -> None:
-        self.positive_weight = np.array(1.0 if positive_weight is None else positive_weight, np.float64)
+        self.positive_weight = _weights(1.0 if positive_weight is None else positive_weight)
         p = self.positive_weight
         if p.ndim > 1 or not np.isfinite(p).all() or (p < 0).any():
             raise ArgumentError(
@@ -190,6 +200,7 @@ class SigmoidCrossEntropy(SameShapeLoss):
     def forward(
         self, x: Array, t: Array, sample_weight: Array | None = None
     ) -> tuple[Array, tuple[Any, ...]]:
+        (x,) = floats(x)
         t, share, asks = self._prepare(x, t, sample_weight)
         p = self.positive_weight.astype(x.dtype)
         tail = np.log1p(np.exp(-np.abs(x)))
