@@ -10,7 +10,6 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import DivergedError
 from chainrule.network.batches import row_slices
-from chainrule.network.native import native_run
 from chainrule.optimizers import Optimizer
 
 if TYPE_CHECKING:
@@ -43,6 +42,8 @@ class Fitting:
         self.program = network.program(batch_size, targets, weights is not None)
         run = None
         if native:
+            from chainrule.network.native import native_run
+
             run = native_run(self.program, self._data(), targets, optimizer, self._state, threads)
         self._native = run
         #: Whether the steps are compiled.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -16,14 +16,15 @@ from chainrule.layers import Layer, Loss, SoftmaxCrossEntropy
 from chainrule.network.batches import Data, checked_inputs, checked_weights, not_empty, numbers, row_slices
 from chainrule.network.fitting import Fitting
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
-from chainrule.network.native import worth_compiling
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.threads import checked_threads, limited_threads
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
-from chainrule.program import Program
 from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
+
+if TYPE_CHECKING:  # programs are imported when the first is made, so that `import chainrule` stays quick
+    from chainrule.program import Program
 
 PROGRAMS_KEPT = 8
 ROWS_AT_ONCE = 1024  # when predicting: few enough that the values stay in the cache
@@ -271,6 +272,8 @@ class Network:
         return self._kept(("predict",), ROWS_AT_ONCE)
 
     def _kept(self, key: tuple[Any, ...], *arguments: Any) -> Program:
+        from chainrule.program import Program
+
         if key not in self._programs:
             if len(self._programs) >= PROGRAMS_KEPT:
                 self._programs.pop(next(iter(self._programs)))
@@ -357,6 +360,8 @@ class Network:
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
             raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
         checked = None if validation is None else self._checked_validation(validation)
+        from chainrule.network.native import worth_compiling
+
         program = self.program(plan.batch_size, targets, weights is not None)
         if compile not in (None, True, False):
             raise ArgumentError(f"compile: expected True, False or None, got {compile!r}")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-from chainrule.program import Program
 from chainrule.training import whole_number
+
+if TYPE_CHECKING:
+    from chainrule.program import Program
 
 # Multiplications in the largest product of a step below which one thread is used. On two idle cores two threads
 # took 0.7 of the time of one for 4 million, and 0.5 for 50 million; but with another program on one of the cores
