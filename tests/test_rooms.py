@@ -175,6 +175,9 @@ def test_what_is_imported_late_is_there() -> None:
 
 
 def test_the_import_is_quick() -> None:
-    """CPU time, so that a busy machine does not matter, and without the interpreter's own start."""
-    code = "import time; start = time.process_time(); import chainrule; print(time.process_time() - start)"
-    assert min(float(fresh(code)) for _ in range(5)) < 0.3
+    """It takes less than NumPy's own import, which it needs: a ratio, since machines differ and are busy."""
+    code = (
+        "import time; start = time.process_time(); import numpy; middle = time.process_time(); import chainrule; "
+        "print((time.process_time() - middle) / (middle - start))"
+    )
+    assert min(float(fresh(code)) for _ in range(5)) < 1
