@@ -29,7 +29,9 @@ from chainrule.arrays import Array
 OPEN, DONE = 0, 16  # places in the box, two cache lines apart
 PARTS = 2  # in a program too small to share, 1
 NO_TURN = 2**60  # behind the last turn of any run: the helper leaves
-WORTH_HELPING = 20  # steps in one call, below which starting a thread (50 us) costs more than it brings
+WORTH_HELPING = (
+    2  # steps in one call: starting a thread takes 50 us, and a step that is shared saves that or more
+)
 
 
 def load(box: Array, place: int) -> int:
