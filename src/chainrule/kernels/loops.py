@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from chainrule.arrays import Array
@@ -33,14 +31,6 @@ def gather(data: Array, rows: Array, out: Array) -> None:
         row = rows[i]
         for j in range(out.shape[1]):
             out[i, j] = data[row, j]
-
-
-def gather_scaled(data: Array, rows: Array, factor: Any, out: Array) -> None:
-    """out[i] = data[rows[i]] * factor, in one pass."""
-    for i in range(rows.shape[0]):
-        row = rows[i]
-        for j in range(out.shape[1]):
-            out[i, j] = data[row, j] * factor
 
 
 def gather_labels(data: Array, rows: Array, out: Array) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Mapping
 
 import numpy as np
@@ -10,6 +11,7 @@ from chainrule.arrays import Array
 from chainrule.network.threads import step_threads
 from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.program import CannotCompile, Program, Update
+from chainrule.training import is_watched
 
 NativeRun = Callable[[Array, Array, Array], int]
 
@@ -38,6 +40,8 @@ def native_run(
     if update is None or labels is None or any(array is None for array in inputs):
         return None
     try:
+        if is_watched() and not program.is_compiled(update):
+            print("compiling this training, once; it takes some seconds", file=sys.stderr)
         native = program.compile(update, step_threads(threads, program))
     except CannotCompile:
         return None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import importlib.util
 import linecache
@@ -76,11 +75,3 @@ def _run_uncached(name: str, source: str) -> Callable[..., Any]:
     exec(compile(source, file, "exec"), namespace)  # our own text, generated from the network
     run: Callable[..., Any] = namespace["run"]
     return run
-
-
-def forget(source: str) -> None:
-    """Remove a source and its machine code from the cache."""
-    folder = cache_folder()
-    for path in [folder / f"{name_of(source)}.py", *(folder / "__pycache__").glob(f"{name_of(source)}.*")]:
-        with contextlib.suppress(OSError):
-            path.unlink()
