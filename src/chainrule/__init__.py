@@ -24,6 +24,7 @@ from chainrule.training import Callback, EarlyStopping, History
 
 if TYPE_CHECKING:
     from chainrule import datasets
+    from chainrule.checking import check
 
 __version__ = "0.1.0"
 
@@ -46,6 +47,7 @@ __all__ = [
     "Parameter",
     "RMSProp",
     "TwoLayerNet",
+    "check",
     "datasets",
     "errors",
     "initializers",
@@ -60,9 +62,11 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """`datasets` is imported when it is first asked for: it takes an eighth of the time of all the rest."""
+    """What training does not need is imported when it is first asked for, so that `import chainrule` is quick."""
     if name == "datasets":
         return importlib.import_module("chainrule.datasets")
+    if name == "check":
+        return importlib.import_module("chainrule.checking").check
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

@@ -1,0 +1,262 @@
+"""`cr.check`: hold a backward against numerical differentiation, say where it is wrong, and name the mistake."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from threadpoolctl import threadpool_limits
+
+from chainrule.arrays import Array, ArrayLike
+from chainrule.checking.evidence import Settings
+from chainrule.checking.examine import examine
+from chainrule.checking.graphs import check_graph
+from chainrule.checking.inputs import as_data, complete, inputs_for
+from chainrule.checking.objects import ObjectSubject, checked_object, find_parameters, look
+from chainrule.checking.report import Finding, Report, Row
+from chainrule.checking.subjects import (
+    ANSWERS,
+    FunctionSubject,
+    LayerSubject,
+    Subject,
+    fixed_randomness,
+    input_names,
+)
+from chainrule.errors import ArgumentError
+from chainrule.graph import Graph
+from chainrule.graph.checks import checked_seed
+from chainrule.layers import Layer, Loss
+from chainrule.network import Network
+
+
+def check(
+    target: Any,
+    *inputs: ArrayLike | Mapping[str, ArrayLike],
+    backward: Callable[..., Any] | None = None,
+    gradients: Mapping[str, str] | None = None,
+    names: Sequence[str] | None = None,
+    seed: int = 0,
+    dtype: Any = np.float64,
+    training: bool = True,
+    **feeds: ArrayLike,
+) -> Report:
+    """Hold a backward against numerical differentiation: where is it wrong, and what is the mistake?
+
+    `target` is one of:
+
+    - a layer: `check(cr.GELU())`, or with inputs of yours, `check(cr.Affine(4), x)`;
+    - an object that has `forward` and `backward` and keeps its state on itself: `check(MyAffine(W, b), x)`. The
+      gradients of its parameters are found by their names (W and dW, `params` and `grads`), or named in
+      `gradients={"W": "grad_of_W"}`. It is copied; the object itself is neither run nor changed;
+    - two functions: `check(forward, x, backward=backward)`, with backward(dy, *inputs); or a forward that returns
+      (y, cache), and backward(dy, cache);
+    - a `torch.autograd.Function`: `check(MyFunction, x)`;
+    - a graph with values for its inputs, `check(graph, x=..., t=...)`, or a network with a batch,
+      `check(net, x, t)`: every node is checked by itself, and the whole.
+
+    A slope is (L(x + h) - L(x - h)) / 2h, with L = sum(dy * y), a random dy, and h = cbrt(machine epsilon) times
+    the larger of |x| and the root mean square of the input. A gradient is wrong where it is further off than
+    1e-5 (float32: 2e-3) of the sum of |dy_j dy_j/dx_i|, 1e-9 (1e-5) of the largest such sum, and ten times what the
+    difference rounds. Up to 2,000 elements of an input each one is compared; above, three random directions and 32
+    elements, and where a direction disagrees, 256 elements and those found by halving the direction.
+
+    Shapes: any.
+    dtype: the backward runs in `dtype`, float64 or float32; differences are always taken in float64.
+    Raises: ArgumentError for a target that cannot be checked, DataError for inputs that are no finite real numbers,
+    ShapeError for inputs the target cannot take together.
+    Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 11.5; Press et al., Numerical Recipes (2007), 5.7.
+    """
+    began = time.perf_counter()
+    settings = Settings(checked_seed(seed), _dtype(dtype))
+    if isinstance(target, (Graph, Network)):
+        with threadpool_limits(1, user_api="blas"):  # products this small are slower with several threads
+            name, findings, rows = _graph(target, inputs, feeds, settings, training)
+    else:
+        if feeds:
+            raise ArgumentError(
+                f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
+            )
+        subject = _subject(target, inputs, backward, gradients, names, settings, training)
+        examined = examine(subject, settings)
+        name, findings, rows = subject.name, examined.findings, examined.rows
+    rank = {"error": 0, "warning": 1, "note": 2}
+    findings = sorted(findings, key=lambda finding: rank[finding.severity])
+    return Report(
+        name, tuple(findings), tuple(rows), time.perf_counter() - began, settings.seed, settings.dtype
+    )
+
+
+def _dtype(dtype: Any) -> str:
+    try:
+        name = str(np.dtype(dtype))
+    except TypeError:
+        name = repr(dtype)
+    if name not in ("float64", "float32"):
+        raise ArgumentError(f"check: dtype: expected float64 or float32, got {name}")
+    return name
+
+
+def _graph(
+    target: Graph | Network,
+    inputs: tuple[Any, ...],
+    feeds: Mapping[str, ArrayLike],
+    settings: Settings,
+    training: bool,
+) -> tuple[str, list[Finding], list[Row]]:
+    graph = target.graph if isinstance(target, Network) else target
+    given: dict[str, ArrayLike] = dict(feeds)
+    if len(inputs) == 1 and isinstance(inputs[0], Mapping):
+        given = {**inputs[0], **given}
+    elif inputs:
+        order = [name for name in graph.inputs if name not in given]
+        if isinstance(target, Graph) and len(order) > 1:
+            how = ", ".join(f"{name}=..." for name in order)
+            raise ArgumentError(f"check: a graph's inputs are given by name: cr.check(graph, {how})")
+        if len(inputs) > len(order):
+            raise ArgumentError(
+                f"check: {len(inputs)} inputs given, and there are {len(order)}: {', '.join(order)}"
+            )
+        given |= dict(zip(order, inputs, strict=False))
+    if isinstance(target, Network):
+        missing = [name for name, node in graph.inputs.items() if name not in given and not node.optional]
+        if missing:
+            raise ArgumentError(
+                f"check: a network is checked on a batch, cr.check(net, x, t): {missing[0]} is missing"
+            )
+    findings, rows = check_graph(graph, given, settings, training)
+    what = "network" if isinstance(target, Network) else "graph"
+    return f"{what} of {len(graph.nodes)} nodes", findings, rows
+
+
+def _subject(
+    target: Any,
+    inputs: tuple[Any, ...],
+    backward: Callable[..., Any] | None,
+    gradients: Mapping[str, str] | None,
+    names: Sequence[str] | None,
+    settings: Settings,
+    training: bool,
+) -> Subject:
+    if inspect.isclass(target) and _is_torch_function(target):
+        from chainrule.checking.torch_functions import TorchSubject
+
+        forward: Any = target.__dict__.get("forward")
+        called = input_names(forward, len(inputs) + 1, None)[1:] if names is None else list(names)
+        return TorchSubject(target.__name__, "autograd.Function", _values(called, inputs), function=target)
+    if isinstance(target, Layer):
+        return _layer(target, inputs, settings, training)
+    if backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target):
+        return _functions(target, backward, inputs, names)
+    checked_object(target)
+    return _object(target, inputs, gradients, names)
+
+
+def _is_torch_function(target: type) -> bool:
+    torch = sys.modules.get("torch")
+    return torch is not None and issubclass(target, torch.autograd.Function)
+
+
+def _values(names: Sequence[str], inputs: Sequence[Any], whole: Sequence[str] = ()) -> dict[str, Array]:
+    return {
+        name: as_data(value, name, whole=name in ANSWERS or name in whole)
+        for name, value in zip(names, inputs, strict=True)
+    }
+
+
+def _layer(layer: Layer, inputs: tuple[Any, ...], settings: Settings, training: bool) -> Subject:
+    rng = np.random.default_rng([settings.seed, 7])
+    if inputs:
+        signature = layer.signature
+        most = None if signature.variadic else len(signature.inputs)
+        if most is not None and len(inputs) > most:
+            raise ArgumentError(
+                f"check: {layer!r} takes {', '.join(signature.inputs)}; {len(inputs)} inputs were given"
+            )
+        called = [
+            signature.inputs[k] if k < len(signature.inputs) else f"input {k + 1}" for k in range(len(inputs))
+        ]
+        answers = list(signature.inputs[1:]) if isinstance(layer, Loss) else []
+        data = _values(called, inputs, [*layer.index_inputs, *answers])
+    else:
+        data = inputs_for(layer, rng)
+    values, state = complete(layer, data, rng)
+    without = frozenset(layer.signature.inputs[1:]) if isinstance(layer, Loss) else frozenset()
+    return LayerSubject(
+        type(layer).__name__,
+        repr(layer),
+        values,
+        without_gradient=frozenset(layer.index_inputs) | without,
+        layer=layer,
+        training=training,
+        state=state,
+        seed=settings.seed,
+    )
+
+
+def _functions(
+    forward: Callable[..., Any],
+    backward: Callable[..., Any] | None,
+    inputs: tuple[Any, ...],
+    names: Sequence[str] | None,
+) -> Subject:
+    name = getattr(forward, "__name__", type(forward).__name__)
+    if backward is None:
+        raise ArgumentError(
+            f"check: {name} is a function; give its backward too: cr.check({name}, x, backward=...)"
+        )
+    if not inputs:
+        raise ArgumentError(
+            f"check: {name} is a function of unknown inputs; give them: cr.check({name}, x, ...)"
+        )
+    called = input_names(forward, len(inputs), names)
+    values = _values(called, inputs)
+    return FunctionSubject(
+        name, "function", values, without_gradient=_answers(called), forward=forward, backward=backward
+    )
+
+
+def _answers(names: Sequence[str]) -> frozenset[str]:
+    return frozenset(name for k, name in enumerate(names) if name in ANSWERS and k > 0)
+
+
+def _object(
+    target: Any, inputs: tuple[Any, ...], gradients: Mapping[str, str] | None, names: Sequence[str] | None
+) -> Subject:
+    cls = type(target).__name__
+    if not inputs:
+        raise ArgumentError(
+            f"check: {cls} is an object of unknown inputs; give them: cr.check({cls}(...), x)"
+        )
+    called = input_names(target.forward, len(inputs), names)
+    data = _values(called, inputs)
+    places = _find(target, data, gradients)
+    values = dict(data)
+    for parameter, (path, _) in places.items():
+        values[_free(parameter, data)] = as_data(look(target, path), parameter, whole=False)
+    places = {_free(parameter, data): place for parameter, place in places.items()}
+    return ObjectSubject(cls, cls, values, without_gradient=_answers(called), original=target, places=places)
+
+
+def _free(parameter: str, data: Mapping[str, Array]) -> str:
+    """A parameter's name, told apart from that of an input of forward."""
+    return f"self.{parameter}" if parameter in data else parameter
+
+
+def _find(target: Any, data: Mapping[str, Array], gradients: Mapping[str, str] | None) -> dict[str, Any]:
+    """The parameters, found by a first run; where that fails, the check itself will tell how."""
+    trial = copy.deepcopy(target)
+    try:
+        with np.errstate(all="ignore"), fixed_randomness(trial.forward):
+            y = np.asarray(trial.forward(*(value.copy() for value in data.values())))
+            try:
+                trial.backward(np.ones_like(y) if y.ndim else 1.0)
+            except TypeError:
+                trial.backward()
+    except Exception:
+        return find_parameters(target, trial, None) if gradients is None else {}
+    return find_parameters(target, trial, gradients)

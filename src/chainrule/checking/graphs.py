@@ -1,0 +1,166 @@
+"""A graph or a network: every node checked by itself, at the values that flow through it, and the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, ArrayLike, as_numbers, is_float
+from chainrule.checking.evidence import Settings
+from chainrule.checking.examine import examine
+from chainrule.checking.inputs import as_data
+from chainrule.checking.report import Finding, Row
+from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject
+from chainrule.errors import ArgumentError, NotComputedError
+from chainrule.graph import Graph, Parameter
+from chainrule.graph.values import Run
+
+WHOLE = "the whole graph"
+
+
+def float64_graph(graph: Graph) -> tuple[Graph, dict[str, Array]]:
+    """The same graph with values, parameters and running statistics in float64; feeds of its parameters."""
+    wide = Graph(graph.output, seed=graph.seed, dtype=np.float64)
+    parameters = {}
+    for name in graph.parameters:
+        try:
+            parameters[name] = np.array(graph.parameter_value(name), np.float64)
+        except NotComputedError:  # its shape follows from the run to come, which makes it
+            continue
+    wide.state = {name: np.array(value, np.float64) for name, value in graph.state.items()}
+    return wide, parameters
+
+
+def check_graph(
+    graph: Graph, feeds: Mapping[str, ArrayLike], settings: Settings, training: bool
+) -> tuple[list[Finding], list[Row]]:
+    """Every node of the graph by itself, with its own inputs, and the gradient of the whole."""
+    if not feeds:
+        feeds = {name: graph.values[name] for name in graph.inputs if name in graph.values}
+    if not feeds and any(not node.optional for node in graph.inputs.values()):
+        raise _no_values(graph)
+    wide, parameters = float64_graph(graph)
+    given = {name: _as_fed(wide, name, value) for name, value in feeds.items()}
+    run = wide.run({**parameters, **given}, len(wide.nodes) - 1, training, 0)
+    findings: list[Finding] = []
+    rows: list[Row] = []
+    for i, node in enumerate(wide.nodes):
+        if node.layer is None or run.values[i] is None:
+            continue
+        examined = examine(_node_subject(wide, i, run, settings, training), settings)
+        findings += examined.findings
+        rows += examined.rows
+    whole = _whole(wide, run)
+    if whole is not None:
+        examined = examine(whole, settings)
+        rows += examined.rows
+        if not any(finding.severity == "error" for finding in findings):
+            findings += [finding for finding in examined.findings if finding.severity == "error"]
+    return findings, rows
+
+
+def _as_fed(graph: Graph, name: str, value: ArrayLike) -> Array:
+    array = as_numbers(value, repr(name), copy=True)
+    if name in graph and not isinstance(graph[name], Parameter) and array.dtype.kind != "f":
+        return array
+    return as_data(value, name, whole=False)
+
+
+def _node_subject(graph: Graph, i: int, run: Run, settings: Settings, training: bool) -> LayerSubject:
+    layer = graph.nodes[i].layer
+    assert layer is not None
+    values: dict[str, Array] = {}
+    names = layer.signature.inputs
+    for k, source in enumerate(graph.source_positions(i)):
+        value = run.values[source]
+        if value is None:
+            continue
+        name = names[k] if k < len(names) else f"{graph.name_of(source)}"
+        while name in values:
+            name += "'"
+        keep_whole = name in layer.index_inputs or (value.dtype.kind != "f" and k > 0)
+        values[name] = value.copy() if keep_whole else np.array(value, np.float64)
+    return LayerSubject(
+        graph.name_of(i),
+        repr(layer),
+        values,
+        layer=layer,
+        training=training,
+        state={
+            short: graph.state[full]
+            for short, full in graph.state_names(layer).items()
+            if full in graph.state
+        }
+        if layer.state()
+        else None,
+        seed=settings.seed,
+    )
+
+
+@dataclass
+class _WholeSubject(Subject):
+    graph: Graph | None = None
+    fed: Mapping[str, Array] | None = None
+    training: bool = True
+    handwritten: bool = False
+
+    def start(self) -> Session:
+        assert self.graph is not None
+        return _WholeSession(self.graph, self.fed or {}, self.training)
+
+
+class _WholeSession(Session):
+    def __init__(self, graph: Graph, fed: Mapping[str, Array], training: bool) -> None:
+        self._graph, self._fed, self._training = graph, fed, training
+        self._run: Run | None = None
+        self._names: list[str] = []
+
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        self._names = list(values)
+        last = len(self._graph.nodes) - 1
+        self._run = self._graph.run({**self._fed, **values}, last, self._training, 0)
+        return self._run.values[last]
+
+    def backward(self, dy: Any) -> Returned:
+        assert self._run is not None
+        gradients = self._graph.run_backward(self._run, np.asarray(dy, np.float64))
+        return {name: gradients[self._graph.position(name)] for name in self._names}
+
+
+def _whole(graph: Graph, run: Run) -> Subject | None:
+    """The graph as one function of its parameters and of its inputs that hold floats."""
+    values, fed = {}, {}
+    answers = _answers(graph)
+    for name in [*graph.inputs, *graph.parameters]:
+        value = run.values[graph.position(name)]
+        if value is None:
+            continue
+        if is_float(value) and name not in answers:
+            values[name] = np.array(value, np.float64)
+        else:
+            fed[name] = value
+    if not values or len(graph.nodes) - len(graph.inputs) - len(graph.parameters) < 2:
+        return None
+    work = sum(value.size for value in run.values if value is not None)
+    what = f"{len(graph.nodes)} nodes"
+    return _WholeSubject(WHOLE, what, values, work=work, graph=graph, fed=fed, training=run.training)
+
+
+def _answers(graph: Graph) -> set[str]:
+    """The inputs that are the answers of a loss: they have no gradient to check."""
+    from chainrule.layers import Loss
+
+    found = set()
+    for i, node in enumerate(graph.nodes):
+        if isinstance(node.layer, Loss):
+            found |= {graph.name_of(source) for source in graph.source_positions(i)[1:]}
+    return found & set(graph.inputs)
+
+
+def _no_values(graph: Graph) -> ArgumentError:
+    """The error for a graph that is checked without values for its inputs."""
+    names = ", ".join(f"{name}=..." for name in graph.inputs)
+    return ArgumentError(f"check: the graph has inputs, so give it values: cr.check(graph, {names})")

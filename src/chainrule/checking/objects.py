@@ -1,0 +1,197 @@
+"""Objects as textbooks write them: forward and backward keep their state on self, gradients beside parameters."""
+
+from __future__ import annotations
+
+import copy
+import inspect
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, is_float
+from chainrule.checking.subjects import (
+    Returned,
+    Session,
+    Subject,
+    accepts,
+    fixed_randomness,
+    returned_in_order,
+    source_of,
+)
+from chainrule.errors import ArgumentError
+
+Path = tuple[str | int, ...]
+"""The way to something an object keeps: ("W",) is object.W, ("params", "W1") is object.params["W1"]."""
+
+#: Attributes that are parameters whenever they hold floats: without a gradient, one was forgotten.
+USUAL = frozenset({"W", "b", "w", "weight", "weights", "bias", "biases", "gamma", "beta"})
+
+
+@dataclass
+class ObjectSubject(Subject):
+    """An object with forward and backward; its parameters are inputs too, found by the usual names."""
+
+    original: Any = None
+    #: By the name of a parameter: the way to it, and to its gradient (None: it was not found).
+    places: dict[str, tuple[Path, Path | None]] = field(default_factory=dict)
+
+    def start(self) -> Session:
+        return _ObjectSession(self)
+
+    @property
+    def source(self) -> str | None:
+        return source_of(type(self.original).backward)
+
+    @property
+    def data(self) -> list[str]:
+        """The inputs that forward is called with."""
+        return [name for name in self.values if name not in self.places]
+
+
+class _ObjectSession(Session):
+    def __init__(self, subject: ObjectSubject) -> None:
+        self._subject = subject
+        wider: dict[int, Any] = {}
+        for path, _ in subject.places.values():
+            array = look(subject.original, path)
+            if isinstance(array, np.ndarray):  # every place that holds this array will hold its copy
+                wider[id(array)] = np.array(array, dtype=subject.dtype)
+        self.object = copy.deepcopy(subject.original, wider)
+        self._scalar = False
+
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        for name, (path, _) in self._subject.places.items():
+            put(self.object, path, values[name])
+        with fixed_randomness(self.object.forward):
+            result = self.object.forward(*(values[name] for name in self._subject.data))
+        self._scalar = not isinstance(result, np.ndarray)
+        return result
+
+    def backward(self, dy: Any) -> Returned:
+        backward = self.object.backward
+        with fixed_randomness(backward):
+            if accepts(backward, 1):
+                result = backward(dy[()] if self._scalar and isinstance(dy, np.ndarray) else dy)
+            else:
+                result = backward()
+        returned = returned_in_order(self._subject.data, result)
+        for name, (_, path) in self._subject.places.items():
+            returned[name] = None if path is None else look(self.object, path)
+        return returned
+
+    def parameters(self) -> dict[str, Array]:
+        found = {name: look(self.object, path) for name, (path, _) in self._subject.places.items()}
+        return {name: np.asarray(value) for name, value in found.items()}
+
+
+def look(thing: Any, path: Path) -> Any:
+    """What stands at the end of a path; None where the way breaks off."""
+    for step in path:
+        if isinstance(thing, Mapping):
+            thing = thing.get(step)
+        elif isinstance(thing, (list, tuple)) and isinstance(step, int):
+            thing = thing[step] if step < len(thing) else None
+        else:
+            thing = getattr(thing, str(step), None)
+        if thing is None:
+            return None
+    return thing
+
+
+def put(thing: Any, path: Path, value: Array) -> None:
+    """Write a value there: into the array that stands there, so that all who hold it see it, else instead of it."""
+    present = look(thing, path)
+    if isinstance(present, np.ndarray):
+        present[...] = value
+        return
+    holder, last = look(thing, path[:-1]) if path[:-1] else thing, path[-1]
+    plain = value.item() if value.ndim == 0 else value
+    if isinstance(holder, (dict, list)):
+        holder[last] = plain  # type: ignore[index]  # a list's step is an int, a dict's what it holds
+    else:
+        setattr(holder, str(last), plain)
+
+
+def find_parameters(
+    before: Any, after: Any, named: Mapping[str, str] | None
+) -> dict[str, tuple[Path, Path | None]]:
+    """The parameters of an object, and where their gradients stand, by comparing it before and after a backward.
+
+    They are found by their names: W and dW, W and W_grad, `params` and `grads` (lists or dicts). `named` maps
+    parameters to gradients where the names are others.
+    """
+    found: dict[str, tuple[Path, Path | None]] = {}
+    if named is not None:
+        for parameter, gradient in named.items():
+            paths = _path(parameter), _path(gradient)
+            for path, thing, what in ((paths[0], before, parameter), (paths[1], after, gradient)):
+                if look(thing, path) is None:
+                    raise ArgumentError(
+                        f"gradients={{{parameter!r}: {gradient!r}}}: {type(before).__name__} has no {what!r} "
+                        f"after forward and backward; its attributes: {', '.join(sorted(vars(after))) or 'none'}"
+                    )
+            found[parameter] = paths
+        return found
+    for name, path, partner in _candidates(before, after):
+        value = look(before, path)
+        if not _is_number_array(value) or name in found:
+            continue
+        if any(look(before, known) is value and isinstance(value, np.ndarray) for known, _ in found.values()):
+            continue
+        if partner is not None:
+            found[name] = (path, partner)
+        elif name in USUAL and isinstance(value, np.ndarray):
+            found[name] = (path, None)
+    return found
+
+
+def _candidates(before: Any, after: Any) -> Iterator[tuple[str, Path, Path | None]]:
+    attributes = dict(vars(before)) if hasattr(before, "__dict__") else {}
+    for holder, others in (("params", "grads"), ("parameters", "gradients"), ("params", "gradients")):
+        parameters, gradients = attributes.get(holder), getattr(after, others, None)
+        if isinstance(parameters, dict) and isinstance(gradients, dict):
+            for key in parameters:
+                place = next((k for k in (key, f"d{key}", f"{key}_grad") if k in gradients), None)
+                yield str(key), (holder, key), None if place is None else (others, place)
+        elif isinstance(parameters, (list, tuple)) and isinstance(gradients, (list, tuple)):
+            for k, parameter in enumerate(parameters):
+                own = next((n for n, v in attributes.items() if v is parameter), f"{holder}[{k}]")
+                yield own, (holder, k), (others, k) if k < len(gradients) else None
+    for name in attributes:
+        partner = next(
+            (
+                other
+                for other in (f"d{name}", f"{name}_grad", f"grad_{name}", f"d_{name}", f"grad{name}")
+                if _is_number_array(getattr(after, other, None)) or other in attributes
+            ),
+            None,
+        )
+        yield name, (name,), None if partner is None else (partner,)
+
+
+def _is_number_array(value: Any) -> bool:
+    if isinstance(value, np.ndarray):
+        return is_float(value)
+    return isinstance(value, float)
+
+
+def _path(text: str) -> Path:
+    """'params.W1' or 'params[0]' as a path."""
+    parts = text.replace("[", ".").replace("]", "").replace("'", "").replace('"', "").split(".")
+    return tuple(int(part) if part.isdigit() else part for part in parts if part)
+
+
+def checked_object(target: Any) -> None:
+    """ArgumentError unless it has forward and backward, and is an object rather than its class."""
+    if inspect.isclass(target):
+        raise ArgumentError(
+            f"check takes an object, got the class {target.__name__}: make one, {target.__name__}(...)"
+        )
+    for method in ("forward", "backward"):
+        if not callable(getattr(target, method, None)):
+            raise ArgumentError(
+                f"check: {type(target).__name__} has no method {method}(); what is checked has forward and "
+                f"backward, or is a function given together with backward=..."
+            )

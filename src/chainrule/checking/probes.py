@@ -1,0 +1,192 @@
+"""Further questions to a loss, and to all: at large inputs, and with the answers in other forms."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from chainrule.arrays import Array, is_float
+from chainrule.checking.differences import compare_elements
+from chainrule.checking.evidence import Evidence, returned_array
+
+if TYPE_CHECKING:
+    from chainrule.checking.examine import Examination
+
+#: How much larger than the inputs given those are at which overflow is looked for.
+FAR = 1000.0
+#: The spread of the logits at which a loss is looked at again: probabilities down to exp(-30).
+LOGITS = 30.0
+
+
+def probe(found: Examination, evidence: Evidence) -> None:
+    """Ask; what is wrong becomes a finding."""
+    told = {finding.mistake for finding in found.findings if finding.severity == "error"}
+    if "not-finite" not in told:
+        _far_out(found, evidence)
+    subject = evidence.subject
+    if subject.answers is None or evidence.y.size != 1:
+        return
+    if not told & {"loss-disagrees", "not-finite", "sign", "zero", "unknown", "batch-mean", "factor"}:
+        _large_logits(found, evidence)
+    if subject.handwritten:
+        _labels_in_other_forms(found, evidence)
+
+
+def _predictions(evidence: Evidence) -> str | None:
+    return next(iter(evidence.subject.differentiable), None)
+
+
+def _scaled(evidence: Evidence, factor: float, names: list[str]) -> dict[str, Array]:
+    values = evidence.values
+    return {n: (v * np.asarray(factor, v.dtype) if n in names else v) for n, v in values.items()}
+
+
+def _data(evidence: Evidence) -> list[str]:
+    """The inputs that are no parameters and no answers."""
+    own = set(evidence.subject.start().parameters())
+    layer = getattr(evidence.subject, "layer", None)
+    own |= set(layer.parameters()) if layer is not None else set()
+    return [n for n in evidence.subject.differentiable if n not in own and n != evidence.subject.answers]
+
+
+def _far_out(found: Examination, evidence: Evidence) -> None:
+    """At inputs 1000 times as large the output may overflow where the function does, but it is never NaN."""
+    if found.settings.dtype != "float64":
+        return
+    names = _data(evidence)
+    values = _scaled(evidence, FAR, names)
+    name = names[0] if names else None
+    try:
+        session = evidence.subject.start()
+        y = np.asarray(session.forward({n: v.copy() for n, v in values.items()}), np.float64)
+    except Exception:  # a function may refuse such inputs
+        return
+    at = f"At inputs {FAR:g} times as large as those given"
+    is_loss = evidence.subject.answers is not None
+    if np.isnan(y).any() or (is_loss and not np.isfinite(y).all()):
+        came = "NaN" if np.isnan(y).any() else "infinite"
+        found.add("not-finite", name, facts={"detail": f"{at}, the output is {came}."})
+        return
+    if not np.isfinite(y).all():
+        return
+    try:
+        returned = session.backward(evidence.dy.copy())
+    except Exception:  # it does work at the inputs given
+        return
+    for name, raw in returned.items():
+        here = evidence.analytic.get(name)
+        if raw is None or here is None or not np.isfinite(here).all():
+            continue
+        array, _ = returned_array(raw, evidence.subject.values[name], evidence.subject.handwritten, "float64")
+        if array is not None and np.isnan(array).any():
+            found.add("not-finite", name, facts={"detail": f"{at}, the gradient of {name} is NaN."})
+            return
+
+
+def _large_logits(found: Examination, evidence: Evidence) -> None:
+    """Where the loss is large, forward and backward still have to be of one formula."""
+    name = _predictions(evidence)
+    if name is None:
+        return
+    x = np.asarray(evidence.subject.values[name], np.float64)
+    largest = float(np.abs(x).max(initial=0))
+    if largest == 0:
+        return
+    rng = np.random.default_rng([found.settings.seed, 5])
+    spread = LOGITS * np.sign(x) * rng.uniform(0.6, 1.0, x.shape)
+    values = {**evidence.subject.values, name: spread}
+    try:
+        raw = evidence.gradients(values, np.asarray(evidence.dy, np.float64)).get(name)
+        y = evidence.output(values)
+    except Exception:  # it may refuse such predictions
+        return
+    if raw is None or not np.isfinite(y).all():
+        return
+    array, _ = returned_array(raw, x, evidence.subject.handwritten, "float64")
+    if array is None:
+        return
+    if evidence.behaviour.explained or _ignores_upstream(evidence, name):
+        array = array * np.asarray(evidence.dy, np.float64).reshape(-1)[0]
+    differences = evidence.differences_at(values, np.asarray(evidence.dy, np.float64))
+    chosen = np.arange(min(array.size, 400))
+    compared = compare_elements(differences, name, chosen, array, "float64")
+    scale = float(np.abs(array).max(initial=0))
+    bad = [
+        c
+        for c in compared
+        if not c.agrees and not c.kink and abs(c.analytic - c.slope.value) > 1e-3 * scale > 0
+    ]
+    if not bad:
+        return
+    worst = max(bad, key=lambda c: abs(c.analytic - c.slope.value))
+    found.add(
+        "loss-disagrees",
+        name,
+        element=tuple(int(i) for i in np.unravel_index(worst.index, x.shape)),
+        analytic=worst.analytic,
+        numerical=worst.slope.value,
+        error=worst.error,
+        confidence=0.9,
+        facts={"detail": f"It shows at logits of about ±{LOGITS:g}, not at those given."},
+    )
+
+
+def _ignores_upstream(evidence: Evidence, name: str) -> bool:
+    other, first = evidence.for_other_dy.get(name), evidence.returned.get(name)
+    try:
+        return other is not None and bool(
+            np.allclose(np.asarray(other), np.asarray(first), rtol=1e-7, atol=0)
+        )
+    except (TypeError, ValueError):
+        return False
+
+
+def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
+    """Labels as (N,), as (N, 1) and one-hot mean the same: a loss may refuse a form, but not misread it."""
+    answers, name = evidence.subject.answers, _predictions(evidence)
+    if answers is None or name is None:
+        return
+    x, t = evidence.subject.values[name], evidence.subject.values[answers]
+    labels = _as_labels(x, t)
+    if labels is None:
+        return
+    forms: dict[str, Array] = {
+        "(N,)": labels,
+        "(N, 1)": labels[:, None],
+        "one-hot": np.eye(x.shape[1])[labels],
+    }
+    given = "(N,)" if t.shape == labels.shape else "(N, 1)" if t.shape == (len(t), 1) else "one-hot"
+    losses: dict[str, float] = {}
+    for form, each in forms.items():
+        try:
+            y = evidence.output({**evidence.subject.values, answers: each})
+        except Exception:  # refused: that is right, too
+            continue
+        if y.size == 1 and np.isfinite(y).all():
+            losses[form] = float(y.reshape(-1)[0])
+    if given not in losses or len(losses) < 2:
+        return
+    trusted = losses.get("(N,)", losses[given]) if given == "(N, 1)" else losses[given]
+    for form, loss in losses.items():
+        if abs(loss - trusted) > 1e-4 * max(abs(loss), abs(trusted)):
+            detail = (
+                f"With the same labels, the loss is {trusted:.4g}, and {loss:.4g} when they come as {form}."
+            )
+            severity: Any = "error" if form == given else "warning"
+            found.add("label-shape", answers, severity=severity, confidence=0.9, facts={"detail": detail})
+
+
+def _as_labels(x: Array, t: Array) -> Array | None:
+    """The labels that t stands for, as (N,), for predictions x of shape (N, K); None if t is something else."""
+    if x.ndim != 2 or x.shape[1] < 2:
+        return None
+    n, k = x.shape
+    whole = not is_float(t) or bool(np.all(t == np.round(t)))
+    if not whole:
+        return None
+    if t.shape == (n, k) and bool(np.isin(t, (0, 1)).all()) and bool((t.sum(axis=1) == 1).all()):
+        return np.asarray(t.argmax(axis=1))
+    if t.shape in ((n,), (n, 1)) and t.min(initial=0) >= 0 and t.max(initial=0) < k:
+        return t.reshape(-1).astype(np.int64)
+    return None

@@ -1,0 +1,132 @@
+"""What a check found: findings, the table of what was compared, and the report that holds both."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+from chainrule.arrays import Shape
+
+Severity = Literal["error", "warning", "note"]
+Verdict = Literal["ok", "wrong", "kink", "not checked"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One mistake: where it is, what was expected there, and what it probably is.
+
+    `mistake` is a code from `docs/mistakes.md`. `input` names the input or the parameter whose gradient it is, and
+    `element` the index of the one that is furthest off, with what backward gave there (`analytic`) and what
+    differences gave (`numerical`). `error` is |analytic - numerical| / max(|analytic|, |numerical|). `confidence`,
+    from 0 to 1, is how sure the name is, not how sure it is that something is wrong. `source` is "file:line".
+    """
+
+    mistake: str
+    node: str
+    advice: str
+    input: str | None = None
+    element: tuple[int, ...] | None = None
+    analytic: float | None = None
+    numerical: float | None = None
+    error: float | None = None
+    confidence: float = 1.0
+    severity: Severity = "error"
+    source: str | None = None
+
+    @property
+    def place(self) -> str:
+        """Node, input and element, as text: 'affine1, W[0, 3]'."""
+        if self.input is None:
+            return self.node
+        index = "" if not self.element else str(list(self.element))
+        return f"{self.node}, {self.input}{index}"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One gradient that was compared: of which input of which node, how many elements of how many, how far off."""
+
+    node: str
+    kind: str
+    input: str
+    shape: Shape
+    checked: int
+    of: int
+    directions: int
+    error: float | None
+    verdict: Verdict
+
+
+@dataclass(frozen=True)
+class Report:
+    """The result of `cr.check`. Print it, look at it in a notebook, or read `findings`."""
+
+    target: str
+    findings: tuple[Finding, ...]
+    rows: tuple[Row, ...]
+    seconds: float
+    seed: int
+    dtype: str
+
+    @property
+    def passed(self) -> bool:
+        """Whether no finding is an error. Warnings and notes (a kink) are no failures."""
+        return all(finding.severity != "error" for finding in self.findings)
+
+    @property
+    def mistakes(self) -> tuple[str, ...]:
+        """The codes of all errors and warnings, each once, in the order in which they were found."""
+        found = [finding.mistake for finding in self.findings if finding.severity != "note"]
+        return tuple(dict.fromkeys(found))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All of it in plain Python values, ready for JSON; NaN and infinity as text."""
+        content: dict[str, Any] = _plain(
+            {
+                "target": self.target,
+                "passed": self.passed,
+                "findings": [asdict(finding) for finding in self.findings],
+                "rows": [asdict(row) for row in self.rows],
+                "seconds": self.seconds,
+                "seed": self.seed,
+                "dtype": self.dtype,
+            }
+        )
+        return content
+
+    def summary(self) -> str:
+        """One line: passed or not, and what was found how often."""
+        counts = Counter(finding.mistake for finding in self.findings if finding.severity != "note")
+        kinks = sum(finding.severity == "note" for finding in self.findings)
+        what = ", ".join(f"{code} ({n})" if n > 1 else code for code, n in counts.items())
+        gradients = f"{len(self.rows)} gradient{'' if len(self.rows) == 1 else 's'} compared"
+        ending = f"; {kinks} note{'' if kinks == 1 else 's'}" if kinks else ""
+        verdict = "passed" if self.passed else "failed"
+        return f"{self.target}: {verdict}{': ' + what if what else ''}; {gradients}{ending}"
+
+    def __str__(self) -> str:
+        from chainrule.checking.rendering import as_text
+
+        return as_text(self)
+
+    def __rich__(self) -> Any:
+        from chainrule.checking.rendering import as_rich
+
+        return as_rich(self)
+
+    def _repr_html_(self) -> str:
+        from chainrule.checking.rendering import as_html
+
+        return as_html(self)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(value)
+    return value

@@ -1,0 +1,260 @@
+"""What is checked, in one form: a subject has named inputs, and starts sessions that go forward and backward."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, is_float
+from chainrule.errors import ArgumentError, LayerError
+from chainrule.layers import Layer, Loss
+
+#: Inputs of these names are answers or places, and have no gradient even where they hold floats.
+ANSWERS = frozenset(
+    {"t", "target", "targets", "label", "labels", "y_true", "true", "truth", "answer", "answers"}
+    | {"mask", "index", "indices", "idx", "ids", "sample_weight"}
+)
+
+Returned = dict[str, Any]
+"""What a backward returned, by the name of the input; None where it returned nothing for it."""
+
+
+class WrongCount(Exception):
+    """A backward returned fewer gradients than there are inputs, or something that is no gradient."""
+
+
+class Session(ABC):
+    """One use of a subject: forward, then backward, perhaps again. It may keep what it likes."""
+
+    @abstractmethod
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        """The output, computed from exactly these arrays."""
+
+    @abstractmethod
+    def backward(self, dy: Any) -> Returned:
+        """The gradients after the latest forward, as they were returned."""
+
+    def parameters(self) -> dict[str, Array]:
+        """The parameters as they are now, where the subject keeps them itself."""
+        return {}
+
+
+@dataclass
+class Subject(ABC):
+    """One computation with a backward: its name, its kind, and the values at which it is checked."""
+
+    name: str
+    kind: str
+    values: dict[str, Array]
+    #: Whether it promises only what textbooks do: then a gradient in the shape of a broadcast output, or the very
+    #: array dy, is a mistake; a chainrule layer may return both, since the graph sees to it.
+    handwritten: bool = True
+    #: Inputs whose gradient is given as None on purpose: answers, indices, and what the subject says has none.
+    without_gradient: frozenset[str] = frozenset()
+    #: What the sessions keep their own parameters in.
+    dtype: str = "float64"
+    #: About how many numbers a forward reads and writes; 0 where that is what goes in and comes out.
+    work: int = 0
+
+    @abstractmethod
+    def start(self) -> Session:
+        """A new session, which knows nothing of others."""
+
+    @property
+    def differentiable(self) -> list[str]:
+        """The inputs that are checked."""
+        return [n for n, v in self.values.items() if is_float(v) and n not in self.without_gradient]
+
+    @property
+    def source(self) -> str | None:
+        """Where the backward is written, as 'file.py:12'."""
+        return None
+
+    @property
+    def is_loss(self) -> bool:
+        """Whether it compares predictions with answers, and its output is one number."""
+        return bool(self.answers)
+
+    @property
+    def answers(self) -> str | None:
+        """The name of the input with the answers, if there is one."""
+        return next((name for name in list(self.values)[1:2] if name in ANSWERS), None)
+
+
+def returned_in_order(names: Sequence[str], result: Any) -> Returned:
+    """What a backward returned, by name: a tuple, a list or one array, or a dict by name."""
+    if isinstance(result, Mapping):
+        return {name: result.get(name, result.get(f"d{name}")) for name in names}
+    given = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    return {name: given[k] if k < len(given) else None for k, name in enumerate(names)}
+
+
+def source_of(function: Any) -> str | None:
+    """'file.py:12', where a function or method is written, if that is known."""
+    try:
+        plain = inspect.unwrap(function)
+        file = inspect.getsourcefile(plain)
+        line = inspect.getsourcelines(plain)[1]
+    except (TypeError, OSError):
+        return None
+    return f"{Path(file).name}:{line}" if file else None
+
+
+@contextmanager
+def fixed_randomness(function: Any, seed: int = 0) -> Iterator[None]:
+    """Random numbers are the same every time: NumPy's and Python's global ones, and those of generators that
+    stand in the module of the function. All are put back afterwards.
+    """
+    import random
+
+    beside = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__globals__", {})
+    generators = [each for each in beside.values() if isinstance(each, np.random.Generator)]
+    states = [generator.bit_generator.state for generator in generators]
+
+    kept, kept_python = np.random.get_state(), random.getstate()  # noqa: NPY002  # the checked code may use it
+    np.random.seed(seed)  # noqa: NPY002
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        np.random.set_state(kept)  # noqa: NPY002
+        random.setstate(kept_python)
+        for generator, state in zip(generators, states, strict=True):
+            generator.bit_generator.state = state
+
+
+# Layers of chainrule --------------------------------------------------------------------------------------
+
+
+@dataclass
+class LayerSubject(Subject):
+    """A layer, with a value for each of its inputs, its parameters among them."""
+
+    layer: Layer | None = None
+    training: bool = True
+    state: Mapping[str, Array] | None = None
+    seed: int = 0
+    handwritten: bool = False
+
+    def start(self) -> Session:
+        assert self.layer is not None
+        return _LayerSession(self, self.layer)
+
+    @property
+    def source(self) -> str | None:
+        return source_of(getattr(type(self.layer), "backward", None))
+
+    @property
+    def is_loss(self) -> bool:
+        return isinstance(self.layer, Loss)
+
+    @property
+    def answers(self) -> str | None:
+        return list(self.values)[1] if self.is_loss and len(self.values) > 1 else None
+
+
+class _LayerSession(Session):
+    def __init__(self, subject: LayerSubject, layer: Layer) -> None:
+        self._subject, self._layer, self._saved = subject, layer, None
+        self._count = 0
+
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        subject, asks = self._subject, self._layer.signature.forward_asks
+        asked: dict[str, Any] = {}
+        if "training" in asks:
+            asked["training"] = subject.training
+        if "rng" in asks:
+            asked["rng"] = np.random.default_rng(subject.seed)
+        if "state" in asks:
+            dtype = np.result_type(*(v for v in values.values() if is_float(v)))
+            asked["state"] = {k: v.astype(dtype) for k, v in (subject.state or {}).items()}
+        result = self._layer.forward(*values.values(), **asked)
+        expected = 3 if "state" in asks else 2
+        if not isinstance(result, tuple) or len(result) != expected:
+            raise LayerError(
+                f"the forward of {type(self._layer).__name__} must return (output, saved"
+                f"{', new_state' if expected == 3 else ''}), got {type(result).__name__}"
+            )
+        self._saved = result[1]
+        self._count = len(values)
+        return result[0]
+
+    def backward(self, dy: Any) -> Returned:
+        asked = {}
+        if "needs" in self._layer.signature.backward_asks:
+            asked["needs"] = (True,) * self._count
+        result = self._layer.backward(dy, self._saved, **asked)
+        return returned_in_order(list(self._subject.values), result)
+
+
+# A pair of functions --------------------------------------------------------------------------------------
+
+
+@dataclass
+class FunctionSubject(Subject):
+    """Two functions: forward(*inputs) and backward(dy, *inputs), or with a cache handed from one to the other."""
+
+    forward: Callable[..., Any] | None = None
+    backward: Callable[..., Any] | None = None
+
+    def start(self) -> Session:
+        assert self.forward is not None
+        assert self.backward is not None
+        return _FunctionSession(self.forward, self.backward, list(self.values))
+
+    @property
+    def source(self) -> str | None:
+        return source_of(self.backward)
+
+
+class _FunctionSession(Session):
+    def __init__(
+        self, forward: Callable[..., Any], backward: Callable[..., Any], names: Sequence[str]
+    ) -> None:
+        self._forward, self._backward, self._names = forward, backward, names
+        self._rest: tuple[Any, ...] = ()
+
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        with fixed_randomness(self._forward):
+            result = self._forward(*values.values())
+        if isinstance(result, tuple) and len(result) == 2:
+            result, cache = result
+            self._rest = (cache,)
+        else:
+            self._rest = tuple(values.values()) if accepts(self._backward, 1 + len(values)) else ()
+        return result
+
+    def backward(self, dy: Any) -> Returned:
+        return returned_in_order(self._names, self._backward(dy, *self._rest))
+
+
+def accepts(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
+def input_names(function: Callable[..., Any], count: int, names: Sequence[str] | None) -> list[str]:
+    """What the inputs are called: as the caller says, or as the function's own arguments are."""
+    if names is not None:
+        if len(names) != count or len(set(names)) != count:
+            raise ArgumentError(f"names: expected {count} different names, one per input, got {names!r}")
+        return list(names)
+    try:
+        found = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        found = []
+    own = [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [own[k] if k < len(own) else f"input {k + 1}" for k in range(count)]
