@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from chainrule import __version__
-from chainrule.cli import models, training
+from chainrule.cli import checking, models, training
 from chainrule.cli.data import NAMED
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from chainrule.errors import ChainruleError, DivergedError
@@ -31,7 +31,9 @@ app = typer.Typer(
 
 
 def main() -> NoReturn:
-    """Run the command line. Exit status: 0 done, 1 training diverged, 2 bad input, 130 interrupted."""
+    """Run the command line. Exit status: 0 done, 1 a training diverged or a check found a mistake, 2 bad input,
+    130 interrupted.
+    """
     app()
     sys.exit(0)
 
@@ -81,6 +83,7 @@ Model = Annotated[
 ]
 DATA_HELP = f"{', '.join(NAMED)}, or a table: a .csv, .tsv, .npz or .npy file."
 NET, HOW, WHERE = "The network", "How it trains", "Data and files"
+OF_FILE = "For what is in a Python file"
 
 
 @app.command()
@@ -135,7 +138,8 @@ def train(
         bool | None,
         typer.Option(
             "--check/--no-check",
-            help="Hold backpropagation against numerical differentiation. Default: up to 50,000 parameters.",
+            help="Hold backpropagation against numerical differentiation, whole and layer by layer. Default: the "
+            "whole up to 50,000 parameters, the layers up to 1,000,000.",
             rich_help_panel=HOW,
         ),
     ] = None,
@@ -234,3 +238,72 @@ def summary(
 ) -> None:
     """A table of a model's layers: shapes, parameters, memory."""
     models.summary(model, batch_size)
+
+
+@app.command()
+@_reported
+def check(
+    name: Annotated[
+        str,
+        typer.Argument(
+            metavar="MODEL|FILE.py:NAME",
+            help="A model file; or a Python file, which is run, and in it a class (or an object) with forward and "
+            "backward, or two functions: FILE.py:forward,backward.",
+        ),
+    ],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[DATA]",
+            help=f"For a model: {DATA_HELP} Its first 10 rows are used, of named data those of the test part. "
+            "Default: the named data it was trained on, or else random numbers.",
+        ),
+    ] = None,
+    inputs: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--input",
+            metavar="SHAPE",
+            help="An input of forward, once for each, in order. 4x5: random numbers of this shape. 4:3: 4 labels "
+            "from 0 to 2. 4x3:onehot: such labels as rows of 0 and 1. 4x5:positive: numbers from 0.5 to 2. 0.5: "
+            "this number.",
+            rich_help_panel=OF_FILE,
+        ),
+    ] = None,
+    arguments: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--arg",
+            metavar="NAME=VALUE",
+            help="An argument of the class's constructor. W=5x3: a random array. b=3: the same with one axis, for "
+            "names such as W, b, gamma; 3x says it for any name. units=7, rate=0.5: a number.",
+            rich_help_panel=OF_FILE,
+        ),
+    ] = None,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="The target column of a table. Default: the one the model was trained on."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same random numbers.")] = 0,
+    dtype: Annotated[str, typer.Option(help="What backward computes in: float64 or float32.")] = "float64",
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")
+    ] = False,
+) -> None:
+    """Hold every backward against differences of its forward, and name the mistake.
+
+    Exit status: 0 passed, 1 a mistake was found, 2 bad input.
+
+    [bold]chainrule check runs/digits/model.safetensors[/bold]
+
+    [bold]chainrule check layers.py:Affine[/bold]  --arg W=5x3 --arg b=3 --input 4x5
+
+    [bold]chainrule check layers.py:SoftmaxWithLoss[/bold]  --input 4x3 --input 4:3
+
+    [bold]chainrule check layers.py:affine_forward,affine_backward[/bold]  --input 4x5 --input 5x3 --input 3
+    """
+    choices = checking.Choices(inputs or [], arguments or [], target, seed, dtype, as_json)
+    if not checking.check(name, data, choices):
+        raise typer.Exit(1)

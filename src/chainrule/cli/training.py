@@ -6,16 +6,21 @@ import io
 import math
 import os
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 from rich.console import Console
 from rich.markup import escape
 
 from chainrule import layers, optimizers
 from chainrule.arrays import Array
+from chainrule.checking import Report
+from chainrule.checking import check as check_target
+from chainrule.cli import checking
 from chainrule.cli.data import Dataset, load_for_training
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choose
 from chainrule.errors import ArgumentError, DataError, DivergedError, FileError
@@ -27,8 +32,8 @@ from chainrule.optimizers import Optimizer
 from chainrule.saving import save
 from chainrule.training import History
 
-MODEL, HISTORY, CURVES = "model.safetensors", "history.json", "curves.png"
-CHECKED_UP_TO = 50_000
+MODEL, HISTORY, CURVES, CHECK = "model.safetensors", "history.json", "curves.png", "check.json"
+CHECKED_UP_TO, LAYERS_CHECKED_UP_TO = 50_000, 1_000_000
 ROWS_CHECKED = 3
 MOST_UNITS = 1_000_000
 
@@ -108,9 +113,16 @@ def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
         raise
     keep(history)  # before the check, which takes a while
     checked = check(network, data.x, t, choices.check)
-    console = Console(highlight=False)
-    for label, text in _report(network, history, checked, data, folder):
-        console.print(f"[bold]{label:<9}[/bold]  {text}", soft_wrap=True)  # so that a path can be copied
+    report = check_layers(network, data.x, t, choices.check)
+    if report is not None:
+        write_bytes(folder / CHECK, checking.as_json(report).encode())
+    _tell(_report(network, history, checked, data))
+    if report is not None:
+        typer.echo()
+        checking.show(report)
+        typer.echo()
+    files = [("model", MODEL), ("history", HISTORY), ("check", CHECK), ("curves", CURVES)]
+    _tell((label, escape(str(folder / file))) for label, file in files if file != CHECK or report is not None)
 
 
 def build(data: Dataset, choices: Choices) -> Network:
@@ -148,6 +160,13 @@ def check(network: Network, x: Any, t: Any, wanted: bool | None) -> GradientChec
         size = max(float(np.linalg.norm(gradient)), float(np.linalg.norm(numerical[name])), 1e-12)
         error = max(error, float(np.linalg.norm(gradient - numerical[name])) / size)
     return GradientCheck(error, between - start, end - between)
+
+
+def check_layers(network: Network, x: Any, t: Any, wanted: bool | None) -> Report | None:
+    """Check every layer by itself, and the whole, on a few rows; above some size only where it is wanted."""
+    if wanted is False or (wanted is None and network.params.flat.size > LAYERS_CHECKED_UP_TO):
+        return None
+    return check_target(network, x[: checking.ROWS], t[: checking.ROWS])
 
 
 def _optimizer(choices: Choices) -> Optimizer:
@@ -236,6 +255,7 @@ def _folder(out: Path | None, stem: str, force: bool) -> Path:
 def _keep(network: Network, history: History, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        (folder / CHECK).unlink(missing_ok=True)  # it would be of the model that was here before
     except OSError as error:
         raise FileError(f"could not make the run folder {folder}: {error.strerror or error}") from error
     save(network, folder / MODEL)
@@ -246,7 +266,7 @@ def _keep(network: Network, history: History, folder: Path) -> None:
 
 
 def _report(
-    network: Network, history: History, checked: GradientCheck | None, data: Dataset, folder: Path
+    network: Network, history: History, checked: GradientCheck | None, data: Dataset
 ) -> list[tuple[str, str]]:
     """What the training came to, as labels and texts."""
     shape = " -> ".join(
@@ -268,8 +288,13 @@ def _report(
     stopped = "" if history.stopped == "finished" else f"; stopped: {escape(history.stopped)}"
     rows.append(("time", f"{seconds:.2f} s for {count:,} iterations{stopped}"))
     rows.append(("gradients", _told(checked, network.params.flat.size)))
-    files = (("model", MODEL), ("history", HISTORY), ("curves", CURVES))
-    return rows + [(label, escape(str(folder / file))) for label, file in files]
+    return rows
+
+
+def _tell(rows: Iterable[tuple[str, str]]) -> None:
+    console = Console(highlight=False)
+    for label, text in rows:
+        console.print(f"[bold]{label:<9}[/bold]  {text}", soft_wrap=True)  # so that a path can be copied
 
 
 def _widths(network: Network) -> list[int]:

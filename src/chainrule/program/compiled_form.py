@@ -7,6 +7,7 @@ tasks (see chainrule.kernels.parallel), and a second thread may call `run` too, 
 
 from __future__ import annotations
 
+import hashlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -35,6 +36,13 @@ entry = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHE
 '''
 WORTH_SHARING = 1_000_000  # parameters times rows of a batch, below which cutting a step up makes it slower
 PARALLEL = "from chainrule.kernels.parallel import DONE, OPEN, load, rest, store, swap"
+
+
+def _version_of_parallel() -> str:
+    """A short hash of what the source imports: machine code on disk of another version is not used."""
+    from chainrule.kernels import parallel
+
+    return hashlib.sha256(inspect.getsource(parallel).encode()).hexdigest()[:8]
 
 
 @dataclass(frozen=True)
@@ -69,7 +77,8 @@ class Source:
     def text(self) -> str:
         """The whole module. Raises CannotCompile."""
         body = self._run()
-        declared = [PARALLEL, f"PARTS = {self.parts}", *([self.gemm] if self.gemm else [])]
+        declared = [f"{PARALLEL}  # version {_version_of_parallel()}", f"PARTS = {self.parts}"]
+        declared += [self.gemm] if self.gemm else []
         return module_text(self.functions, self.numbers, self.dtype, body, declared)
 
     def _run(self) -> str:
