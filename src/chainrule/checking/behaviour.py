@@ -171,6 +171,7 @@ def _backward_twice(seen: Behaviour, dy: Array, first: Mapping[str, Array], sess
     """A second backward after one forward has to give the same again."""
     try:
         second = _kept(session.backward(dy.copy()))
+        third = _kept(session.backward(dy.copy()))
     except Exception as error:
         seen.add(
             "stale-state",
@@ -182,7 +183,8 @@ def _backward_twice(seen: Behaviour, dy: Array, first: Mapping[str, Array], sess
     for name, gradient in first.items():
         if name not in second or _same(second[name], gradient):
             continue
-        if second[name].shape == gradient.shape and _same(second[name], 2 * gradient):
+        adds = second[name].shape == gradient.shape and _same(second[name], 2 * gradient)
+        if adds and _same(third.get(name, second[name]), 3 * gradient):
             seen.add("accumulates", name)
         else:
             seen.add("stale-state", name, facts={"detail": "A second backward gives another result."})

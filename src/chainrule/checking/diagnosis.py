@@ -162,30 +162,32 @@ def sign(case: Case) -> Diagnosis | None:
 
 def constant(case: Case) -> Diagnosis | None:
     """The right gradient times one number: 1/N, N, or another."""
+    return _constant(case, at_least=3)
+
+
+def constant_of_few(case: Case) -> Diagnosis | None:
+    """The same for one or two elements, of which any gradient is nearly a multiple."""
+    return _constant(case, at_least=1)
+
+
+def _constant(case: Case, at_least: int) -> Diagnosis | None:
     a, n = case.a, case.n
-    if not a.any():
-        return None
     good = np.abs(n) > 100 * case.allowed
-    if not good.any():
+    if not a.any() or good.sum() < at_least:
         return None
     ratios = a[good] / n[good]
     k = float(np.median(ratios))
     if not (np.isfinite(k) and k != 0 and case.fits(case.analytic / k)):
         return None
     N = case.evidence.batch
-    # with one element, or two, any gradient is a multiple of any other
     confidence = 0.5 if good.sum() < 2 else 0.95
     known = _whose_length(case, k)
     if known == "batch":
-        times = "1/N" if k < 1 else "N"
         if k < 1 and _is_plain_sum(case):
-            return Diagnosis(
-                "axis", confidence, {"detail": f"It is averaged over the {N} samples, not summed."}
-            )
+            facts = {"axis": 0, "detail": f"It is averaged over the {N} samples, not summed."}
+            return Diagnosis("axis", confidence, facts)
         sure = confidence if N != 2 else 0.6
-        return Diagnosis(
-            "batch-mean", sure, {"n": N, "factor": k, "detail": f"It is {times} times the right one."}
-        )
+        return Diagnosis("batch-mean", sure, {"n": N, "factor": k})
     return Diagnosis("factor", confidence, {"factor": k, "detail": known})
 
 
@@ -278,10 +280,20 @@ def summed_otherwise(case: Case) -> Diagnosis | None:
         return None
     for axes, mean, reduced in _reductions(np.asarray(case.evidence.dy, np.float64)):
         if reduced.size == case.analytic.size and case.is_it(reduced.reshape(case.analytic.shape)):
-            return Diagnosis("axis", 1.0, {"detail": _summed(axes, mean)})
+            return Diagnosis("axis", 1.0, {"axis": _repeated(case), "detail": _summed(axes, mean)})
         if reduced.size == 1 and case.is_it(np.full(case.analytic.shape, reduced.item())):
-            return Diagnosis("axis", 1.0, {"detail": _summed(axes, mean)})
+            return Diagnosis("axis", 1.0, {"axis": _repeated(case), "detail": _summed(axes, mean)})
     return None
+
+
+def _repeated(case: Case) -> int | tuple[int, ...] | None:
+    """The axis, or the axes, of the output along which the input is repeated."""
+    shape, of = case.analytic.shape, case.evidence.y.shape
+    extra = len(of) - len(shape)
+    axes = [*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and of[extra + i] != 1)]
+    if extra < 0 or not axes:
+        return None
+    return axes[0] if len(axes) == 1 else tuple(axes)
 
 
 def _reductions(dy: Array) -> Iterator[tuple[tuple[int, ...], bool, Array]]:
@@ -516,9 +528,13 @@ def _misshapen(evidence: Evidence, name: str) -> Diagnosis:
     case = Case(evidence, name, np.zeros(shape), index, n, allowed)
     try:
         if case.fits(unbroadcast(came, shape)):
-            return Diagnosis("broadcast", 1.0, facts)
+            return Diagnosis("broadcast", 1.0, {**facts, "axis": _repeated(case)})
     except ShapeError:
         pass
+    for other, its in evidence.misshapen.items():
+        exchanged = its.array.shape == shape and came.shape == evidence.shape(other)
+        if other != name and exchanged and case.fits(its.array):
+            return Diagnosis("order", 1.0, {**facts, "other": other})
     for axes in permutations(range(came.ndim)):
         if came.ndim <= 4 and case.fits(np.ascontiguousarray(came.transpose(axes))):
             return Diagnosis("transpose", 1.0, facts)
@@ -527,9 +543,9 @@ def _misshapen(evidence: Evidence, name: str) -> Diagnosis:
     dy = np.asarray(evidence.dy, np.float64)
     for axes, mean, reduced in _reductions(dy):
         if reduced.size == came.size and np.allclose(reduced.reshape(came.shape), came, rtol=1e-5, atol=0):
-            return Diagnosis("axis", 1.0, {**facts, "detail": _summed(axes, mean)})
+            return Diagnosis("axis", 1.0, {"axis": _repeated(case), "detail": _summed(axes, mean)})
     if came.size == 1 or (came.ndim == 1 and came.shape[0] in dy.shape and len(shape) == 1):
-        return Diagnosis("axis", 0.7, facts)
+        return Diagnosis("axis", 0.7, {"axis": _repeated(case)})
     if came.shape == dy.shape and _broadcasts(shape, dy.shape):
         return Diagnosis("broadcast", 0.8, facts)
     if came.shape == shape[::-1]:
@@ -561,11 +577,12 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     sign,
     order,
     summed_otherwise,
+    constant,
     unchanged,
     swapped_value,
     paths,
     transposed,
     product_transposed,
     masked,
-    constant,
+    constant_of_few,
 )

@@ -192,7 +192,9 @@ def _compare_all(found: Examination, evidence: Evidence) -> None:
         value = subject.values[name]
         raw = evidence.returned.get(name)
         if raw is None:
-            found.add("missing", name)
+            count = sum(evidence.returned.get(each) is not None for each in subject.differentiable)
+            facts = {"expected": f"{len(subject.differentiable)} gradients", "came": str(count)}
+            found.add("missing", name, facts=facts)
             found.row(name, "not checked")
             continue
         array, problem = returned_array(raw, value, subject.handwritten, found.settings.dtype)
@@ -325,5 +327,8 @@ def _name_it(found: Examination, evidence: Evidence, name: str) -> None:
         }
     else:
         found.row(name, "wrong")
+    cut_off = any(each.mistake == "dtype" and each.input == name for each in found.findings)
     for diagnosis in diagnose(evidence, name):
+        if diagnosis.code == "unknown" and cut_off:  # what was cut off with the dtype
+            continue
         found.add(diagnosis.code, name, confidence=diagnosis.confidence, facts=diagnosis.facts, **details)

@@ -15,8 +15,9 @@ from chainrule.checking.inputs import as_data
 from chainrule.checking.report import Finding, Row
 from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject
 from chainrule.errors import ArgumentError, NotComputedError
-from chainrule.graph import Graph, Parameter
+from chainrule.graph import Constant, Graph, Parameter
 from chainrule.graph.values import Run
+from chainrule.layers import Loss
 
 WHOLE = "the whole graph"
 
@@ -73,6 +74,7 @@ def _node_subject(graph: Graph, i: int, run: Run, settings: Settings, training: 
     layer = graph.nodes[i].layer
     assert layer is not None
     values: dict[str, Array] = {}
+    constants = set()
     names = layer.signature.inputs
     for k, source in enumerate(graph.source_positions(i)):
         value = run.values[source]
@@ -83,10 +85,13 @@ def _node_subject(graph: Graph, i: int, run: Run, settings: Settings, training: 
             name += "'"
         keep_whole = name in layer.index_inputs or (value.dtype.kind != "f" and k > 0)
         values[name] = value.copy() if keep_whole else np.array(value, np.float64)
+        if isinstance(graph.nodes[source], Constant) or (isinstance(layer, Loss) and k > 0):
+            constants.add(name)
     return LayerSubject(
         graph.name_of(i),
         repr(layer),
         values,
+        without_gradient=frozenset(constants) | layer.index_inputs,
         layer=layer,
         training=training,
         state={
@@ -151,8 +156,6 @@ def _whole(graph: Graph, run: Run) -> Subject | None:
 
 def _answers(graph: Graph) -> set[str]:
     """The inputs that are the answers of a loss: they have no gradient to check."""
-    from chainrule.layers import Loss
-
     found = set()
     for i, node in enumerate(graph.nodes):
         if isinstance(node.layer, Loss):

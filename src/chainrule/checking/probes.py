@@ -174,7 +174,13 @@ def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
                 f"With the same labels, the loss is {trusted:.4g}, and {loss:.4g} when they come as {form}."
             )
             severity: Any = "error" if form == given else "warning"
-            found.add("label-shape", answers, severity=severity, confidence=0.9, facts={"detail": detail})
+            found.add(
+                "label-shape",
+                answers,
+                severity=severity,
+                confidence=0.9,
+                facts={"came": form, "detail": detail},
+            )
 
 
 def _as_labels(x: Array, t: Array) -> Array | None:

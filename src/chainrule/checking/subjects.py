@@ -98,13 +98,9 @@ def returned_in_order(names: Sequence[str], result: Any) -> Returned:
 
 def source_of(function: Any) -> str | None:
     """'file.py:12', where a function or method is written, if that is known."""
-    try:
-        plain = inspect.unwrap(function)
-        file = inspect.getsourcefile(plain)
-        line = inspect.getsourcelines(plain)[1]
-    except (TypeError, OSError):
-        return None
-    return f"{Path(file).name}:{line}" if file else None
+    plain = inspect.unwrap(function) if callable(function) else function
+    code = getattr(getattr(plain, "__func__", plain), "__code__", None)
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code is not None else None
 
 
 @contextmanager

@@ -19,7 +19,6 @@ from rich.markup import escape
 from chainrule import layers, optimizers
 from chainrule.arrays import Array
 from chainrule.checking import Report
-from chainrule.checking import check as check_target
 from chainrule.cli import checking
 from chainrule.cli.data import Dataset, load_for_training
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choose
@@ -166,7 +165,8 @@ def check_layers(network: Network, x: Any, t: Any, wanted: bool | None) -> Repor
     """Check every layer by itself, and the whole, on a few rows; above some size only where it is wanted."""
     if wanted is False or (wanted is None and network.params.flat.size > LAYERS_CHECKED_UP_TO):
         return None
-    return check_target(network, x[: checking.ROWS], t[: checking.ROWS])
+    batch = checking.feeds(network, x[: checking.ROWS], t[: checking.ROWS])
+    return checking.check_network(network, batch)
 
 
 def _optimizer(choices: Choices) -> Optimizer:

@@ -214,10 +214,34 @@ def _functions(
             f"check: {name} is a function of unknown inputs; give them: cr.check({name}, x, ...)"
         )
     called = input_names(forward, len(inputs), names)
-    values = _values(called, inputs)
+
+    def runs(values: Mapping[str, Array]) -> None:
+        forward(*values.values())
+
+    values = _read(called, inputs, runs)
+    without = _answers(called)
     return FunctionSubject(
-        name, "function", values, without_gradient=_answers(called), forward=forward, backward=backward
+        name, "function", values, without_gradient=without, forward=forward, backward=backward
     )
+
+
+def _read(
+    names: Sequence[str], inputs: Sequence[Any], runs: Callable[[Mapping[str, Array]], None]
+) -> dict[str, Array]:
+    """The inputs as arrays. Whole numbers become floats, unless the forward can only use them as they are."""
+    values = _values(names, inputs)
+    kept = {name: as_data(given, name, whole=True) for name, given in zip(names, inputs, strict=True)}
+    turned = [name for name in names if values[name].dtype != kept[name].dtype]
+    if not turned:
+        return values
+    try:
+        with np.errstate(all="ignore"), fixed_randomness(runs):
+            runs({name: value.copy() for name, value in values.items()})
+    except (IndexError, TypeError):
+        return _values(names, inputs, turned)
+    except Exception:  # the check itself will tell
+        return values
+    return values
 
 
 def _answers(names: Sequence[str]) -> frozenset[str]:
@@ -233,7 +257,11 @@ def _object(
             f"check: {cls} is an object of unknown inputs; give them: cr.check({cls}(...), x)"
         )
     called = input_names(target.forward, len(inputs), names)
-    data = _values(called, inputs)
+
+    def runs(values: Mapping[str, Array]) -> None:
+        copy.deepcopy(target).forward(*values.values())
+
+    data = _read(called, inputs, runs)
     places = _find(target, data, gradients)
     values = dict(data)
     for parameter, (path, _) in places.items():
