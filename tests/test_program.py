@@ -163,6 +163,20 @@ def test_every_optimizer_compiled(optimizer: cr.Optimizer) -> None:
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [1e2, 1e3, 1e30])
+def test_a_saturated_network_has_a_loss_of_0_in_both_forms(size: float) -> None:
+    """Its gradients are 0 or next to it, and nothing changes."""
+    for compile in (True, False):
+        net = chain(cr.Affine(5), cr.Sigmoid(), dtype="float32")
+        net.params["W2"] *= size
+        right = net.predict(X).argmax(axis=1)
+        sure = np.ptp(np.sort(net.predict(X), axis=1)[:, -2:], axis=1) > 20
+        before = net.params.flat.copy()
+        history = net.fit(X[sure], right[sure], epochs=2, batch_size=8, compile=compile, seed=1)
+        assert max(history.loss) < 1e-7
+        np.testing.assert_allclose(net.params.flat, before, atol=1e-6)
+
+
 def test_a_rule_of_ones_own_is_not_mistaken_for_its_parents() -> None:
     class Halved(cr.SGD):
         def rule(self, w: Any, g: Any, running: Any, scratch: Any, rate: float, t: int) -> None:

@@ -299,7 +299,9 @@ def module_text(
 ) -> str:
     """A module of functions in which every number has the dtype: the named constants, the functions, the body."""
     text = "\n".join([body, *functions.values()])
-    named = {name: value for name, value in constants.NUMBERS.items() if re.search(rf"\b{name}\b", text)}
+    named = {
+        name: value for name, value in constants.numbers_of(dtype).items() if re.search(rf"\b{name}\b", text)
+    }
     constant = [f"{name} = FLOAT({value!r})" for name, value in {**named, **numbers}.items()]
     head = "\n".join([HEADER, f"FLOAT = np.{dtype}", *constant, *declared])
     return "\n\n\n".join([head, *functions.values(), body]) + "\n"
