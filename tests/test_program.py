@@ -380,8 +380,10 @@ def test_threads() -> None:
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-9)
 
 
-def test_small_products_use_one_thread_and_large_ones_as_many_as_there_are() -> None:
+def test_small_products_use_one_thread_and_large_ones_as_many_as_there_are(monkeypatch: Any) -> None:
     from threadpoolctl import threadpool_info, threadpool_limits
+
+    monkeypatch.setattr("chainrule.network.threads.default_threads", lambda: 2)
 
     def threads(width: int, **arguments: Any) -> set[int]:
         found = set()
