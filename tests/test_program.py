@@ -18,7 +18,7 @@ import chainrule as cr
 from chainrule.errors import LayerError
 from chainrule.network.native import update_of
 from chainrule.program import CannotCompile, Program, Update, compiled_form
-from chainrule.program.cache import cache_folder
+from chainrule.program.cache import cache_folder, compiled
 from chainrule.program.operations import Buffer, Listing, Operation, plan_memory
 
 RNG = np.random.default_rng(0)
@@ -274,8 +274,8 @@ def test_without_a_folder_to_write_to_it_works_all_the_same(monkeypatch: Any, tm
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "file"))
     nets = [chain(cr.Affine(3), cr.ReLU()) for _ in range(2)]
-    for net, compiled in zip(nets, (True, False), strict=True):
-        net.fit(X, LABELS, iterations=3, batch_size=8, compile=compiled)
+    for net, compile in zip(nets, (True, False), strict=True):
+        net.fit(X, LABELS, iterations=3, batch_size=8, compile=compile)
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-9)
 
 
@@ -286,6 +286,30 @@ def test_machine_code_is_kept_by_the_content_of_its_source(monkeypatch: Any, tmp
     assert len(list(cache_folder().glob("*.py"))) == 1
     chain(cr.Affine(2), cr.ReLU()).fit(X, LABELS, iterations=3, batch_size=8, compile=True)
     assert len(list(cache_folder().glob("*.py"))) == 2
+
+
+def test_machine_code_is_loaded_once_in_a_process(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "one"))
+    source = chain(cr.Affine(3), cr.ReLU()).program(8).source
+    run = compiled(source)
+    assert compiled(source) is run
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "other"))
+    assert compiled(source) is not run
+    assert len(list(cache_folder().glob("*.py"))) == 1
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("compile", [True, False])
+def test_training_copies_no_data(compile: bool, dtype: str) -> None:
+    x, t = np.ones((20_000, 600), dtype), np.arange(20_000) % 4
+    layers = (cr.Affine(5), cr.ReLU(), cr.Affine(4))
+    net = cr.Network(*layers, input_shape=600, loss=cr.SoftmaxCrossEntropy(), seed=0)
+    net.fit(x[:64], t[:64], iterations=2, batch_size=16, compile=compile)
+    tracemalloc.start()
+    net.fit(x, t, iterations=100, batch_size=16, compile=compile)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < x.nbytes / 2
 
 
 def test_a_callback_sees_every_iteration_of_a_compiled_training() -> None:

@@ -39,7 +39,7 @@ def is_compiled(source: str) -> bool:
 
 
 def compiled(source: str) -> Callable[..., Any]:
-    """The function `run` of a source, which Numba compiles when it is first called.
+    """The function `run` of a source, which Numba compiles when it is first called, once in a process.
 
     The source is written to the cache folder, where Numba keeps the machine code beside it. When the folder
     cannot be written to, the source is compiled each time.
@@ -47,6 +47,9 @@ def compiled(source: str) -> Callable[..., Any]:
     name = name_of(source)
     try:
         path = cache_folder() / f"{name}.py"
+        loaded = sys.modules.get(name)
+        if loaded is not None and loaded.__file__ == str(path):
+            return loaded.run  # type: ignore[no-any-return]
         path.parent.mkdir(parents=True, exist_ok=True)
         text = source.replace("cache=CACHED", "cache=True")
         if not path.exists():

@@ -11,6 +11,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -307,6 +308,7 @@ def module_text(
     return "\n\n\n".join([head, *functions.values(), body]) + "\n"
 
 
+@cache
 def source_of(function: Callable[..., Any]) -> str:
     """A kernel's source without its annotations, which name types that the generated module lacks."""
     text = inspect.getsource(function).rstrip()
