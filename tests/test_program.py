@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import chainrule as cr
 from chainrule.errors import LayerError
 from chainrule.network.native import update_of
 from chainrule.program import CannotCompile, Program, Update, compiled_form
-from chainrule.program.cache import cache_folder, compiled
+from chainrule.program.cache import cache_folder, compiled, not_collecting
 from chainrule.program.operations import Buffer, Listing, Operation, plan_memory
 
 RNG = np.random.default_rng(0)
@@ -296,6 +297,27 @@ def test_machine_code_is_loaded_once_in_a_process(monkeypatch: Any, tmp_path: Pa
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "other"))
     assert compiled(source) is not run
     assert len(list(cache_folder().glob("*.py"))) == 1
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(on: bool) -> None:
+    """It is kept out while machine code is loaded, and not while steps are done later."""
+    seen = []
+
+    class Watch(cr.Callback):
+        def on_iteration(self, run: Any) -> None:
+            seen.append(gc.isenabled())
+
+    try:
+        if not on:
+            gc.disable()
+        net = chain(cr.Affine(5), cr.ReLU())
+        net.fit(X, LABELS, iterations=3, batch_size=8, compile=True, callbacks=[Watch()])
+        with pytest.raises(ZeroDivisionError), not_collecting():
+            seen.append(bool(1 / int(gc.isenabled())))
+        assert [*seen, gc.isenabled()] == [on] * 4
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "uint8"])

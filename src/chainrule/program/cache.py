@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import importlib.util
 import linecache
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +38,22 @@ def is_compiled(source: str) -> bool:
     """Whether a compiled form of the source is on disk."""
     folder = cache_folder() / "__pycache__"
     return any(folder.glob(f"{name_of(source)}.run-*.nbc"))
+
+
+@contextlib.contextmanager
+def not_collecting(wanted: bool = True) -> Iterator[None]:
+    """Keep Python's garbage collector out of the block, where Numba is imported or machine code loaded.
+
+    They make half a million objects that stay, and it would go through them again and again.
+    """
+    on = wanted and gc.isenabled()
+    if on:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
 
 
 def compiled(source: str) -> Callable[..., Any]:
