@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.kernels import ACTIVATIONS, LOSSES, UPDATES, activation_of, loops, losses
+from chainrule.kernels import ACTIVATIONS, LOSSES, UPDATES, activation_of, loops, losses, updates
 from chainrule.layers import Layer
 from chainrule.program.cache import compiled
 from chainrule.program.compiled_form import HEADER, module_text, source_of
@@ -204,6 +204,89 @@ def test_an_update_equals_the_rule_of_its_optimizer(name: str, dtype: str) -> No
         optimizer.step(expected, g, state)
         run(w, g, *running, 0.03, step + 1, *numbers)
     np.testing.assert_allclose(w, expected, rtol=2e-4 if dtype == "float32" else 1e-11, atol=1e-6)
+
+
+# Numbers below the smallest normal one, with which processors are slow ------------------------------------
+
+
+def denormal(array: np.ndarray) -> np.ndarray:
+    return (array != 0) & (abs(array) < np.finfo(array.dtype).tiny)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name in UPDATES if name != "SGD"])
+def test_what_fades_away_in_an_update_ends_at_0(name: str, dtype: str) -> None:
+    """Gradients of 0, after which a running array shrinks and shrinks, or are so small that their squares are."""
+    optimizer, kernel = cr.optimizers.get(name), UPDATES[name]
+    run = build(dtype, body=source_of(kernel).replace(f"def {kernel.__name__}", "def run"))
+    numbers = [getattr(optimizer, number) for number in optimizer.native[1:]]
+    tiny = np.finfo(dtype).tiny
+    w, g = np.ones(60, dtype), np.zeros(60, dtype)
+    g[::2] = 0.3 * np.sqrt(tiny)
+    running = [np.linspace(0, 1.2 * tiny, 60).astype(dtype) for _ in optimizer.running]
+    assert denormal(running[0]).any()
+    for step in range(100, 140):
+        run(w, g, *running, 0.1, step, *numbers)
+        for array in running:
+            assert not denormal(array).any()
+    np.testing.assert_allclose(w, 1, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["AdaGrad", "RMSProp", "Adam"])
+def test_squares_beside_a_vanishing_epsilon_are_kept(name: str, dtype: str) -> None:
+    """There the quotient of a gradient and its root is 1, however small they are."""
+    optimizer = cr.optimizers.get(name, epsilon=1e-30 if dtype == "float32" else 1e-200)
+    kernel = UPDATES[name]
+    run = build(dtype, body=source_of(kernel).replace(f"def {kernel.__name__}", "def run"))
+    numbers = [getattr(optimizer, number) for number in optimizer.native[1:]]
+    w, running = np.zeros(4, dtype), [np.zeros(4, dtype) for _ in optimizer.running]
+    run(w, np.full(4, 0.3 * np.sqrt(np.finfo(dtype).tiny), dtype), *running, 0.1, 1, *numbers)
+    assert 0.05 < abs(w[0]) < 2
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("kernel", [updates.add_decay, updates.shrink], ids=lambda kernel: kernel.__name__)
+def test_a_weight_that_decays_ends_at_0(kernel: Callable[..., Any], dtype: str) -> None:
+    run = build(dtype, body=source_of(kernel).replace(f"def {kernel.__name__}", "def run"))
+    w = np.linspace(-1.2, 1.2, 61).astype(dtype) * np.finfo(dtype).tiny
+    assert denormal(w).any()
+    other = np.full(61, 0.1, dtype)
+    run(*((w, np.zeros(61, dtype), other) if kernel is updates.add_decay else (w, other, 0.1)))
+    assert not denormal(w).any()
+    assert w[0] < 0 < w[-1]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "layer", [cr.Sigmoid(), cr.SiLU(), cr.Softplus(), cr.ELU(), cr.Tanh(), cr.GELU()], ids=repr
+)
+def test_saturated_activations_are_0_or_normal(layer: Layer, dtype: str) -> None:
+    kernels = activation_of(layer)
+    assert kernels is not None
+    numbers = [getattr(layer, name) for name in kernels.numbers]
+    end = -np.log(np.finfo(dtype).tiny)
+    x = np.linspace(0.9 * end, 1.2 * end, 1000).astype(dtype).reshape(10, 100)
+    for given in (x, -x):
+        y, dx = np.empty_like(x), np.empty_like(x)
+        elementwise(kernels.value, 1, numbers, dtype)(given, y)
+        kept = y if kernels.keeps == "output" else given
+        elementwise(kernels.gradient, 2, numbers, dtype)(np.ones_like(x), kept, dx)
+        for result in (y, dx):
+            assert np.mean(denormal(result)) <= 0.03  # a product may still be, a little before the end
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_the_gradient_of_a_saturated_softmax_is_0_or_normal(dtype: str) -> None:
+    text = source_of(losses.softmax_cross_entropy).replace("def softmax_cross_entropy", "def run")
+    run, end = build(dtype, body=text), -np.log(np.finfo(dtype).tiny)
+    z = -np.linspace(0.8 * end, 1.2 * end, 5000).astype(dtype).reshape(500, 10)
+    z[:, 3] = 0
+    dz = np.empty_like(z)
+    assert run(z, np.full(500, 3), 500, dz) == 0
+    assert not denormal(dz).any()
+    assert (dz[:, 4] > 0).any()
+    assert not dz[-1].any()
 
 
 def test_every_optimizer_with_a_kernel_says_so() -> None:

@@ -342,6 +342,35 @@ def test_iteration_and_arrays_are_all_that_resuming_takes(kind) -> None:
     np.testing.assert_array_equal(resumed, w)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
+def test_what_fades_away_ends_at_0(kind, dtype) -> None:
+    """Processors are slow with numbers below the smallest normal one, and rounding would keep them for ever."""
+    tiny = np.finfo(dtype).tiny
+    w, gradient = np.linspace(0, tiny, 100).astype(dtype), np.zeros(100, dtype)
+    optimizer = kind(0.01, weight_decay=0.01)
+    state = optimizer.start(w)
+    for array in state.arrays.values():
+        array[:] = np.linspace(0, tiny, 100)
+    w[1] = np.nan
+    for _ in range(optimizers.CLEARING):
+        optimizer.step(w, gradient, state)
+    for array in (w, *state.arrays.values()):
+        assert not ((array != 0) & (abs(array) < tiny)).any()
+    assert np.isnan(w[1])
+
+
+@pytest.mark.parametrize("kind", [AdaGrad, RMSProp, Adam], ids=lambda kind: kind.__name__)
+def test_squares_beside_a_vanishing_epsilon_stay(kind) -> None:
+    """There the quotient of a gradient and its root is about 1, however small they are."""
+    w, gradient = np.zeros(3, np.float32), np.full(3, 1e-20, np.float32)
+    optimizer = kind(0.01, epsilon=1e-30)
+    state = optimizer.start(w)
+    for _ in range(optimizers.CLEARING):
+        optimizer.step(w, gradient, state)
+    assert (state.arrays[optimizer.running[-1]] > 0).all()
+
+
 @pytest.mark.parametrize(
     "options", [{}, {"weight_decay": 0.01, "clip_norm": 1.0, "clip_value": 0.1}], ids=["plain", "all"]
 )

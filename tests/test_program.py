@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import subprocess
 import sys
@@ -18,7 +19,7 @@ import chainrule as cr
 from chainrule.errors import LayerError
 from chainrule.network.native import update_of
 from chainrule.program import CannotCompile, Program, Update, compiled_form
-from chainrule.program.cache import cache_folder
+from chainrule.program.cache import cache_folder, compiled, not_collecting
 from chainrule.program.operations import Buffer, Listing, Operation, plan_memory
 
 RNG = np.random.default_rng(0)
@@ -163,6 +164,20 @@ def test_every_optimizer_compiled(optimizer: cr.Optimizer) -> None:
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-7, atol=1e-10)
 
 
+@pytest.mark.parametrize("size", [1e2, 1e3, 1e30])
+def test_a_saturated_network_has_a_loss_of_0_in_both_forms(size: float) -> None:
+    """Its gradients are 0 or next to it, and nothing changes."""
+    for compile in (True, False):
+        net = chain(cr.Affine(5), cr.Sigmoid(), dtype="float32")
+        net.params["W2"] *= size
+        right = net.predict(X).argmax(axis=1)
+        sure = np.ptp(np.sort(net.predict(X), axis=1)[:, -2:], axis=1) > 20
+        before = net.params.flat.copy()
+        history = net.fit(X[sure], right[sure], epochs=2, batch_size=8, compile=compile, seed=1)
+        assert max(history.loss) < 1e-7
+        np.testing.assert_allclose(net.params.flat, before, atol=1e-6)
+
+
 def test_a_rule_of_ones_own_is_not_mistaken_for_its_parents() -> None:
     class Halved(cr.SGD):
         def rule(self, w: Any, g: Any, running: Any, scratch: Any, rate: float, t: int) -> None:
@@ -260,8 +275,8 @@ def test_without_a_folder_to_write_to_it_works_all_the_same(monkeypatch: Any, tm
     (tmp_path / "file").write_text("in the way")
     monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "file"))
     nets = [chain(cr.Affine(3), cr.ReLU()) for _ in range(2)]
-    for net, compiled in zip(nets, (True, False), strict=True):
-        net.fit(X, LABELS, iterations=3, batch_size=8, compile=compiled)
+    for net, compile in zip(nets, (True, False), strict=True):
+        net.fit(X, LABELS, iterations=3, batch_size=8, compile=compile)
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-9)
 
 
@@ -272,6 +287,51 @@ def test_machine_code_is_kept_by_the_content_of_its_source(monkeypatch: Any, tmp
     assert len(list(cache_folder().glob("*.py"))) == 1
     chain(cr.Affine(2), cr.ReLU()).fit(X, LABELS, iterations=3, batch_size=8, compile=True)
     assert len(list(cache_folder().glob("*.py"))) == 2
+
+
+def test_machine_code_is_loaded_once_in_a_process(monkeypatch: Any, tmp_path: Path) -> None:
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "one"))
+    source = chain(cr.Affine(3), cr.ReLU()).program(8).source
+    run = compiled(source)
+    assert compiled(source) is run
+    monkeypatch.setenv("CHAINRULE_CACHE", str(tmp_path / "other"))
+    assert compiled(source) is not run
+    assert len(list(cache_folder().glob("*.py"))) == 1
+
+
+@pytest.mark.parametrize("on", [True, False])
+def test_the_garbage_collector_is_left_as_it_was(on: bool) -> None:
+    """It is kept out while machine code is loaded, and not while steps are done later."""
+    seen = []
+
+    class Watch(cr.Callback):
+        def on_iteration(self, run: Any) -> None:
+            seen.append(gc.isenabled())
+
+    try:
+        if not on:
+            gc.disable()
+        net = chain(cr.Affine(5), cr.ReLU())
+        net.fit(X, LABELS, iterations=3, batch_size=8, compile=True, callbacks=[Watch()])
+        with pytest.raises(ZeroDivisionError), not_collecting():
+            seen.append(bool(1 / int(gc.isenabled())))
+        assert [*seen, gc.isenabled()] == [on] * 4
+    finally:
+        gc.enable()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "uint8"])
+@pytest.mark.parametrize("compile", [True, False])
+def test_training_copies_no_data(compile: bool, dtype: str) -> None:
+    x, t = np.ones((20_000, 600), dtype), np.arange(20_000) % 4
+    layers = (cr.Affine(5), cr.ReLU(), cr.Affine(4))
+    net = cr.Network(*layers, input_shape=600, loss=cr.SoftmaxCrossEntropy(), seed=0)
+    net.fit(x[:64], t[:64], iterations=2, batch_size=16, compile=compile)
+    tracemalloc.start()
+    net.fit(x, t, iterations=100, batch_size=16, compile=compile)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < x.nbytes / 2
 
 
 def test_a_callback_sees_every_iteration_of_a_compiled_training() -> None:
@@ -366,8 +426,10 @@ def test_threads() -> None:
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-9)
 
 
-def test_small_products_use_one_thread_and_large_ones_as_many_as_there_are() -> None:
+def test_small_products_use_one_thread_and_large_ones_as_many_as_there_are(monkeypatch: Any) -> None:
     from threadpoolctl import threadpool_info, threadpool_limits
+
+    monkeypatch.setattr("chainrule.network.threads.default_threads", lambda: 2)
 
     def threads(width: int, **arguments: Any) -> set[int]:
         found = set()

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule import layers
 from chainrule.kernels.constants import (
+    FAR,
     GELU_CUBIC,
     GELU_SCALE,
     HALF,
@@ -46,7 +47,7 @@ def elu(x: Scalar, alpha: Scalar) -> Scalar:
 
 
 def elu_gradient(dy: Scalar, x: Scalar, alpha: Scalar) -> Scalar:
-    return dy if x > ZERO else dy * (alpha * np.exp(x))
+    return dy if x > ZERO else dy * (ZERO if x < -FAR else alpha * np.exp(x))
 
 
 def gelu(x: Scalar) -> Scalar:
@@ -68,27 +69,32 @@ def gelu_tanh_gradient(dy: Scalar, x: Scalar) -> Scalar:
 
 
 def silu(x: Scalar) -> Scalar:
-    e = np.exp(-abs(x))
+    a = abs(x)
+    e = ZERO if a > FAR else np.exp(-a)
     return x * ((ONE if x >= ZERO else e) / (ONE + e))
 
 
 def silu_gradient(dy: Scalar, x: Scalar) -> Scalar:
-    e = np.exp(-abs(x))
+    a = abs(x)
+    e = ZERO if a > FAR else np.exp(-a)
     s = (ONE if x >= ZERO else e) / (ONE + e)
     return dy * s * (ONE + x * (ONE - s))
 
 
 def softplus(x: Scalar) -> Scalar:
-    return (x if x > ZERO else ZERO) + np.log1p(np.exp(-abs(x)))
+    a = abs(x)
+    return (x if x > ZERO else ZERO) + (ZERO if a > FAR else np.log1p(np.exp(-a)))
 
 
 def softplus_gradient(dy: Scalar, x: Scalar) -> Scalar:
-    e = np.exp(-abs(x))
+    a = abs(x)
+    e = ZERO if a > FAR else np.exp(-a)
     return dy * ((ONE if x >= ZERO else e) / (ONE + e))
 
 
 def sigmoid(x: Scalar) -> Scalar:
-    e = np.exp(-abs(x))
+    a = abs(x)
+    e = ZERO if a > FAR else np.exp(-a)
     return (ONE if x >= ZERO else e) / (ONE + e)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.kernels.constants import FLOAT, ONE, ZERO
+from chainrule.kernels.constants import FAR, FLOAT, ONE, TINY, ZERO
 from chainrule.layers import Layer
 
 Scalar = Any
@@ -30,13 +30,15 @@ def softmax_cross_entropy(z: Array, t: Array, batch: int, dz: Array) -> float:
             largest = z[i, k] if z[i, k] > largest else largest
         exponentials = ZERO
         for k in range(classes):
-            e = np.exp(z[i, k] - largest)
+            below = largest - z[i, k]
+            e = ZERO if below > FAR else np.exp(-below)
             dz[i, k] = e
             exponentials += e
         total += np.log(exponentials) - (z[i, t[i]] - largest)
         scale = share / exponentials
         for k in range(classes):
-            dz[i, k] *= scale
+            p = dz[i, k] * scale
+            dz[i, k] = ZERO if p < TINY else p
         dz[i, t[i]] -= share
     return float(total / batch)
 
@@ -71,11 +73,13 @@ def absolute_error_gradient(x: Scalar, t: Scalar) -> Scalar:
 
 
 def binary_cross_entropy(x: Scalar, t: Scalar) -> Scalar:
-    return (x if x > ZERO else ZERO) - x * t + np.log1p(np.exp(-abs(x)))
+    a = abs(x)
+    return (x if x > ZERO else ZERO) - x * t + (ZERO if a > FAR else np.log1p(np.exp(-a)))
 
 
 def binary_cross_entropy_gradient(x: Scalar, t: Scalar) -> Scalar:
-    e = np.exp(-abs(x))
+    a = abs(x)
+    e = ZERO if a > FAR else np.exp(-a)
     return (ONE if x >= ZERO else e) / (ONE + e) - t
 
 

@@ -335,8 +335,9 @@ class Network:
 
         A long training runs as native code, many steps in one call; `compile` says otherwise. The first time
         for a network this takes some seconds, and later ones find the machine code on disk. `threads` is how
-        many it may use; by default as many as the work is large enough for. Native code gives the same results
-        with one thread and with two.
+        many it may use; by default as many as the work is large enough for, within what OMP_NUM_THREADS and
+        its like say, and one in a worker of joblib or multiprocessing. Native code gives the same results with
+        one thread and with two.
 
         Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
         or a gradient becomes NaN or infinite, with the weights as they were before that step.

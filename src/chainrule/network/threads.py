@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
 # took 0.7 of the time of one for 4 million, and 0.5 for 50 million; but with another program on one of the cores
 # they took up to 50 times as long, as BLAS's threads wait for each other after every product.
 SMALL_PRODUCT = 8_000_000
+
+#: Where the environment says how many threads a library may use; joblib says it so to its workers.
+LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
 def checked_threads(threads: int | None) -> int | None:
@@ -31,7 +35,7 @@ def limited_threads(threads: int | None, program: Program, compiled: bool) -> It
     """
     if compiled and not by_blas(threads, program):
         threads = 1
-    if threads is None and largest_product(program) >= SMALL_PRODUCT:
+    if threads is None and largest_product(program) >= SMALL_PRODUCT and default_threads() > 1:
         yield
         return
     from threadpoolctl import threadpool_limits
@@ -44,12 +48,28 @@ def step_threads(threads: int | None, program: Program) -> int:
     """How many threads share a step of the compiled form: one or two. The results are the same."""
     if by_blas(threads, program):
         return 1
-    return min(program.parts, cores(), threads or program.parts)
+    return min(program.parts, cores(), threads or default_threads())
 
 
 def by_blas(threads: int | None, program: Program) -> bool:
     """Whether more than two threads are wanted, and BLAS uses them better than the two of a step."""
-    return (threads or cores()) > 2 and largest_product(program) >= SMALL_PRODUCT
+    return (threads or default_threads()) > 2 and largest_product(program) >= SMALL_PRODUCT
+
+
+def default_threads() -> int:
+    """How many threads a training may use when nothing else is said.
+
+    As the environment says, else one in a worker, whose siblings use the other cores; never more than cores.
+    """
+    said = [os.environ.get(name, "").split(",")[0].strip() for name in LIMITS]
+    numbers = [int(each) for each in said if each.isdecimal() and int(each)]
+    return min(cores(), *numbers) if numbers else 1 if is_worker() else cores()
+
+
+def is_worker() -> bool:
+    """Whether this process was started by multiprocessing, as the workers of pools and of joblib are."""
+    multiprocessing = sys.modules.get("multiprocessing")  # where it is not loaded, it started nothing
+    return multiprocessing is not None and multiprocessing.parent_process() is not None
 
 
 def cores() -> int:

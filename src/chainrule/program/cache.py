@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import hashlib
 import importlib.util
 import linecache
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -38,8 +40,24 @@ def is_compiled(source: str) -> bool:
     return any(folder.glob(f"{name_of(source)}.run-*.nbc"))
 
 
+@contextlib.contextmanager
+def not_collecting(wanted: bool = True) -> Iterator[None]:
+    """Keep Python's garbage collector out of the block, where Numba is imported or machine code loaded.
+
+    They make half a million objects that stay, and it would go through them again and again.
+    """
+    on = wanted and gc.isenabled()
+    if on:
+        gc.disable()
+    try:
+        yield
+    finally:
+        if on:
+            gc.enable()
+
+
 def compiled(source: str) -> Callable[..., Any]:
-    """The function `run` of a source, which Numba compiles when it is first called.
+    """The function `run` of a source, which Numba compiles when it is first called, once in a process.
 
     The source is written to the cache folder, where Numba keeps the machine code beside it. When the folder
     cannot be written to, the source is compiled each time.
@@ -47,6 +65,9 @@ def compiled(source: str) -> Callable[..., Any]:
     name = name_of(source)
     try:
         path = cache_folder() / f"{name}.py"
+        loaded = sys.modules.get(name)
+        if loaded is not None and loaded.__file__ == str(path):
+            return loaded.run  # type: ignore[no-any-return]
         path.parent.mkdir(parents=True, exist_ok=True)
         text = source.replace("cache=CACHED", "cache=True")
         if not path.exists():

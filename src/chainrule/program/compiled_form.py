@@ -12,6 +12,7 @@ import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -308,12 +309,15 @@ def module_text(
 ) -> str:
     """A module of functions in which every number has the dtype: the named constants, the functions, the body."""
     text = "\n".join([body, *functions.values()])
-    named = {name: value for name, value in constants.NUMBERS.items() if re.search(rf"\b{name}\b", text)}
+    named = {
+        name: value for name, value in constants.numbers_of(dtype).items() if re.search(rf"\b{name}\b", text)
+    }
     constant = [f"{name} = FLOAT({value!r})" for name, value in {**named, **numbers}.items()]
     head = "\n".join([HEADER, f"FLOAT = np.{dtype}", *constant, *declared])
     return "\n\n\n".join([head, *functions.values(), body]) + "\n"
 
 
+@cache
 def source_of(function: Callable[..., Any]) -> str:
     """A kernel's source without its annotations, which name types that the generated module lacks."""
     text = inspect.getsource(function).rstrip()

@@ -14,7 +14,7 @@ from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.graph.values import Run
 from chainrule.parameters import Parameters
 from chainrule.program import compiled_form
-from chainrule.program.cache import compiled, is_compiled
+from chainrule.program.cache import compiled, is_compiled, not_collecting
 from chainrule.program.compiled_form import CannotCompile, Source, Update
 from chainrule.program.lowering import Lowering, row_shapes
 from chainrule.program.numpy_form import Scratch, lines_of, put, put_more, total
@@ -257,9 +257,11 @@ class Program:
 
         Its results do not depend on the number of threads, of which it uses one or two. BLAS must use one.
         """
-        native = compiled(self.source_for(update))
-        from chainrule.kernels.parallel import run_helped
-
+        with not_collecting():  # this imports Numba
+            source = self.source_for(update)
+            native = compiled(source)
+            from chainrule.kernels.parallel import run_helped
+        loads = is_compiled(source)  # the first call loads machine code, and does not make it
         arena = np.zeros(places_apart(self.listing, self._places)[1] * self.batch_size, self.arena.dtype)
 
         def run(
@@ -270,7 +272,10 @@ class Program:
                 *inputs, targets, rows, rates, done, self.params.flat, self.gradient, decay, *running,
                 self._scaling, arena, losses,
             )  # fmt: skip
-            return run_helped(native, arguments, len(rows), min(threads, self.parts))
+            nonlocal loads
+            with not_collecting(loads):
+                loads = False
+                return run_helped(native, arguments, len(rows), min(threads, self.parts))
 
         return run
 
