@@ -3,8 +3,8 @@
     python benchmarks/check_speed.py            # two minutes; without PyTorch, ours alone
 
 The networks are 784-50-10 with a batch of 10 (39,760 parameters) and 784-900-300-10 (979,810). `cr.check` looks at
-every node by itself and at the whole; `gradcheck` looks at the loss as a function of the parameters, in its fast mode
-(one random direction) and, for the small network, element by element.
+every node by itself and at the whole. `gradcheck` looks at the loss as a function of the parameters: in its fast
+mode, along one random direction, and, for the small network, element by element.
 """
 
 from __future__ import annotations
