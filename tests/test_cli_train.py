@@ -103,7 +103,7 @@ def test_the_gradients_are_checked():
     assert "backpropagation agrees with numerical differentiation on all 385 parameters" in result.stdout
     assert "DISAGREES" not in result.stdout
     assert "a[/b]/model.safetensors" in result.stdout
-    assert sorted(os.listdir("a[/b]")) == FILES
+    assert sorted(os.listdir("a[/b]")) == ["check.json", *FILES]
     result = run("train", "digits", "--hidden", 700, "--iterations", 1, "--out", "b")
     assert "not checked (52,510 parameters; --check does it all the same)" in result.stdout
 

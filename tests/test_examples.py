@@ -94,3 +94,27 @@ def test_skip_connection():
     assert number_after("largest difference", output) < 1e-6
     assert number_after("largest relative error", output) < 1e-7
     assert number_after("Expected: above 0.95", output) > 0.95
+
+
+def test_find_the_bug():
+    output = run("find_the_bug.py")
+    assert "axis in Affine, b[" in output
+    before, after = re.findall(r"^    from 0\.483 to ([\d.]+)", output, flags=re.MULTILINE)
+    assert float(before) > 0.2
+    assert float(after) < 0.01
+
+
+def test_grade_homework(tmp_path):
+    before = sorted(FOLDER.rglob("*"))
+    output = run("grade_homework.py", TMPDIR=str(tmp_path))
+    assert re.search(r"^ben +Sigmoid +1 +value-for-gradient +ben.py:10, gradient of x$", output, re.MULTILINE)
+    assert re.search(r"^hana +Affine +0 +SyntaxError +hana.py:6$", output, re.MULTILINE)
+    assert re.findall(r": (\d) of 4$", output, re.MULTILINE) == list("43321100")
+    assert output.endswith("Every mistake is named as expected.\n")
+    assert sorted(FOLDER.rglob("*")) == before
+    assert list(tmp_path.iterdir()) == []
+
+    (tmp_path / "ivy.py").write_text("def Sigmoid():\n    raise SystemExit(3)\n")
+    output = run("grade_homework.py", str(tmp_path))
+    assert re.search(r"^ivy +Sigmoid +0 +SystemExit +ivy.py:2$", output, re.MULTILINE)
+    assert output.endswith("ivy: 0 of 4\n")

@@ -74,7 +74,8 @@ def check(
     began = time.perf_counter()
     settings = Settings(checked_seed(seed), _dtype(dtype))
     if isinstance(target, (Graph, Network)):
-        with threadpool_limits(1, user_api="blas"):  # products this small are slower with several threads
+        # products this small are slower with several threads
+        with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
             name, findings, rows = _graph(target, inputs, feeds, settings, training)
     else:
         if feeds:
@@ -259,7 +260,7 @@ def _object(
     called = input_names(target.forward, len(inputs), names)
 
     def runs(values: Mapping[str, Array]) -> None:
-        copy.deepcopy(target).forward(*values.values())
+        _copy(target).forward(*values.values())
 
     data = _read(called, inputs, runs)
     places = _find(target, data, gradients)
@@ -275,9 +276,19 @@ def _free(parameter: str, data: Mapping[str, Array]) -> str:
     return f"self.{parameter}" if parameter in data else parameter
 
 
+def _copy(target: Any) -> Any:
+    try:
+        return copy.deepcopy(target)
+    except Exception as error:
+        raise ArgumentError(
+            f"check: {type(target).__name__} cannot be copied ({error}), and a check runs copies, so that the "
+            f"object stays as it is; keep what cannot be copied elsewhere, or give the class a __deepcopy__"
+        ) from None
+
+
 def _find(target: Any, data: Mapping[str, Array], gradients: Mapping[str, str] | None) -> dict[str, Any]:
     """The parameters, found by a first run; where that fails, the check itself will tell how."""
-    trial = copy.deepcopy(target)
+    trial = _copy(target)
     try:
         with np.errstate(all="ignore"), fixed_randomness(trial.forward):
             y = np.asarray(trial.forward(*(value.copy() for value in data.values())))

@@ -541,10 +541,11 @@ def _misshapen(evidence: Evidence, name: str) -> Diagnosis:
     if came.size == case.analytic.size and case.fits(came.reshape(shape)):
         return Diagnosis("shape", 1.0, {**facts, "detail": "The numbers are right; reshape them."})
     dy = np.asarray(evidence.dy, np.float64)
-    for axes, mean, reduced in _reductions(dy):
+    repeated = _repeated(case) is not None
+    for axes, mean, reduced in _reductions(dy) if repeated else ():
         if reduced.size == came.size and np.allclose(reduced.reshape(came.shape), came, rtol=1e-5, atol=0):
             return Diagnosis("axis", 1.0, {"axis": _repeated(case), "detail": _summed(axes, mean)})
-    if came.size == 1 or (came.ndim == 1 and came.shape[0] in dy.shape and len(shape) == 1):
+    if repeated and (came.size == 1 or (came.ndim == 1 and came.shape[0] in dy.shape and len(shape) == 1)):
         return Diagnosis("axis", 0.7, {"axis": _repeated(case)})
     if came.shape == dy.shape and _broadcasts(shape, dy.shape):
         return Diagnosis("broadcast", 0.8, facts)

@@ -17,7 +17,9 @@ CUBE_ROOT = EPSILON ** (1 / 3)  # balances truncation, of order h², against rou
 #: By the dtype in which the backward ran: how far an element may be off, relative to the sum of the sizes of
 #: the terms that make it up, and relative to the largest such sum.
 RELATIVE = {"float64": 1e-5, "float32": 2e-3}
-OF_LARGEST = {"float64": 1e-9, "float32": 1e-5}
+OF_LARGEST = {"float64": 1e-13, "float32": 2e-6}
+#: How many machine epsilons of the largest |dy| a backward may round off.
+OF_UPSTREAM = 16
 #: How far the slope along a random direction may be off, relative to the norm of the terms.
 ALONG_DIRECTION = {"float64": 1e-6, "float32": 1e-3}
 
@@ -44,6 +46,7 @@ class Differences:
             name: np.array(v, dtype=np.float64 if v.dtype.kind == "f" else None) for name, v in values.items()
         }
         self._dy = np.asarray(dy, np.float64)
+        self.upstream = float(np.abs(self._dy).max(initial=0))
         self._middle: Array | None = None
         self.scale = {n: _scale(v) for n, v in self._values.items() if v.dtype.kind == "f"}
 
@@ -166,9 +169,13 @@ def relative_error(analytic: float, numerical: float) -> float:
     return abs(analytic - numerical) / largest if largest else 0.0
 
 
-def tolerance(slope: Slope, dtype: str, largest: float) -> float:
-    """How far an element may be off: relative · terms + relative to the largest + what the difference rounds."""
-    return RELATIVE[dtype] * slope.terms + OF_LARGEST[dtype] * largest + 10 * slope.rounding
+def tolerance(slope: Slope, dtype: str, largest: float, upstream: float) -> float:
+    """How far an element may be off: by a share of its terms and of the largest ones, and by what is rounded.
+
+    A backward rounds too: p - 1 for a probability of nearly 1 is off by an epsilon, however small the truth.
+    """
+    share = RELATIVE[dtype] * slope.terms + OF_LARGEST[dtype] * largest
+    return share + 10 * slope.rounding + OF_UPSTREAM * float(np.finfo(dtype).eps) * upstream
 
 
 def compare_elements(
@@ -195,20 +202,25 @@ def _compare_element(
     best = differences.step(name, index)
 
     def agrees(slope: Slope) -> bool:
-        return bool(abs(analytic - slope.value) <= tolerance(slope, dtype, max(largest, slope.terms)))
+        return bool(abs(analytic - slope.value) <= tolerance(slope, dtype, largest, differences.upstream))
 
     if agrees(first):
         return Compared(index, analytic, first, True)
     if not math.isfinite(analytic):
         return Compared(index, analytic, first, False)
     own = differences.own_step(name, index)
+    slopes = []
     for h in (0.1 * best, 0.01 * best, 10 * best, *([own] if own < 0.005 * best else [])):
         slope = differences.element(name, index, h)
+        slopes.append(slope)
         exact = slope.rounding < 1e-3 * slope.terms + 1e-12  # else it would agree with anything
         if exact and agrees(slope):
             return Compared(index, analytic, slope, True)
         if not math.isfinite(first.value) and math.isfinite(slope.value):
             first = slope
+    off = [abs(analytic - slope.value) for slope in (first, *slopes[:2])]
+    if off[1] < 0.2 * off[0] and off[2] < 0.2 * off[1]:  # the shorter the step the nearer: it is the limit
+        return Compared(index, analytic, slopes[1], True)
     kink, inside = _kink(differences, name, index, analytic, best, dtype, largest)
     return Compared(index, analytic, first, False, kink and inside)
 
@@ -224,7 +236,8 @@ def _kink(
     if not (math.isfinite(jump2) and jump2 > noise and 0.5 * jump < jump2 < 2 * jump):
         return False, False
     low, high = sorted((right2.value, left2.value))
-    slack = tolerance(right2, dtype, largest) + tolerance(left2, dtype, largest) + 1e-4 * jump2
+    slack = sum(tolerance(side, dtype, largest, differences.upstream) for side in (right2, left2))
+    slack += 1e-4 * jump2
     return True, low - slack <= analytic <= high + slack
 
 
@@ -247,6 +260,12 @@ def direction_agrees(
     for factor in (1.0, 0.1):
         slope = differences.along(name, direction, factor * h)
         allowed = ALONG_DIRECTION[dtype] * norm + 10 * slope.rounding
+        allowed += (
+            OF_UPSTREAM
+            * float(np.finfo(dtype).eps)
+            * differences.upstream
+            * float(np.abs(direction).sum()) ** 0.5
+        )
         if dtype == "float32":
             allowed += 1e-5 * float(np.abs(terms).sum())
         if abs(claimed - slope.value) <= allowed:

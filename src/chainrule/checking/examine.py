@@ -114,7 +114,7 @@ def _run(found: Examination) -> tuple[Array, Array, Returned, Session] | None:
     values = typed(subject.values, found.settings.dtype)
     try:
         y = session.forward(copies(values))
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _raised(found, error, "forward")
         return None
     try:
@@ -149,14 +149,14 @@ def _run(found: Examination) -> tuple[Array, Array, Returned, Session] | None:
     dy = upstream_for(output, found.settings)
     try:
         returned = session.backward(dy.copy())
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         _raised(found, error, "backward")
         return None
     kept = {name: v.copy() if isinstance(v, np.ndarray) else v for name, v in returned.items()}
     return output, dy, kept, session
 
 
-def _raised(found: Examination, error: Exception, method: str) -> None:
+def _raised(found: Examination, error: BaseException, method: str) -> None:
     frames = traceback.extract_tb(error.__traceback__)
     here = Path(__file__).parent
     theirs = [frame for frame in frames if Path(frame.filename).parent != here]
@@ -245,15 +245,17 @@ def _compare(
     failed = [each for each in disagreeing if not each.kink]
     worst = max(failed or disagreeing or compared, key=_badness)
     verdict: Verdict = "wrong" if failed else "kink" if disagreeing else "ok"
-    scale = max((each.slope.terms for each in compared), default=0.0)
-    agreeing = [
-        abs(each.analytic - each.slope.value) / max(each.slope.terms, 1e-9 * scale, 1e-300)
-        for each in compared
-        if each.agrees
-    ]
-    error = worst.error if failed else max(agreeing, default=0.0)
+    error = worst.error if failed else _largest_error(compared)
     found.row(name, verdict, len(compared), along, error)
     return verdict, worst
+
+
+def _largest_error(compared: list[Compared]) -> float:
+    """Of the elements that agree, the largest difference, relative to the largest gradient."""
+    agreeing = [each for each in compared if each.agrees]
+    size = max((abs(each.slope.value) for each in agreeing), default=0.0)
+    off = max((abs(each.analytic - each.slope.value) for each in agreeing), default=0.0)
+    return off / size if size else 0.0
 
 
 def _badness(compared: Compared) -> float:

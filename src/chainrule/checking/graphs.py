@@ -51,11 +51,14 @@ def check_graph(
     for i, node in enumerate(wide.nodes):
         if node.layer is None or run.values[i] is None:
             continue
-        examined = examine(_node_subject(wide, i, run, settings, training), settings)
+        subject = _node_subject(wide, i, run, settings, training)
+        if not all(np.isfinite(value).all() for value in subject.values.values()):
+            continue  # it is fed what is not finite: the node that made it so is the one to name
+        examined = examine(subject, settings)
         findings += examined.findings
         rows += examined.rows
     whole = _whole(wide, run)
-    if whole is not None:
+    if whole is not None and np.isfinite(np.asarray(run.values[-1])).all():
         examined = examine(whole, settings)
         rows += examined.rows
         if not any(finding.severity == "error" for finding in findings):

@@ -67,8 +67,9 @@ def as_rich(report: Report) -> RenderableType:
             justify: JustifyMethod = "right" if title == "error" else "left"
             overflow: OverflowMethod = "ellipsis" if title == "kind" else "fold"
             one_line = title in {"kind", "shape", "error", "verdict"}
-            width = len("256 of 39,200,") if title == "compared" else None
-            table.add_column(title, justify=justify, overflow=overflow, no_wrap=one_line, min_width=width)
+            longest = max(len(row.verdict) for row in shown)
+            least = {"compared": len("256 of 39,200,"), "verdict": longest}.get(title)
+            table.add_column(title, justify=justify, overflow=overflow, no_wrap=one_line, min_width=least)
         for row in shown:
             *cells, verdict = (Text(cell) for cell in _cells(row))
             verdict.stylize(_STYLES[row.verdict])

@@ -101,7 +101,8 @@ class Report:
         counts = Counter(finding.mistake for finding in self.findings if finding.severity != "note")
         kinks = sum(finding.severity == "note" for finding in self.findings)
         what = ", ".join(f"{code} ({n})" if n > 1 else code for code, n in counts.items())
-        gradients = f"{len(self.rows)} gradient{'' if len(self.rows) == 1 else 's'} compared"
+        compared = sum(row.verdict != "not checked" for row in self.rows)
+        gradients = f"{compared} gradient{'' if compared == 1 else 's'} compared"
         ending = f"; {kinks} note{'' if kinks == 1 else 's'}" if kinks else ""
         verdict = "passed" if self.passed else "failed"
         return f"{self.target}: {verdict}{': ' + what if what else ''}; {gradients}{ending}"

@@ -254,7 +254,7 @@ def check(
     data: Annotated[
         str | None,
         typer.Argument(
-            metavar="[DATA]",
+            metavar="DATA",
             help=f"For a model: {DATA_HELP} Its first 10 rows are used, of named data those of the test part. "
             "Default: the named data it was trained on, or else random numbers.",
         ),

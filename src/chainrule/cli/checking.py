@@ -46,7 +46,7 @@ AT_HAND: dict[str, Callable[[], Split]] = {
 """The named data, where it needs no download."""
 
 _ARRAY_NAME = re.compile(r"(w|b|weights?|bias(es)?|gamma|beta)\d*", re.IGNORECASE)
-_SHAPE = re.compile(r"\d+(x\d+)*x?", re.ASCII)
+_SHAPE = re.compile(r"\d+x?|\d+(x\d+)+", re.ASCII)
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
 _INPUT_FORMS = (
     "4x5 (random numbers), 4:3 (4 labels from 0 to 2), 4x3:onehot, 4x5:positive, or a number such as 0.5"
@@ -142,7 +142,8 @@ def _check_model(path: Path, data: str | None, choices: Choices) -> tuple[str, R
             f"there is no model file {_clean(str(path))}; a class is named by its Python file, FILE.py:ClassName"
         )
     network = load(path)
-    where, batch = _batch(network, data, choices)
+    with np.errstate(all="ignore"):
+        where, batch = _batch(network, data, choices)
     report = check_network(network, batch, choices.seed, choices.dtype)
     return f"{_clean(str(path))}, checked on {where}", report
 
