@@ -47,7 +47,7 @@ def watch(
         return seen
     _backward_twice(seen, dy, first, session)
     _used_before(seen, subject, values, dy, first)
-    _other_weights(seen, subject, values, dy)
+    _other_values(seen, subject, values, dy)
     return seen
 
 
@@ -95,7 +95,7 @@ def _aliases(seen: Behaviour, subject: Subject, values: Mapping[str, Array], dy:
         seen.add("mutates-upstream", _first_differentiable(subject))
     elif subject.handwritten and dy.ndim:
         for name, gradient in returned.items():
-            if gradient is upstream or _same_memory(gradient, upstream):
+            if gradient is upstream:
                 seen.add("aliases-upstream", name, severity="warning")
     for name in given:
         if name not in written and not _same_bits(given[name], after_forward[name]):
@@ -116,27 +116,18 @@ def _same_bits(a: Array, b: Array) -> bool:
     return a.shape == b.shape and bool(np.array_equal(a, b, equal_nan=a.dtype.kind == "f"))
 
 
-def _same_memory(a: Any, b: Array) -> bool:
-    """Whether an array is another one under a new name: the same numbers at the same place in the same shape."""
-    return (
-        isinstance(a, np.ndarray)
-        and a.shape == b.shape
-        and a.strides == b.strides
-        and a.ctypes.data == b.ctypes.data
-        and a.size > 0
-    )
-
-
 def _first_differentiable(subject: Subject) -> str | None:
     return next(iter(subject.differentiable), None)
 
 
-def _moved(subject: Subject, values: Mapping[str, Array], of: list[str]) -> dict[str, Array]:
-    """Other values of the same shapes and signs: each float input in `of` is turned around and scaled a little."""
+def _moved(
+    subject: Subject, values: Mapping[str, Array], of: list[str], sign: float = 1.0
+) -> dict[str, Array]:
+    """Other values of the same shapes: each float input in `of` is turned around and scaled a little."""
     moved = _copies(values)
     for name in of:
         value = moved[name]
-        turned = np.asarray(value.reshape(-1)[::-1].reshape(value.shape) * 0.9)
+        turned = np.asarray(value.reshape(-1)[::-1].reshape(value.shape) * (0.9 * sign))
         moved[name] = turned.astype(value.dtype)
     return moved
 
@@ -193,74 +184,72 @@ def _backward_twice(seen: Behaviour, dy: Array, first: Mapping[str, Array], sess
 def _used_before(
     seen: Behaviour, subject: Subject, values: Mapping[str, Array], dy: Array, first: Mapping[str, Array]
 ) -> None:
-    """After a forward of other inputs, forward and backward have to give the same as in a new session."""
-    told = {each["input"] for each in seen.observed if each["mistake"] in ("accumulates", "stale-state")}
-    if told:
+    """After a use with other inputs, forward and backward have to give the same as in a new session."""
+    if seen.fresh_each_time or any(
+        each["mistake"] in ("accumulates", "stale-state") for each in seen.observed
+    ):
         return
-    session = subject.start()
-    data = [name for name in subject.differentiable if name not in session.parameters()]
-    try:
-        session.forward(_moved(subject, values, data))
-    except Exception:  # not every function takes other values
-        return
-    try:
-        session.backward(dy.copy())
-        session.forward(_copies(values))
-        again = _kept(session.backward(dy.copy()))
-    except Exception as error:
-        seen.add(
-            "stale-state", facts={"detail": f"After another use it raises {type(error).__name__}: {error}."}
-        )
-        return
-    session = subject.start()
-    session.forward(_moved(subject, values, data))
-    session.forward(_copies(values))
-    without_backward = _kept(session.backward(dy.copy()))
-    for name, gradient in first.items():
-        if name in without_backward and not _same(without_backward[name], gradient):
-            seen.add(
-                "stale-state",
-                name,
-                facts={"detail": "What an earlier forward kept is used for this backward."},
-            )
-        elif name in again and not _same(again[name], gradient):
-            code = "stale-state"
-            earlier = again[name] - gradient
-            if again[name].shape == gradient.shape and float(np.abs(earlier).max(initial=0)) > 0:
-                code = "accumulates" if _adds_up(subject, values, data, dy, earlier, name) else code
-            seen.add(code, name, facts={"detail": "It depends on an earlier forward and backward."})
+    data = [name for name in subject.differentiable if name not in subject.start().parameters()]
+    for sign in (1.0, -1.0):
+        other = _moved(subject, values, data, sign)
+        try:
+            session = subject.start()
+            session.forward(_copies(other))
+            earlier = _kept(session.backward(dy.copy()))
+        except Exception:  # not every function takes other values
+            continue
+        try:
+            session.forward(_copies(values))
+            after_both = _kept(session.backward(dy.copy()))
+            session = subject.start()
+            session.forward(_copies(other))
+            session.forward(_copies(values))
+            after_forward = _kept(session.backward(dy.copy()))
+        except Exception as error:
+            detail = f"After another use it raises {type(error).__name__}: {error}."
+            seen.add("stale-state", facts={"detail": detail})
+            return
+        for name, gradient in first.items():
+            if not _same(after_forward.get(name, gradient), gradient):
+                detail = "What an earlier forward kept is used for this backward."
+                seen.add("stale-state", name, facts={"detail": detail})
+            elif not _same(after_both.get(name, gradient), gradient):
+                added = name in earlier and _same(after_both[name], gradient + earlier[name])
+                detail = "It depends on an earlier forward and backward."
+                seen.add("accumulates" if added else "stale-state", name, facts={"detail": detail})
+        if seen.observed and seen.observed[-1]["mistake"] in ("accumulates", "stale-state"):
+            return
 
 
-def _adds_up(
-    subject: Subject, values: Mapping[str, Array], data: list[str], dy: Array, earlier: Array, name: str
-) -> bool:
-    """Whether what is too much is the gradient of the earlier use."""
-    session = subject.start()
-    session.forward(_moved(subject, values, data))
-    there = _kept(session.backward(dy.copy())).get(name)
-    return there is not None and there.shape == earlier.shape and _same(there, earlier)
-
-
-def _other_weights(seen: Behaviour, subject: Subject, values: Mapping[str, Array], dy: Array) -> None:
-    """With other weights, the gradient has to be that of the function with those weights."""
-    weights = [name for name in subject.differentiable if name in subject.start().parameters()]
-    data = [name for name in subject.differentiable if name not in weights]
-    if not weights or not data or any(each["mistake"] == "stale-weights" for each in seen.observed):
+def _other_values(seen: Behaviour, subject: Subject, values: Mapping[str, Array], dy: Array) -> None:
+    """With other inputs, and with other weights, the gradient has to be that of the function there."""
+    if any(each["mistake"] in ("stale-weights", "stale-state", "accumulates") for each in seen.observed):
         return
     rng = np.random.default_rng(3)
-    before, after = _directional(subject, values, dy, data, rng), None
+    kept = subject.start().parameters()
+    weights = [name for name in subject.differentiable if name in kept]
+    data = [name for name in subject.differentiable if name not in kept]
+    if not data:
+        return
+    here = directional_error(subject, values, dy, data, rng)
+    if here is None or here > 1e-4:
+        return
+    there = directional_error(subject, _moved(subject, values, data), dy, data, rng)
+    if there is not None and there > 1e-2:
+        detail = "With other inputs the gradient is wrong: it is computed from what an earlier call kept."
+        seen.add("stale-state", data[0], facts={"detail": detail})
+        return
     changed = _moved(subject, values, weights)
     for name in weights:
-        changed[name] = changed[name] * 1.3 + np.asarray(0.1, changed[name].dtype)
-    if before is not None and before < 1e-4:
-        after = _directional(subject, changed, dy, data, rng)
-    if after is not None and after > 1e-2:
+        changed[name] = np.asarray(changed[name] * 1.3 + np.asarray(0.1, changed[name].dtype))
+    off = directional_error(subject, changed, dy, data, rng) if weights else None
+    if off is not None and off > 1e-2:
         seen.add(
             "stale-weights", data[0], facts={"detail": "After a change of the weights the gradient is wrong."}
         )
 
 
-def _directional(
+def directional_error(
     subject: Subject, values: Mapping[str, Array], dy: Array, names: list[str], rng: np.random.Generator
 ) -> float | None:
     """How far the gradient's slope along a random direction is from that of the function, relative to its terms."""
@@ -286,5 +275,7 @@ def _directional(
     except Exception:  # it cannot be used with these weights, which is told elsewhere if it matters
         return None
     slope = float((dy * (up - down)).sum()) / (2 * h)
+    if not (np.isfinite(slope) and np.isfinite(terms).all()):
+        return None
     size = max(float(np.sqrt((terms**2).sum())), abs(slope))
     return abs(float(terms.sum()) - slope) / size if size else 0.0

@@ -13,6 +13,7 @@ import numpy as np
 from threadpoolctl import threadpool_limits
 
 from chainrule.arrays import Array, ArrayLike
+from chainrule.checking.chance import fixed_randomness
 from chainrule.checking.evidence import Settings
 from chainrule.checking.examine import examine
 from chainrule.checking.graphs import check_graph
@@ -24,7 +25,6 @@ from chainrule.checking.subjects import (
     FunctionSubject,
     LayerSubject,
     Subject,
-    fixed_randomness,
     input_names,
 )
 from chainrule.errors import ArgumentError
@@ -83,10 +83,11 @@ def check(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
         subject = _subject(target, inputs, backward, gradients, names, settings, training)
-        examined = examine(subject, settings)
+        with fixed_randomness(check):  # what is drawn here is not missed later
+            examined = examine(subject, settings)
         name, findings, rows = subject.name, examined.findings, examined.rows
     rank = {"error": 0, "warning": 1, "note": 2}
-    findings = sorted(findings, key=lambda finding: rank[finding.severity])
+    findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
     return Report(
         name, tuple(findings), tuple(rows), time.perf_counter() - began, settings.seed, settings.dtype
     )

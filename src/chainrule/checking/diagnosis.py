@@ -12,6 +12,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.checking.differences import compare_elements
 from chainrule.checking.evidence import Evidence
+from chainrule.checking.objects import ObjectSession
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
 
@@ -227,6 +228,10 @@ def order(case: Case) -> Diagnosis | None:
         there = Case(case.evidence, other, analytic, index, n, allowed)
         if there.fits(case.analytic):
             return Diagnosis("order", 1.0, {"other": other})
+    for other, raw in case.evidence.returned.items():
+        unchecked = other != case.name and other not in case.evidence.analytic and isinstance(raw, np.ndarray)
+        if unchecked and raw.dtype.kind == "f" and case.fits(raw.astype(np.float64)):
+            return Diagnosis("order", 0.9, {"other": other})
     return None
 
 
@@ -358,10 +363,111 @@ def paths(case: Case) -> Diagnosis | None:
                     detail = "Each output depends on several inputs, and that of the same place is left out."
                 if detail:
                     return Diagnosis("fan-out", 0.95, {"detail": detail})
-        if case.near(case.a, case.n - dy).all() and case.near(dy, dy * 1).all():
+        spread = _spread(case, dy)
+        if spread is not None:
+            return spread
+        if case.near(case.a, case.n - dy).all():
             detail = "What is missing is dy itself: the path that goes straight from the input to the output."
             return Diagnosis("fan-out", 0.95, {"detail": detail})
     return _path_through_a_statistic(case)
+
+
+def _spread(case: Case, dy: Array) -> Diagnosis | None:
+    """Each gradient is that of the output of the same place alone, though outputs depend on several inputs."""
+    evidence = case.evidence
+    other = evidence.for_other_dy.get(case.name)
+    if other is None or np.shape(other) != case.analytic.shape:
+        return None
+    there = np.asarray(other, np.float64).reshape(-1)[case.index]
+    scaled = case.at_elements(evidence.other_dy)
+    y = case.at_elements(evidence.y)
+    if scaled is None or y is None or not (dy != 0).all():
+        return None
+    size = float(np.abs(case.a).max(initial=0))
+    own = np.array([c.slope.own for c in evidence.compared[case.name] if not c.kink])
+    mixes = np.isfinite(own).all() and not case.near(dy * own, case.n).all()
+    if mixes and bool((np.abs(there - case.a * scaled / dy) <= 1e-6 * size).all()):
+        detail = "Each output depends on several inputs, and only that of the same place is counted."
+        return Diagnosis("fan-out", 0.9, {"detail": detail})
+    if mixes and case.near(case.a, case.n - dy * y).all():
+        detail = "Each output depends on several inputs, and that of the same place is left out."
+        return Diagnosis("fan-out", 0.9, {"detail": detail})
+    with np.errstate(all="ignore"):
+        factor = y / case.x
+    if not mixes and (case.near(case.a, dy * factor).all() or case.near(case.a, case.n - dy * factor).all()):
+        detail = (
+            "The output is a product of two functions of the input, and only one of them is differentiated."
+        )
+        return Diagnosis("fan-out", 0.9, {"detail": detail})
+    return None
+
+
+def some_contributions(case: Case) -> Diagnosis | None:
+    """A sum of some of the terms, not of all: what one path adds was put in the place of what others added."""
+    wrong = case.index[case.wrong][:12]
+    seen = 0
+    for index in wrong:
+        parts = case.evidence.differences.contributions(case.name, int(index)).ravel()
+        parts = parts[np.abs(parts) > 1e-9 * np.abs(parts).max(initial=0)]
+        if not 2 <= parts.size <= 12:
+            return None
+        came = float(case.analytic.reshape(-1)[index])
+        chosen = (np.arange(1, 2**parts.size - 1)[:, None] >> np.arange(parts.size)) & 1
+        sums = chosen @ parts
+        if not (np.abs(sums - came) <= 1e-5 * np.abs(parts).max()).any():
+            return None
+        seen += 1
+    if seen < min(3, case.index.size):
+        return None
+    detail = "It is the sum of some of the terms: those of the other paths were overwritten, not added to."
+    return Diagnosis("fan-out", 0.9, {"detail": detail})
+
+
+def reduced_otherwise(case: Case) -> Diagnosis | None:
+    """The right terms, summed over another axis, as a scale's: (dy * x).sum(axis=1) for axis 0."""
+    reductions = _other_reductions(case.evidence, case.name)
+    for axes, mean, reduced in reductions:
+        if reduced.size == case.analytic.size and case.is_it(reduced.reshape(case.analytic.shape)):
+            return Diagnosis("axis", 0.95, {"axis": _repeated(case), "detail": _summed(axes, mean)})
+    return None
+
+
+def _other_reductions(evidence: Evidence, name: str) -> Iterator[tuple[tuple[int, ...], bool, Array]]:
+    """The terms of a broadcast input's gradient, one for each output, summed over every choice of axes."""
+    shape, size = evidence.shape(name), evidence.subject.values[name].size
+    if (
+        size > 200
+        or evidence.y.ndim == 0
+        or shape == evidence.y.shape
+        or not _broadcasts(shape, evidence.y.shape)
+    ):
+        return
+    terms = sum(
+        (evidence.differences.contributions(name, i) for i in range(size)), np.zeros(evidence.y.shape)
+    )
+    yield from _reductions(np.asarray(terms))
+
+
+def transposed_weights(case: Case) -> Diagnosis | None:
+    """Right when a square weight is transposed between forward and backward."""
+    evidence = case.evidence
+    for name, value in evidence.subject.values.items():
+        session = replace(evidence.subject, dtype=evidence.settings.dtype).start()
+        square = value.ndim == 2 and value.shape[0] == value.shape[1] and value.shape[0] > 1
+        if not isinstance(session, ObjectSession) or not square or name not in session.parameters():
+            continue
+        values = {n: v.copy() for n, v in evidence.values.items()}
+        session.forward(values)
+        session.replace_parameter(name, np.ascontiguousarray(values[name].T))
+        try:
+            array = np.asarray(session.backward(evidence.dy.copy()).get(case.name), np.float64)
+        except Exception:  # it refuses
+            continue
+        if case.fits(array):
+            return Diagnosis(
+                "transpose", 0.95, {"detail": f"With {name}.T in the place of {name} it is right."}
+            )
+    return None
 
 
 def _path_through_a_statistic(case: Case) -> Diagnosis | None:
@@ -405,7 +511,7 @@ def masked(case: Case) -> Diagnosis | None:
     none_wanted = np.abs(n) <= case.allowed
     none_came = a == 0
     if not none_wanted[wrong].any() and not none_came[wrong].any():
-        return _two_slopes(case)
+        return None
     if not (none_wanted | none_came)[wrong].all():
         return None
     leaks, blocks = bool(none_wanted[wrong].any()), bool(none_came[wrong].any())
@@ -422,7 +528,7 @@ def masked(case: Case) -> Diagnosis | None:
     return Diagnosis("mask", confidence, {"detail": detail})
 
 
-def _two_slopes(case: Case) -> Diagnosis | None:
+def two_slopes(case: Case) -> Diagnosis | None:
     """The local gradient takes two values, as a leaky ReLU's does, and at some elements the other one is there."""
     dy = case.at_elements(case.evidence.dy) if case.evidence.dy.shape == case.analytic.shape else None
     if dy is None or case.index.size < 4:
@@ -545,6 +651,9 @@ def _misshapen(evidence: Evidence, name: str) -> Diagnosis:
     for axes, mean, reduced in _reductions(dy) if repeated else ():
         if reduced.size == came.size and np.allclose(reduced.reshape(came.shape), came, rtol=1e-5, atol=0):
             return Diagnosis("axis", 1.0, {"axis": _repeated(case), "detail": _summed(axes, mean)})
+    for axes, mean, reduced in _other_reductions(evidence, name):
+        if reduced.size == came.size and np.allclose(reduced.reshape(came.shape), came, rtol=1e-5, atol=1e-9):
+            return Diagnosis("axis", 1.0, {"axis": _repeated(case), "detail": _summed(axes, mean)})
     if repeated and (came.size == 1 or (came.ndim == 1 and came.shape[0] in dy.shape and len(shape) == 1)):
         return Diagnosis("axis", 0.7, {"axis": _repeated(case)})
     if came.shape == dy.shape and _broadcasts(shape, dy.shape):
@@ -580,10 +689,14 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     summed_otherwise,
     constant,
     unchanged,
-    swapped_value,
-    paths,
+    masked,
     transposed,
     product_transposed,
-    masked,
+    transposed_weights,
+    swapped_value,
+    reduced_otherwise,
+    paths,
+    two_slopes,
+    some_contributions,
     constant_of_few,
 )

@@ -110,6 +110,19 @@ class Differences:
             array[...] = kept
         return self._slope(up, down, 2 * h, None)
 
+    def contributions(self, name: str, index: int) -> Array:
+        """What each element of the output adds to the slope along one element: dy_j ∂y_j/∂x_i."""
+        array, h = self._values[name], self.step(name, index)
+        kept = float(array.flat[index])
+        try:
+            array.flat[index] = kept + h
+            above, up = float(array.flat[index]), self._output()
+            array.flat[index] = kept - h
+            below, down = float(array.flat[index]), self._output()
+        finally:
+            array.flat[index] = kept
+        return np.asarray(self._dy * (up - down) / (above - below))
+
     def own_slope(self, name: str, index: int, at: Mapping[str, Array]) -> float:
         """dy[i]/dx[i] at other values of the inputs."""
         other = Differences(self._forward, at, np.ones_like(self._dy))
@@ -206,7 +219,7 @@ def _compare_element(
 
     if agrees(first):
         return Compared(index, analytic, first, True)
-    if not math.isfinite(analytic):
+    if not math.isfinite(analytic) and math.isfinite(first.value):
         return Compared(index, analytic, first, False)
     own = differences.own_step(name, index)
     slopes = []
@@ -221,6 +234,8 @@ def _compare_element(
     off = [abs(analytic - slope.value) for slope in (first, *slopes[:2])]
     if off[1] < 0.2 * off[0] and off[2] < 0.2 * off[1]:  # the shorter the step the nearer: it is the limit
         return Compared(index, analytic, slopes[1], True)
+    if not math.isfinite(first.value):  # the function ends here: nothing can be held against the gradient
+        return Compared(index, analytic, first, False, True)
     kink, inside = _kink(differences, name, index, analytic, best, dtype, largest)
     return Compared(index, analytic, first, False, kink and inside)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array, is_float
 from chainrule.checking.behaviour import watch
+from chainrule.checking.chance import held, may_draw
 from chainrule.checking.diagnosis import diagnose
 from chainrule.checking.differences import (
     Compared,
@@ -26,7 +27,7 @@ from chainrule.checking.evidence import Evidence, Settings, returned_array, upst
 from chainrule.checking.mistakes import advice_for
 from chainrule.checking.probes import probe
 from chainrule.checking.report import Finding, Row, Severity, Verdict
-from chainrule.checking.subjects import Returned, Session, Subject
+from chainrule.checking.subjects import Returned, Session, Subject, WrongCount
 from chainrule.errors import ChainruleError
 
 #: Up to so many elements each one is compared, and up to so much work: elements times the numbers that one forward
@@ -85,14 +86,18 @@ class Examination:
 
 def examine(subject: Subject, settings: Settings) -> Examination:
     """Check one subject: all its differentiable inputs."""
-    found = Examination(subject, settings)
     with np.errstate(all="ignore"):
+        subject = replace(subject, draws=_draws(subject, settings))
+        found = Examination(subject, settings)
         ran = _run(found)
         if ran is None:
             for name in subject.differentiable:
                 found.row(name, "not checked")
             return found
         y, dy, returned, session = ran
+        if subject.handwritten:  # whoever returns a gradient for answers means it
+            meant = {n for n, v in returned.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
+            subject = found.subject = replace(subject, without_gradient=subject.without_gradient - meant)
         behaviour = watch(subject, settings, y, dy, returned, session)
         for observed in behaviour.observed:
             found.add(**observed)
@@ -107,6 +112,22 @@ def examine(subject: Subject, settings: Settings) -> Examination:
     return found
 
 
+def _draws(subject: Subject, settings: Settings) -> bool:
+    """Whether the subject draws random numbers of its own: by its code, or since two results differ."""
+    method = subject.method
+    if method is not None and may_draw(method):
+        return True
+    try:
+        with held(method, True):
+            session = subject.start()
+            first, second = (
+                np.array(session.forward(copies(typed(subject.values, settings.dtype)))) for _ in range(2)
+            )
+    except (Exception, SystemExit):  # the run that follows tells of it
+        return False
+    return first.shape == second.shape and not np.array_equal(first, second, equal_nan=True)
+
+
 def _run(found: Examination) -> tuple[Array, Array, Returned, Session] | None:
     """Forward and backward once, on copies. None where that fails; the finding says how."""
     subject = found.subject
@@ -118,7 +139,7 @@ def _run(found: Examination) -> tuple[Array, Array, Returned, Session] | None:
         _raised(found, error, "forward")
         return None
     try:
-        output = np.asarray(y)
+        output = np.array(y)  # a copy: the backward may write to what the forward returned
         usable = output.dtype.kind in "fiub"
     except ValueError:
         usable = False
@@ -149,6 +170,10 @@ def _run(found: Examination) -> tuple[Array, Array, Returned, Session] | None:
     dy = upstream_for(output, found.settings)
     try:
         returned = session.backward(dy.copy())
+    except WrongCount as error:
+        facts = {"expected": f"{error.expected} gradients", "came": str(error.came)}
+        found.add("missing", facts=facts)
+        return None
     except (Exception, SystemExit) as error:
         _raised(found, error, "backward")
         return None

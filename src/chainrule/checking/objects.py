@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, is_float
+from chainrule.checking.chance import held
 from chainrule.checking.subjects import (
     Returned,
     Session,
     Subject,
     accepts,
-    fixed_randomness,
     returned_in_order,
     source_of,
 )
@@ -38,11 +38,15 @@ class ObjectSubject(Subject):
     places: dict[str, tuple[Path, Path | None]] = field(default_factory=dict)
 
     def start(self) -> Session:
-        return _ObjectSession(self)
+        return ObjectSession(self)
 
     @property
     def source(self) -> str | None:
         return source_of(type(self.original).backward)
+
+    @property
+    def method(self) -> Any:
+        return self.original.forward
 
     @property
     def data(self) -> list[str]:
@@ -50,7 +54,7 @@ class ObjectSubject(Subject):
         return [name for name in self.values if name not in self.places]
 
 
-class _ObjectSession(Session):
+class ObjectSession(Session):
     def __init__(self, subject: ObjectSubject) -> None:
         self._subject = subject
         wider: dict[int, Any] = {}
@@ -64,14 +68,14 @@ class _ObjectSession(Session):
     def forward(self, values: Mapping[str, Array]) -> Any:
         for name, (path, _) in self._subject.places.items():
             put(self.object, path, values[name])
-        with fixed_randomness(self.object.forward):
+        with held(self.object.forward, self._subject.draws):
             result = self.object.forward(*(values[name] for name in self._subject.data))
         self._scalar = not isinstance(result, np.ndarray)
         return result
 
     def backward(self, dy: Any) -> Returned:
         backward = self.object.backward
-        with fixed_randomness(backward):
+        with held(backward, self._subject.draws, seed=1):
             if accepts(backward, 1):
                 result = backward(dy[()] if self._scalar and isinstance(dy, np.ndarray) else dy)
             else:
@@ -80,6 +84,10 @@ class _ObjectSession(Session):
         for name, (_, path) in self._subject.places.items():
             returned[name] = None if path is None else look(self.object, path)
         return returned
+
+    def replace_parameter(self, name: str, value: Array) -> None:
+        """Let a parameter have another value from now on."""
+        put(self.object, self._subject.places[name][0], value)
 
     def parameters(self) -> dict[str, Array]:
         found = {name: look(self.object, path) for name, (path, _) in self._subject.places.items()}

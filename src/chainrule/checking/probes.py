@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.arrays import Array, is_float
+from chainrule.checking.behaviour import directional_error
 from chainrule.checking.differences import compare_elements
 from chainrule.checking.evidence import Evidence, returned_array
 
@@ -22,7 +23,7 @@ LOGITS = 30.0
 def probe(found: Examination, evidence: Evidence) -> None:
     """Ask; what is wrong becomes a finding."""
     told = {finding.mistake for finding in found.findings if finding.severity == "error"}
-    if "not-finite" not in told:
+    if "not-finite" not in told and not evidence.subject.work:  # the nodes of a graph are asked by themselves
         _far_out(found, evidence)
     subject = evidence.subject
     if subject.answers is None or evidence.y.size != 1:
@@ -69,6 +70,9 @@ def _far_out(found: Examination, evidence: Evidence) -> None:
         found.add("not-finite", name, facts={"detail": f"{at}, the output is {came}."})
         return
     if not np.isfinite(y).all():
+        if _finite_when_wider(evidence, values):
+            detail = f"{at}, the output is infinite, though it would be a number that float64 can hold."
+            found.add("not-finite", name, facts={"detail": detail})
         return
     try:
         returned = session.backward(evidence.dy.copy())
@@ -82,6 +86,21 @@ def _far_out(found: Examination, evidence: Evidence) -> None:
         if array is not None and np.isnan(array).any():
             found.add("not-finite", name, facts={"detail": f"{at}, the gradient of {name} is NaN."})
             return
+
+
+def _finite_when_wider(evidence: Evidence, values: dict[str, Array]) -> bool:
+    """Whether the output is a number of ordinary size when it is computed with a wider range of exponents.
+
+    exp(1000) overflows as it must; log(1 + exp(1000)) overflows on the way, since it is 1000.
+    """
+    if np.finfo(np.longdouble).maxexp <= np.finfo(np.float64).maxexp:
+        return False  # no wider numbers on this machine
+    wide = {n: v.astype(np.longdouble) if is_float(v) else v for n, v in values.items()}
+    try:
+        y = np.asarray(evidence.subject.start().forward(wide))
+    except Exception:  # it does not take them
+        return False
+    return y.dtype == np.longdouble and bool(np.all(np.abs(y) < np.finfo(np.float64).max))
 
 
 def _large_logits(found: Examination, evidence: Evidence) -> None:
@@ -165,22 +184,50 @@ def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
             continue
         if y.size == 1 and np.isfinite(y).all():
             losses[form] = float(y.reshape(-1)[0])
-    if given not in losses or len(losses) < 2:
+    right = {form for form in losses if _agrees_with_itself(evidence, answers, forms[form])}
+    trusted = (
+        losses[given] if given in right else next((losses[form] for form in forms if form in right), None)
+    )
+    of_classes = sum(_near(trusted, loss) for loss in losses.values()) > 1 if trusted is not None else False
+    if (
+        given in right and not of_classes
+    ):  # it may be a loss of other things than classes, such as of many labels
+        of_classes = given == "one-hot" and _is_nothing_without_answers(evidence, answers, t)
+    if trusted is None or not (of_classes or given not in right):
         return
-    trusted = losses.get("(N,)", losses[given]) if given == "(N, 1)" else losses[given]
     for form, loss in losses.items():
-        if abs(loss - trusted) > 1e-4 * max(abs(loss), abs(trusted)):
+        if not _near(loss, trusted):
             detail = (
                 f"With the same labels, the loss is {trusted:.4g}, and {loss:.4g} when they come as {form}."
             )
             severity: Any = "error" if form == given else "warning"
-            found.add(
-                "label-shape",
-                answers,
-                severity=severity,
-                confidence=0.9,
-                facts={"came": form, "detail": detail},
-            )
+            facts = {"came": form, "detail": detail}
+            found.add("label-shape", answers, severity=severity, confidence=0.9, facts=facts)
+
+
+def _agrees_with_itself(evidence: Evidence, answers: str, t: Array) -> bool:
+    """Whether the gradient is that of the loss, with the answers in another form."""
+    name = _predictions(evidence)
+    if name is None:
+        return False
+    values = {**evidence.values, answers: t}
+    rng = np.random.default_rng(5)
+    dy = np.ones_like(evidence.dy)  # one that ignores it may still read its labels right
+    off = directional_error(evidence.subject, values, dy, [name], rng)
+    return off is not None and off < 1e-4
+
+
+def _is_nothing_without_answers(evidence: Evidence, answers: str, t: Array) -> bool:
+    """Whether the loss is 0 where all answers are: a sum of t * log(p) is, a loss of many labels is not."""
+    try:
+        y = evidence.output({**evidence.subject.values, answers: np.zeros(t.shape)})
+    except Exception:  # it refuses them
+        return True
+    return bool(np.all(y == 0))
+
+
+def _near(one: float, other: float) -> bool:
+    return abs(one - other) <= 1e-4 * max(abs(one), abs(other))
 
 
 def _as_labels(x: Array, t: Array) -> Array | None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, is_float
+from chainrule.checking.chance import held
 from chainrule.errors import ArgumentError, LayerError
 from chainrule.layers import Layer, Loss
 
@@ -27,7 +28,11 @@ Returned = dict[str, Any]
 
 
 class WrongCount(Exception):
-    """A backward returned fewer gradients than there are inputs, or something that is no gradient."""
+    """A backward returned another number of gradients than there are inputs: `came`, `expected`."""
+
+    def __init__(self, came: int, expected: int) -> None:
+        super().__init__(f"{came} gradients for {expected} inputs")
+        self.came, self.expected = came, expected
 
 
 class Session(ABC):
@@ -62,6 +67,8 @@ class Subject(ABC):
     dtype: str = "float64"
     #: About how many numbers a forward reads and writes; 0 where that is what goes in and comes out.
     work: int = 0
+    #: Whether it draws random numbers of its own, which are then held the same in every call.
+    draws: bool = False
 
     @abstractmethod
     def start(self) -> Session:
@@ -78,9 +85,9 @@ class Subject(ABC):
         return None
 
     @property
-    def is_loss(self) -> bool:
-        """Whether it compares predictions with answers, and its output is one number."""
-        return bool(self.answers)
+    def method(self) -> Any:
+        """The forward as it is written, to see whether it draws random numbers."""
+        return None
 
     @property
     def answers(self) -> str | None:
@@ -103,29 +110,6 @@ def source_of(function: Any) -> str | None:
     return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code is not None else None
 
 
-@contextmanager
-def fixed_randomness(function: Any, seed: int = 0) -> Iterator[None]:
-    """Random numbers are the same every time: NumPy's and Python's global ones, and those of generators that
-    stand in the module of the function. All are put back afterwards.
-    """
-    import random
-
-    beside = getattr(inspect.unwrap(getattr(function, "__func__", function)), "__globals__", {})
-    generators = [each for each in beside.values() if isinstance(each, np.random.Generator)]
-    states = [generator.bit_generator.state for generator in generators]
-
-    kept, kept_python = np.random.get_state(), random.getstate()  # noqa: NPY002  # the checked code may use it
-    np.random.seed(seed)  # noqa: NPY002
-    random.seed(seed)
-    try:
-        yield
-    finally:
-        np.random.set_state(kept)  # noqa: NPY002
-        random.setstate(kept_python)
-        for generator, state in zip(generators, states, strict=True):
-            generator.bit_generator.state = state
-
-
 # Layers of chainrule --------------------------------------------------------------------------------------
 
 
@@ -141,19 +125,23 @@ class LayerSubject(Subject):
 
     def start(self) -> Session:
         assert self.layer is not None
-        return _LayerSession(self, self.layer)
+        try:
+            own = copy.deepcopy(self.layer)  # a layer keeps nothing on itself, but one that is checked may
+        except Exception:  # what it holds cannot be copied
+            own = self.layer
+        return _LayerSession(self, own)
 
     @property
     def source(self) -> str | None:
         return source_of(getattr(type(self.layer), "backward", None))
 
     @property
-    def is_loss(self) -> bool:
-        return isinstance(self.layer, Loss)
+    def method(self) -> Any:
+        return getattr(self.layer, "forward", None)
 
     @property
     def answers(self) -> str | None:
-        return list(self.values)[1] if self.is_loss and len(self.values) > 1 else None
+        return list(self.values)[1] if isinstance(self.layer, Loss) and len(self.values) > 1 else None
 
 
 class _LayerSession(Session):
@@ -171,7 +159,8 @@ class _LayerSession(Session):
         if "state" in asks:
             dtype = np.result_type(*(v for v in values.values() if is_float(v)))
             asked["state"] = {k: v.astype(dtype) for k, v in (subject.state or {}).items()}
-        result = self._layer.forward(*values.values(), **asked)
+        with held(self._layer.forward, self._subject.draws):
+            result = self._layer.forward(*values.values(), **asked)
         expected = 3 if "state" in asks else 2
         if not isinstance(result, tuple) or len(result) != expected:
             raise LayerError(
@@ -186,7 +175,11 @@ class _LayerSession(Session):
         asked = {}
         if "needs" in self._layer.signature.backward_asks:
             asked["needs"] = (True,) * self._count
-        result = self._layer.backward(dy, self._saved, **asked)
+        with held(self._layer.backward, self._subject.draws, seed=1):
+            result = self._layer.backward(dy, self._saved, **asked)
+        given = len(result) if isinstance(result, tuple) else 1
+        if given < self._count:
+            raise WrongCount(given, self._count)
         return returned_in_order(list(self._subject.values), result)
 
 
@@ -203,22 +196,25 @@ class FunctionSubject(Subject):
     def start(self) -> Session:
         assert self.forward is not None
         assert self.backward is not None
-        return _FunctionSession(self.forward, self.backward, list(self.values))
+        return _FunctionSession(self, self.forward, self.backward)
 
     @property
     def source(self) -> str | None:
         return source_of(self.backward)
 
+    @property
+    def method(self) -> Any:
+        return self.forward
+
 
 class _FunctionSession(Session):
-    def __init__(
-        self, forward: Callable[..., Any], backward: Callable[..., Any], names: Sequence[str]
-    ) -> None:
-        self._forward, self._backward, self._names = forward, backward, names
+    def __init__(self, subject: Subject, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self._forward, self._backward = forward, backward
+        self._names, self._draws = list(subject.values), subject.draws
         self._rest: tuple[Any, ...] = ()
 
     def forward(self, values: Mapping[str, Array]) -> Any:
-        with fixed_randomness(self._forward):
+        with held(self._forward, self._draws):
             result = self._forward(*values.values())
         if isinstance(result, tuple) and len(result) == 2:
             result, cache = result
@@ -228,7 +224,9 @@ class _FunctionSession(Session):
         return result
 
     def backward(self, dy: Any) -> Returned:
-        return returned_in_order(self._names, self._backward(dy, *self._rest))
+        with held(self._backward, self._draws, seed=1):
+            result = self._backward(dy, *self._rest)
+        return returned_in_order(self._names, result)
 
 
 def accepts(function: Callable[..., Any], count: int) -> bool:
