@@ -224,9 +224,12 @@ def test_the_docstring_tells_the_tolerances_of_the_code() -> None:
     assert "ten times what the difference rounds" in text
     slope = differences.Slope(value=0.0, terms=2.0, rounding=7.0)
     for dtype in ("float64", "float32"):
-        expected = relative[dtype] * 2 + largest[dtype] * 5 + 10 * 7
-        expected += differences.OF_UPSTREAM * float(np.finfo(dtype).eps) * 3
+        expected = relative[dtype] * 2 + largest[dtype] * 5 + 10 * 7 + 3
         assert differences.tolerance(slope, dtype, 5.0, 3.0) == pytest.approx(expected, rel=1e-12)
+        values, dy = {"x": np.array([3.0, 4.0])}, np.array([-7.0, 1.0])
+        least = differences.Differences(lambda given: given["x"], values, dy).least("x", dtype)
+        assert least == differences.OF_UPSTREAM * float(np.finfo(dtype).eps) * 7
+    assert f"{differences.OF_UPSTREAM} machine epsilons of the largest |dy|" in text
     assert np.finfo(float).eps ** (1 / 3) == differences.CUBE_ROOT
     words = {2: "two", 3: "three", 4: "four"}
     assert f"Up to {examine.EVERY_ELEMENT:,} elements" in text

@@ -450,7 +450,7 @@ AFFINE = "layers.py:Affine", "--arg", "W=5x3", "--arg", "b=3"
             ("layers.py:Exiting", "--input", "4x5"),
             r"layers.py, line \d+: the check of Exiting failed: SystemExit: 0",
         ),
-        (("layers.py:Uncopied", "--input", "4x5"), "the check of Uncopied failed: TypeError: I am one"),
+        (("layers.py:Uncopied", "--input", "4x5"), r"Uncopied cannot be copied \(I am one\)"),
         (("layers.py:Affine", "digits"), r"DATA \('digits'\) is for model files"),
         (("layers.py:Affine", "--target", "t"), "--target is for model files"),
         (

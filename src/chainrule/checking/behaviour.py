@@ -57,7 +57,9 @@ def _kept(returned: Returned) -> dict[str, Array]:
     for name, value in returned.items():
         if value is not None:
             try:
-                kept[name] = np.array(value, dtype=np.float64)
+                array = np.asarray(value)
+                if array.dtype.kind in "fiub":
+                    kept[name] = np.array(array, dtype=np.float64)
             except (TypeError, ValueError):
                 continue
     return kept
@@ -142,9 +144,9 @@ def _repeats(seen: Behaviour, subject: Subject, values: Mapping[str, Array], y: 
     session.forward(_copies(values))
     try:
         moved = _moved(subject, values, data)
-        there = np.asarray(subject.start().forward(_copies(moved)), np.float64)
-        used = np.asarray(session.forward(_copies(moved)), np.float64)
-        again = np.asarray(session.forward(_copies(values)), np.float64)
+        there = np.array(subject.start().forward(_copies(moved)), np.float64)
+        used = np.array(session.forward(_copies(moved)), np.float64)
+        again = np.array(session.forward(_copies(values)), np.float64)
     except Exception:  # not every function takes other values; then a new session for each slope is safe
         seen.fresh_each_time = True
         return

@@ -7,10 +7,11 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import threadpool_limits
+from threadpoolctl import ThreadpoolController
 
 from chainrule.arrays import Array, ArrayLike
 from chainrule.checking.chance import fixed_randomness
@@ -61,9 +62,10 @@ def check(
 
     A slope is (L(x + h) - L(x - h)) / 2h, with L = sum(dy * y), a random dy, and h = cbrt(machine epsilon) times
     the larger of |x| and the root mean square of the input. A gradient is wrong where it is further off than
-    1e-5 (float32: 2e-3) of the sum of |dy_j dy_j/dx_i|, 1e-9 (1e-5) of the largest such sum, and ten times what the
-    difference rounds. Up to 2,000 elements of an input each one is compared; above, three random directions and 32
-    elements, and where a direction disagrees, 256 elements and those found by halving the direction.
+    1e-5 (float32: 2e-3) of the sum of |dy_j dy_j/dx_i|, 1e-13 (2e-6) of the largest such sum, ten times what the
+    difference rounds, and 16 machine epsilons of the largest |dy|, all together. Up to 2,000 elements of an input
+    each one is compared; above, three random directions and 32 elements, and where a direction disagrees, 256
+    elements and those found by halving the direction.
 
     Shapes: any.
     dtype: the backward runs in `dtype`, float64 or float32; differences are always taken in float64.
@@ -72,10 +74,10 @@ def check(
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 11.5; Press et al., Numerical Recipes (2007), 5.7.
     """
     began = time.perf_counter()
+    _refuse_options(target, backward, gradients, names)
     settings = Settings(checked_seed(seed), _dtype(dtype))
     if isinstance(target, (Graph, Network)):
-        # products this small are slower with several threads
-        with threadpool_limits(1, user_api="blas"), np.errstate(all="ignore"):
+        with _one_thread(), np.errstate(all="ignore"):
             name, findings, rows = _graph(target, inputs, feeds, settings, training)
     else:
         if feeds:
@@ -83,14 +85,54 @@ def check(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
         subject = _subject(target, inputs, backward, gradients, names, settings, training)
-        with fixed_randomness(check):  # what is drawn here is not missed later
+        with _one_thread(), fixed_randomness(check):  # what is drawn here is not missed later
             examined = examine(subject, settings)
         name, findings, rows = subject.name, examined.findings, examined.rows
+    if not rows and not findings:
+        raise ArgumentError(
+            f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"
+        )
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
     return Report(
         name, tuple(findings), tuple(rows), time.perf_counter() - began, settings.seed, settings.dtype
     )
+
+
+@cache
+def _libraries() -> ThreadpoolController:
+    return ThreadpoolController()
+
+
+def _one_thread() -> Any:
+    """One thread of BLAS: products as small as a check's are slower with several."""
+    return _libraries().limit(limits=1, user_api="blas")
+
+
+def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> None:
+    """ArgumentError for an option that this kind of target does not take."""
+    is_class = inspect.isclass(target)
+    known = isinstance(target, (Graph, Network, Layer)) or is_class
+    is_function = backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target)
+    what = "a class" if is_class else f"a {type(target).__name__}"
+    if backward is not None and (known or callable(getattr(target, "backward", None))):
+        raise ArgumentError(f"check: backward=... goes with a function; {what} has its own")
+    if backward is not None and not callable(backward):
+        raise ArgumentError(f"check: backward: expected a function, got {type(backward).__name__}")
+    if gradients is not None and (known or is_function):
+        raise ArgumentError("check: gradients=... goes with an object that keeps its own parameters")
+    if gradients is not None and not (
+        isinstance(gradients, Mapping)
+        and all(isinstance(text, str) for pair in gradients.items() for text in pair)
+    ):
+        raise ArgumentError(
+            f'check: gradients: expected names, such as {{"W": "dW"}} for the gradient of W that stands in dW, '
+            f"got {gradients!r}"
+        )
+    if names is not None and isinstance(target, (Graph, Network, Layer)):
+        raise ArgumentError(
+            "check: names=... goes with an object or a function; layers and graphs have names"
+        )
 
 
 def _dtype(dtype: Any) -> str:
@@ -145,10 +187,9 @@ def _subject(
     training: bool,
 ) -> Subject:
     if inspect.isclass(target) and _is_torch_function(target):
-        from chainrule.checking.torch_functions import TorchSubject
+        from chainrule.checking.torch_functions import TorchSubject, torch_input_names
 
-        forward: Any = target.__dict__.get("forward")
-        called = input_names(forward, len(inputs) + 1, None)[1:] if names is None else list(names)
+        called = torch_input_names(target, len(inputs)) if names is None else list(names)
         return TorchSubject(target.__name__, "autograd.Function", _values(called, inputs), function=target)
     if isinstance(target, Layer):
         return _layer(target, inputs, settings, training)

@@ -56,7 +56,7 @@ class Case:
         """Which elements agree."""
         with np.errstate(all="ignore"):
             size = np.maximum(np.abs(one), np.abs(other))
-            return np.asarray(np.abs(one - other) <= self.allowed + 1e-4 * size)
+            return np.asarray(np.isfinite(size) & (np.abs(one - other) <= self.allowed + 1e-4 * size))
 
     def fits(self, candidate: Array) -> bool:
         """Whether an array of the input's shape is the right gradient, at the elements compared."""
@@ -585,7 +585,7 @@ def swapped_value(case: Case) -> Diagnosis | None:
 
     def near(one: Array, other: Array) -> bool:
         size = np.maximum(np.abs(one), np.abs(other))
-        good = np.abs(one - other) <= allowed + 1e-4 * size
+        good = np.isfinite(size) & (np.abs(one - other) <= allowed + 1e-4 * size)
         return bool(good.all())
 
     if case.index.size < 2:
@@ -628,7 +628,7 @@ def _misshapen(evidence: Evidence, name: str) -> Diagnosis:
     problem, shape = evidence.misshapen[name], evidence.shape(name)
     came = problem.array
     facts: dict[str, Any] = {"came": problem.came, "expected": problem.expected}
-    if came.size == 0 or came.dtype.kind != "f":
+    if came.size == 0 or problem.is_no_array:
         return Diagnosis("shape", 1.0, facts)
     index, n, allowed = evidence.all_slopes(name)
     case = Case(evidence, name, np.zeros(shape), index, n, allowed)

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -46,9 +46,13 @@ class Differences:
             name: np.array(v, dtype=np.float64 if v.dtype.kind == "f" else None) for name, v in values.items()
         }
         self._dy = np.asarray(dy, np.float64)
-        self.upstream = float(np.abs(self._dy).max(initial=0))
+        self._upstream = float(np.abs(self._dy).max(initial=0))
         self._middle: Array | None = None
         self.scale = {n: _scale(v) for n, v in self._values.items() if v.dtype.kind == "f"}
+
+    def least(self, name: str, dtype: str) -> float:
+        """What a backward may round off: some machine epsilons of |dy|, of less where the input is small."""
+        return OF_UPSTREAM * float(np.finfo(dtype).eps) * self._upstream * min(1.0, self.scale[name])
 
     def step(self, name: str, index: int) -> float:
         """A step that fits the size of an element and of its neighbours."""
@@ -97,6 +101,33 @@ class Differences:
         right = self._slope(up, self._middle, above - kept, None)
         return right, self._slope(self._middle, down, kept - below, None)
 
+    def noise(self, name: str, index: int, h: float) -> float:
+        """The standard deviation of what the forward rounds, by its fourth differences along an element."""
+        array = self._values[name]
+        kept = float(array.flat[index])
+        try:
+            sums = []
+            for k in range(-3, 4):
+                array.flat[index] = kept + k * h
+                sums.append(self._dy * self._output())
+        finally:
+            array.flat[index] = kept
+        totals = np.array([(each - sums[3]).sum() for each in sums])
+        return float(np.sqrt((np.diff(totals, 4) ** 2).mean() / 70))
+
+    def to_one_side(self, name: str, direction: Array, h: float) -> Slope:
+        """The slope along a direction, to its side alone."""
+        array = self._values[name]
+        kept = array.copy()
+        if self._middle is None:
+            self._middle = self._output()
+        try:
+            array[...] = kept + h * direction
+            up = self._output()
+        finally:
+            array[...] = kept
+        return self._slope(up, self._middle, h, None)
+
     def along(self, name: str, direction: Array, h: float) -> Slope:
         """The slope along a direction, an array of the input's shape."""
         array = self._values[name]
@@ -137,9 +168,8 @@ class Differences:
             change = self._dy * raw
             moved = raw != 0
             size = np.abs(self._dy) * np.abs(up)
-            lost = float(
-                np.sqrt((size[~moved] ** 2).sum())
-            )  # what did not move may have moved by less than a digit
+            largest = float(size.max(initial=0)) or 1.0  # taken out, so that no square overflows
+            lost = largest * float(np.linalg.norm(size[~moved] / largest))  # by less than a digit
             return Slope(
                 value=float(change.sum() / width),
                 terms=float(np.abs(change).sum() / abs(width)),
@@ -169,6 +199,11 @@ class Compared:
     kink: bool = False
 
     @property
+    def is_defined(self) -> bool:
+        """Whether there is a slope: the function goes on a little to both sides."""
+        return math.isfinite(self.slope.value)
+
+    @property
     def error(self) -> float:
         """|analytic - numerical| / max of the two, 0 where both are nothing but rounding."""
         return relative_error(self.analytic, self.slope.value)
@@ -182,13 +217,14 @@ def relative_error(analytic: float, numerical: float) -> float:
     return abs(analytic - numerical) / largest if largest else 0.0
 
 
-def tolerance(slope: Slope, dtype: str, largest: float, upstream: float) -> float:
+def tolerance(slope: Slope, dtype: str, largest: float, least: float) -> float:
     """How far an element may be off: by a share of its terms and of the largest ones, and by what is rounded.
 
-    A backward rounds too: p - 1 for a probability of nearly 1 is off by an epsilon, however small the truth.
+    A backward rounds too: p - 1 for a probability of nearly 1 is off by an epsilon, however small the truth. For
+    that there is `least`, see `Differences.least`.
     """
     share = RELATIVE[dtype] * slope.terms + OF_LARGEST[dtype] * largest
-    return share + 10 * slope.rounding + OF_UPSTREAM * float(np.finfo(dtype).eps) * upstream
+    return share + 10 * slope.rounding + least
 
 
 def compare_elements(
@@ -212,10 +248,11 @@ def _compare_element(
     function may bend, have a kink or end within the first; a longer one, since it may be very flat; and one that
     fits an element much smaller than its neighbours.
     """
-    best = differences.step(name, index)
+    best, least = differences.step(name, index), differences.least(name, dtype)
 
     def agrees(slope: Slope) -> bool:
-        return bool(abs(analytic - slope.value) <= tolerance(slope, dtype, largest, differences.upstream))
+        allowed = tolerance(slope, dtype, largest, least)
+        return math.isfinite(allowed) and bool(abs(analytic - slope.value) <= allowed)
 
     if agrees(first):
         return Compared(index, analytic, first, True)
@@ -231,13 +268,44 @@ def _compare_element(
             return Compared(index, analytic, slope, True)
         if not math.isfinite(first.value) and math.isfinite(slope.value):
             first = slope
-    off = [abs(analytic - slope.value) for slope in (first, *slopes[:2])]
-    if off[1] < 0.2 * off[0] and off[2] < 0.2 * off[1]:  # the shorter the step the nearer: it is the limit
-        return Compared(index, analytic, slopes[1], True)
     if not math.isfinite(first.value):  # the function ends here: nothing can be held against the gradient
         return Compared(index, analytic, first, False, True)
+    if any(agrees(slope) for slope in _limits(differences, name, index, best)):
+        return Compared(index, analytic, first, True)
     kink, inside = _kink(differences, name, index, analytic, best, dtype, largest)
+    if not kink and _within_noise(differences, name, index, best, agrees):
+        return Compared(index, analytic, first, True)
     return Compared(index, analytic, first, False, kink and inside)
+
+
+def _limits(differences: Differences, name: str, index: int, h: float) -> Iterator[Slope]:
+    """The slopes that differences tend to as the step gets shorter, where their error is of order h, and of h².
+
+    Where a slope is 0 and the function bends, as x |x| and x³ do at 0, differences are nothing but such an error.
+    """
+    for step in (10 * h, h):
+        one, two = differences.element(name, index, step), differences.element(name, index, step / 2)
+        for weight in (2.0, 4.0):
+            value = (weight * two.value - one.value) / (weight - 1)
+            yield replace(two, value=value, rounding=4 * two.rounding)
+
+
+def _within_noise(
+    differences: Differences, name: str, index: int, h: float, agrees: Callable[[Slope], bool]
+) -> bool:
+    """Whether the gradient agrees, over longer steps, within what the forward is seen to round.
+
+    A forward that cancels, as (x + 1e10) - 1e10 does, loses digits that its output does not show. Fourth
+    differences show them: they shrink with the step for a smooth function and at a kink, and do not for noise.
+    """
+    noise, finer = differences.noise(name, index, h / 3), differences.noise(name, index, h / 30)
+    if not finer > 0.3 * noise > 0:
+        return False
+    for step in (10 * h, 100 * h):
+        slope = differences.element(name, index, step)
+        if not agrees(replace(slope, rounding=slope.rounding + noise / step)):
+            return False
+    return True
 
 
 def _kink(
@@ -251,9 +319,28 @@ def _kink(
     if not (math.isfinite(jump2) and jump2 > noise and 0.5 * jump < jump2 < 2 * jump):
         return False, False
     low, high = sorted((right2.value, left2.value))
-    slack = sum(tolerance(side, dtype, largest, differences.upstream) for side in (right2, left2))
+    slack = sum(tolerance(side, dtype, largest, differences.least(name, dtype)) for side in (right2, left2))
     slack += 1e-4 * jump2
     return True, low - slack <= analytic <= high + slack
+
+
+def ties_agree(
+    differences: Differences, name: str, compared: list[Compared], analytic: Array, dtype: str
+) -> bool:
+    """Whether the elements at kinks share their gradient rightly: moved together, they must not be at one.
+
+    Each of two largest elements may be given dy, 0, or a share of it; both together are given dy.
+    """
+    direction = np.zeros_like(analytic)
+    for each in compared:
+        direction.reshape(-1)[each.index] = 1.0
+    h = CUBE_ROOT * differences.scale[name]
+    right = differences.to_one_side(name, direction, h)
+    left = differences.to_one_side(name, -direction, h)
+    allowed = tolerance(right, dtype, right.terms, differences.least(name, dtype)) + 1e-4 * right.terms
+    if abs(right.value + left.value) > allowed or not math.isfinite(right.value):
+        return True  # that is a kink too: nothing can be said
+    return abs(float((analytic * direction).sum()) - right.value) <= allowed
 
 
 def directions(shape: Any, count: int, rng: np.random.Generator) -> list[Array]:
@@ -275,12 +362,7 @@ def direction_agrees(
     for factor in (1.0, 0.1):
         slope = differences.along(name, direction, factor * h)
         allowed = ALONG_DIRECTION[dtype] * norm + 10 * slope.rounding
-        allowed += (
-            OF_UPSTREAM
-            * float(np.finfo(dtype).eps)
-            * differences.upstream
-            * float(np.abs(direction).sum()) ** 0.5
-        )
+        allowed += differences.least(name, dtype) * float(np.sqrt(np.abs(direction).sum()))
         if dtype == "float32":
             allowed += 1e-5 * float(np.abs(terms).sum())
         if abs(claimed - slope.value) <= allowed:

@@ -35,6 +35,7 @@ class Problem:
     came: str
     expected: str
     array: Array
+    is_no_array: bool = False
 
 
 def upstream_for(y: Array, settings: Settings) -> Array:
@@ -56,7 +57,7 @@ def returned_array(
         array = np.asarray(None)
     if array.dtype.kind not in "fiub":
         return None, Problem(
-            "shape", type(raw).__name__, f"an array of shape {value.shape}", np.zeros((), np.float64)
+            "shape", type(raw).__name__, f"an array of shape {value.shape}", np.zeros((), np.float64), True
         )
     problem = None
     if array.dtype.kind != "f" or array.dtype.itemsize < np.dtype(dtype).itemsize:
@@ -97,16 +98,21 @@ class Evidence:
 
     def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
         """The slopes at other values, or for another upstream gradient."""
-        return Differences(self.output, values, dy)
+        return Differences(self.output_or_nan, values, dy)
 
     def output(self, values: Mapping[str, Array]) -> Array:
         """The output, in float64, at these values."""
         given = {name: value.copy() for name, value in values.items()} if self.behaviour.writes else values
         session = self.subject.start() if self.behaviour.fresh_each_time else self._session
-        with np.errstate(all="ignore"):
-            return np.array(
-                session.forward(given), dtype=np.float64
-            )  # a copy: it may be a view of what is changed next
+        with np.errstate(all="ignore"):  # a copy: it may be a view of what is changed next
+            return np.array(session.forward(given), dtype=np.float64)
+
+    def output_or_nan(self, values: Mapping[str, Array]) -> Array:
+        """The output; NaN where the forward refuses: there is no slope to that side."""
+        try:
+            return self.output(values)
+        except Exception:
+            return np.full(self.y.shape, np.nan)
 
     @cached_property
     def _session(self) -> Any:

@@ -52,8 +52,9 @@ def check_graph(
         if node.layer is None or run.values[i] is None:
             continue
         subject = _node_subject(wide, i, run, settings, training)
-        if not all(np.isfinite(value).all() for value in subject.values.values()):
-            continue  # it is fed what is not finite: the node that made it so is the one to name
+        fed = [run.values[k] for k in wide.source_positions(i) if not isinstance(wide.nodes[k], Parameter)]
+        if not all(value is None or np.isfinite(value).all() for value in fed):
+            continue  # the node that made it so is the one to name
         examined = examine(subject, settings)
         findings += examined.findings
         rows += examined.rows

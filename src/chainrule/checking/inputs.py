@@ -52,12 +52,16 @@ def inputs_for(layer: Layer, rng: np.random.Generator) -> dict[str, Array]:
     names = [name for name in signature.inputs[: signature.required] if name not in own]
     if signature.variadic:
         names += [f"input {len(names) + k + 1}" for k in range(2)]
+    said = ""
     for candidate in _candidates(layer, names, rng):
-        if _takes(layer, candidate, rng):
-            return candidate
+        try:
+            if _takes(layer, candidate, rng):
+                return candidate
+        except (ChainruleError, ValueError, IndexError, TypeError) as error:
+            said = f"; the last time its forward said: {error}"
     raise ArgumentError(
         f"check: found no inputs that {layer!r} takes, of shapes {', '.join(map(str, SHAPES))} and some others; "
-        f"give them: cr.check({type(layer).__name__}(...), {', '.join(names)})"
+        f"give them: cr.check({type(layer).__name__}(...), {', '.join(names)}){said}"
     )
 
 
@@ -103,18 +107,17 @@ def _with_answers(names: list[str], x: Array, rng: np.random.Generator) -> Itera
 
 
 def _takes(layer: Layer, data: Mapping[str, Array], rng: np.random.Generator) -> bool:
-    try:
-        values, state = complete(layer, data, rng)
-        session = LayerSubject("", "", values, layer=layer, state=state).start()
-        with np.errstate(all="ignore"):
-            y = np.asarray(session.forward(values))
-    except (ChainruleError, ValueError, IndexError, TypeError):
-        return False
+    values, state = complete(layer, data, rng)
+    session = LayerSubject("", "", values, layer=layer, state=state).start()
+    with np.errstate(all="ignore"):
+        y = np.asarray(session.forward(values))
     return y.size > 0 and y.dtype.kind == "f" and bool(np.isfinite(y).all())
 
 
 def as_data(value: Any, name: str, whole: bool) -> Array:
     """An input as it is checked: floats become float64; whole numbers too, unless they are places or answers."""
+    if hasattr(value, "detach"):  # a tensor of PyTorch, which may be part of a graph of its own
+        value = value.detach().cpu()
     if isinstance(value, complex) or getattr(getattr(value, "dtype", None), "kind", "") == "c":
         raise DataError(
             f"check: {name}: complex numbers cannot be checked; give the real and imaginary parts apart"

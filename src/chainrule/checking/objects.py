@@ -63,6 +63,10 @@ class ObjectSession(Session):
             if isinstance(array, np.ndarray):  # every place that holds this array will hold its copy
                 wider[id(array)] = np.array(array, dtype=subject.dtype)
         self.object = copy.deepcopy(subject.original, wider)
+        for path, _ in subject.places.values():
+            array = look(subject.original, path)
+            if len(path) == 1 and look(self.object, path) is array and isinstance(array, np.ndarray):
+                setattr(self.object, str(path[0]), wider[id(array)])  # it stands on the class
         self._scalar = False
 
     def forward(self, values: Mapping[str, Array]) -> Any:
@@ -76,13 +80,17 @@ class ObjectSession(Session):
     def backward(self, dy: Any) -> Returned:
         backward = self.object.backward
         with held(backward, self._subject.draws, seed=1):
-            if accepts(backward, 1):
+            takes_upstream = accepts(backward, 1)
+            if takes_upstream:
                 result = backward(dy[()] if self._scalar and isinstance(dy, np.ndarray) else dy)
             else:
                 result = backward()
-        returned = returned_in_order(self._subject.data, result)
-        for name, (_, path) in self._subject.places.items():
-            returned[name] = None if path is None else look(self.object, path)
+        kept = {name: path for name, (_, path) in self._subject.places.items() if path is not None}
+        returned = returned_in_order([name for name in self._subject.values if name not in kept], result)
+        for name, path in kept.items():
+            returned[name] = look(self.object, path)
+        if not takes_upstream and np.size(dy) == 1:  # it is for an upstream gradient of 1, and has no other
+            return {n: None if g is None else np.asarray(g) * np.reshape(dy, ()) for n, g in returned.items()}
         return returned
 
     def replace_parameter(self, name: str, value: Array) -> None:
@@ -144,7 +152,7 @@ def find_parameters(
         return found
     for name, path, partner in _candidates(before, after):
         value = look(before, path)
-        if not _is_number_array(value) or name in found:
+        if not (_is_number_array(value) or (partner is not None and _is_whole(value))) or name in found:
             continue
         if any(look(before, known) is value and isinstance(value, np.ndarray) for known, _ in found.values()):
             continue
@@ -156,7 +164,7 @@ def find_parameters(
 
 
 def _candidates(before: Any, after: Any) -> Iterator[tuple[str, Path, Path | None]]:
-    attributes = dict(vars(before)) if hasattr(before, "__dict__") else {}
+    attributes = attributes_of(before)
     for holder, others in (("params", "grads"), ("parameters", "gradients"), ("params", "gradients")):
         parameters, gradients = attributes.get(holder), getattr(after, others, None)
         if isinstance(parameters, dict) and isinstance(gradients, dict):
@@ -179,10 +187,27 @@ def _candidates(before: Any, after: Any) -> Iterator[tuple[str, Path, Path | Non
         yield name, (name,), None if partner is None else (partner,)
 
 
+def attributes_of(thing: Any) -> dict[str, Any]:
+    """What stands on an object, in its slots, and what of its class is a parameter."""
+    found: dict[str, Any] = {}
+    for cls in reversed(type(thing).__mro__):
+        found |= {n: v for n, v in vars(cls).items() if isinstance(v, (np.ndarray, float))}
+        slots = vars(cls).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            if hasattr(thing, name):
+                found[name] = getattr(thing, name)
+    return found | getattr(thing, "__dict__", {})
+
+
 def _is_number_array(value: Any) -> bool:
     if isinstance(value, np.ndarray):
         return is_float(value)
     return isinstance(value, float)
+
+
+def _is_whole(value: Any) -> bool:
+    kind = value.dtype.kind if isinstance(value, np.ndarray) else ""
+    return kind in "iu" if kind else isinstance(value, int) and not isinstance(value, bool)
 
 
 def _path(text: str) -> Path:

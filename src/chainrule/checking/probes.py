@@ -154,8 +154,10 @@ def _large_logits(found: Examination, evidence: Evidence) -> None:
 def _ignores_upstream(evidence: Evidence, name: str) -> bool:
     other, first = evidence.for_other_dy.get(name), evidence.returned.get(name)
     try:
-        return other is not None and bool(
-            np.allclose(np.asarray(other), np.asarray(first), rtol=1e-7, atol=0)
+        return (
+            other is not None
+            and bool(np.any(first))  # 0 is 0 for every dy
+            and bool(np.allclose(np.asarray(other), np.asarray(first), rtol=1e-7, atol=0))
         )
     except (TypeError, ValueError):
         return False
@@ -176,6 +178,7 @@ def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
         "one-hot": np.eye(x.shape[1])[labels],
     }
     given = "(N,)" if t.shape == labels.shape else "(N, 1)" if t.shape == (len(t), 1) else "one-hot"
+    forms[given] = t
     losses: dict[str, float] = {}
     for form, each in forms.items():
         try:
@@ -188,11 +191,9 @@ def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
     trusted = (
         losses[given] if given in right else next((losses[form] for form in forms if form in right), None)
     )
-    of_classes = sum(_near(trusted, loss) for loss in losses.values()) > 1 if trusted is not None else False
-    if (
-        given in right and not of_classes
-    ):  # it may be a loss of other things than classes, such as of many labels
-        of_classes = given == "one-hot" and _is_nothing_without_answers(evidence, answers, t)
+    of_classes = given != "one-hot" or sum(_near(losses[given], loss) for loss in losses.values()) > 1
+    if not of_classes:  # it may be a loss of other things than classes, such as of many labels
+        of_classes = _is_nothing_without_answers(evidence, answers, t)
     if trusted is None or not (of_classes or given not in right):
         return
     for form, loss in losses.items():
@@ -202,6 +203,8 @@ def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
             )
             severity: Any = "error" if form == given else "warning"
             facts = {"came": form, "detail": detail}
+            if form == given:  # that explains what had no name yet
+                found.findings[:] = [each for each in found.findings if each.mistake != "unknown"]
             found.add("label-shape", answers, severity=severity, confidence=0.9, facts=facts)
 
 

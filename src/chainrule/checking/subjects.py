@@ -7,6 +7,7 @@ import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 from typing import Any
 
@@ -99,7 +100,11 @@ def returned_in_order(names: Sequence[str], result: Any) -> Returned:
     """What a backward returned, by name: a tuple, a list or one array, or a dict by name."""
     if isinstance(result, Mapping):
         return {name: result.get(name, result.get(f"d{name}")) for name in names}
+    if isinstance(result, list) and len(names) == 1 and not any(isinstance(g, np.ndarray) for g in result):
+        result = np.array(result) if all(isinstance(g, Real) for g in result) else result
     given = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    if any(gradient is not None for gradient in given[len(names) :]):  # None: an optional input left out
+        raise WrongCount(len(given), len(names))
     return {name: given[k] if k < len(given) else None for k, name in enumerate(names)}
 
 

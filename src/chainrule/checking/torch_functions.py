@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, is_float
-from chainrule.checking.subjects import Returned, Session, Subject, source_of
+from chainrule.checking.subjects import Returned, Session, Subject, input_names, source_of
 
 
 @dataclass
@@ -18,7 +19,6 @@ class TorchSubject(Subject):
     """A subclass of `torch.autograd.Function`, by its `apply`."""
 
     function: Any = None
-    handwritten: bool = True
 
     def start(self) -> Session:
         return _TorchSession(self.function, self.differentiable)
@@ -26,6 +26,14 @@ class TorchSubject(Subject):
     @property
     def source(self) -> str | None:
         return source_of(self.function.backward)
+
+
+def torch_input_names(function: Any, count: int) -> list[str]:
+    """The names of the inputs of its forward, without the context where it takes one."""
+    forward = inspect.getattr_static(function, "forward")
+    plain = getattr(forward, "__func__", forward)
+    with_context = input_names(plain, count + 1, None)
+    return with_context[1:] if with_context[0] == "ctx" else input_names(plain, count, None)
 
 
 class _TorchSession(Session):
@@ -41,16 +49,19 @@ class _TorchSession(Session):
         for name, value in values.items():
             tensor = torch.from_numpy(np.ascontiguousarray(value).reshape(value.shape))
             self._tensors[name] = tensor.requires_grad_() if is_float(value) else tensor
-        with torch.enable_grad():
+        with torch.enable_grad(), torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)
             self._y = self._function.apply(*self._tensors.values())
-        if not isinstance(self._y, torch.Tensor):
-            return self._y
-        return self._y.detach().numpy()
+        if isinstance(self._y, tuple):
+            return tuple(each.detach().numpy() for each in self._y)
+        return self._y.detach().numpy() if isinstance(self._y, torch.Tensor) else self._y
 
     def backward(self, dy: Any) -> Returned:
         torch = self._torch
         wanted = [self._tensors[name] for name in self._differentiable]
-        upstream = torch.from_numpy(np.array(dy)).reshape(self._y.shape).to(self._y.dtype)
-        gradients = torch.autograd.grad(self._y, wanted, upstream, retain_graph=True, allow_unused=True)
+        upstream = torch.from_numpy(np.asarray(dy)).reshape(self._y.shape).to(self._y.dtype)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(1)
+            gradients = torch.autograd.grad(self._y, wanted, upstream, retain_graph=True, allow_unused=True)
         found = dict(zip(self._differentiable, gradients, strict=True))
         return {name: None if g is None else g.detach().numpy() for name, g in found.items()}
