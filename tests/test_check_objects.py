@@ -661,3 +661,32 @@ def test_an_output_may_be_the_same_array_every_time() -> None:
 
     report = cr.check(Buffer(), X)
     assert report.passed, told(report)
+
+
+def test_random_numbers_that_were_held_are_told() -> None:
+    x = np.arange(1.0, 7.0).reshape(2, 3)
+    assert cr.check(cr.Dropout(0.5), x).remarks == (
+        "Dropout draws random numbers: every call drew the same ones, to be one function.",
+    )
+    assert cr.check(cr.Dropout(0.5), x, training=False).remarks == ()
+    assert cr.check(cr.ReLU(), x).remarks == ()
+
+
+def test_an_array_of_which_nothing_is_known_is_told() -> None:
+    class Filter:
+        def __init__(self) -> None:
+            self.kernel = np.ones((3, 2))
+
+        def forward(self, x: Array) -> Array:
+            return x @ self.kernel
+
+        def backward(self, dy: Array) -> Array:
+            return dy @ self.kernel.T
+
+    report = cr.check(Filter(), np.arange(1.0, 7.0).reshape(2, 3))
+    assert report.passed
+    (remark,) = report.remarks
+    assert "Filter.kernel" in remark
+    assert "was not checked" in remark
+    assert remark.split(" ")[0] in str(report)
+    assert report.to_dict()["remarks"] == [remark]

@@ -10,10 +10,6 @@ from typing import Any
 
 import numpy as np
 
-#: Names in the code of a function that draws.
-DRAWING = frozenset(
-    {"random", "rand", "randn", "randint", "default_rng", "rng", "choice", "binomial", "shuffle"}
-)
 Generators = np.random.Generator | np.random.RandomState | random.Random
 
 
@@ -39,13 +35,6 @@ def fixed_randomness(function: Any, seed: int = 0) -> Iterator[None]:
 def held(function: Any, draws: bool, seed: int = 0) -> AbstractContextManager[None]:
     """The same for what draws random numbers; nothing for what does not, since it takes time."""
     return fixed_randomness(function, seed) if draws else nullcontext()
-
-
-def may_draw(function: Any) -> bool:
-    """Whether a function, by its own code, looks as if it drew random numbers."""
-    plain = inspect.unwrap(getattr(function, "__func__", function))
-    names = getattr(getattr(plain, "__code__", None), "co_names", ())
-    return bool(DRAWING & set(names)) or bool(list(_beside(function)))
 
 
 def _beside(function: Any) -> Iterable[Generators]:

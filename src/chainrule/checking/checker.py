@@ -13,13 +13,19 @@ from typing import Any
 import numpy as np
 from threadpoolctl import ThreadpoolController
 
-from chainrule.arrays import Array, ArrayLike
+from chainrule.arrays import Array, ArrayLike, is_float
 from chainrule.checking.chance import fixed_randomness
 from chainrule.checking.evidence import Settings
 from chainrule.checking.examine import examine
 from chainrule.checking.graphs import check_graph
 from chainrule.checking.inputs import as_data, complete, inputs_for
-from chainrule.checking.objects import ObjectSubject, checked_object, find_parameters, look
+from chainrule.checking.objects import (
+    ObjectSubject,
+    attributes_of,
+    checked_object,
+    find_parameters,
+    look,
+)
 from chainrule.checking.report import Finding, Report, Row
 from chainrule.checking.subjects import (
     ANSWERS,
@@ -78,25 +84,25 @@ def check(
     settings = Settings(checked_seed(seed), _dtype(dtype))
     if isinstance(target, (Graph, Network)):
         with _one_thread(), np.errstate(all="ignore"):
-            name, findings, rows = _graph(target, inputs, feeds, settings, training)
+            name, findings, rows, remarks = _graph(target, inputs, feeds, settings, training)
     else:
         if feeds:
             raise ArgumentError(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
         subject = _subject(target, inputs, backward, gradients, names, settings, training)
-        with _one_thread(), fixed_randomness(check):  # what is drawn here is not missed later
+        with _one_thread(), fixed_randomness(subject.method):  # what is drawn here is not missed later
             examined = examine(subject, settings)
         name, findings, rows = subject.name, examined.findings, examined.rows
+        remarks = list(examined.remarks)
     if not rows and not findings:
         raise ArgumentError(
             f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"
         )
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
-    return Report(
-        name, tuple(findings), tuple(rows), time.perf_counter() - began, settings.seed, settings.dtype
-    )
+    seconds = time.perf_counter() - began
+    return Report(name, tuple(findings), tuple(rows), seconds, settings.seed, settings.dtype, tuple(remarks))
 
 
 @cache
@@ -151,7 +157,7 @@ def _graph(
     feeds: Mapping[str, ArrayLike],
     settings: Settings,
     training: bool,
-) -> tuple[str, list[Finding], list[Row]]:
+) -> tuple[str, list[Finding], list[Row], list[str]]:
     graph = target.graph if isinstance(target, Network) else target
     given: dict[str, ArrayLike] = dict(feeds)
     if len(inputs) == 1 and isinstance(inputs[0], Mapping):
@@ -172,9 +178,9 @@ def _graph(
             raise ArgumentError(
                 f"check: a network is checked on a batch, cr.check(net, x, t): {missing[0]} is missing"
             )
-    findings, rows = check_graph(graph, given, settings, training)
+    findings, rows, remarks = check_graph(graph, given, settings, training)
     what = "network" if isinstance(target, Network) else "graph"
-    return f"{what} of {len(graph.nodes)} nodes", findings, rows
+    return f"{what} of {len(graph.nodes)} nodes", findings, rows, remarks
 
 
 def _subject(
@@ -310,7 +316,26 @@ def _object(
     for parameter, (path, _) in places.items():
         values[_free(parameter, data)] = as_data(look(target, path), parameter, whole=False)
     places = {_free(parameter, data): place for parameter, place in places.items()}
-    return ObjectSubject(cls, cls, values, without_gradient=_answers(called), original=target, places=places)
+    known = [look(target, path) for path, _ in places.values()]
+    unknown = [
+        f"{cls}.{name} holds numbers, and no gradient of it was found: it was not checked. Name one in "
+        f'gradients={{"{name}": ...}} if there is one.'
+        for name, value in attributes_of(target).items()
+        if isinstance(value, np.ndarray)
+        and is_float(value)
+        and not any(value is each for each in known)
+        and not name.startswith(("d", "grad"))
+        and value.size
+    ]
+    return ObjectSubject(
+        cls,
+        cls,
+        values,
+        without_gradient=_answers(called),
+        original=target,
+        places=places,
+        remarks=tuple(unknown),
+    )
 
 
 def _free(parameter: str, data: Mapping[str, Array]) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule.arrays import Array, is_float
 from chainrule.checking.behaviour import watch
-from chainrule.checking.chance import held, may_draw
+from chainrule.checking.chance import held
 from chainrule.checking.diagnosis import diagnose
 from chainrule.checking.differences import (
     Compared,
@@ -28,7 +28,7 @@ from chainrule.checking.evidence import Evidence, Settings, returned_array, upst
 from chainrule.checking.mistakes import advice_for
 from chainrule.checking.probes import probe
 from chainrule.checking.report import Finding, Row, Severity, Verdict
-from chainrule.checking.subjects import Returned, Session, Subject, WrongCount
+from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject, WrongCount
 from chainrule.errors import ChainruleError
 
 #: Up to so many elements each one is compared, and up to so much work: elements times the numbers that one forward
@@ -48,6 +48,16 @@ class Examination:
     settings: Settings
     findings: list[Finding] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else is worth knowing."""
+        if not self.subject.draws:
+            return self.subject.remarks
+        drawn = (
+            f"{self.subject.name} draws random numbers: every call drew the same ones, to be one function."
+        )
+        return (*self.subject.remarks, drawn)
 
     def add(self, mistake: str, input: str | None = None, **details: Any) -> None:
         """A finding, with its advice; `facts` among the details fill in the advice."""
@@ -114,21 +124,23 @@ def examine(subject: Subject, settings: Settings) -> Examination:
 
 
 def _draws(subject: Subject, settings: Settings) -> bool:
-    """Whether the subject draws random numbers of its own: by its code, or since two results differ."""
-    method = subject.method
-    if method is not None and may_draw(method):
+    """Whether the subject draws random numbers: a layer by its contract, all else when its results differ."""
+    if isinstance(subject, LayerSubject) and subject.draws_by_contract:
         return True
     try:
-        with held(method, True):
+        with held(subject.method, True):
             session = subject.start()
-            first, second = (
-                np.array(session.forward(copies(typed(subject.values, settings.dtype)))) for _ in range(2)
-            )
+            results = [
+                np.array(session.forward(copies(typed(subject.values, settings.dtype)))) for _ in range(4)
+            ]
     except (Exception, SystemExit):  # the run that follows tells of it
         return False
+    first = results[0]
     if first.dtype.kind not in "fiub":
         return False
-    return first.shape == second.shape and not np.array_equal(first, second, equal_nan=True)
+    return any(
+        each.shape == first.shape and not np.array_equal(each, first, equal_nan=True) for each in results
+    )
 
 
 def _run(found: Examination) -> tuple[Array, Array, Returned, Session] | None:

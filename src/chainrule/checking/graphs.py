@@ -37,7 +37,7 @@ def float64_graph(graph: Graph) -> tuple[Graph, dict[str, Array]]:
 
 def check_graph(
     graph: Graph, feeds: Mapping[str, ArrayLike], settings: Settings, training: bool
-) -> tuple[list[Finding], list[Row]]:
+) -> tuple[list[Finding], list[Row], list[str]]:
     """Every node of the graph by itself, with its own inputs, and the gradient of the whole."""
     if not feeds:
         feeds = {name: graph.values[name] for name in graph.inputs if name in graph.values}
@@ -48,6 +48,7 @@ def check_graph(
     run = wide.run({**parameters, **given}, len(wide.nodes) - 1, training, 0)
     findings: list[Finding] = []
     rows: list[Row] = []
+    remarks: list[str] = []
     for i, node in enumerate(wide.nodes):
         if node.layer is None or run.values[i] is None:
             continue
@@ -58,13 +59,14 @@ def check_graph(
         examined = examine(subject, settings)
         findings += examined.findings
         rows += examined.rows
+        remarks += examined.remarks
     whole = _whole(wide, run)
     if whole is not None and np.isfinite(np.asarray(run.values[-1])).all():
         examined = examine(whole, settings)
         rows += examined.rows
         if not any(finding.severity == "error" for finding in findings):
             findings += [finding for finding in examined.findings if finding.severity == "error"]
-    return findings, rows
+    return findings, rows, remarks
 
 
 def _as_fed(graph: Graph, name: str, value: ArrayLike) -> Array:

@@ -75,7 +75,7 @@ def as_rich(report: Report) -> RenderableType:
             verdict.stylize(_STYLES[row.verdict])
             table.add_row(*cells, verdict)
         parts.append(table)
-    parts += [Text(line, style="dim") for line in hidden]
+    parts += [Text(_clean(line), style="dim") for line in (*hidden, *report.remarks)]
     for finding in report.findings:
         head = Text.assemble((_clean(finding.mistake), _SEVERITIES[finding.severity]), _heading(finding))
         body = Text("\n".join(_explanation(finding)))
@@ -103,7 +103,7 @@ def as_html(report: Report) -> str:
             f'<table style="border-collapse:collapse;border:0;color:inherit"><thead><tr>{head}</tr></thead>'
             f"<tbody>{''.join(body)}</tbody></table>"
         )
-    parts += [f'<div style="opacity:.75">{_escaped(line)}</div>' for line in hidden]
+    parts += [f'<div style="opacity:.75">{_escaped(line)}</div>' for line in (*hidden, *report.remarks)]
     for finding in report.findings:
         colour = _BADGE_OF[finding.severity]
         lines = "<br>".join(_escaped(line) for line in _explanation(finding))

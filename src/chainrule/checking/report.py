@@ -69,6 +69,8 @@ class Report:
     seconds: float
     seed: int
     dtype: str
+    #: What else is worth knowing: random numbers that were held, arrays that nothing was known of.
+    remarks: tuple[str, ...] = ()
 
     @property
     def passed(self) -> bool:
@@ -92,6 +94,7 @@ class Report:
                 "seconds": self.seconds,
                 "seed": self.seed,
                 "dtype": self.dtype,
+                "remarks": self.remarks,
             }
         )
         return content

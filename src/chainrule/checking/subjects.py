@@ -70,6 +70,8 @@ class Subject(ABC):
     work: int = 0
     #: Whether it draws random numbers of its own, which are then held the same in every call.
     draws: bool = False
+    #: What else is worth saying of it.
+    remarks: tuple[str, ...] = ()
 
     @abstractmethod
     def start(self) -> Session:
@@ -143,6 +145,11 @@ class LayerSubject(Subject):
     @property
     def method(self) -> Any:
         return getattr(self.layer, "forward", None)
+
+    @property
+    def draws_by_contract(self) -> bool:
+        """Whether it asks for a generator, and uses it: while training."""
+        return self.layer is not None and "rng" in self.layer.signature.forward_asks and self.training
 
     @property
     def answers(self) -> str | None:
