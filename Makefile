@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: train test bench lint clean
+.PHONY: train test bench mutations clean
 
 train: .venv/.installed
 	@$(BIN)/chainrule train digits --out runs/digits --force
@@ -19,6 +19,10 @@ test: .venv/.installed-test
 # All of it, or a part: make bench BENCH='--only W1,W3', make bench BENCH=--quick
 bench: .venv/.installed-bench
 	PYTHONPATH=benchmarks $(BIN)/python -m speed $(BENCH)
+
+# Some 1,300 wrong backwards and 10,000 right ones given to cr.check, and to gradcheck where PyTorch is there.
+mutations: .venv/.installed-test
+	PYTHONPATH=benchmarks $(BIN)/python -m mutations $(MUTATIONS)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
