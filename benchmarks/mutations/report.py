@@ -23,8 +23,8 @@ RULES = """\
 - **A false alarm** is an error or a warning on something right, or an exception. The right ones are the same
   classes, functions, graphs, and every row of the table on which chainrule's own layers are tested, each with new
   random numbers for every seed, in float64 and in float32.
-- **Seen and unseen.** `cr.check` was made better with this suite at hand. That a mistake is found does not depend on
-  its name; of code that nobody has seen before, expect fewer to be named.
+- **Seen and unseen.** `cr.check` was made better with this suite at hand. That a mistake is found does not depend
+  on its name; of code that nobody has seen before, expect fewer to be named.
 - **gradcheck** is `torch.autograd.gradcheck` with its defaults, in float64, on an autograd function that calls the
   same NumPy code; weights are inputs of that function. Graphs are not given to it.
 """
@@ -44,7 +44,8 @@ def write_report(results: Results, path: Path) -> None:
         "# Wrong backwards, and what is said of them",
         "This page is written by `PYTHONPATH=benchmarks python -m mutations` "
         f"({results.seconds / 60:.0f} minutes; {versions}). `--quick` takes a part, `--correct 1000` makes fewer "
-        "checks of what is right, `--out FOLDER` writes elsewhere. Every single result is written to `mutations.json` beside it.",
+        "checks of what is right, `--out FOLDER` writes elsewhere. Every single result is written to "
+        "`mutations.json` beside it.",
         "## What is found",
         _table(
             ("mutants", "how many", "found", "named", "located", "gradcheck finds"),
