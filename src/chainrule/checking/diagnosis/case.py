@@ -1,0 +1,85 @@
+"""One wrong gradient, and what a hypothesis about it may ask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.checking.evidence import Evidence
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """A code from `mistakes`, what fills in its advice, and how sure it is."""
+
+    code: str
+    confidence: float = 1.0
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class Case:
+    """One wrong gradient: at the elements compared, what came (`a`) and what is right (`n`)."""
+
+    evidence: Evidence
+    name: str
+    analytic: Array
+    index: Array
+    n: Array
+    allowed: Array
+
+    @property
+    def a(self) -> Array:
+        """What came, at the elements compared."""
+        return self.analytic.reshape(-1)[self.index]
+
+    @property
+    def x(self) -> Array:
+        """The input's values at the elements compared."""
+        return np.asarray(self.evidence.subject.values[self.name], np.float64).reshape(-1)[self.index]
+
+    @property
+    def wrong(self) -> Array:
+        """Which of the elements compared are off."""
+        return ~self.near(self.a, self.n)
+
+    def near(self, one: Array, other: Array) -> Array:
+        """Which elements agree."""
+        with np.errstate(all="ignore"):
+            size = np.maximum(np.abs(one), np.abs(other))
+            return np.asarray(np.isfinite(size) & (np.abs(one - other) <= self.allowed + 1e-4 * size))
+
+    def fits(self, candidate: Array) -> bool:
+        """Whether an array of the input's shape is the right gradient, at the elements compared."""
+        if candidate.shape != self.analytic.shape or not self.index.size:
+            return False
+        return bool(self.near(candidate.reshape(-1)[self.index], self.n).all())
+
+    def is_it(self, candidate: Array) -> bool:
+        """Whether an array is what came."""
+        if candidate.shape != self.analytic.shape:
+            return False
+        size = float(np.abs(self.analytic).max(initial=0))
+        with np.errstate(all="ignore"):
+            return bool(size > 0 and (np.abs(candidate - self.analytic) <= 1e-5 * size).all())
+
+    def at_elements(self, other: Array) -> Array | None:
+        """Another array's numbers at the same places, where it has, or can be broadcast to, the input's shape."""
+        try:
+            return np.broadcast_to(np.asarray(other, np.float64), self.analytic.shape).reshape(-1)[self.index]
+        except ValueError:
+            return None
+
+
+Hypothesis = Callable[[Case], Diagnosis | None]
+
+
+def broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    try:
+        return np.broadcast_shapes(shape, to) == to
+    except ValueError:
+        return False

@@ -1,0 +1,89 @@
+"""Wrong as a whole: not finite, zero, negated, times a constant, or not using the upstream gradient."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.checking.diagnosis.case import Case, Diagnosis
+from chainrule.checking.diagnosis.sums import is_plain_sum
+from chainrule.errors import ShapeError
+from chainrule.graph.values import unbroadcast
+
+
+def not_finite(case: Case) -> Diagnosis | None:
+    """NaN or infinity."""
+    bad = ~np.isfinite(case.analytic)
+    if not bad.any():
+        return None
+    place = tuple(int(i) for i in np.argwhere(bad)[0])
+    return Diagnosis(
+        "not-finite", 1.0, {"detail": f"The gradient holds {case.analytic[place]} at {list(place)}."}
+    )
+
+
+def zero(case: Case) -> Diagnosis | None:
+    """All 0."""
+    return Diagnosis("zero") if not case.analytic.any() else None
+
+
+def upstream_ignored(case: Case) -> Diagnosis | None:
+    """The same, whatever the upstream gradient is."""
+    other = case.evidence.for_other_dy.get(case.name)
+    if other is None:
+        return None
+    try:
+        array = np.asarray(other, np.float64)
+        if array.shape != case.analytic.shape:
+            array = unbroadcast(array, case.analytic.shape)
+    except (TypeError, ValueError, ShapeError):
+        return None
+    return Diagnosis("upstream-ignored") if case.is_it(array) else None
+
+
+def sign(case: Case) -> Diagnosis | None:
+    """Negated."""
+    return Diagnosis("sign") if case.fits(-case.analytic) else None
+
+
+def constant(case: Case) -> Diagnosis | None:
+    """The right gradient times one number: 1/N, N, or another."""
+    return _constant(case, at_least=3)
+
+
+def constant_of_few(case: Case) -> Diagnosis | None:
+    """The same for one or two elements, of which any gradient is nearly a multiple."""
+    return _constant(case, at_least=1)
+
+
+def _constant(case: Case, at_least: int) -> Diagnosis | None:
+    a, n = case.a, case.n
+    good = np.abs(n) > 100 * case.allowed
+    if not a.any() or good.sum() < at_least:
+        return None
+    ratios = a[good] / n[good]
+    k = float(np.median(ratios))
+    if not (np.isfinite(k) and k != 0 and case.fits(case.analytic / k)):
+        return None
+    N = case.evidence.batch
+    confidence = 0.5 if good.sum() < 2 else 0.95
+    known = _whose_length(case, k)
+    if known == "batch":
+        if k < 1 and is_plain_sum(case):
+            facts = {"axis": 0, "detail": f"It is averaged over the {N} samples, not summed."}
+            return Diagnosis("axis", confidence, facts)
+        sure = confidence if N != 2 else 0.6
+        return Diagnosis("batch-mean", sure, {"n": N, "factor": k})
+    return Diagnosis("factor", confidence, {"factor": k, "detail": known})
+
+
+def _whose_length(case: Case, k: float) -> str:
+    """'batch' where k is N or 1/N, else a sentence about the length it is, or nothing."""
+    N = case.evidence.batch
+    for value in (k, 1 / k):
+        if N > 1 and abs(value - N) < 1e-3 * N:
+            return "batch"
+    lengths = {length for array in (case.evidence.y, case.analytic) for length in array.shape if length > 2}
+    for length in sorted(lengths):
+        if abs(k - length) < 1e-3 * length or abs(1 / k - length) < 1e-3 * length:
+            return f"{length} is the length of an axis: a sum may stand where a mean belongs, or the reverse."
+    return ""

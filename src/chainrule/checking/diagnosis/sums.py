@@ -1,0 +1,84 @@
+"""A broadcast input's gradient: summed over other axes than those along which it was repeated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.checking.diagnosis.case import Case, Diagnosis, broadcasts
+from chainrule.checking.evidence import Evidence
+from chainrule.errors import ShapeError
+from chainrule.graph.values import unbroadcast
+
+
+def summed_otherwise(case: Case) -> Diagnosis | None:
+    """dy summed or averaged over other axes than those along which the input is broadcast."""
+    if not is_plain_sum(case):
+        return None
+    for axes, mean, reduced in reductions(np.asarray(case.evidence.dy, np.float64)):
+        if reduced.size == case.analytic.size and case.is_it(reduced.reshape(case.analytic.shape)):
+            return Diagnosis("axis", 1.0, {"axis": repeated(case), "detail": summed(axes, mean)})
+        if reduced.size == 1 and case.is_it(np.full(case.analytic.shape, reduced.item())):
+            return Diagnosis("axis", 1.0, {"axis": repeated(case), "detail": summed(axes, mean)})
+    return None
+
+
+def reduced_otherwise(case: Case) -> Diagnosis | None:
+    """The right terms, summed over another axis, as a scale's: (dy * x).sum(axis=1) for axis 0."""
+    reductions = other_reductions(case.evidence, case.name)
+    for axes, mean, reduced in reductions:
+        if reduced.size == case.analytic.size and case.is_it(reduced.reshape(case.analytic.shape)):
+            return Diagnosis("axis", 0.95, {"axis": repeated(case), "detail": summed(axes, mean)})
+    return None
+
+
+def is_plain_sum(case: Case) -> bool:
+    """Whether the right gradient is dy, summed over the axes along which the input is broadcast."""
+    dy = np.asarray(case.evidence.dy, np.float64)
+    if dy.shape == case.analytic.shape:
+        return False
+    try:
+        return case.fits(unbroadcast(dy, case.analytic.shape))
+    except ShapeError:
+        return False
+
+
+def repeated(case: Case) -> int | tuple[int, ...] | None:
+    """The axis, or the axes, of the output along which the input is repeated."""
+    shape, of = case.analytic.shape, case.evidence.y.shape
+    extra = len(of) - len(shape)
+    axes = [*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and of[extra + i] != 1)]
+    if extra < 0 or not axes:
+        return None
+    return axes[0] if len(axes) == 1 else tuple(axes)
+
+
+def reductions(dy: Array) -> Iterator[tuple[tuple[int, ...], bool, Array]]:
+    for count in range(1, dy.ndim + 1):
+        for axes in combinations(range(dy.ndim), count):
+            yield axes, False, dy.sum(axis=axes)
+            yield axes, True, dy.mean(axis=axes)
+
+
+def other_reductions(evidence: Evidence, name: str) -> Iterator[tuple[tuple[int, ...], bool, Array]]:
+    """The terms of a broadcast input's gradient, one for each output, summed over every choice of axes."""
+    shape, size = evidence.shape(name), evidence.subject.values[name].size
+    if (
+        size > 200
+        or evidence.y.ndim == 0
+        or shape == evidence.y.shape
+        or not broadcasts(shape, evidence.y.shape)
+    ):
+        return
+    terms = sum(
+        (evidence.differences.contributions(name, i) for i in range(size)), np.zeros(evidence.y.shape)
+    )
+    yield from reductions(np.asarray(terms))
+
+
+def summed(axes: tuple[int, ...], mean: bool) -> str:
+    over = f"axis {axes[0]}" if len(axes) == 1 else f"axes {', '.join(map(str, axes))}"
+    return f"It is {'averaged' if mean else 'summed'} over {over}."
