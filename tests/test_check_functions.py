@@ -413,3 +413,60 @@ def test_a_function_of_torch() -> None:
     assert torch.equal(torch.get_rng_state(), before)
     assert [(f.mistake, f.input) for f in cr.check(NewStyle, x).findings] == [("factor", "x")]
     assert cr.check(Pair, x, x).mistakes == ("raises",)
+
+
+def binary_cross_entropy(p: Array, t: Array) -> float:
+    return float(-np.mean(t * np.log(p) + (1 - t) * np.log(1 - p)))
+
+
+def binary_cross_entropy_gradient(dy: Any, p: Array, t: Array) -> Array:
+    return np.asarray(dy * (p - t) / (p * (1 - p)) / p.size)
+
+
+@pytest.mark.parametrize(
+    ("forward", "backward"),
+    [
+        (np.arcsin, lambda dy, p: dy / np.sqrt(1 - p * p)),
+        (lambda p: np.log(p / (1 - p)), lambda dy, p: dy / (p * (1 - p))),
+        (lambda p: np.sqrt(1 - p * p), lambda dy, p: -dy * p / np.sqrt(1 - p * p)),
+        (np.arctanh, lambda dy, p: dy / (1 - p * p)),
+    ],
+    ids=["arcsin", "logit", "circle", "arctanh"],
+)
+def test_functions_that_are_not_defined_far_out_are_right(forward: Any, backward: Any) -> None:
+    p = np.random.default_rng(0).uniform(0.1, 0.9, (4, 3))
+    report = cr.check(lambda p: forward(p), p, backward=backward)
+    assert report.mistakes == ()
+
+
+def test_a_loss_of_probabilities_is_not_asked_about_logits() -> None:
+    rng = np.random.default_rng(0)
+    p, t = rng.uniform(0.1, 0.9, (4, 3)), rng.integers(0, 2, (4, 3)).astype(float)
+    assert cr.check(binary_cross_entropy, p, t, backward=binary_cross_entropy_gradient).passed
+
+
+def test_a_loss_that_grows_without_bound_may_be_infinite_far_out() -> None:
+    x, t = np.random.default_rng(0).normal(size=(2, 5))
+
+    def poisson(x: Array, t: Array) -> float:
+        return float(np.sum(np.exp(x) - t * x))
+
+    assert cr.check(poisson, x, t, backward=lambda dy, x, t: dy * (np.exp(x) - t)).passed
+
+
+def test_overflow_on_the_way_to_a_number_is_found() -> None:
+    x = np.random.default_rng(0).normal(size=(4, 3))
+    naive = cr.check(lambda x: np.log(1 + np.exp(x)), x, backward=lambda dy, x: dy / (1 + np.exp(-x)))
+    assert naive.mistakes == ("not-finite",)
+    assert cr.check(np.exp, x, backward=lambda dy, x: dy * np.exp(x), names=["x"]).mistakes == ()
+
+
+def test_a_wrong_gradient_is_not_called_a_disagreement_of_the_loss_too() -> None:
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(2, 4, 3))
+
+    def loss(x: Array, t: Array) -> float:
+        return float(0.5 * ((x - t) ** 2).sum())
+
+    report = cr.check(loss, x, t, backward=lambda dy, x, t: dy * (x - t) * (x > 0))
+    assert report.mistakes == ("mask",)

@@ -690,3 +690,81 @@ def test_an_array_of_which_nothing_is_known_is_told() -> None:
     assert "was not checked" in remark
     assert remark.split(" ")[0] in str(report)
     assert report.to_dict()["remarks"] == [remark]
+
+
+class Dense:
+    """y = x W + b; the gradient of b is a mean where `wrong`."""
+
+    def __init__(self, n: int, m: int, wrong: bool = False) -> None:
+        rng = np.random.default_rng(n + m)
+        self.W, self.b = rng.normal(size=(n, m)), rng.normal(size=m)
+        self.wrong = wrong
+
+    def forward(self, x: Array) -> Array:
+        self.x = x
+        self.y = x @ self.W + self.b
+        return self.y
+
+    def backward(self, dy: Array) -> Array:
+        self.dW = self.x.T @ dy
+        self.db = dy.mean(axis=0) if self.wrong else dy.sum(axis=0)
+        self.dx = dy @ self.W.T
+        return self.dx
+
+
+class Composed:
+    """Two layers, kept in a list."""
+
+    def __init__(self, wrong: bool) -> None:
+        self.layers = [Dense(4, 5), Dense(5, 3, wrong)]
+
+    def forward(self, x: Array) -> Array:
+        for layer in self.layers:
+            x = layer.forward(x)
+        return x
+
+    def backward(self, dy: Array) -> Array:
+        for layer in reversed(self.layers):
+            dy = layer.backward(dy)
+        return dy
+
+
+def test_the_parameters_of_the_layers_of_an_object_are_checked() -> None:
+    x = np.random.default_rng(1).normal(size=(6, 4))
+    right = cr.check(Composed(False), x)
+    assert right.mistakes == ()
+    assert {row.input for row in right.rows} == {
+        "x", "layers[0].W", "layers[0].b", "layers[1].W", "layers[1].b",
+    }  # fmt: skip
+    (finding,) = cr.check(Composed(True), x).findings
+    assert (finding.mistake, finding.input) == ("axis", "layers[1].b")
+
+
+@pytest.mark.parametrize("rows", [6, 3])
+def test_an_object_that_was_used_is_checked_like_a_new_one(rows: int) -> None:
+    x = np.random.default_rng(1).normal(size=(6, 4))
+    dense = Dense(4, 5)
+    dense.forward(x[:rows])
+    dense.backward(np.ones((rows, 5)))
+    report = cr.check(dense, x)
+    assert report.mistakes == ()
+    assert [row.input for row in report.rows] == ["x", "W", "b"]
+    assert report.remarks == ()
+
+
+def test_a_parameter_without_a_gradient_in_the_dict_of_gradients_is_told() -> None:
+    class Forgets:
+        def __init__(self) -> None:
+            self.params = {"W1": np.ones((4, 2)), "b1": np.ones(2)}
+            self.grads: dict[str, Array] = {}
+
+        def forward(self, x: Array) -> Array:
+            self.x = x
+            return x @ self.params["W1"] + self.params["b1"]
+
+        def backward(self, dy: Array) -> Array:
+            self.grads["W1"] = self.x.T @ dy
+            return dy @ self.params["W1"].T
+
+    (finding,) = cr.check(Forgets(), np.arange(8.0).reshape(2, 4)).findings
+    assert (finding.mistake, finding.input) == ("missing", "b1")

@@ -24,7 +24,8 @@ RULES = """\
   classes, functions, graphs, and every row of the table on which chainrule's own layers are tested, each with new
   random numbers for every seed, in float64 and in float32.
 - **Seen and unseen.** `cr.check` was made better with this suite at hand. That a mistake is found does not depend
-  on its name; of code that nobody has seen before, expect fewer to be named.
+  on its name; of code that it has not seen, fewer are named. A reviewer who knew neither the checker nor this suite
+  wrote 86 more mistakes in code of their own, cells and attention among them: 85 were found, and 66 named.
 - **gradcheck** is `torch.autograd.gradcheck` with its defaults, in float64, on an autograd function that calls the
   same NumPy code; weights are inputs of that function. Graphs are not given to it.
 """

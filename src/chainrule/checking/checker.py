@@ -6,7 +6,7 @@ import copy
 import inspect
 import sys
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
 
@@ -24,7 +24,10 @@ from chainrule.checking.objects import (
     attributes_of,
     checked_object,
     find_parameters,
+    as_text,
     look,
+    parts_of,
+    written_to,
 )
 from chainrule.checking.report import Finding, Report, Row
 from chainrule.checking.subjects import (
@@ -68,8 +71,9 @@ def check(
 
     A slope is (L(x + h) - L(x - h)) / 2h, with L = sum(dy * y), a random dy, and h = cbrt(machine epsilon) times
     the larger of |x| and the root mean square of the input. A gradient is wrong where it is further off than
-    1e-5 (float32: 2e-3) of the sum of |dy_j dy_j/dx_i|, 1e-13 (2e-6) of the largest such sum, ten times what the
-    difference rounds, and 16 machine epsilons of the largest |dy|, all together. Up to 2,000 elements of an input
+    1e-5 (float32: 2e-3) of the sum of |dy_j ∂y_j/∂x_i|, 1e-13 (2e-6) of the largest such sum, ten times what the
+    difference rounds, and 16 machine epsilons of the largest |dy| times the root mean square of the input, or 1
+    where that is larger, all together. Up to 2,000 elements of an input
     each one is compared; above, three random directions and 32 elements, and where a direction disagrees, 256
     elements and those found by halving the direction.
 
@@ -288,7 +292,7 @@ def _read(
             runs({name: value.copy() for name, value in values.items()})
     except (IndexError, TypeError):
         return _values(names, inputs, turned)
-    except Exception:  # the check itself will tell
+    except (Exception, SystemExit):  # the check itself will tell
         return values
     return values
 
@@ -311,22 +315,11 @@ def _object(
         _copy(target).forward(*values.values())
 
     data = _read(called, inputs, runs)
-    places = _find(target, data, gradients)
+    found, written = _find(target, data, gradients)
+    places = {_free(parameter, data): place for parameter, place in found.items()}
     values = dict(data)
     for parameter, (path, _) in places.items():
-        values[_free(parameter, data)] = as_data(look(target, path), parameter, whole=False)
-    places = {_free(parameter, data): place for parameter, place in places.items()}
-    known = [look(target, path) for path, _ in places.values()]
-    unknown = [
-        f"{cls}.{name} holds numbers, and no gradient of it was found: it was not checked. Name one in "
-        f'gradients={{"{name}": ...}} if there is one.'
-        for name, value in attributes_of(target).items()
-        if isinstance(value, np.ndarray)
-        and is_float(value)
-        and not any(value is each for each in known)
-        and not name.startswith(("d", "grad"))
-        and value.size
-    ]
+        values[parameter] = as_data(look(target, path), parameter, whole=False)
     return ObjectSubject(
         cls,
         cls,
@@ -334,8 +327,24 @@ def _object(
         without_gradient=_answers(called),
         original=target,
         places=places,
-        remarks=tuple(unknown),
+        remarks=tuple(_unchecked(target, places, written)),
     )
+
+
+def _unchecked(target: Any, places: Mapping[str, Any], written: Collection[Any]) -> Iterator[str]:
+    """A sentence for each array on the object that may be a parameter, and of which no gradient was found."""
+    known = [look(target, path) for path, _ in places.values()]
+    ways = {path for pair in places.values() for path in pair}
+    for start, part in parts_of(target):
+        for name, value in attributes_of(part).items():
+            path = (*start, name)
+            is_array = isinstance(value, np.ndarray) and is_float(value) and value.size > 0
+            if is_array and path not in ways and path not in written and not any(value is k for k in known):
+                text = as_text(path)
+                yield (
+                    f"{type(target).__name__}.{text} holds numbers, and no gradient of it was found: it was not "
+                    f'checked. Name one in gradients={{"{text}": ...}} if there is one.'
+                )
 
 
 def _free(parameter: str, data: Mapping[str, Array]) -> str:
@@ -343,9 +352,9 @@ def _free(parameter: str, data: Mapping[str, Array]) -> str:
     return f"self.{parameter}" if parameter in data else parameter
 
 
-def _copy(target: Any) -> Any:
+def _copy(target: Any, memory: dict[int, Any] | None = None) -> Any:
     try:
-        return copy.deepcopy(target)
+        return copy.deepcopy(target, memory)
     except Exception as error:
         raise ArgumentError(
             f"check: {type(target).__name__} cannot be copied ({error}), and a check runs copies, so that the "
@@ -353,16 +362,24 @@ def _copy(target: Any) -> Any:
         ) from None
 
 
-def _find(target: Any, data: Mapping[str, Array], gradients: Mapping[str, str] | None) -> dict[str, Any]:
-    """The parameters, found by a first run; where that fails, the check itself will tell how."""
-    trial = _copy(target)
+def _find(
+    target: Any, data: Mapping[str, Array], gradients: Mapping[str, str] | None
+) -> tuple[dict[str, Any], set[Any]]:
+    """The parameters, found by a first run, and the ways to arrays that the run wrote to.
+
+    Where the run fails, the check itself will tell how.
+    """
+    copies: dict[int, Any] = {}
+    trial = _copy(target, copies)
+    state: set[Any] = set()
     try:
         with np.errstate(all="ignore"), fixed_randomness(trial.forward):
             y = np.asarray(trial.forward(*(value.copy() for value in data.values())))
+            state = written_to(target, trial, copies)
             try:
                 trial.backward(np.ones_like(y) if y.ndim else 1.0)
             except TypeError:
                 trial.backward()
-    except Exception:
-        return find_parameters(target, trial, None) if gradients is None else {}
-    return find_parameters(target, trial, gradients)
+    except (Exception, SystemExit):
+        return (find_parameters(target, trial, None, state) if gradients is None else {}), state
+    return find_parameters(target, trial, gradients, state), state | written_to(target, trial, copies)

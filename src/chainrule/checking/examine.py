@@ -161,6 +161,8 @@ def _run(found: Examination) -> tuple[Array, Array, Returned, Session] | None:
         usable = False
     if not usable:
         came = f"it returned {type(y).__name__}"
+        if several:
+            came = f"it returned {len(y)} arrays; return one at a time, or one made of them"
         if isinstance(y, np.ndarray):
             came += f" of {y.dtype}"
         found.add("raises", facts={"detail": f"The forward must return an array of real numbers; {came}."})
@@ -202,8 +204,12 @@ def _raised(found: Examination, error: BaseException, method: str) -> None:
     here = Path(__file__).parent
     theirs = [frame for frame in frames if Path(frame.filename).parent != here]
     source = f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}" if theirs else None
-    message = f"{type(error).__name__}: {error}" if not isinstance(error, ChainruleError) else str(error)
-    if "read-only" in str(error):
+    try:
+        said = str(error)
+    except Exception:  # it cannot even say what it is
+        said = ""
+    message = said if isinstance(error, ChainruleError) else f"{type(error).__name__}: {said}"
+    if "read-only" in said:
         found.add(
             "mutates-upstream" if method == "backward" else "mutates-input",
             source=source,
@@ -254,6 +260,14 @@ def _compare_all(found: Examination, evidence: Evidence) -> None:
             _report_kink(found, evidence, name)
     for name in wrong:
         _name_it(found, evidence, name)
+    if any(each.severity == "error" and each.mistake != "unknown" for each in found.findings):
+        detail = "It may follow from the other mistake that was found here: mend that first."
+        found.findings[:] = [
+            replace(each, advice=advice_for("unknown", node=each.node, input=each.input or "x", detail=detail))
+            if each.mistake == "unknown"
+            else each
+            for each in found.findings
+        ]
 
 
 def _compare(

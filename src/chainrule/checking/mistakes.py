@@ -111,7 +111,7 @@ _ALL = (
         "summed over the wrong axis",
         "The gradient of {input:this input} is summed over the wrong axis, or averaged. A value that "
         "takes part in many outputs gets the sum of their gradients, here over {axis:each axis along "
-        "which it was repeated}: for y = x @ W + b, db = dy.sum(axis=0).",
+        "which it was repeated}. For y = x @ W + b with one row for each sample, db = dy.sum(axis=0).",
     ),
     Mistake(
         "broadcast",
@@ -209,7 +209,7 @@ _ALL = (
     Mistake(
         "raises",
         "an error was raised",
-        "{node:The code} raised an error, so nothing could be compared.",
+        "{node:The code} raised an error, or returned what no check can use, so nothing could be compared.",
     ),
     Mistake(
         "random",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,7 +27,7 @@ Path = tuple[str | int, ...]
 """The way to something an object keeps: ("W",) is object.W, ("params", "W1") is object.params["W1"]."""
 
 #: Attributes that are parameters whenever they hold floats: without a gradient, one was forgotten.
-USUAL = frozenset({"W", "b", "w", "weight", "weights", "bias", "biases", "gamma", "beta"})
+USUAL = re.compile(r"(W|w|b|weights?|bias|biases|gamma|beta)_?\d*")
 
 
 @dataclass
@@ -131,12 +132,13 @@ def put(thing: Any, path: Path, value: Array) -> None:
 
 
 def find_parameters(
-    before: Any, after: Any, named: Mapping[str, str] | None
+    before: Any, after: Any, named: Mapping[str, str] | None, state: Collection[Path] = ()
 ) -> dict[str, tuple[Path, Path | None]]:
     """The parameters of an object, and where their gradients stand, by comparing it before and after a backward.
 
-    They are found by their names: W and dW, W and W_grad, `params` and `grads` (lists or dicts). `named` maps
-    parameters to gradients where the names are others.
+    They are found by their names: W and dW, W and W_grad, `params` and `grads` (lists or dicts), on the object and on
+    the layers it is made of. `named` maps parameters to gradients where the names are others. What forward writes,
+    `state`, is no parameter.
     """
     found: dict[str, tuple[Path, Path | None]] = {}
     if named is not None:
@@ -150,31 +152,44 @@ def find_parameters(
                     )
             found[parameter] = paths
         return found
-    for name, path, partner in _candidates(before, after):
-        value = look(before, path)
-        if not (_is_number_array(value) or (partner is not None and _is_whole(value))) or name in found:
-            continue
-        if any(look(before, known) is value and isinstance(value, np.ndarray) for known, _ in found.values()):
-            continue
-        if partner is not None:
-            found[name] = (path, partner)
-        elif name in USUAL and isinstance(value, np.ndarray):
-            found[name] = (path, None)
+    for start, part in parts_of(before):
+        for each in _candidates(part, look(after, start) if start else after):
+            path = (*start, *each.path)
+            value = look(before, path)
+            known = any(value is look(before, there) for there, _ in found.values())
+            if path in state or (known and isinstance(value, np.ndarray)):
+                continue
+            name = as_text(path) if start or each.name in found else each.name
+            if each.gradient is not None and (_is_number_array(value) or _is_whole(value)):
+                found[name] = (path, (*start, *each.gradient))
+            elif isinstance(value, np.ndarray) and is_float(value):
+                if each.declared or USUAL.fullmatch(each.name):
+                    found[name] = (path, None)
     return found
 
 
-def _candidates(before: Any, after: Any) -> Iterator[tuple[str, Path, Path | None]]:
+@dataclass(frozen=True)
+class _Candidate:
+    """What may be a parameter: its name, the way to it and to its gradient, and whether the object calls it one."""
+
+    name: str
+    path: Path
+    gradient: Path | None
+    declared: bool = False
+
+
+def _candidates(before: Any, after: Any) -> Iterator[_Candidate]:
     attributes = attributes_of(before)
     for holder, others in (("params", "grads"), ("parameters", "gradients"), ("params", "gradients")):
         parameters, gradients = attributes.get(holder), getattr(after, others, None)
         if isinstance(parameters, dict) and isinstance(gradients, dict):
             for key in parameters:
                 place = next((k for k in (key, f"d{key}", f"{key}_grad") if k in gradients), None)
-                yield str(key), (holder, key), None if place is None else (others, place)
+                yield _Candidate(str(key), (holder, key), None if place is None else (others, place), True)
         elif isinstance(parameters, (list, tuple)) and isinstance(gradients, (list, tuple)):
             for k, parameter in enumerate(parameters):
                 own = next((n for n, v in attributes.items() if v is parameter), f"{holder}[{k}]")
-                yield own, (holder, k), (others, k) if k < len(gradients) else None
+                yield _Candidate(own, (holder, k), (others, k) if k < len(gradients) else None, True)
     for name in attributes:
         partner = next(
             (
@@ -184,7 +199,56 @@ def _candidates(before: Any, after: Any) -> Iterator[tuple[str, Path, Path | Non
             ),
             None,
         )
-        yield name, (name,), None if partner is None else (partner,)
+        yield _Candidate(name, (name,), None if partner is None else (partner,))
+
+
+def parts_of(thing: Any) -> list[tuple[Path, Any]]:
+    """The object itself, and the objects with forward and backward that it keeps, in lists and dicts too."""
+    found: list[tuple[Path, Any]] = []
+    seen: set[int] = set()
+    waiting: list[tuple[Path, Any]] = [((), thing)]
+    while waiting:
+        path, each = waiting.pop(0)
+        if id(each) in seen or len(path) > 6:
+            continue
+        seen.add(id(each))
+        if isinstance(each, dict):
+            waiting += [((*path, key), value) for key, value in each.items() if isinstance(key, (str, int))]
+        elif isinstance(each, (list, tuple)) and len(each) <= 1000:
+            waiting += [((*path, k), value) for k, value in enumerate(each)]
+        elif not path or _is_layer(each):
+            found.append((path, each))
+            waiting += [((*path, name), value) for name, value in attributes_of(each).items()]
+    return found
+
+
+def _is_layer(thing: Any) -> bool:
+    return (
+        not inspect.isclass(thing)
+        and callable(getattr(thing, "forward", None))
+        and callable(getattr(thing, "backward", None))
+    )
+
+
+def written_to(before: Any, after: Any, copies: Mapping[int, Any]) -> set[Path]:
+    """The ways to arrays that were replaced, or written into: `after` is a copy of `before` that was run, and
+    `copies` tells which array was copied to which.
+    """
+    written: set[Path] = set()
+    for start, part in parts_of(before):
+        for name, value in attributes_of(part).items():
+            if isinstance(value, np.ndarray) and id(value) in copies:
+                path, copied = (*start, name), copies[id(value)]
+                same = look(after, path) is copied and np.array_equal(copied, value, equal_nan=is_float(value))
+                if not same:
+                    written.add(path)
+    return written
+
+
+def as_text(path: Path) -> str:
+    """A path as it is written in Python: layers[0].W."""
+    parts = [f"[{step!r}]" if isinstance(step, int) else f".{step}" for step in path]
+    return "".join(parts).lstrip(".")
 
 
 def attributes_of(thing: Any) -> dict[str, Any]:

@@ -28,7 +28,7 @@ def probe(found: Examination, evidence: Evidence) -> None:
     subject = evidence.subject
     if subject.answers is None or evidence.y.size != 1:
         return
-    if not told & {"loss-disagrees", "not-finite", "sign", "zero", "unknown", "batch-mean", "factor"}:
+    if "not-finite" not in told:
         _large_logits(found, evidence)
     if subject.handwritten:
         _labels_in_other_forms(found, evidence)
@@ -52,65 +52,73 @@ def _data(evidence: Evidence) -> list[str]:
 
 
 def _far_out(found: Examination, evidence: Evidence) -> None:
-    """At inputs 1000 times as large the output may overflow where the function does, but it is never NaN."""
-    if found.settings.dtype != "float64":
-        return
+    """At inputs 1000 times as large, nothing may overflow on the way to a number that float64 can hold.
+
+    Infinity and NaN are no mistake by themselves: exp(1000) is too large, and arcsin(500) is not defined. They are one
+    where the same code, computed with a wider range of exponents, gives numbers: log(1 + exp(1000)) is 1000.
+    """
+    wider = np.finfo(np.longdouble).maxexp > np.finfo(np.float64).maxexp
     names = _data(evidence)
-    values = _scaled(evidence, FAR, names)
-    name = names[0] if names else None
-    try:
-        session = evidence.subject.start()
-        y = np.asarray(session.forward({n: v.copy() for n, v in values.items()}), np.float64)
-    except Exception:  # a function may refuse such inputs
+    if found.settings.dtype != "float64" or not names or not wider:  # not every machine has wider numbers
         return
+    values = _scaled(evidence, FAR, names)
     at = f"At inputs {FAR:g} times as large as those given"
-    is_loss = evidence.subject.answers is not None
-    if np.isnan(y).any() or (is_loss and not np.isfinite(y).all()):
-        came = "NaN" if np.isnan(y).any() else "infinite"
-        found.add("not-finite", name, facts={"detail": f"{at}, the output is {came}."})
+    y, gradients = _both(evidence, values, np.float64)
+    if y is None:
         return
     if not np.isfinite(y).all():
-        if _finite_when_wider(evidence, values):
-            detail = f"{at}, the output is infinite, though it would be a number that float64 can hold."
-            found.add("not-finite", name, facts={"detail": detail})
+        y_wide, _ = _both(evidence, values, np.longdouble)
+        if y_wide is not None and np.isfinite(y_wide).all():
+            came = "NaN" if np.isnan(y).any() else "infinite"
+            detail = f"{at}, the output is {came}, and would be a number that float64 can hold."
+            found.add("not-finite", names[0], facts={"detail": detail})
         return
+    wrong = [name for name, gradient in gradients.items() if np.isnan(gradient).any()]
+    if wrong:
+        _, in_wide = _both(evidence, values, np.longdouble)
+        for name in wrong:
+            if name in in_wide and np.isfinite(in_wide[name]).all():
+                found.add("not-finite", name, facts={"detail": f"{at}, the gradient of {name} is NaN."})
+                return
+
+
+def _both(
+    evidence: Evidence, values: dict[str, Array], dtype: type[np.floating[Any]]
+) -> tuple[Array | None, dict[str, Array]]:
+    """Output and gradients, computed in a dtype, then as float64; None, and nothing, where that fails."""
+    given = {n: v.astype(dtype) if is_float(v) else v.copy() for n, v in values.items()}
+    gradients: dict[str, Array] = {}
     try:
-        returned = session.backward(evidence.dy.copy())
-    except Exception:  # it does work at the inputs given
-        return
+        session = evidence.subject.start()
+        y = np.array(session.forward(given)).astype(np.float64)
+    except (Exception, SystemExit):  # a function may refuse such inputs
+        return None, gradients
+    try:
+        returned = session.backward(evidence.dy.astype(dtype))
+    except (Exception, SystemExit):  # it does work at the inputs given
+        return y, gradients
     for name, raw in returned.items():
-        here = evidence.analytic.get(name)
-        if raw is None or here is None or not np.isfinite(here).all():
-            continue
-        array, _ = returned_array(raw, evidence.subject.values[name], evidence.subject.handwritten, "float64")
-        if array is not None and np.isnan(array).any():
-            found.add("not-finite", name, facts={"detail": f"{at}, the gradient of {name} is NaN."})
-            return
-
-
-def _finite_when_wider(evidence: Evidence, values: dict[str, Array]) -> bool:
-    """Whether the output is a number of ordinary size when it is computed with a wider range of exponents.
-
-    exp(1000) overflows as it must; log(1 + exp(1000)) overflows on the way, since it is 1000.
-    """
-    if np.finfo(np.longdouble).maxexp <= np.finfo(np.float64).maxexp:
-        return False  # no wider numbers on this machine
-    wide = {n: v.astype(np.longdouble) if is_float(v) else v for n, v in values.items()}
-    try:
-        y = np.asarray(evidence.subject.start().forward(wide))
-    except Exception:  # it does not take them
-        return False
-    return y.dtype == np.longdouble and bool(np.all(np.abs(y) < np.finfo(np.float64).max))
+        if raw is not None and name in evidence.analytic and np.isfinite(evidence.analytic[name]).all():
+            array, _ = returned_array(
+                raw, evidence.subject.values[name], evidence.subject.handwritten, "float64"
+            )
+            if array is not None:
+                gradients[name] = array
+    return y, gradients
 
 
 def _large_logits(found: Examination, evidence: Evidence) -> None:
-    """Where the loss is large, forward and backward still have to be of one formula."""
+    """Where the loss is large, forward and backward still have to be of one formula.
+
+    Asked only where the gradient is right at the values given, apart from an upstream gradient that is ignored, and
+    where these are logits: numbers from 0 to 1 may be probabilities, which cannot be large.
+    """
     name = _predictions(evidence)
     if name is None:
         return
+    known = {f.mistake for f in found.findings if f.input == name and f.severity == "error"}
     x = np.asarray(evidence.subject.values[name], np.float64)
-    largest = float(np.abs(x).max(initial=0))
-    if largest == 0:
+    if not known <= {"upstream-ignored", "mutates-upstream", "mutates-input"} or ((x >= 0) & (x <= 1)).all():
         return
     rng = np.random.default_rng([found.settings.seed, 5])
     spread = LOGITS * np.sign(x) * rng.uniform(0.6, 1.0, x.shape)

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import math
+from itertools import combinations
+
 import numpy as np
 
 from chainrule.checking.diagnosis.case import Case, Diagnosis
-from chainrule.checking.diagnosis.sums import is_plain_sum
+from chainrule.checking.diagnosis.sums import is_plain_sum, repeated
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
 
@@ -66,14 +69,21 @@ def _constant(case: Case, at_least: int) -> Diagnosis | None:
         return None
     N = case.evidence.batch
     confidence = 0.5 if good.sum() < 2 else 0.95
+    if is_plain_sum(case) and _is_mean(case, k):
+        return Diagnosis("axis", confidence, {"axis": repeated(case), "detail": "It is averaged, not summed."})
     known = _whose_length(case, k)
     if known == "batch":
-        if k < 1 and is_plain_sum(case):
-            facts = {"axis": 0, "detail": f"It is averaged over the {N} samples, not summed."}
-            return Diagnosis("axis", confidence, facts)
         sure = confidence if N != 2 else 0.6
         return Diagnosis("batch-mean", sure, {"n": N, "factor": k})
     return Diagnosis("factor", confidence, {"factor": k, "detail": known})
+
+
+def _is_mean(case: Case, k: float) -> bool:
+    """Whether 1/k is the number of elements along some of the axes that are summed over."""
+    axes = repeated(case)
+    along = [case.evidence.y.shape[i] for i in ((axes,) if isinstance(axes, int) else axes or ())]
+    counts = {math.prod(some) for n in range(1, len(along) + 1) for some in combinations(along, n)}
+    return any(count > 1 and abs(1 / k - count) < 1e-3 * count for count in counts)
 
 
 def _whose_length(case: Case, k: float) -> str:
