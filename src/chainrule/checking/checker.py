@@ -21,10 +21,10 @@ from chainrule.checking.graphs import check_graph
 from chainrule.checking.inputs import as_data, complete, inputs_for
 from chainrule.checking.objects import (
     ObjectSubject,
+    as_text,
     attributes_of,
     checked_object,
     find_parameters,
-    as_text,
     look,
     parts_of,
     written_to,

@@ -263,7 +263,9 @@ def _compare_all(found: Examination, evidence: Evidence) -> None:
     if any(each.severity == "error" and each.mistake != "unknown" for each in found.findings):
         detail = "It may follow from the other mistake that was found here: mend that first."
         found.findings[:] = [
-            replace(each, advice=advice_for("unknown", node=each.node, input=each.input or "x", detail=detail))
+            replace(
+                each, advice=advice_for("unknown", node=each.node, input=each.input or "x", detail=detail)
+            )
             if each.mistake == "unknown"
             else each
             for each in found.findings

@@ -136,9 +136,9 @@ def find_parameters(
 ) -> dict[str, tuple[Path, Path | None]]:
     """The parameters of an object, and where their gradients stand, by comparing it before and after a backward.
 
-    They are found by their names: W and dW, W and W_grad, `params` and `grads` (lists or dicts), on the object and on
-    the layers it is made of. `named` maps parameters to gradients where the names are others. What forward writes,
-    `state`, is no parameter.
+    They are found by their names: W and dW, W and W_grad, `params` and `grads` (lists or dicts), on the object and
+    on the layers it is made of. `named` maps parameters to gradients where the names are others. What forward
+    writes, `state`, is no parameter.
     """
     found: dict[str, tuple[Path, Path | None]] = {}
     if named is not None:
@@ -162,9 +162,8 @@ def find_parameters(
             name = as_text(path) if start or each.name in found else each.name
             if each.gradient is not None and (_is_number_array(value) or _is_whole(value)):
                 found[name] = (path, (*start, *each.gradient))
-            elif isinstance(value, np.ndarray) and is_float(value):
-                if each.declared or USUAL.fullmatch(each.name):
-                    found[name] = (path, None)
+            elif isinstance(value, np.ndarray) and is_float(value) and each.is_parameter:
+                found[name] = (path, None)
     return found
 
 
@@ -176,6 +175,11 @@ class _Candidate:
     path: Path
     gradient: Path | None
     declared: bool = False
+
+    @property
+    def is_parameter(self) -> bool:
+        """Whether it is one even without a gradient: then one was forgotten."""
+        return self.declared or USUAL.fullmatch(self.name) is not None
 
 
 def _candidates(before: Any, after: Any) -> Iterator[_Candidate]:
@@ -239,7 +243,9 @@ def written_to(before: Any, after: Any, copies: Mapping[int, Any]) -> set[Path]:
         for name, value in attributes_of(part).items():
             if isinstance(value, np.ndarray) and id(value) in copies:
                 path, copied = (*start, name), copies[id(value)]
-                same = look(after, path) is copied and np.array_equal(copied, value, equal_nan=is_float(value))
+                same = look(after, path) is copied and np.array_equal(
+                    copied, value, equal_nan=is_float(value)
+                )
                 if not same:
                     written.add(path)
     return written

@@ -54,8 +54,8 @@ def _data(evidence: Evidence) -> list[str]:
 def _far_out(found: Examination, evidence: Evidence) -> None:
     """At inputs 1000 times as large, nothing may overflow on the way to a number that float64 can hold.
 
-    Infinity and NaN are no mistake by themselves: exp(1000) is too large, and arcsin(500) is not defined. They are one
-    where the same code, computed with a wider range of exponents, gives numbers: log(1 + exp(1000)) is 1000.
+    Infinity and NaN are no mistake by themselves: exp(1000) is too large, and arcsin(500) is not defined. They are
+    one where the same code, computed with a wider range of exponents, gives numbers: log(1 + exp(1000)) is 1000.
     """
     wider = np.finfo(np.longdouble).maxexp > np.finfo(np.float64).maxexp
     names = _data(evidence)

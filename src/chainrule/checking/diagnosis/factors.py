@@ -70,7 +70,9 @@ def _constant(case: Case, at_least: int) -> Diagnosis | None:
     N = case.evidence.batch
     confidence = 0.5 if good.sum() < 2 else 0.95
     if is_plain_sum(case) and _is_mean(case, k):
-        return Diagnosis("axis", confidence, {"axis": repeated(case), "detail": "It is averaged, not summed."})
+        return Diagnosis(
+            "axis", confidence, {"axis": repeated(case), "detail": "It is averaged, not summed."}
+        )
     known = _whose_length(case, k)
     if known == "batch":
         sure = confidence if N != 2 else 0.6
