@@ -227,6 +227,7 @@ def test_a_mistake_is_found():
     [
         ("Raising", "The backward raised IndexError"),
         ("ForwardRaising", "The forward raised RuntimeError: too bad"),
+        ("Exiting", "SystemExit: 0"),
     ],
 )
 def test_what_raises_while_it_is_checked_is_a_finding(name, message):
@@ -445,10 +446,6 @@ AFFINE = "layers.py:Affine", "--arg", "W=5x3", "--arg", "b=3"
         (
             ("layers.py:Refusing", "--input", "4x5"),
             r"line \d+: Refusing\(...\): ValueError: not today .x1b.31m",
-        ),
-        (
-            ("layers.py:Exiting", "--input", "4x5"),
-            r"layers.py, line \d+: the check of Exiting failed: SystemExit: 0",
         ),
         (("layers.py:Uncopied", "--input", "4x5"), r"Uncopied cannot be copied \(I am one\)"),
         (("layers.py:Affine", "digits"), r"DATA \('digits'\) is for model files"),
