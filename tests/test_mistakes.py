@@ -85,8 +85,8 @@ def test_numbers_are_short() -> None:
     assert "is 3 times" in advice_for("factor", factor=3)
     assert "is a constant times" in advice_for("factor", factor=float("nan"))
     assert "over axis 0." in advice_for("axis", axis=0)
-    assert "over axis 2:" in advice_for("axis", axis=(2,))
-    assert "over axes (0, 2):" in advice_for("axis", axis=(0, 2))
+    assert "over axis 2." in advice_for("axis", axis=(2,))
+    assert "over axes (0, 2)." in advice_for("axis", axis=(0, 2))
 
 
 def test_names_are_not_read_as_templates() -> None:

@@ -180,4 +180,4 @@ def test_the_import_is_quick() -> None:
         "import time; start = time.process_time(); import numpy; middle = time.process_time(); import chainrule; "
         "print((time.process_time() - middle) / (middle - start))"
     )
-    assert min(float(fresh(code)) for _ in range(5)) < 1
+    assert min(float(fresh(code)) for _ in range(9)) < 1
