@@ -64,16 +64,9 @@ class Differences:
 
     def element(self, name: str, index: int, h: float) -> Slope:
         """The slope along one element (a flat index), by central differences."""
-        array = self._values[name]
-        kept = float(array.flat[index])
-        try:
-            array.flat[index] = kept + h
-            above, up = float(array.flat[index]), self._output()
-            array.flat[index] = kept - h
-            below, down = float(array.flat[index]), self._output()
-        finally:
-            array.flat[index] = kept
-        return self._slope(up, down, above - below, index if up.shape == array.shape else None)
+        above, up, below, down = self._on_both_sides(name, index, h)
+        own = index if up.shape == self._values[name].shape else None
+        return self._slope(up, down, above - below, own)
 
     def best_element(self, name: str, index: int, dtype: str) -> Slope:
         """The slope along one element; by a longer step where rounding leaves too few digits, and that agrees."""
@@ -87,17 +80,10 @@ class Differences:
 
     def one_sided(self, name: str, index: int, h: float) -> tuple[Slope, Slope]:
         """The slopes to the right and to the left of an element."""
-        array = self._values[name]
-        kept = float(array.flat[index])
+        kept = float(self._values[name].flat[index])
         if self._middle is None:
             self._middle = self._output()
-        try:
-            array.flat[index] = kept + h
-            above, up = float(array.flat[index]), self._output()
-            array.flat[index] = kept - h
-            below, down = float(array.flat[index]), self._output()
-        finally:
-            array.flat[index] = kept
+        above, up, below, down = self._on_both_sides(name, index, h)
         right = self._slope(up, self._middle, above - kept, None)
         return right, self._slope(self._middle, down, kept - below, None)
 
@@ -143,7 +129,17 @@ class Differences:
 
     def contributions(self, name: str, index: int) -> Array:
         """What each element of the output adds to the slope along one element: dy_j ∂y_j/∂x_i."""
-        array, h = self._values[name], self.step(name, index)
+        above, up, below, down = self._on_both_sides(name, index, self.step(name, index))
+        return np.asarray(self._dy * (up - down) / (above - below))
+
+    def own_slope(self, name: str, index: int, at: Mapping[str, Array]) -> float:
+        """dy[i]/dx[i] at other values of the inputs."""
+        other = Differences(self._forward, at, np.ones_like(self._dy))
+        return other.element(name, index, other.step(name, index)).own
+
+    def _on_both_sides(self, name: str, index: int, h: float) -> tuple[float, Array, float, Array]:
+        """The element and the output a step above, and a step below. The element is put back."""
+        array = self._values[name]
         kept = float(array.flat[index])
         try:
             array.flat[index] = kept + h
@@ -152,12 +148,7 @@ class Differences:
             below, down = float(array.flat[index]), self._output()
         finally:
             array.flat[index] = kept
-        return np.asarray(self._dy * (up - down) / (above - below))
-
-    def own_slope(self, name: str, index: int, at: Mapping[str, Array]) -> float:
-        """dy[i]/dx[i] at other values of the inputs."""
-        other = Differences(self._forward, at, np.ones_like(self._dy))
-        return other.element(name, index, other.step(name, index)).own
+        return above, up, below, down
 
     def _output(self) -> Array:
         return self._forward(self._values)
