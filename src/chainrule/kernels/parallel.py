@@ -29,9 +29,6 @@ from chainrule.arrays import Array
 OPEN, DONE = 0, 16  # places in the box, two cache lines apart
 PARTS = 2  # in a program too small to share, 1
 NO_TURN = 2**60  # behind the last turn of any run: the helper leaves
-WORTH_HELPING = (
-    2  # steps in one call: starting a thread takes 50 us, and a step that is shared saves that or more
-)
 
 
 def load(box: Array, place: int) -> int:
@@ -86,9 +83,13 @@ def next_task(box: Array, task: int, helping: bool) -> int:
 
 
 def run_helped(native: Callable[..., int], arguments: tuple[Any, ...], steps: int, threads: int) -> int:
-    """Call `native(*arguments, box, sums, helping)` here, and beside it in a helper thread where that pays."""
+    """Call `native(*arguments, box, sums, helping)` here, and beside it in a helper thread.
+
+    Starting a thread takes 50 us. A program that is cut into parts saves that in one step or a few, and a call of a
+    large one does only one step or two: without help from the first on, the second thread would hardly be used.
+    """
     box, sums = np.full(32, -1, np.int64), np.zeros(2)
-    if threads == 1 or steps < WORTH_HELPING or not getattr(native, "signatures", None):
+    if threads == 1 or steps == 0 or not getattr(native, "signatures", None):
         return native(*arguments, box, sums, False)  # without signatures, it is not machine code yet
     helper = threading.Thread(target=native, args=(*arguments, box, sums, True), daemon=True)
     try:
