@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from chainrule.kernels.parallel import run_helped
 from chainrule.network import threads
 
 SCRIPT = '''
@@ -110,3 +111,24 @@ def test_the_default_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
     monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
     assert threads.default_threads() == 2
+
+
+@pytest.mark.parametrize(
+    ("steps", "threads", "helped"), [(1, 2, True), (5, 2, True), (1, 1, False), (0, 2, False)]
+)
+def test_a_helper_joins_even_a_call_of_one_step(steps: int, threads: int, helped: bool) -> None:
+    """Large steps come one in a call: without help from the first on, they would never be shared."""
+
+    class Compiled:
+        signatures = ("one",)
+
+        def __init__(self) -> None:
+            self.asked: list[bool] = []
+
+        def __call__(self, box: Any, sums: Any, helping: bool) -> int:
+            self.asked.append(helping)
+            return steps
+
+    native = Compiled()
+    assert run_helped(native, (), steps, threads) == steps
+    assert sorted(native.asked) == ([False, True] if helped else [False])
