@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
-.PHONY: train test bench mutations clean
+.PHONY: train test bench mutations docs-pictures clean
 
 train: .venv/.installed
 	@$(BIN)/chainrule train digits --out runs/digits --force
@@ -23,6 +23,10 @@ bench: .venv/.installed-bench
 # Some 1,300 wrong backwards and 10,000 right ones given to cr.check, and to gradcheck where PyTorch is there.
 mutations: .venv/.installed-test
 	PYTHONPATH=benchmarks $(BIN)/python -m mutations $(MUTATIONS)
+
+# The graphs in docs/, drawn by the library itself.
+docs-pictures: .venv/.installed
+	$(BIN)/python docs/pictures/graphs.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -29,7 +29,7 @@ from chainrule.checking.objects import (
     parts_of,
     written_to,
 )
-from chainrule.checking.report import Finding, Report, Row
+from chainrule.checking.report import Finding, LookedAt, Report, Row
 from chainrule.checking.subjects import (
     ANSWERS,
     FunctionSubject,
@@ -88,7 +88,7 @@ def check(
     settings = Settings(checked_seed(seed), _dtype(dtype))
     if isinstance(target, (Graph, Network)):
         with _one_thread(), np.errstate(all="ignore"):
-            name, findings, rows, remarks = _graph(target, inputs, feeds, settings, training)
+            name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, settings, training)
     else:
         if feeds:
             raise ArgumentError(
@@ -99,6 +99,7 @@ def check(
             examined = examine(subject, settings)
         name, findings, rows = subject.name, examined.findings, examined.rows
         remarks = list(examined.remarks)
+        looked_at = LookedAt(inputs=subject.values)
     if not rows and not findings:
         raise ArgumentError(
             f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"
@@ -106,7 +107,8 @@ def check(
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
     seconds = time.perf_counter() - began
-    return Report(name, tuple(findings), tuple(rows), seconds, settings.seed, settings.dtype, tuple(remarks))
+    found = (tuple(findings), tuple(rows), seconds, settings.seed, settings.dtype, tuple(remarks))
+    return Report(name, *found, looked_at)
 
 
 @cache
@@ -161,7 +163,7 @@ def _graph(
     feeds: Mapping[str, ArrayLike],
     settings: Settings,
     training: bool,
-) -> tuple[str, list[Finding], list[Row], list[str]]:
+) -> tuple[str, list[Finding], list[Row], list[str], LookedAt]:
     graph = target.graph if isinstance(target, Network) else target
     given: dict[str, ArrayLike] = dict(feeds)
     if len(inputs) == 1 and isinstance(inputs[0], Mapping):
@@ -182,9 +184,9 @@ def _graph(
             raise ArgumentError(
                 f"check: a network is checked on a batch, cr.check(net, x, t): {missing[0]} is missing"
             )
-    findings, rows, remarks = check_graph(graph, given, settings, training)
+    findings, rows, remarks, looked_at = check_graph(graph, given, settings, training)
     what = "network" if isinstance(target, Network) else "graph"
-    return f"{what} of {len(graph.nodes)} nodes", findings, rows, remarks
+    return f"{what} of {len(graph.nodes)} nodes", findings, rows, remarks, looked_at
 
 
 def _subject(

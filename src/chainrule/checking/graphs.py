@@ -12,7 +12,7 @@ from chainrule.arrays import Array, ArrayLike, as_numbers, is_float
 from chainrule.checking.evidence import Settings
 from chainrule.checking.examine import examine
 from chainrule.checking.inputs import as_data
-from chainrule.checking.report import Finding, Row
+from chainrule.checking.report import Finding, LookedAt, Row
 from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject
 from chainrule.errors import ArgumentError, NotComputedError
 from chainrule.graph import Constant, Graph, Parameter
@@ -37,7 +37,7 @@ def float64_graph(graph: Graph) -> tuple[Graph, dict[str, Array]]:
 
 def check_graph(
     graph: Graph, feeds: Mapping[str, ArrayLike], settings: Settings, training: bool
-) -> tuple[list[Finding], list[Row], list[str]]:
+) -> tuple[list[Finding], list[Row], list[str], LookedAt]:
     """Every node of the graph by itself, with its own inputs, and the gradient of the whole."""
     if not feeds:
         feeds = {name: graph.values[name] for name in graph.inputs if name in graph.values}
@@ -66,7 +66,7 @@ def check_graph(
         rows += examined.rows
         if not any(finding.severity == "error" for finding in findings):
             findings += [finding for finding in examined.findings if finding.severity == "error"]
-    return findings, rows, remarks
+    return findings, rows, remarks, LookedAt(wide, run)
 
 
 def _as_fed(graph: Graph, name: str, value: ArrayLike) -> Array:

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from chainrule.arrays import Shape
+from chainrule.arrays import Array, Shape
+from chainrule.graph import Graph
+from chainrule.graph.values import Run
 
 Severity = Literal["error", "warning", "note"]
 Verdict = Literal["ok", "wrong", "kink", "not checked"]
@@ -60,6 +63,15 @@ class Row:
 
 
 @dataclass(frozen=True)
+class LookedAt:
+    """What a check looked at, to draw it: a graph and its run, or the inputs of one layer, object or function."""
+
+    graph: Graph | None = None
+    run: Run | None = None
+    inputs: Mapping[str, Array] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Report:
     """The result of `cr.check`. Print it, look at it in a notebook, or read `findings`."""
 
@@ -71,6 +83,8 @@ class Report:
     dtype: str
     #: What else is worth knowing: random numbers that were held, arrays that nothing was known of.
     remarks: tuple[str, ...] = ()
+    #: What was looked at, for `cr.draw(report)`.
+    looked_at: LookedAt = field(default_factory=LookedAt, repr=False, compare=False)
 
     @property
     def passed(self) -> bool:

@@ -64,7 +64,7 @@ class Graph(Structure):
         node = self.nodes[i]
         if not isinstance(node, Parameter):
             raise GraphError(f"{name!r} is not a parameter; {did_you_mean(name, self.parameters)}")
-        value = self._value_of_parameter(i, node)
+        value = self.value_of_parameter(i)
         if value is None:
             raise NotComputedError(f"{name!r} has no value yet: its shape follows from the first forward run")
         return value
@@ -75,10 +75,12 @@ class Graph(Structure):
             raise GraphError(f"{name!r} is not a parameter; {did_you_mean(name, self.parameters)}")
         self._bound[self.position(name)] = value
 
-    def _value_of_parameter(self, i: int, node: Parameter) -> Array | None:
+    def value_of_parameter(self, i: int) -> Array | None:
+        """The current value of the parameter at position `i`; None before a shape is known."""
         if i in self._bound:
             return self._bound[i]
-        return None if isinstance(node, LayerParameter) else node.value
+        node = self.nodes[i]
+        return node.value if isinstance(node, Parameter) and not isinstance(node, LayerParameter) else None
 
     # Forward -------------------------------------------------------------------------------------------
 
@@ -268,7 +270,7 @@ class Graph(Structure):
         floats = {array.dtype for array in fed.values() if is_float(array)}
         for i, node in enumerate(self.nodes):
             if isinstance(node, Parameter) and i not in fed:
-                value = self._value_of_parameter(i, node)
+                value = self.value_of_parameter(i)
                 if value is not None:
                     floats.add(value.dtype)
         return np.result_type(*floats) if floats else np.dtype(np.float64)
@@ -283,7 +285,7 @@ class Graph(Structure):
         if i in fed:
             value = fed[i]
         elif isinstance(node, Parameter):
-            value = self._value_of_parameter(i, node)
+            value = self.value_of_parameter(i)
         elif isinstance(node, Constant):
             value = node.value
         if value is None or (i in self._keep_whole and not is_float(value)):
@@ -402,6 +404,11 @@ class Graph(Structure):
             "no gradient reaches it: whole numbers, such as labels, have none; so has what a layer returns None "
             "for, or backward(wrt=...) leaves out",
         )
+
+    @property
+    def last_run(self) -> tuple[Run | None, list[Array | None] | None]:
+        """What the last runs left, by position: the values with all that layers saved, and the gradients."""
+        return self._last, self._gradients
 
     def first_not_finite(self) -> str | None:
         """The name of the first node, in order, whose last value holds a NaN or an infinity."""

@@ -174,7 +174,7 @@ class Network:
 
     def predict(self, x: Data) -> Array:
         """The output, (N, *output_shape): logits for a classifier. Computed a thousand rows at a time."""
-        inputs = self._inputs_of(x)
+        inputs = self.inputs_of(x)
         rows = len(next(iter(inputs.values())))
         program = self._predicting()
         with np.errstate(all="ignore"):
@@ -246,7 +246,7 @@ class Network:
         step: int | None = None,
     ) -> Parameters:
         """The same as `gradient`, as one flat vector, `.flat`, in the layout of `params`, and its named views."""
-        feeds = self._feeds(x, t, sample_weight)
+        feeds = self.feeds(x, t, sample_weight)
         program = self.program(len(feeds["t"]), feeds["t"], sample_weight is not None)
         with np.errstate(all="ignore"):
             program.step(feeds, training=self._training(training), step=self._step(step))
@@ -297,7 +297,7 @@ class Network:
     ) -> dict[str, Array]:
         """The same as `gradient`, by central differences in float64: two losses for every single parameter."""
         twin = self.astype("float64")
-        feeds = twin._feeds(x, t, sample_weight)
+        feeds = twin.feeds(x, t, sample_weight)
         mode, number = self._training(training), self._step(step)
 
         def loss(_: Array) -> float:
@@ -342,7 +342,7 @@ class Network:
         Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
         or a gradient becomes NaN or infinite, with the weights as they were before that step.
         """
-        inputs = self._inputs_of(x)
+        inputs = self.inputs_of(x)
         rows = len(next(iter(inputs.values())))
         not_empty(rows, "x")
         targets, weights = self._targets_of(t, rows, sample_weight)
@@ -405,12 +405,13 @@ class Network:
                 "validation: expected a pair of data and targets, validation=(x_test, t_test)"
             )
         try:
-            inputs = self._inputs_of(validation[0])
+            inputs = self.inputs_of(validation[0])
             return inputs, self._targets_of(validation[1], len(next(iter(inputs.values()))), None)[0]
         except (ShapeError, DataError, ArgumentError) as error:
             raise type(error)(f"validation: {error}") from None
 
-    def _inputs_of(self, x: Data) -> dict[str, Array]:
+    def inputs_of(self, x: Data) -> dict[str, Array]:
+        """The data as `graph` takes them, checked, by the name of the input."""
         return checked_inputs(x, self._inputs, "the network", self.dtype)
 
     def _targets_of(self, t: ArrayLike, rows: int, weight: ArrayLike | None) -> tuple[Array, Array | None]:
@@ -427,8 +428,9 @@ class Network:
             )
         return targets, checked_weights(weight, rows)
 
-    def _feeds(self, x: Data, t: ArrayLike, weight: ArrayLike | None) -> dict[str, Any]:
-        inputs = self._inputs_of(x)
+    def feeds(self, x: Data, t: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Any]:
+        """What `graph` is fed with for this batch, checked, by the name of its input."""
+        inputs = self.inputs_of(x)
         targets, weights = self._targets_of(t, len(next(iter(inputs.values()))), weight)
         return {**inputs, "t": targets, **({} if weights is None else {"sample_weight": weights})}
 

@@ -1,0 +1,55 @@
+"""What a layout takes and what it gives: rectangles, links, places and lines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+Point = tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Box:
+    """What must be placed: a node's rectangle."""
+
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class Link:
+    """A line from box `source` to box `target` (their positions in the list), with the label that lies on it.
+
+    `port` says which input of the target it is: inputs arrive from top to bottom in this order.
+    """
+
+    source: int
+    target: int
+    width: float = 0.0
+    height: float = 0.0
+    port: int = 0
+
+
+@dataclass(frozen=True)
+class Place:
+    """A centre."""
+
+    x: float
+    y: float
+
+
+@dataclass(frozen=True)
+class Route:
+    """A link's line, from its source's right border to its target's left border, and its label's centre."""
+
+    points: tuple[Point, ...]
+    label: Place
+
+
+@dataclass(frozen=True)
+class Layout:
+    """The whole picture. Every coordinate lies within 0 .. width and 0 .. height."""
+
+    width: float
+    height: float
+    boxes: tuple[Place, ...]
+    routes: tuple[Route, ...]

@@ -1,0 +1,97 @@
+"""A page in one file: text, styles, scripts and data together, and nothing that a browser would have to fetch."""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+from collections.abc import Mapping, Sequence
+from functools import cache
+from importlib import resources
+from typing import Any
+
+#: What d3-zoom is made of, in the order in which the parts need each other.
+D3_ZOOM = tuple(
+    f"vendor/d3-{part}.min.js"
+    for part in (
+        "dispatch",
+        "selection",
+        "color",
+        "interpolate",
+        "timer",
+        "ease",
+        "transition",
+        "drag",
+        "zoom",
+    )
+)
+UPLOT = ("vendor/uPlot.iife.min.js",)
+UPLOT_STYLE = ("vendor/uPlot.min.css",)
+
+#: A browser that reads this fetches nothing, whatever a name or a label in the page says.
+_POLICY = (
+    "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    "base-uri 'none'; form-action 'none'"
+)
+
+
+def page(
+    title: str,
+    body: str,
+    *,
+    data: Mapping[str, Any] | None = None,
+    styles: Sequence[str] = (),
+    scripts: Sequence[str] = (),
+) -> str:
+    """A whole HTML page that stands alone.
+
+    `body` is HTML, every text in it escaped by `text()`. `styles` and `scripts` name files of the folder `assets`,
+    which come after common.css and common.js. `data` is handed to the scripts, `pageData("graph")`; NaN and
+    infinity become the words "nan", "inf" and "-inf".
+    """
+    style = "\n".join(asset(name) for name in ("common.css", *styles))
+    given = "\n".join(
+        f'<script type="application/json" id="data-{name}">{as_json(value)}</script>'
+        for name, value in (data or {}).items()
+    )
+    code = "\n".join(f"<script>{asset(name)}</script>" for name in ("common.js", *scripts))
+    return (
+        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        '<link rel="icon" href="data:,">\n'
+        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n{given}\n{code}\n"
+        "</body>\n</html>\n"
+    )
+
+
+def text(value: object) -> str:
+    """A text as HTML or SVG shows it, whatever characters are in it; those that no page can hold become U+FFFD."""
+    allowed = "".join(c if c in "\t\n" or (c >= " " and not _is_unfit(c)) else "�" for c in str(value))
+    return html.escape(allowed)
+
+
+def _is_unfit(character: str) -> bool:
+    return "\x7f" <= character <= "\x9f" or "\ud800" <= character <= "\udfff" or character in "￾￿"
+
+
+def as_json(value: Any) -> str:
+    """JSON that can stand inside a script element: no `<` or `&` in it."""
+    content = json.dumps(_plain(value), ensure_ascii=True, separators=(",", ":"), allow_nan=False)
+    return content.replace("&", "\\u0026").replace("<", "\\u003c").replace(">", "\\u003e")
+
+
+@cache
+def asset(name: str) -> str:
+    """The text of a file that is shipped with the package."""
+    return resources.files(__package__).joinpath("assets", *name.split("/")).read_text(encoding="utf-8")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_plain(each) for each in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        return str(float(value))
+    return value

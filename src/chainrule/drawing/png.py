@@ -1,0 +1,34 @@
+"""SVG to PNG, without a program of the system."""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from pathlib import Path
+
+ZOOM = 2.0  # pixels for each unit, so that small letters are sharp
+ENOUGH_PIXELS = 2e6  # a larger picture has fewer for each unit, down to one: drawing takes 0.2 s a million
+MOST_PIXELS, LONGEST_SIDE = 60e6, 30_000
+
+
+def as_png(svg: str) -> bytes:
+    """The picture as PNG. A very large one gets fewer pixels for each unit."""
+    import resvg_py
+
+    size = re.search(r'width="(\d+)" height="(\d+)"', svg)
+    width, height = (float(size[1]), float(size[2])) if size else (1000.0, 1000.0)
+    area, longest = max(width * height, 1), max(width, height, 1)
+    sharp = max(1.0, min(ZOOM, (ENOUGH_PIXELS / area) ** 0.5))
+    zoom = min(sharp, (MOST_PIXELS / area) ** 0.5, LONGEST_SIDE / longest)
+    return bytes(resvg_py.svg_to_bytes(svg_string=svg, zoom=zoom, font_files=_fonts()))
+
+
+@cache
+def _fonts() -> list[str]:
+    """The letters that matplotlib brings: they look the same everywhere, also where no font is installed."""
+    import matplotlib
+
+    folder = Path(matplotlib.get_data_path()) / "fonts" / "ttf"
+    return [
+        str(folder / name) for name in ("DejaVuSans.ttf", "DejaVuSans-Bold.ttf", "DejaVuSans-Oblique.ttf")
+    ]

@@ -1,0 +1,197 @@
+"""Scene: what a picture of a graph shows, before it is laid out: nodes and edges with what flowed along them."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from chainrule.arrays import Array
+from chainrule.checking import Finding
+from chainrule.drawing.summary import number_text
+from chainrule.graph import Constant, Graph, Input, Parameter
+from chainrule.graph.values import Run
+from chainrule.layers import Layer, arithmetic, reduction
+
+Kind = Literal["operation", "layer", "input", "parameter", "constant", "block", "output"]
+
+#: What stands in the circle of an operation of arithmetic.
+SYMBOLS = {
+    arithmetic.Add: "+",
+    arithmetic.Subtract: "−",
+    arithmetic.Multiply: "×",
+    arithmetic.Divide: "/",
+    arithmetic.Negative: "−x",
+    arithmetic.Power: "^",
+    arithmetic.MatMul: "dot",
+    arithmetic.Exp: "exp",
+    arithmetic.Log: "log",
+    arithmetic.Sqrt: "√",
+    reduction.Sum: "Σ",
+    reduction.Mean: "mean",
+    reduction.Max: "max",
+}
+
+
+@dataclass(frozen=True)
+class SceneNode:
+    """One node of the picture. A block stands for the nodes named in `members`, which are not shown."""
+
+    name: str
+    kind: Kind
+    label: str
+    layer: Layer | None = None
+    value: Array | None = None
+    gradient: Array | None = None
+    #: Whether the name was given by somebody, and so is worth showing.
+    is_named: bool = False
+    members: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    #: The place of the node in its graph.
+    position: int | None = None
+
+
+@dataclass(frozen=True)
+class SceneEdge:
+    """What flows from one node into an input of another: a value, and the share of its gradient that comes back."""
+
+    source: int
+    target: int
+    port: int
+    slot: str
+    value: Array | None = None
+    gradient: Array | None = None
+    findings: tuple[Finding, ...] = ()
+
+
+@dataclass(frozen=True)
+class Scene:
+    """All that is drawn. `ran` says how far the graph has come: nothing, "forward", or "backward" too."""
+
+    title: str
+    nodes: tuple[SceneNode, ...]
+    edges: tuple[SceneEdge, ...]
+    ran: Literal["", "forward", "backward"] = ""
+    notes: tuple[str, ...] = field(default=())
+
+
+def scene_of(
+    graph: Graph,
+    run: Run | None,
+    gradients: Sequence[Array | None] | None,
+    *,
+    title: str,
+    last: int | None = None,
+    findings: Sequence[Finding] = (),
+) -> Scene:
+    """The scene of a graph up to the node at `last` (the output), with the values and gradients of a run.
+
+    The values of parameters and constants are known without one.
+    """
+    last = len(graph) - 1 if last is None else last
+    shown = [i for i in graph.ancestors(last) if not _is_left_out(graph, run, i)]
+    place = {i: k for k, i in enumerate(shown)}
+    found: dict[str, list[Finding]] = {}
+    for finding in findings:
+        found.setdefault(finding.node, []).append(finding)
+    nodes = [
+        _node(graph, i, _value(graph, run, i), None if gradients is None else gradients[i], found)
+        for i in shown
+    ]
+    edges = []
+    for i in shown:
+        sources = graph.source_positions(i)
+        shares = _shares(graph, run, gradients, i)
+        slots = slots_of(graph, i)
+        for port, (source, slot, share) in enumerate(zip(sources, slots, shares, strict=True)):
+            if source not in place:
+                continue
+            called = (slot, graph.name_of(source))
+            at = tuple(each for each in found.get(graph.name_of(i), ()) if each.input in called)
+            edges.append(
+                SceneEdge(place[source], place[i], port, slot, nodes[place[source]].value, share, at)
+            )
+    if nodes:
+        final = nodes[-1]
+        nodes[-1] = replace(final, is_named=False)  # its name stands at the end
+        nodes.append(SceneNode("output", "output", final.name if final.is_named else "output"))
+        edges.append(SceneEdge(len(nodes) - 2, len(nodes) - 1, 0, "", final.value, final.gradient))
+    ran: Literal["", "forward", "backward"] = "" if run is None else "forward"
+    return Scene(title, tuple(nodes), tuple(edges), "backward" if gradients is not None else ran)
+
+
+def slots_of(graph: Graph, i: int) -> list[str]:
+    """What the layer at position `i` calls each of its inputs: "x", "W", "b"; a list's are numbered."""
+    layer, count = graph.nodes[i].layer, len(graph.source_positions(i))
+    if layer is None:
+        return []
+    names = list(layer.signature.inputs[:count])
+    return names + [f"input {k + 1}" for k in range(len(names), count)]
+
+
+def _node(
+    graph: Graph, i: int, value: Array | None, gradient: Array | None, found: dict[str, list[Finding]]
+) -> SceneNode:
+    node, name = graph.nodes[i], graph.name_of(i)
+    kind, label = _kind_and_label(graph, i, value)
+    at = tuple(found.get(name, ()))
+    is_named = node.name is not None
+    return SceneNode(name, kind, label, node.layer, value, gradient, is_named, findings=at, position=i)
+
+
+def _is_left_out(graph: Graph, run: Run | None, i: int) -> bool:
+    """Whether it is an input that may be left out, and was."""
+    node = graph.nodes[i]
+    return isinstance(node, Input) and node.optional and (run is None or run.values[i] is None)
+
+
+def _kind_and_label(graph: Graph, i: int, value: Array | None) -> tuple[Kind, str]:
+    node, name = graph.nodes[i], graph.name_of(i)
+    if isinstance(node, Input):
+        return "input", name
+    if isinstance(node, Parameter):
+        return "parameter", name
+    if isinstance(node, Constant):
+        is_number = node.name is None and value is not None and value.size == 1
+        return "constant", number_text(
+            float(value.reshape(-1)[0])
+        ) if is_number and value is not None else name
+    layer = node.layer
+    assert layer is not None
+    if type(layer) in SYMBOLS:
+        return "operation", SYMBOLS[type(layer)]
+    return "layer", type(layer).__name__
+
+
+def _value(graph: Graph, run: Run | None, i: int) -> Array | None:
+    if run is not None and run.values[i] is not None:
+        return run.values[i]
+    node = graph.nodes[i]
+    if isinstance(node, Constant):
+        return node.value
+    if isinstance(node, Parameter):
+        return graph.value_of_parameter(i)
+    return None
+
+
+def _shares(
+    graph: Graph, run: Run | None, gradients: Sequence[Array | None] | None, i: int
+) -> list[Array | None]:
+    """What each input of the node at `i` gets back from it."""
+    sources = graph.source_positions(i)
+    upstream = None if gradients is None else gradients[i]
+    if run is None or upstream is None or not sources:
+        return [None] * len(sources)
+    return graph.local_gradients(i, upstream, run, [True] * len(graph))
+
+
+def with_notes(scene: Scene, *notes: str) -> Scene:
+    """The same scene with something more to say below it."""
+    return replace(scene, notes=(*scene.notes, *notes))
+
+
+def formula_of(layer: Layer) -> str:
+    """The first paragraph of the layer's docstring: its equation and its gradient."""
+    text = inspect.getdoc(type(layer)) if type(layer).__doc__ else ""
+    return " ".join((text or "").split("\n\n")[0].split())

@@ -1,0 +1,136 @@
+"""An array in a few words and one small picture: shape, mean, spread, extremes, zeros, what is not finite."""
+
+from __future__ import annotations
+
+import base64
+import io
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.arrays import Array, Shape
+
+#: An array with at most so many rows and columns is drawn element by element, a larger one as a histogram.
+MOST_ROWS, MOST_COLUMNS = 32, 64
+BINS = 15
+#: Colours of the small pictures: blue below 0, red above, and the larger the number, the less of the paper is seen.
+BELOW, ABOVE, NOT_FINITE = (33, 102, 172), (178, 24, 43), (255, 0, 200)
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What is told of an array. `mean` to `high` are of its finite elements, and None when there are none."""
+
+    shape: Shape
+    dtype: str
+    mean: float | None
+    std: float | None
+    low: float | None
+    high: float | None
+    zeros: float
+    nans: int
+    infinities: int
+    #: The number itself, where there is just one.
+    number: float | None
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether no element is NaN or infinite."""
+        return not self.nans and not self.infinities
+
+    @property
+    def trouble(self) -> str:
+        """What is not finite, in words: "3 NaN, 1 infinite"; empty when all is."""
+        counts = ((self.nans, "NaN"), (self.infinities, "infinite"))
+        return ", ".join(f"{count:,} {word}" for count, word in counts if count)
+
+
+def summarize(array: Array) -> Summary:
+    """The summary of an array of numbers, of any shape, empty ones too."""
+    number = float(array.reshape(-1)[0]) if array.size == 1 else None
+    nans = infinities = 0
+    finite = array
+    if array.dtype.kind == "f":
+        is_finite = np.isfinite(array)
+        if not is_finite.all():
+            nans = int(np.isnan(array).sum())
+            infinities = int(array.size - is_finite.sum() - nans)
+            finite = array[is_finite]
+    shape, dtype = tuple(array.shape), str(array.dtype)
+    if finite.size == 0:
+        return Summary(shape, dtype, None, None, None, None, 0.0, nans, infinities, number)
+    low, high = float(finite.min()), float(finite.max())
+    scale = max(abs(low), abs(high), np.finfo(float).tiny)  # so that squares of large numbers don't overflow
+    scaled = np.asarray(finite, dtype=np.float64) / scale
+    return Summary(
+        shape,
+        dtype,
+        mean=float(scaled.mean()) * scale,
+        std=float(scaled.std()) * scale,
+        low=low,
+        high=high,
+        zeros=float(1 - np.count_nonzero(array) / array.size),
+        nans=nans,
+        infinities=infinities,
+        number=number,
+    )
+
+
+def number_text(value: float) -> str:
+    """A number in at most four significant digits: 0.25, 1.1, 220, 1.5e-07."""
+    if not np.isfinite(value):
+        return "NaN" if np.isnan(value) else ("∞" if value > 0 else "-∞")
+    if value == 0:
+        return "0"  # also -0
+    if abs(value) < 1e-3 or abs(value) >= 1e6:
+        mantissa, exponent = f"{value:.2e}".split("e")
+        return f"{float(mantissa):g}e{int(exponent)}"
+    return f"{value:.4g}" if abs(value) < 1e4 else f"{value:.0f}"
+
+
+def shape_text(shape: Shape) -> str:
+    """A shape as people write it: 64×50, and "3 numbers" would be just 3."""
+    return "×".join(str(size) for size in shape) or "number"
+
+
+def as_rows(array: Array) -> Array:
+    """The array as a table: one row for each index of the first axis; a vector is one row."""
+    return array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
+
+
+def is_small(array: Array) -> bool:
+    """Whether a picture can show every element."""
+    rows = as_rows(array)
+    return rows.size > 0 and rows.shape[0] <= MOST_ROWS and rows.shape[1] <= MOST_COLUMNS
+
+
+def heights(array: Array) -> list[float]:
+    """The histogram of the finite elements: each bar's height, from 0 to 1."""
+    finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array.reshape(-1)
+    if finite.size == 0:
+        return []
+    low, high = float(finite.min()), float(finite.max())
+    if not high - low > 0 or not np.isfinite(high - low):
+        return [1.0 if k == BINS // 2 else 0.0 for k in range(BINS)]
+    places = ((finite - low) * (BINS / (high - low))).astype(np.intp)
+    counts = np.bincount(np.minimum(places, BINS - 1).reshape(-1), minlength=BINS)
+    return [float(count) for count in counts / counts.max()]
+
+
+def image(array: Array) -> str:
+    """The elements as a tiny PNG, one pixel each, in a data URI. Blue is below 0, red above, clear is 0."""
+    from PIL import Image
+
+    rows = np.asarray(as_rows(array), dtype=np.float64)
+    finite = np.isfinite(rows)
+    largest = float(np.abs(rows[finite]).max(initial=0.0))
+    strength = np.zeros(rows.shape)
+    if largest > 0:
+        np.divide(np.abs(rows), largest, out=strength, where=finite)
+    pixels = np.empty((*rows.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = np.where((rows < 0)[..., None], BELOW, ABOVE)
+    pixels[..., 3] = np.round(255 * strength)
+    pixels[~finite] = (*NOT_FINITE, 255)
+    file = io.BytesIO()
+    Image.fromarray(pixels, "RGBA").save(file, format="PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
