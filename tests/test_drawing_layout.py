@@ -282,6 +282,21 @@ def test_labels_widen_only_their_own_column() -> None:
     assert layered(boxes, wide).width == layered(boxes, narrow).width + 110
 
 
+def test_straight_lines_do_not_make_the_picture_tall() -> None:
+    rng = random.Random(8)
+    links = [
+        Link(rng.randrange(max(0, i - 12), i), i, 60, rng.uniform(10, 110), port)
+        for i in range(1, 200)
+        for port in range(rng.randint(1, 2))
+    ]
+    boxes = [Box(60, 30)] * 200
+    layout = layered(boxes, links, gap_y=16)
+    columns: dict[float, float] = {}
+    for route, link in zip(layout.routes, links, strict=True):
+        columns[route.label.x] = columns.get(route.label.x, 0) + link.height + 16
+    assert layout.height < 2 * max(columns.values())
+
+
 def test_no_line_of_a_tree_crosses_another() -> None:
     rng = random.Random(5)
     links = [Link(i, rng.randrange(max(0, i - 4), i), 50, 30, i) for i in range(1, 40)]

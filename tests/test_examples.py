@@ -40,6 +40,15 @@ def test_every_example_has_a_test():
     assert {path.stem for path in FOLDER.glob("*.py")} <= tested
 
 
+def test_draw_a_network(tmp_path: Path):
+    output = run("draw_a_network.py", str(tmp_path / "drawings"))
+    assert number_after("before  loss", output) == pytest.approx(2.45, abs=0.3)
+    assert number_after("after   loss", output) < 0.2
+    for name in ("before", "after"):
+        assert (tmp_path / "drawings" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+        assert f"20 digits, {name} training" in (tmp_path / "drawings" / f"{name}.html").read_text()
+
+
 def test_apple_shop():
     output = run("apple_shop.py")
     rows = re.findall(r"^  (\w+) +([\d.]+) +[\d.]+ +([\d.]+) +[\d.]+$", output, flags=re.MULTILINE)

@@ -20,8 +20,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from chainrule.drawing.layout.columns import make_grid
-from chainrule.drawing.layout.heights import heights
-from chainrule.drawing.layout.order import order
+from chainrule.drawing.layout.heights import find_heights
+from chainrule.drawing.layout.order import reorder
 from chainrule.drawing.layout.routes import draw
 from chainrule.drawing.layout.shapes import Box, Layout, Link, Place, Route
 from chainrule.errors import GraphError
@@ -49,8 +49,8 @@ def layered(
     for members, joins in _parts(len(boxes), links):
         top = bottom + 2 * gap_y if bottom else 0.0
         grid = make_grid([boxes[i] for i in members], _renumbered(members, [links[k] for k in joins]))
-        order(grid)
-        part = draw(grid, heights(grid, gap_y), gap_x)
+        reorder(grid)
+        part = draw(grid, find_heights(grid, gap_y), gap_x)
         for i, place in zip(members, part.boxes, strict=True):
             places[i] = Place(place.x, place.y + top)
         for k, route in zip(joins, part.routes, strict=True):

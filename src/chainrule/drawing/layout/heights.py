@@ -14,7 +14,7 @@ _CUTS = 30  # ... but no more often
 Spaces = dict[tuple[int, int], tuple[float, int]]
 
 
-def heights(grid: Grid, gap: float) -> list[float]:
+def find_heights(grid: Grid, gap: float) -> list[float]:
     """The height of each item's centre; the highest item touches 0."""
     follows = _straight(grid)
     rail, count = _rails(grid, follows)

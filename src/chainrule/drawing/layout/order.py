@@ -11,7 +11,7 @@ _PATIENCE = 8  # give up after so many turns that brought nothing
 _ITEMS_TO_SWAP = 20_000  # in larger graphs, sweeps only
 
 
-def order(grid: Grid) -> None:
+def reorder(grid: Grid) -> None:
     """Reorder every column, keeping the best that was found."""
     position = grid.positions()
     fewest = _crossings(grid, position)
