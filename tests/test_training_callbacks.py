@@ -108,6 +108,52 @@ def test_stop_ends_after_the_iteration():
     assert history.loss == whole.loss[:4]
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.parametrize(
+    ("every", "expected"),
+    [(True, list(range(1, 15))), (1, list(range(1, 15))), (4, [4, 8, 12, 14]), (99, [14])],
+)
+def test_a_callback_says_how_often_it_is_called(every, expected, compiled):
+    class Some(cr.Callback):
+        every_iteration = every
+
+        def __init__(self):
+            self.seen = []
+
+        def on_iteration(self, run):
+            self.seen.append((run.iteration, len(run.history.loss)))
+
+    some = Some()
+    network().fit(X, T, iterations=14, callbacks=[some], compile=compiled, **BATCHES)
+    assert some.seen == [(number, number) for number in expected]
+
+
+def test_two_callbacks_are_each_called_when_they_say_so():
+    class Some(cr.Callback):
+        def __init__(self, every):
+            self.every_iteration, self.seen = every, []
+
+        def on_iteration(self, run):
+            self.seen.append(run.iteration)
+
+    three, five, loose = Some(3), Some(5), Some(False)
+    network().fit(X, T, iterations=12, callbacks=[three, five, loose], compile=True, **BATCHES)
+    assert three.seen == [3, 6, 9, 12]
+    assert five.seen == [5, 10, 12]
+    assert set(three.seen) | set(five.seen) <= set(loose.seen) <= set(range(1, 13))
+
+
+@pytest.mark.parametrize("every", [0, -3, 2.5, "ten", None])
+def test_how_often_is_a_whole_number(every):
+    class Some(cr.Callback):
+        every_iteration = every
+
+    with pytest.raises(
+        ArgumentError, match=r"Some.every_iteration: expected a whole number of at least 1, got"
+    ):
+        network().fit(X, T, iterations=2, callbacks=[Some()], **BATCHES)
+
+
 def test_stop_ends_after_the_epoch_and_needs_no_reason():
     history = network().fit(X, T, epochs=9, callbacks=[StopAt(epoch=2, reason="")], **BATCHES)
     assert (len(history.loss), history.measured_at) == (6, [3, 6])

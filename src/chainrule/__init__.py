@@ -20,11 +20,12 @@ from chainrule.network import Network, TwoLayerNet
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from chainrule.saving import load, save
-from chainrule.training import Callback, EarlyStopping, History
+from chainrule.training import Callback, EarlyStopping, Health, History
 
 if TYPE_CHECKING:
     from chainrule import datasets
     from chainrule.checking import check
+    from chainrule.drawing import draw
 
 __version__ = "0.1.0"
 
@@ -37,6 +38,7 @@ __all__ = [
     "Constant",
     "EarlyStopping",
     "Graph",
+    "Health",
     "History",
     "Input",
     "Momentum",
@@ -49,6 +51,7 @@ __all__ = [
     "TwoLayerNet",
     "check",
     "datasets",
+    "draw",
     "errors",
     "initializers",
     "layers",
@@ -61,12 +64,16 @@ __all__ = [
 ]
 
 
+#: What training does not need, and where it is.
+_LATER = {"check": "chainrule.checking", "draw": "chainrule.drawing"}
+
+
 def __getattr__(name: str) -> Any:
-    """What training does not need is imported when it is first asked for, so that `import chainrule` is quick."""
+    """Import what training does not need when it is first asked for, so that `import chainrule` is quick."""
     if name == "datasets":
         return importlib.import_module("chainrule.datasets")
-    if name == "check":
-        return importlib.import_module("chainrule.checking").check
+    if name in _LATER:
+        return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 

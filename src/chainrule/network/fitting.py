@@ -10,7 +10,9 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import DivergedError
 from chainrule.network.batches import row_slices
+from chainrule.network.health import NetworkExaminer, steps_worth
 from chainrule.optimizers import Optimizer
+from chainrule.randomness import Purpose, stream
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
@@ -104,6 +106,14 @@ class Fitting:
         flat, state = snapshot
         self.network.params.flat[:] = flat
         self.network.state.update({name: value.copy() for name, value in state.items()})
+
+    def examiner(self, rows: int, seed: int) -> NetworkExaminer:
+        """What examines the layers, on at most so many rows of the data. Rows of weight 0 train nothing."""
+        data = np.arange(len(self._targets)) if self._weights is None else np.flatnonzero(self._weights)
+        rng = stream(seed, Purpose.SAMPLE, 0, 0, 1)  # batches are drawn from (.., first, epoch)
+        chosen = np.sort(rng.choice(data, min(rows, len(data)), replace=False))
+        cost = steps_worth(self.program, len(chosen), self.is_compiled)
+        return NetworkExaminer(self.network, self._feeds(chosen), self.optimizer, self._state, cost)
 
     def _data(self) -> dict[str, Array]:
         """All that a batch is taken from, by the name of its input."""

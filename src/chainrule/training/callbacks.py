@@ -5,15 +5,35 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.training.history import MEASURES, History
 
+#: What an examination finds of a layer or a parameter, by the name of the measure; a text tells what it is.
+Measures: TypeAlias = dict[str, str | float]
+#: The measures of each of the "layers" and of the "parameters", by name, in the order of the forward run.
+Findings: TypeAlias = dict[str, dict[str, Measures]]
+
+
+class Examiner(Protocol):
+    """Looks at how the layers are doing, always on the same rows of the data, and changes nothing."""
+
+    #: How many rows it looks at.
+    rows: int
+    #: About how many steps of the training take as long as one examination; the same on every run.
+    cost: float
+
+    def examine(self, iteration: int, total: int) -> Findings:
+        """What it finds when `iteration` of `total` steps are done: always the same layers and measures."""
+
 
 class Trainee(Protocol):
-    """What the loop knows of what it trains: how to do steps, measure, and keep or put back the weights."""
+    """What the loop knows of what it trains: how to do steps, measure, and keep or put back the weights.
+
+    `Health` asks for an examiner besides. Without that callback, there may be none.
+    """
 
     #: How many steps it would rather do in one call: 1, or many when a call is native code.
     together: int
@@ -33,6 +53,9 @@ class Trainee(Protocol):
     def restore(self, snapshot: Any) -> None:
         """Put back what `snapshot` returned."""
 
+    def examiner(self, rows: int, seed: int) -> Examiner:
+        """What examines the layers, on at most so many rows of the data, which the seed decides."""
+
 
 @dataclass
 class Run:
@@ -41,9 +64,11 @@ class Run:
     trainee: Trainee
     history: History
     total: int
+    seed: int = 0
     iteration: int = 0
     epoch: int = 0
     stopped: str = ""
+    failed: bool = False
 
     def stop(self, reason: str = "") -> None:
         """End the training after this iteration. The reason is what `history.stopped` will say."""
@@ -53,14 +78,15 @@ class Run:
 class Callback:
     """Override what you need; every method is empty.
 
-    Steps are done many at a time where that is faster. A callback with an `on_iteration` is called after every
-    single one all the same, unless it sets `every_iteration = False`: then it is called now and then.
+    Steps are done many at a time where that is faster. An `on_iteration` is called after every single one all the
+    same, unless its callback says otherwise: with `every_iteration = 100` after every hundredth and the last, with
+    `every_iteration = False` now and then, when some have been done together.
 
     `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, and
     `run.trainee.snapshot()` copies the weights.
     """
 
-    every_iteration = True
+    every_iteration: int = True
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -75,7 +101,7 @@ class Callback:
         """Before the first iteration."""
 
     def on_iteration(self, run: Run) -> None:
-        """After every iteration."""
+        """After every iteration, or as often as `every_iteration` says."""
 
     def on_epoch(self, run: Run) -> None:
         """After every epoch, when its measures are in the history."""

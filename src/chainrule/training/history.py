@@ -27,6 +27,7 @@ class History:
     Every epoch, and after the last iteration when it falls inside an epoch: `measured_at` (how many iterations
     were done), `train_loss`, `train_accuracy`, `test_loss`, `test_accuracy`, over all the data; a list stays
     empty when there is nothing to measure (no validation data, no accuracy for a regression).
+    `health` is what the callback `Health` found at its examinations; without it the dict is empty.
     `stopped` says why training ended: "finished", "interrupted", or what a callback said. A training that
     was stopped inside an epoch is not measured once more.
     """
@@ -41,6 +42,7 @@ class History:
     test_accuracy: list[float] = field(default_factory=list)
     settings: dict[str, Any] = field(default_factory=dict)
     stopped: str = ""
+    health: dict[str, Any] = field(default_factory=dict)
 
     def add_iterations(
         self, losses: Sequence[float], rates: Sequence[float], start: float, seconds: float
@@ -83,8 +85,9 @@ class History:
             raise FileError("this JSON is not a history: expected what History.to_json wrote")
         known = {each.name: each for each in fields(cls)}
         for name, value in content.items():
-            kind = {"settings": dict, "stopped": str}.get(name, list)
-            if name not in known or not isinstance(value, kind) or (kind is list and not _numbers(value)):
+            kind = {"settings": dict, "stopped": str, "health": dict}.get(name, list)
+            damaged = name not in known or not isinstance(value, kind)
+            if damaged or (kind is list and not _numbers(value)) or (name == "health" and not _health(value)):
                 raise FileError(f"the history is damaged at {name!r}: expected what History.to_json wrote")
         return cls(**content)
 
@@ -122,3 +125,25 @@ class History:
 
 def _numbers(values: list[Any]) -> bool:
     return all(isinstance(value, (int, float)) for value in values)
+
+
+def _health(record: dict[str, Any]) -> bool:
+    """Whether this is what `Health` records: as many numbers, or None, of each measure as examinations."""
+    if not record:
+        return True
+    times = record.get("iterations")
+    if set(record) != {"rows", "iterations", "layers", "parameters"} or not isinstance(times, list):
+        return False
+    named = [part for part in (record["layers"], record["parameters"]) if isinstance(part, dict)]
+    found = [measures for part in named for measures in part.values()]
+    lists = [times]
+    for measures in found:
+        if not isinstance(measures, dict):
+            return False
+        lists += [values for values in measures.values() if not isinstance(values, str)]
+    return (
+        len(named) == 2
+        and all(isinstance(number, int) for number in [record["rows"], *times])
+        and all(isinstance(values, list) and len(values) == len(times) for values in lists)
+        and all(_numbers([value for value in values if value is not None]) for values in lists)
+    )

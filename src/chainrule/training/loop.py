@@ -123,19 +123,20 @@ def train(
     Raises DivergedError, with the record so far as its `history`, when a step diverges.
     """
     history = History(settings=dict(settings or {}))
-    run = Run(trainee, history, plan.iterations)
+    run = Run(trainee, history, plan.iterations, plan.seed)
     start = time.perf_counter()
     with _stopping_on_interrupt(run):
         for callback in callbacks:
             callback.on_start(run)
         try:
-            for batches in _in_chunks(plan, trainee, callbacks, history):
+            for batches in _in_chunks(plan, trainee, callbacks, run):
                 before = time.perf_counter() - start
                 losses, rates = trainee.steps(batches, run.iteration, plan.iterations)
                 history.add_iterations(losses, rates, before, time.perf_counter() - start)
                 run.iteration += len(losses)
                 for callback in callbacks:
-                    callback.on_iteration(run)
+                    if _is_its_turn(callback, run):
+                        callback.on_iteration(run)
                 if run.stopped:
                     break
                 if run.iteration % plan.epoch_length == 0 or run.iteration == plan.iterations:
@@ -150,7 +151,7 @@ def train(
             error.history = history
             raise
         except BaseException as error:
-            run.stopped = f"failed: {type(error).__name__}"
+            run.stopped, run.failed = f"failed: {type(error).__name__}", True
             raise
         finally:
             history.stopped = run.stopped or "finished"
@@ -159,22 +160,36 @@ def train(
     return history
 
 
-def _in_chunks(
-    plan: Plan, trainee: Trainee, callbacks: Sequence[Callback], history: History
-) -> Iterator[Array]:
+def _in_chunks(plan: Plan, trainee: Trainee, callbacks: Sequence[Callback], run: Run) -> Iterator[Array]:
     """The batches of the plan, as many at a time as the trainee likes and the clock and the callbacks allow."""
-    watched = any(
-        callback.every_iteration and type(callback).on_iteration is not Callback.on_iteration
-        for callback in callbacks
-    )
+    rhythms = _rhythms(callbacks)
+    seconds = run.history.seconds
     for block in plan.blocks():
         done = 0
         while done < len(block):
-            pace = history.seconds[-1] - history.seconds[-2] if len(history.seconds) > 1 else CHUNK_SECONDS
-            many = 1 if watched else min(trainee.together, max(1, int(CHUNK_SECONDS / max(pace, 1e-9))))
-            recorded = len(history.loss)
+            pace = seconds[-1] - seconds[-2] if len(seconds) > 1 else CHUNK_SECONDS
+            quick = max(1, int(CHUNK_SECONDS / max(pace, 1e-9)))
+            before = run.iteration
+            many = min(trainee.together, quick, *(every - before % every for every in rhythms))
             yield block[done : done + many]
-            done += len(history.loss) - recorded
+            done += run.iteration - before
+
+
+def _rhythms(callbacks: Sequence[Callback]) -> list[int]:
+    """After how many iterations each callback is to be called, of those that say so."""
+    rhythms = []
+    for callback in callbacks:
+        every = callback.every_iteration
+        if not isinstance(every, bool):
+            whole_number(f"{type(callback).__name__}.every_iteration", every, 1)
+        if every and type(callback).on_iteration is not Callback.on_iteration:
+            rhythms.append(int(every))
+    return rhythms
+
+
+def _is_its_turn(callback: Callback, run: Run) -> bool:
+    every = callback.every_iteration
+    return not every or run.iteration % every == 0 or run.iteration == run.total
 
 
 @contextlib.contextmanager
