@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 
-FILES = ["curves.png", "history.json", "model.safetensors"]
+FILES = ["curves.png", "evaluation.json", "history.json", "model.safetensors", "report.html"]
 RNG = np.random.default_rng(0)
 
 
@@ -90,11 +90,12 @@ def test_digits(tmp_path):
         "model",
         "history",
         "curves",
+        "report",
     ]
     assert "64 -> 32 -> 16 -> 10, 2,778 parameters" in lines[0]
     assert f"{history.test_accuracy[-1]:.4f} on the test data" in lines[2]
     assert "174 iterations" in lines[4]
-    assert lines[-1].split() == ["curves", "mine/curves.png"]
+    assert lines[-1].split() == ["report", "mine/report.html"]
     assert result.stderr == ""
 
 

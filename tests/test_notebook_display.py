@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from browsing import needs_browser, opened, started_browser
 
 import chainrule as cr
+from browsing import needs_browser, opened, started_browser
 
 pytestmark = needs_browser
 

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from chainrule import datasets
     from chainrule.checking import check
     from chainrule.drawing import draw
+    from chainrule.drawing.report import report
 
 __version__ = "0.1.0"
 
@@ -58,6 +59,7 @@ __all__ = [
     "load",
     "numerical_gradient",
     "optimizers",
+    "report",
     "save",
     "schedules",
     *_layers,
@@ -65,7 +67,7 @@ __all__ = [
 
 
 #: What training does not need, and where it is.
-_LATER = {"check": "chainrule.checking", "draw": "chainrule.drawing"}
+_LATER = {"check": "chainrule.checking", "draw": "chainrule.drawing", "report": "chainrule.drawing.report"}
 
 
 def __getattr__(name: str) -> Any:

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from chainrule import __version__
-from chainrule.cli import checking, models, training
+from chainrule.cli import checking, models, reporting, training
 from chainrule.cli.data import NAMED
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from chainrule.errors import ChainruleError, DivergedError
@@ -89,6 +89,7 @@ OF_FILE = "For what is in a Python file"
 @app.command()
 @_reported
 def train(
+    context: typer.Context,
     data: Annotated[str, typer.Argument(metavar="[DATA]", help=DATA_HELP)] = "digits",
     hidden: Annotated[
         str,
@@ -143,6 +144,14 @@ def train(
             rich_help_panel=HOW,
         ),
     ] = None,
+    health: Annotated[
+        bool,
+        typer.Option(
+            "--health/--no-health",
+            help="Look at the layers now and then, for the report: dead units, gradients, sizes of updates.",
+            rich_help_panel=HOW,
+        ),
+    ] = True,
     target: Annotated[
         str | None,
         typer.Option(metavar="COLUMN", help="The column of a table to predict.", rich_help_panel=WHERE),
@@ -170,7 +179,7 @@ def train(
         bool, typer.Option("--force", help="Write into a run folder that exists.", rich_help_panel=WHERE)
     ] = False,
 ) -> None:
-    """Train a network, check its gradients, and keep the model and its curves.
+    """Train a network, check its gradients, and keep the model, its curves and a report.
 
     [bold]chainrule train digits[/bold]  --hidden 64,32 --optimizer adam
 
@@ -192,11 +201,38 @@ def train(
         sampling=sampling,
         seed=seed,
         check=check,
+        health=health,
         target=target,
         test_share=test_share,
         task=task,
     )
-    training.train(data, choices, out, force)
+    training.train(data, choices, out, force, reporting.command_of(context))
+
+
+@app.command()
+@_reported
+def report(
+    folders: Annotated[
+        list[Path],
+        typer.Argument(metavar="DIR...", help="Run folders, such as runs/digits. Several are compared."),
+    ],
+    out: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="Where to write: .html, or .png for one picture. Default: report.html in the run folder; "
+            "of several runs, comparison.html here.",
+        ),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that exists.")] = False,
+) -> None:
+    """Make the page of a training anew, or that of several side by side.
+
+    [bold]chainrule report runs/digits[/bold]
+
+    [bold]chainrule report runs/digits runs/digits-2[/bold]  --out both.html
+    """
+    reporting.report(folders, out, force)
 
 
 @app.command()

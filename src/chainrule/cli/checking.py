@@ -20,31 +20,21 @@ import numpy as np
 import typer
 from rich.console import Console
 
-from chainrule import datasets
-from chainrule.arrays import Array, ArrayLike, Shape
+from chainrule.arrays import ArrayLike, Shape
 from chainrule.checking import Report
 from chainrule.checking import check as check_target
 from chainrule.checking.subjects import ANSWERS, accepts, input_names
-from chainrule.cli.data import Notes, load_for_model
-from chainrule.datasets.images import Split
+from chainrule.cli.batches import ROWS, batch_for
+from chainrule.cli.texts import clean, print_text
 from chainrule.errors import ArgumentError, ChainruleError, FileError, did_you_mean
 from chainrule.graph import Graph
-from chainrule.layers import Layer, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from chainrule.layers import Layer
 from chainrule.network import Network
 from chainrule.saving import load
 
 T = TypeVar("T")
 
-ROWS = 10
-"""So many rows of data a model is checked on."""
 MOST_NUMBERS = 10_000_000
-AT_HAND: dict[str, Callable[[], Split]] = {
-    "digits": datasets.load_digits,
-    "mnist": partial(datasets.load_mnist, download=False),
-    "fashion-mnist": partial(datasets.load_fashion_mnist, download=False),
-}
-"""The named data, where it needs no download."""
-
 _ARRAY_NAME = re.compile(r"(w|b|weights?|bias(es)?|gamma|beta)\d*", re.IGNORECASE)
 _SHAPE = re.compile(r"\d+x?|\d+(x\d+)+", re.ASCII)
 _WHOLE = re.compile(r"[-+]?\d+", re.ASCII)
@@ -89,7 +79,7 @@ def check(name: str, data: str | None, choices: Choices) -> bool:
         typer.echo(as_json(report))
     else:
         if note:
-            _print_text(f"{note}\n")
+            print_text(f"{note}\n")
         show(report)
     sys.stdout.flush()
     return report.passed
@@ -114,13 +104,7 @@ def show(report: Report) -> None:
     if console.is_terminal:
         console.print(report)
     else:
-        _print_text(str(report))
-
-
-def _print_text(text: str) -> None:
-    """Print what may hold names from anywhere; characters that the output has not are escaped."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    typer.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+        print_text(str(report))
 
 
 # A model ---------------------------------------------------------------------------------------------------
@@ -131,7 +115,7 @@ def _refuse_options_of_code(name: str, choices: Choices) -> None:
         return
     option = "--input" if choices.inputs else "--arg"
     raise ArgumentError(
-        f"{option} is for a class in a Python file, FILE.py:ClassName; {_clean(name)} is taken for a model file, "
+        f"{option} is for a class in a Python file, FILE.py:ClassName; {clean(name)} is taken for a model file, "
         f"whose inputs are rows of DATA"
     )
 
@@ -139,68 +123,13 @@ def _refuse_options_of_code(name: str, choices: Choices) -> None:
 def _check_model(path: Path, data: str | None, choices: Choices) -> tuple[str, Report]:
     if ":" in path.name and not path.exists():
         raise FileError(
-            f"there is no model file {_clean(str(path))}; a class is named by its Python file, FILE.py:ClassName"
+            f"there is no model file {clean(str(path))}; a class is named by its Python file, FILE.py:ClassName"
         )
     network = load(path)
     with np.errstate(all="ignore"):
-        where, batch = _batch(network, data, choices)
+        where, batch = batch_for(network, data, choices.target, ROWS, choices.seed)
     report = check_network(network, batch, choices.seed, choices.dtype)
-    return f"{_clean(str(path))}, checked on {where}", report
-
-
-def _batch(network: Network, data: str | None, choices: Choices) -> tuple[str, dict[str, Array]]:
-    """The rows to check a model on, and what they are."""
-    if data is not None:
-        table = load_for_model(data, network, choices.target, with_target=True)
-        if table.t is None:
-            raise ArgumentError(
-                f"{data}: there are no answers to compare with; name their column with --target"
-            )
-        x, t = table.x[:ROWS], table.t[:ROWS]
-        network.loss(x, t)  # whose message says what does not fit
-        return f"{len(x)} rows of {_clean(data)}", feeds(network, x, t)
-    if choices.target is not None:
-        raise ArgumentError("--target names a column of DATA; say which data, too")
-    noted = network.metadata.get("data")
-    if isinstance(noted, str) and noted in AT_HAND and Notes.of(network).columns is None:
-        with contextlib.suppress(ChainruleError):  # it is not at hand, or the note is wrong
-            _, (x, t) = AT_HAND[noted]()
-            x, t = x[:ROWS], t[:ROWS]
-            network.loss(x, t)
-            return f"{len(x)} rows of {noted}", feeds(network, x, t)
-    where = f"{ROWS} rows of random numbers (seed {choices.seed}), since no data was named"
-    return where, _random_batch(network, np.random.default_rng(choices.seed))
-
-
-def feeds(network: Network, x: Array, t: Array) -> dict[str, Array]:
-    """A batch by the names of the network's inputs."""
-    return dict(zip(network.graph.inputs, (x, t), strict=False))
-
-
-def _random_batch(network: Network, rng: np.random.Generator) -> dict[str, Array]:
-    """Numbers for each input, below the vocabulary where it takes indices, and targets that suit the loss."""
-    graph = network.graph
-    below: dict[str, int] = {}
-    for i, node in enumerate(graph.nodes):
-        if node.layer is not None and node.layer.index_inputs:
-            for source, name in zip(graph.source_positions(i), node.layer.signature.inputs, strict=False):
-                if name in node.layer.index_inputs:
-                    below[graph.name_of(source)] = getattr(node.layer, "vocabulary", 2)
-    batch: dict[str, Array] = {}
-    for name, shape in network.input_shapes.items():
-        full = (ROWS, *shape)
-        batch[name] = rng.integers(0, below[name], full) if name in below else rng.normal(size=full)
-    answers = next(name for name in graph.inputs if name not in batch)
-    batch[answers] = _answers(network.loss_layer, (ROWS, *network.output_shape), rng)
-    return batch
-
-
-def _answers(loss: Layer | None, shape: Shape, rng: np.random.Generator) -> Array:
-    if isinstance(loss, SoftmaxCrossEntropy):
-        return rng.integers(0, shape[-1], shape[:-1])
-    if isinstance(loss, SigmoidCrossEntropy):
-        return rng.integers(0, 2, shape)
-    return rng.normal(size=shape)
+    return f"{clean(str(path))}, checked on {where}", report
 
 
 # A class or two functions in a Python file ------------------------------------------------------------------
@@ -220,7 +149,7 @@ def _check_code(path: Path, name: str, choices: Choices) -> Report:
         parts = [part.strip() for part in name.split(",")]
         if not name or len(parts) > 2 or not all(parts):
             raise ArgumentError(
-                f"{_clean(str(path))}: say what to check, FILE.py:ClassName or FILE.py:forward,backward; "
+                f"{clean(str(path))}: say what to check, FILE.py:ClassName or FILE.py:forward,backward; "
                 f"{_defined(module, '')}"
             )
         found = [_attribute(module, part, path) for part in parts]
@@ -253,7 +182,7 @@ def _check_code(path: Path, name: str, choices: Choices) -> Report:
 @contextlib.contextmanager
 def _loaded(path: Path) -> Iterator[ModuleType]:
     """The user's file, run as a module; files beside it can be imported, as when Python runs it."""
-    shown = _clean(str(path))
+    shown = clean(str(path))
     if not path.is_file():
         raise FileError(f"{shown} is not a file" if path.exists() else f"there is no file {shown}")
     source = path.read_bytes()
@@ -261,9 +190,9 @@ def _loaded(path: Path) -> Iterator[ModuleType]:
         code = compile(source, str(path), "exec", dont_inherit=True)
     except SyntaxError as error:
         line = f", line {error.lineno}" if error.lineno else ""
-        text = f": {_clean(error.text.strip())[:100]}" if error.text else ""
+        text = f": {clean(error.text.strip())[:100]}" if error.text else ""
         raise FileError(
-            f"{shown}{line}: {type(error).__name__}: {_clean(error.msg or 'not Python')}{text}"
+            f"{shown}{line}: {type(error).__name__}: {clean(error.msg or 'not Python')}{text}"
         ) from None
     except (ValueError, RecursionError, MemoryError) as error:
         raise FileError(f"{shown} is not Python: {_message(error)}") from None
@@ -303,12 +232,12 @@ def _guarded(path: Path, call: Callable[[], T], what: str, *, own: bool) -> T:
         if isinstance(error, SystemExit) and not what:
             remedy = "; put what runs the file as a program below if __name__ == '__main__'"
         told = f"{what}: {_message(error)}" if what else _message(error)
-        raise FileError(f"{_clean(str(path))}{line}: {told}{remedy}") from None
+        raise FileError(f"{clean(str(path))}{line}: {told}{remedy}") from None
 
 
 def _attribute(module: ModuleType, name: str, path: Path) -> Any:
     if name not in vars(module):
-        raise ArgumentError(f"{_clean(str(path))}: there is no {name!r}; {_defined(module, name)}")
+        raise ArgumentError(f"{clean(str(path))}: there is no {name!r}; {_defined(module, name)}")
     return vars(module)[name]
 
 
@@ -521,9 +450,4 @@ def _message(error: BaseException) -> str:
     except Exception:
         text = "its text cannot be shown"
     name = type(error).__name__
-    return _clean(" ".join(f"{name}: {text}".split()) if text else name)[:400]
-
-
-def _clean(text: str) -> str:
-    """The text with characters that a terminal would obey, or hide, written as escapes."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    return clean(" ".join(f"{name}: {text}".split()) if text else name)[:400]

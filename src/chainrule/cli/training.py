@@ -19,7 +19,8 @@ from rich.markup import escape
 from chainrule import layers, optimizers
 from chainrule.arrays import Array
 from chainrule.checking import Report
-from chainrule.cli import checking
+from chainrule.cli import checking, reporting
+from chainrule.cli.batches import ROWS, feeds
 from chainrule.cli.data import Dataset, load_for_training
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choose
 from chainrule.errors import ArgumentError, DataError, DivergedError, FileError
@@ -29,7 +30,7 @@ from chainrule.initializers import He, Initializer, Normal
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.saving import save
-from chainrule.training import History
+from chainrule.training import Health, History
 
 MODEL, HISTORY, CURVES, CHECK = "model.safetensors", "history.json", "curves.png", "check.json"
 CHECKED_UP_TO, LAYERS_CHECKED_UP_TO = 50_000, 1_000_000
@@ -56,6 +57,7 @@ class Choices:
     sampling: str
     seed: int
     check: bool | None
+    health: bool
     target: str | None
     test_share: float | None
     task: str | None
@@ -70,8 +72,8 @@ class GradientCheck:
     numerical_seconds: float
 
 
-def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
-    """Train on the named data and write the run folder."""
+def train(name: str, choices: Choices, out: Path | None, force: bool, command: str = "") -> None:
+    """Train on the named data and write the run folder. `command` repeats the run, for its report."""
     if choices.seed < 0:
         raise ArgumentError(f"--seed: expected a whole number of at least 0, got {choices.seed}")
     if choices.dtype not in ("float32", "float64"):
@@ -94,6 +96,7 @@ def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
         history.settings = {"data": name, **chosen, **history.settings}
         whole = network if data.classes is not None else _in_units_of_target(network, center, scale)
         _keep(whole, history, folder)
+        reporting.keep_evaluation(whole, data, folder, command)
 
     try:
         history = network.fit(
@@ -105,22 +108,27 @@ def train(name: str, choices: Choices, out: Path | None, force: bool) -> None:
             batch_size=min(100, len(data.x)) if choices.batch_size is None else choices.batch_size,
             sampling=choices.sampling,  # type: ignore[arg-type]  # fit checks the word
             validation=(data.x_test, (data.t_test - center) / scale if data.classes is None else data.t_test),
+            callbacks=[Health()] if choices.health else [],
             seed=choices.seed,
         )
     except DivergedError as error:
         keep(error.history)
+        reporting.write_report(folder)
         raise
     keep(history)  # before the check, which takes a while
     checked = check(network, data.x, t, choices.check)
     report = check_layers(network, data.x, t, choices.check)
     if report is not None:
         write_bytes(folder / CHECK, checking.as_json(report).encode())
+    page = reporting.write_report(folder)
     _tell(_report(network, history, checked, data))
     if report is not None:
         typer.echo()
         checking.show(report)
         typer.echo()
+    reporting.tell_findings(page)
     files = [("model", MODEL), ("history", HISTORY), ("check", CHECK), ("curves", CURVES)]
+    files.append(("report", reporting.REPORT))
     _tell((label, escape(str(folder / file))) for label, file in files if file != CHECK or report is not None)
 
 
@@ -165,7 +173,7 @@ def check_layers(network: Network, x: Any, t: Any, wanted: bool | None) -> Repor
     """Check every layer by itself, and the whole, on a few rows; above some size only where it is wanted."""
     if wanted is False or (wanted is None and network.params.flat.size > LAYERS_CHECKED_UP_TO):
         return None
-    batch = checking.feeds(network, x[: checking.ROWS], t[: checking.ROWS])
+    batch = feeds(network, x[:ROWS], t[:ROWS])
     return checking.check_network(network, batch)
 
 
@@ -255,7 +263,8 @@ def _folder(out: Path | None, stem: str, force: bool) -> Path:
 def _keep(network: Network, history: History, folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / CHECK).unlink(missing_ok=True)  # it would be of the model that was here before
+        for name in (CHECK, reporting.REPORT):  # they would be of the model that was here before
+            (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise FileError(f"could not make the run folder {folder}: {error.strerror or error}") from error
     save(network, folder / MODEL)

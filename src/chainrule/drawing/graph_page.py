@@ -6,14 +6,13 @@ import base64
 import inspect
 import textwrap
 from collections.abc import Sequence
-from dataclasses import asdict
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.drawing.page import D3_ZOOM, asset, page, text
-from chainrule.drawing.rules import Source, rules_of
+from chainrule.drawing.rules import Rule, Source, rules_of
 from chainrule.drawing.scene import Scene, formula_of
 from chainrule.drawing.summary import as_rows, summarize
 from chainrule.drawing.svg import as_svg
@@ -21,6 +20,7 @@ from chainrule.layers import Layer
 
 MOST_CELLS = 200_000  # numbers that a page holds, all arrays together
 FEWEST_CELLS, MOST_CELLS_OF_ONE = 16, 4_096
+MOST_ROWS, MOST_COLUMNS = 256, 128  # of a table
 SCRIPTS = tuple(
     f"{name}.js"
     for name in (
@@ -34,6 +34,7 @@ SCRIPTS = tuple(
         "graph",
     )
 )
+MOST_TERMS = 4  # of a rule's sum that are written out
 MOST_RULES = 3_000  # nodes whose rules are written out with numbers
 
 
@@ -41,21 +42,22 @@ def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin
     """The whole page. `full` and `small` are two views of one graph; a page needs at least one."""
     views = [("full", full), ("collapsed", small)]
     pictures = "".join(
-        f'<div class="picture" data-view="{name}">{as_svg(scene, view=name, alone=False)}</div>'
+        f'<div class="picture" data-view="{name}" hidden>{as_svg(scene, view=name, alone=False)}</div>'
         for name, scene in views
         if scene is not None
     )
     arrays = _Arrays(
         [each for _, scene in views if scene is not None for each in (*scene.nodes, *scene.edges)]
     )
+    kinds = _Kinds()
+    rules = _Rules(source)
     data: dict[str, Any] = {
         "title": source.scene.title,
         "ran": source.scene.ran,
         "begin": "collapsed" if full is None or (small is not None and begin_small) else "full",
-        "views": {name: _view(source, scene, arrays) for name, scene in views if scene is not None},
-        "kinds": _kinds(source.scene),
+        "views": {name: _view(scene, arrays, kinds, rules) for name, scene in views if scene is not None},
     }
-    data["arrays"] = arrays.content
+    data |= {"kinds": kinds.content, "arrays": arrays.content}
     body = asset("graph.html").replace("<!-- title -->", text(source.scene.title))
     return page(
         source.scene.title,
@@ -66,30 +68,29 @@ def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin
     )
 
 
-def _view(source: Source, scene: Scene, arrays: _Arrays) -> dict[str, Any]:
+def _view(scene: Scene, arrays: _Arrays, kinds: _Kinds, rules: _Rules) -> dict[str, Any]:
     """What one view shows, in the order in which it is computed; gradients flow in the opposite order."""
     arriving: dict[int, list[int]] = {}
     for k, edge in enumerate(scene.edges):
         arriving.setdefault(edge.target, []).append(k)
     nodes = []
-    rules: dict[int, Any] = {}
+    told: dict[int, dict[str, Any] | None] = {}
     for k, node in enumerate(scene.nodes):
         own = sorted(arriving.get(k, ()), key=lambda number: scene.edges[number].port)
-        if node.position is not None and len(rules) < MOST_RULES:
-            found = rules_of(source, node.position)
-            rules.update(zip(own, found, strict=False))
+        if node.position is not None:
+            told.update(zip(own, rules.at(node.position), strict=False))
         nodes.append(
             {
                 "name": node.name,
                 "kind": node.kind,
                 "label": node.label,
-                "layer": None if node.layer is None else type(node.layer).__name__,
+                "layer": kinds.name_of(node.layer),
                 "settings": None if node.layer is None else repr(node.layer),
                 "value": arrays.number_of(node.value),
                 "gradient": arrays.number_of(node.gradient),
                 "edges": own,
                 "members": list(node.members),
-                "findings": [asdict(finding) for finding in node.findings],
+                "findings": [vars(finding) for finding in node.findings],
             }
         )
     edges = [
@@ -99,26 +100,60 @@ def _view(source: Source, scene: Scene, arrays: _Arrays) -> dict[str, Any]:
             "slot": edge.slot,
             "value": arrays.number_of(edge.value),
             "gradient": arrays.number_of(edge.gradient),
-            "rule": None if rules.get(k) is None else asdict(rules[k]),
-            "findings": [asdict(finding) for finding in edge.findings],
+            "rule": told.get(k),
+            "findings": [vars(finding) for finding in edge.findings],
         }
         for k, edge in enumerate(scene.edges)
     ]
     return {"nodes": nodes, "edges": edges}
 
 
-def _kinds(scene: Scene) -> dict[str, dict[str, str | None]]:
+class _Rules:
+    """The rules of the nodes, each asked for once, though it stands in two views."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+        self._known: dict[int, list[dict[str, Any] | None]] = {}
+
+    def at(self, position: int) -> list[dict[str, Any] | None]:
+        if position not in self._known:
+            if len(self._known) >= MOST_RULES:
+                return []
+            self._known[position] = [_told(rule) for rule in rules_of(self._source, position)]
+        return self._known[position]
+
+
+def _told(rule: Rule | None) -> dict[str, Any] | None:
+    """A rule with as many terms as a reader wants to see; the others are counted."""
+    if rule is None:
+        return None
+    terms = [[term.output, term.upstream, term.local] for term in rule.terms[:MOST_TERMS]]
+    omitted = rule.omitted + len(rule.terms) - len(terms)
+    return {"element": rule.element, "terms": terms, "omitted": omitted, "total": rule.total}
+
+
+class _Kinds:
     """Of each kind of layer: its formula, its documentation, and the code of its forward and backward."""
-    layers = {type(node.layer).__name__: node.layer for node in scene.nodes if node.layer is not None}
-    return {
-        name: {
-            "formula": formula_of(layer),
-            "documentation": inspect.getdoc(type(layer)) if type(layer).__doc__ else None,
-            "forward": _code(layer, "forward"),
-            "backward": _code(layer, "backward"),
-        }
-        for name, layer in layers.items()
-    }
+
+    def __init__(self) -> None:
+        self.content: dict[str, dict[str, str | None]] = {}
+        self._names: dict[type[Layer], str] = {}
+
+    def name_of(self, layer: Layer | None) -> str | None:
+        """The name of the layer's kind in the page: that of its class, numbered where two classes share it."""
+        if layer is None:
+            return None
+        if type(layer) not in self._names:
+            name = type(layer).__name__
+            same = sum(each.__name__ == name for each in self._names)
+            self._names[type(layer)] = name if not same else f"{name} ({same + 1})"
+            self.content[self._names[type(layer)]] = {
+                "formula": formula_of(layer),
+                "documentation": inspect.getdoc(type(layer)) if type(layer).__doc__ else None,
+                "forward": _code(layer, "forward"),
+                "backward": _code(layer, "backward"),
+            }
+        return self._names[type(layer)]
 
 
 def _code(layer: Layer, method: str) -> str | None:
@@ -137,10 +172,10 @@ class _Arrays:
         self._number: dict[int, int] = {}
         distinct = {id(a): a for each in holders for a in (each.value, each.gradient) if a is not None}
         self._kept = list(distinct.values())  # so that no id is used again
-        room = MOST_CELLS // max(len(self._kept), 1)
-        self._cells = min(max(room, FEWEST_CELLS), MOST_CELLS_OF_ONE)
+        self._cells = _fair_share([array.size for array in self._kept])
 
     def number_of(self, array: Array | None) -> int | None:
+        """The array's place in the page's list."""
         if array is None:
             return None
         if id(array) not in self._number:
@@ -156,20 +191,41 @@ class _Arrays:
         is_single = array.dtype == np.float32
         numbers = chosen.astype("<f4" if is_single else "<f8")
         return {
-            **asdict(summarize(array)),
-            "rows": of_rows.tolist(),
-            "columns": of_columns.tolist(),
+            **vars(summarize(array)),
+            "rows": _places(of_rows, rows.shape[0]),
+            "columns": _places(of_columns, rows.shape[1]),
             "numbers": base64.b64encode(numbers.tobytes()).decode("ascii"),
             "bytes": 4 if is_single else 8,
         }
+
+
+def _fair_share(sizes: Sequence[int]) -> int:
+    """How many numbers of each array a page can hold: what small arrays leave is shared by the large ones."""
+    room, left = MOST_CELLS, len(sizes)
+    for size in sorted(sizes):
+        if size * left > room:
+            return min(max(room // left, FEWEST_CELLS), MOST_CELLS_OF_ONE)
+        room, left = room - size, left - 1
+    return MOST_CELLS_OF_ONE
 
 
 def _evenly(shape: tuple[int, ...], cells: int) -> tuple[Array, Array]:
     """Rows and columns spread over a table, so that at most about `cells` numbers are kept."""
     height, width = shape
     columns = min(width, max(cells // max(min(height, int(cells**0.5)), 1), 1))
-    rows = min(height, max(cells // max(columns, 1), 1))
-    return tuple(  # type: ignore[return-value]
-        np.unique(np.linspace(0, size - 1, count).round().astype(int)) if size else np.zeros(0, int)
-        for size, count in ((height, rows), (width, columns))
-    )
+    if height > 1:  # a single row or column is broken into lines; in a table each needs its own place
+        columns = min(columns, MOST_COLUMNS)
+    rows = min(height, max(cells // max(columns, 1), 1), MOST_ROWS if width > 1 else height)
+    return _spread(height, rows), _spread(width, columns)
+
+
+def _places(chosen: Array, size: int) -> int | list[int]:
+    """Which rows or columns are kept: just their number where all are."""
+    return size if len(chosen) == size else chosen.tolist()
+
+
+def _spread(size: int, count: int) -> Array:
+    """`count` of `size` places, the first and the last among them."""
+    if count == size:
+        return np.arange(size)
+    return np.linspace(0, size - 1, count).round().astype(int)

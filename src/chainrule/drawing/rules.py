@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
@@ -17,8 +18,8 @@ from chainrule.errors import ChainruleError
 from chainrule.graph import Graph
 from chainrule.graph.values import Run
 
-MOST_OUTPUTS = 32  # elements of an output for which every local derivative is asked
-MOST_WORK = 200_000  # elements of the inputs that may be computed for one node's rule
+MOST_OUTPUTS = 200  # elements of an output whose local derivatives may be asked for one rule
+MOST_WORK = 4_000_000  # elements of the inputs that may be computed for one node's rules
 MOST_TERMS = 8  # that are kept; the rest is counted
 
 
@@ -66,31 +67,70 @@ def rules_of(source: Source, i: int) -> list[Rule | None]:
     wanted = [True] * len(graph)
     shares = graph.local_gradients(i, upstream, run, wanted)
     work = sum(share.size for share in shares if share is not None)
-    if upstream.size <= MOST_OUTPUTS and upstream.size * work <= MOST_WORK:
-        places = list(np.ndindex(upstream.shape))
-    elif work <= MOST_WORK:
-        places = []
-    else:
+    if work > MOST_WORK:
         return [None] * len(sources)
-    rows = [_local(graph, i, run, upstream, place) for place in places]
     rules: list[Rule | None] = []
+    rows: _Rows = {}
     for port, share in enumerate(shares):
         if share is None or share.size == 0 or not np.isfinite(share).all():
             rules.append(None)
-        elif places:
-            rules.append(_rule(upstream, share, places, [row[port] for row in rows]))
-        else:
-            rules.append(_elementwise(graph, i, run, upstream, share, port))
+            continue
+        element = _largest(share)
+        rule = _elementwise(graph, i, run, upstream, share, port)
+        calls = sum(upstream.shape) + min(upstream.size, MOST_OUTPUTS)
+        if rule is None and work * calls <= MOST_WORK:
+            places = _places(graph, i, run, upstream, rows, port, element)
+            if len(places) <= MOST_OUTPUTS:
+                locals_ = [_local(graph, i, run, upstream, place)[port] for place in places]
+                rule = _rule(upstream, share, places, locals_)
+        rules.append(rule)
     return rules
+
+
+_Rows = dict[tuple[int, int], list[Array | None]]
+
+
+def _places(
+    graph: Graph,
+    i: int,
+    run: Run,
+    upstream: Array,
+    rows: _Rows,
+    port: int,
+    element: tuple[int, ...],
+) -> list[tuple[int, ...]]:
+    """The elements of the output that one element of an input may have to do with.
+
+    The layer is asked once for each index of each axis of the output, with random gradients at that index and 0
+    elsewhere. An index from which nothing comes back at the input's element does not depend on it.
+    """
+    if not rows:
+        gradients = np.asarray(np.random.default_rng(0).uniform(0.5, 1.5, upstream.shape), upstream.dtype)
+        for axis, size in enumerate(upstream.shape):
+            for index in range(size):
+                only = np.zeros_like(upstream)
+                at = (slice(None),) * axis + (index,)
+                only[at] = gradients[at]
+                rows[axis, index] = _asked(graph, i, run, only)
+    kept: list[list[int]] = []
+    for axis, size in enumerate(upstream.shape):
+        found = [rows[axis, index][port] for index in range(size)]
+        kept.append([k for k, row in enumerate(found) if row is not None and row[element] != 0])
+    return list(product(*kept))
 
 
 def _local(graph: Graph, i: int, run: Run, upstream: Array, place: tuple[int, ...]) -> list[Array | None]:
     """The derivatives of one element of the output with respect to every input."""
     single = np.zeros_like(upstream)
     single[place] = 1
+    return _asked(graph, i, run, single)
+
+
+def _asked(graph: Graph, i: int, run: Run, upstream: Array) -> list[Array | None]:
+    """What the layer's backward makes of an upstream gradient; nothing where it cannot bear it."""
     try:
         with np.errstate(all="ignore"):
-            return graph.local_gradients(i, single, run, [True] * len(graph))
+            return graph.local_gradients(i, upstream, run, [True] * len(graph))
     except (ChainruleError, ArithmeticError, ValueError):  # a handwritten backward may not bear it
         return [None] * len(graph.source_positions(i))
 
@@ -99,7 +139,7 @@ def _rule(
     upstream: Array, share: Array, places: Sequence[tuple[int, ...]], rows: Sequence[Array | None]
 ) -> Rule | None:
     element = _largest(share)
-    if any(row is None for row in rows):
+    if not places or any(row is None for row in rows):
         return None
     terms = [
         Term(place, float(upstream[place]), float(row[element]))

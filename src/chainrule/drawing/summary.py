@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -95,7 +96,7 @@ def shape_text(shape: Shape) -> str:
 
 def as_rows(array: Array) -> Array:
     """The array as a table: one row for each index of the first axis; a vector is one row."""
-    return array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), -1)
+    return array.reshape(1, -1) if array.ndim < 2 else array.reshape(len(array), math.prod(array.shape[1:]))
 
 
 def is_small(array: Array) -> bool:

@@ -32,6 +32,7 @@ BETWEEN = 7  # from the line forward to the dashed line back
 LINE = 12  # from one line of small text to the next
 THUMB = 42, 30  # the largest picture of an array
 NOTE_LINE, NARROWEST_NOTE = 17, 560
+LONGEST_DASHED = 4_000  # wide: browsers take seconds to draw many dashed lines that are longer
 OFFSET = 5  # between a line and what stands above or below it
 
 
@@ -282,7 +283,8 @@ def _edge(k: int, scene: Scene, layout: Layout, value: Tile, gradient: Tile) -> 
     if scene.ran != "backward" or edge.gradient is not None or edge.findings:
         lower = _to_borders([(px, py + BETWEEN) for px, py in route.points], scene, layout, edge)
         to_x, to_y = lower[0]
-        arrows += f'<path class="back" d="{_curve(lower)}"/>'
+        long = " long" if lower[-1][0] - to_x > LONGEST_DASHED else ""
+        arrows += f'<path class="back{long}" d="{_curve(lower)}"/>'
         arrows += f'<path class="tip to" d="M{to_x:.1f},{to_y:.1f}l8,-3.5v7z"/>'
     return f'<g class="edge{guilty}" data-edge="{k}">{arrows}{above}{below}</g>'
 

@@ -1,0 +1,293 @@
+// The page of a graph: what its buttons, its keys and its clicks do.
+
+const content = pageData("graph");
+const root = document.documentElement;
+const $ = (id) => document.getElementById(id);
+const MOST_HITS = 30;
+
+const KEYS = [
+  ["← →", "one step back, one step on"],
+  ["Home End", "to the beginning; show everything"],
+  ["Tab, Enter", "to the next node; open it"],
+  ["Esc", "close what is open"],
+  ["/", "search"],
+  ["+ - 0", "larger, smaller, the whole graph"],
+  ["c", "collapse or expand what repeats"],
+  ["?", "this help"],
+];
+
+const views = {};
+const state = { view: null, steps: [], at: 0, chosen: null };
+
+// Views and walking -----------------------------------------------------------------------------------------
+
+// Show one of the views. They are made ready when first shown, as a large graph takes a while.
+function show(name) {
+  const isNew = !views[name];
+  if (isNew) {
+    const view = new View(document.querySelector(`.picture[data-view="${name}"]`), content.views[name]);
+    const steps = stepsOf(view, content.ran);
+    views[name] = { view, steps, times: timesOf(view, steps) };
+  }
+  const before = state.steps[state.at];
+  const named = before && before.node >= 0 ? state.view.nodes[before.node].name : null;
+  const { view, steps } = views[name];
+  const isSame = (step) => step.phase === before?.phase && step.kind === before.kind
+    && (step.node < 0 || view.nodes[step.node].name === named);
+  const found = before ? steps.findIndex(isSame) : -1;
+  Object.assign(state, { view, steps, at: found < 0 ? steps.length : found, chosen: null });
+  if (isNew) view.begin(); // while it is hidden: only what will be seen is then laid out
+  for (const holder of document.querySelectorAll(".picture")) holder.hidden = holder.dataset.view !== name;
+  root.dataset.view = name;
+  tellFold();
+  refresh();
+}
+
+function tellFold() {
+  const isFolded = state.view.name === "collapsed";
+  $("fold").textContent = isFolded ? "Expand" : "Collapse";
+  $("fold").title = isFolded ? "Show every node  c" : "Show what repeats as one box  c";
+}
+
+const fold = () => Object.keys(content.views).length > 1 && show(state.view.name === "full" ? "collapsed" : "full");
+
+// Go to a step of the walk; the number of steps itself means that everything is shown.
+function goTo(at) {
+  if (!state.steps.length) return;
+  state.at = Math.min(Math.max(at, 0), state.steps.length);
+  state.chosen = null;
+  refresh();
+  const step = state.steps[state.at];
+  $("spoken").textContent = step ? `${progressOf(state.steps, state.at)}: ${spokenName(step)}` : "everything shown";
+  if (step && step.node >= 0) state.view.reveal(step.node);
+}
+
+function spokenName(step) {
+  if (step.kind === "leaves") return "what goes in";
+  if (step.kind === "collected") return "what has come back";
+  return state.view.nodes[step.node].name;
+}
+
+const moves = {
+  first: () => goTo(0),
+  back: () => goTo(state.at - 1),
+  next: () => goTo(state.at >= state.steps.length ? 0 : state.at + 1),
+  last: () => goTo(state.steps.length),
+};
+
+// Choose a node or an edge, whose details are then shown; null: none.
+function choose(chosen, { reveal = false } = {}) {
+  state.chosen = chosen;
+  refresh();
+  if (!chosen) return;
+  if (reveal && chosen.node !== undefined) state.view.reveal(chosen.node);
+  if (reveal && chosen.edge !== undefined) state.view.reveal(state.view.edges[chosen.edge].target);
+}
+
+// Draw and tell what the state says.
+function refresh() {
+  const { view, steps, at, chosen } = state;
+  const step = steps[at];
+  view.showUntil(at, views[view.name].times);
+  const marks = step ? marksOf(view, step) : [];
+  if (chosen) marks.push(chosen.node === undefined ? ["edge", chosen.edge, "chosen"] : ["node", chosen.node, "chosen"]);
+  view.mark(marks);
+  root.dataset.step = step ? at : "all";
+  root.dataset.phase = step ? step.phase : "all";
+  const slider = $("slider");
+  slider.max = steps.length;
+  slider.value = at;
+  const part = (many) => `${steps.length ? (100 * many) / steps.length : 100}%`;
+  slider.style.setProperty("--done", part(at));
+  slider.style.setProperty("--turn", part(steps.filter((each) => each.phase === "forward").length));
+  slider.setAttribute("aria-valuetext", progressOf(steps, at));
+  $("progress").textContent = progressOf(steps, at);
+  const disabled = { first: at === 0, back: at === 0, next: false, last: at === steps.length };
+  for (const button of document.querySelectorAll("[data-step]")) {
+    button.disabled = !steps.length || disabled[button.dataset.step];
+  }
+  slider.disabled = !steps.length;
+  fill(view, step, chosen);
+}
+
+function fill(view, step, chosen) {
+  const panel = $("panel");
+  let parts;
+  if (chosen) parts = chosen.node === undefined ? edgeDetails(view, chosen.edge) : nodeDetails(view, chosen.node);
+  else parts = step ? stepDetails(view, step) : overview(view);
+  if (chosen && step) parts.push(element("p", {}, element("button", { type: "button", "data-close": "" }, "Back to the step")));
+  panel.replaceChildren(...parts);
+  panel.scrollTop = 0;
+  panel.dataset.tells = chosen ? "details" : step ? "step" : "graph";
+}
+
+// Close what is open: the search, the details, then the walk.
+function close() {
+  if (!$("hits").hidden || document.activeElement === $("search")) {
+    endSearch();
+    state.view.svg.focus();
+    return;
+  }
+  if (state.chosen) {
+    const { node } = state.chosen;
+    choose(null);
+    if (node !== undefined) state.view.drawnNodes[node].focus({ preventScroll: true });
+  } else if (state.at < state.steps.length) goTo(state.steps.length);
+}
+
+// Search ------------------------------------------------------------------------------------------------------
+
+function search() {
+  const words = $("search").value.trim().toLowerCase();
+  const fits = (node) => [node.name, node.kind, node.layer, node.label].some((text) => text?.toLowerCase().includes(words));
+  const found = words ? state.view.nodes.map((node, k) => [node, k]).filter(([node]) => node.kind !== "output" && fits(node)) : [];
+  const isBetter = ([node]) => (node.name.toLowerCase().startsWith(words) ? 0 : 1);
+  found.sort((a, b) => isBetter(a) - isBetter(b));
+  const hits = found.slice(0, MOST_HITS).map(([node, k], place) => element(
+    "li",
+    { role: "option", id: `hit-${place}`, "data-goto": k, "aria-selected": place === 0 ? "true" : "false" },
+    element("span", { dir: "auto" }, node.name),
+    element("span", { class: "faint" }, kindOf(node)),
+  ));
+  if (found.length > MOST_HITS) hits.push(element("li", { class: "faint" }, `and ${count(found.length - MOST_HITS)} more`));
+  if (words && !found.length) hits.push(element("li", { class: "faint" }, "nothing found"));
+  $("hits").replaceChildren(...hits);
+  $("hits").hidden = !words;
+  $("search").setAttribute("aria-expanded", String(Boolean(words)));
+  pickHit(0);
+}
+
+function pickHit(place) {
+  const hits = [...$("hits").querySelectorAll("[role=option]")];
+  if (!hits.length) return $("search").removeAttribute("aria-activedescendant");
+  const picked = (place + hits.length) % hits.length;
+  hits.forEach((hit, k) => hit.setAttribute("aria-selected", String(k === picked)));
+  hits[picked].scrollIntoView({ block: "nearest" });
+  return $("search").setAttribute("aria-activedescendant", hits[picked].id);
+}
+
+function searchKey(event) {
+  const hits = [...$("hits").querySelectorAll("[role=option]")];
+  const picked = hits.findIndex((hit) => hit.getAttribute("aria-selected") === "true");
+  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+    event.preventDefault();
+    pickHit(picked + (event.key === "ArrowDown" ? 1 : -1));
+  } else if (event.key === "Enter" && hits[picked]) {
+    goToNode(Number(hits[picked].dataset.goto));
+    endSearch();
+  } else if (event.key === "Escape") close();
+  event.stopPropagation();
+}
+
+function endSearch() {
+  $("hits").hidden = true;
+  $("search").setAttribute("aria-expanded", "false");
+  $("search").value = "";
+  $("search").blur();
+}
+
+function goToNode(k) {
+  choose({ node: k }, { reveal: true });
+  state.view.drawnNodes[k].focus({ preventScroll: true });
+}
+
+// The members of the chosen block, in the full view.
+function showMembers() {
+  const step = state.steps[state.at];
+  const block = state.view.nodes[state.chosen?.node ?? step.node];
+  show("full");
+  const numbers = block.members.map((name) => state.view.find(name)).filter((k) => k >= 0);
+  state.view.mark(numbers.map((k) => ["node", k, "member"]));
+  state.view.revealAll(numbers);
+}
+
+// Listening ---------------------------------------------------------------------------------------------------
+
+function clicked(event) {
+  const { target } = event;
+  const button = target.closest("button, li[data-goto]");
+  if (button?.dataset.goto !== undefined) {
+    goToNode(Number(button.dataset.goto));
+    endSearch();
+  } else if (button?.dataset.edgeGoto !== undefined) choose({ edge: Number(button.dataset.edgeGoto) }, { reveal: true });
+  else if (button?.dataset.close !== undefined) close();
+  else if (button?.dataset.show !== undefined) showMembers();
+  else if (button?.dataset.step) moves[button.dataset.step]();
+  else if (button?.dataset.zoom) zoomBy(button.dataset.zoom);
+  else if (target.closest("svg.graph")) {
+    const hit = state.view.under(event);
+    if (hit) choose(hit);
+    else if (state.chosen) choose(null);
+  }
+  if (!target.closest(".search")) $("hits").hidden = true;
+}
+
+function zoomBy(how) {
+  if (how === "fit") state.view.fit();
+  else state.view.scaleBy(how === "in" ? 1.4 : 1 / 1.4);
+}
+
+const actions = {
+  ArrowRight: moves.next,
+  ArrowLeft: moves.back,
+  Home: moves.first,
+  End: moves.last,
+  Escape: close,
+  "/": () => $("search").focus(),
+  "+": () => zoomBy("in"),
+  "=": () => zoomBy("in"),
+  "-": () => zoomBy("out"),
+  0: () => zoomBy("fit"),
+  c: fold,
+  "?": () => $("keys").showModal(),
+};
+
+function pressed(event) {
+  if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
+  if (event.target === $("slider") && event.key.startsWith("Arrow")) return;
+  const node = event.target.closest?.("g.node");
+  if (node && (event.key === "Enter" || event.key === " ")) {
+    event.preventDefault();
+    choose({ node: Number(node.dataset.node) });
+    return;
+  }
+  if (!actions[event.key]) return;
+  event.preventDefault();
+  actions[event.key]();
+}
+
+// A node that the keyboard comes to is brought into the window, a node that is clicked stays where it is.
+function focused(event) {
+  const node = event.target.closest?.("g.node");
+  if (node?.matches(":focus-visible")) state.view.reveal(Number(node.dataset.node));
+}
+
+function help() {
+  const rows = KEYS.flatMap(([keys, words]) => [
+    element("dt", {}, ...keys.split(/( |, )/).map((key) => (key.trim().replace(",", "") ? element("kbd", {}, key) : " "))),
+    element("dd", {}, words),
+  ]);
+  const done = element("form", { method: "dialog" }, element("button", {}, "Close"));
+  $("keys").append(element("h2", {}, "Keys"), element("dl", {}, ...rows), element("h2", {}, "Picture"), legend(), done);
+}
+
+function start() {
+  help();
+  $("fold").hidden = Object.keys(content.views).length < 2;
+  $("fold").addEventListener("click", fold);
+  $("help").addEventListener("click", actions["?"]);
+  $("slider").addEventListener("input", () => goTo(Number($("slider").value)));
+  $("search").addEventListener("input", search);
+  $("search").addEventListener("keydown", searchKey);
+  document.addEventListener("click", clicked);
+  document.addEventListener("keydown", pressed);
+  document.addEventListener("focusin", focused);
+  document.addEventListener("themechange", () => document.querySelectorAll(".heatmap").forEach((map) => map.repaint()));
+  show(content.begin);
+  new ResizeObserver(() => !state.view.isMoved && state.view.begin()).observe($("stage"));
+  requestAnimationFrame(() => requestAnimationFrame(() => {
+    root.dataset.ready = "yes";
+  }));
+}
+
+start();

@@ -1,0 +1,328 @@
+"""What a network answers on data with known answers: who is taken for whom, how far off, and the worst samples."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, ArrayLike
+from chainrule.drawing.report.words import whole
+from chainrule.errors import ArgumentError
+from chainrule.layers import SigmoidCrossEntropy, SoftmaxCrossEntropy
+from chainrule.layers.activation import log_softmax
+from chainrule.network import Network
+from chainrule.network.batches import Data
+
+MOST_WRONG, LEAST_CERTAIN = 24, 12
+"""So many samples of each kind are kept."""
+EACH_CONFUSION, ALL_EXAMPLES = 2, 100
+"""Beside them, so many for each pair of classes that were confused, up to so many in all."""
+POINTS = 1_000
+"""So many samples of a regression are drawn."""
+
+
+@dataclass(frozen=True)
+class Example:
+    """One sample: its row in the data, its values, the answer that is true and the one that was given.
+
+    Answers are numbers of classes, or of a regression the values. `probabilities` are empty for a regression.
+    """
+
+    row: int
+    x: Array
+    true: float
+    predicted: float
+    probabilities: Array
+
+
+@dataclass(frozen=True)
+class Classified:
+    """The answers of a classifier. `confusion[k, j]`: so many samples of class k were taken for class j."""
+
+    classes: list[str]
+    confusion: Array
+    #: Wrong answers, the smallest probability of the true class first; then more for each pair of classes.
+    wrong: list[Example]
+    #: Right or wrong, the smallest probability of the answer first.
+    unsure: list[Example]
+    #: Samples whose output was NaN or infinite: they are in no count.
+    not_finite: int = 0
+
+    @cached_property
+    def samples(self) -> int:
+        """How many were counted."""
+        return int(self.confusion.sum())
+
+    @cached_property
+    def accuracy(self) -> float:
+        """The share of right answers."""
+        return float(np.trace(self.confusion) / max(self.samples, 1))
+
+    @cached_property
+    def counts(self) -> Array:
+        """How many samples each class has."""
+        counts: Array = self.confusion.sum(axis=1)
+        return counts
+
+    @cached_property
+    def recall(self) -> Array:
+        """For each class the share of its samples that were found; NaN where it has none."""
+        with np.errstate(all="ignore"):
+            shares: Array = np.diag(self.confusion) / self.counts
+        return shares
+
+    @cached_property
+    def precision(self) -> Array:
+        """For each class the share of right answers among the answers that name it; NaN where none does."""
+        with np.errstate(all="ignore"):
+            shares: Array = np.diag(self.confusion) / self.confusion.sum(axis=0)
+        return shares
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """The answers of a regression, for each of its outputs: errors, and some of the samples, (n, outputs)."""
+
+    names: list[str]
+    rmse: Array
+    mean_absolute: Array
+    #: The share of the target's variance that is explained: 1 - mean squared error / variance.
+    r_squared: Array
+    true: Array
+    predicted: Array
+    worst: list[Example]
+    samples: int
+    not_finite: int = 0
+
+
+Answers = Classified | Estimated
+
+
+def judge(
+    network: Network,
+    x: Data,
+    t: ArrayLike,
+    *,
+    class_names: Sequence[str] | None = None,
+    target: str | None = None,
+) -> Answers | None:
+    """The network's answers on x held against t. None where neither form fits, as for several labels a sample.
+
+    Raises: ArgumentError when the names are not as many as the classes; what the network says of x and t.
+    """
+    network.loss(x, t)  # a shape or a label that does not fit is told here
+    output, truth = network.predict(x), np.asarray(t)
+    rows = _flat_inputs(x, len(output))
+    one_logit = isinstance(network.loss_layer, SigmoidCrossEntropy) and output.size == len(output)
+    if isinstance(network.loss_layer, SoftmaxCrossEntropy) and output.ndim == 2:
+        labels = truth if truth.ndim == 1 else truth.argmax(axis=1)
+        logits = output.astype(np.float64)
+    elif one_logit:
+        labels = (truth.reshape(len(output)) > 0.5).astype(int)
+        logits = np.column_stack([np.zeros(len(output)), output.reshape(-1)]).astype(np.float64)
+    elif network.loss_layer is not None and network.loss_layer.probabilities(output) is not None:
+        return None
+    else:
+        return _estimated(output.reshape(len(output), -1), truth.reshape(len(output), -1), rows, target)
+    names = _class_names(class_names, network, logits.shape[1])
+    return _classified(logits, labels.astype(int), rows, names)
+
+
+def _flat_inputs(x: Data, rows: int) -> Array:
+    """The values of a sample in one row each; of several inputs the first."""
+    values: Any = x
+    first = next(iter(values.values())) if isinstance(x, Mapping) else values
+    return np.asarray(first).reshape(rows, -1)
+
+
+def _class_names(wanted: Sequence[str] | None, network: Network, count: int) -> list[str]:
+    noted = network.metadata.get("classes")
+    if wanted is None and isinstance(noted, list) and len(noted) == count:
+        return [str(name) for name in noted]
+    if wanted is None:
+        return [str(k) for k in range(count)]
+    if isinstance(wanted, str) or len(wanted) != count:
+        raise ArgumentError(
+            f"class_names: expected {count} names, one for each class, got {wanted!r}; leave it out for numbers"
+        )
+    return [str(name) for name in wanted]
+
+
+def _classified(logits: Array, labels: Array, rows: Array, names: list[str]) -> Classified:
+    finite = np.isfinite(logits).all(axis=1)
+    places = np.flatnonzero(finite)
+    log_p = log_softmax(logits[finite])
+    truth, given = labels[finite], logits[finite].argmax(axis=1)
+    count = len(names)
+    confusion = np.bincount(truth * count + given, minlength=count * count).reshape(count, count)
+    of_truth = log_p[np.arange(len(truth)), truth]
+
+    def example(k: int) -> Example:
+        return Example(
+            int(places[k]),
+            _kept_values(rows[places[k]]),
+            float(truth[k]),
+            float(given[k]),
+            np.exp(log_p[k]).round(5),
+        )
+
+    missed = np.flatnonzero(given != truth)
+    missed = missed[np.argsort(of_truth[missed], kind="stable")]
+    chosen = list(missed[:MOST_WRONG])
+    seen: dict[tuple[int, int], int] = {}
+    for k in missed:
+        pair = int(truth[k]), int(given[k])
+        seen[pair] = seen.get(pair, 0) + 1
+        if seen[pair] <= EACH_CONFUSION and len(chosen) < ALL_EXAMPLES and k not in chosen[:MOST_WRONG]:
+            chosen.append(k)
+    unsure = np.argsort(log_p.max(axis=1), kind="stable")[:LEAST_CERTAIN]
+    return Classified(
+        names,
+        confusion,
+        [example(k) for k in chosen],
+        [example(k) for k in unsure],
+        int((~finite).sum()),
+    )
+
+
+def _estimated(output: Array, truth: Array, rows: Array, target: str | None) -> Estimated:
+    finite = np.isfinite(output).all(axis=1)
+    places = np.flatnonzero(finite)
+    given, t = output[finite].astype(np.float64), truth[finite].astype(np.float64)
+    error = given - t
+    width = output.shape[1]
+    one = target or "target"
+    nothing = np.full(width, np.nan)
+    spread = t.std(axis=0) if len(t) else nothing
+    with np.errstate(all="ignore"):
+        squared = np.mean(error**2, axis=0) if len(t) else nothing
+        r_squared = np.where(spread > 0, 1 - squared / spread**2, np.nan)
+        scaled = np.abs(error / np.where(spread > 0, spread, 1)).max(axis=1)
+    drawn = np.unique(np.linspace(0, max(len(t) - 1, 0), min(len(t), POINTS)).astype(int))
+    return Estimated(
+        [one] if width == 1 else [f"{one} {k + 1}" for k in range(width)],
+        np.sqrt(squared),
+        np.abs(error).mean(axis=0) if len(t) else nothing,
+        r_squared,
+        t[drawn],
+        given[drawn],
+        [
+            Example(
+                int(places[k]),
+                _kept_values(rows[places[k]]),
+                float(t[k, (k_out := _furthest(error[k], spread))]),
+                float(given[k, k_out]),
+                np.zeros(0),
+            )
+            for k in np.argsort(-scaled, kind="stable")[:LEAST_CERTAIN]
+        ],
+        len(t),
+        int((~finite).sum()),
+    )
+
+
+def _furthest(error: Array, spread: Array) -> int:
+    return int(np.abs(error / np.where(spread > 0, spread, 1)).argmax())
+
+
+MOST_VALUES = 3_072
+"""Of a larger sample only the first values are kept."""
+
+
+def _kept_values(row: Array) -> Array:
+    """A sample's values with three digits, enough to look at."""
+    values = np.asarray(row[:MOST_VALUES], dtype=np.float64)
+    return np.array([float(f"{value:.3g}") for value in values.tolist()])
+
+
+# As JSON ----------------------------------------------------------------------------------------------------
+
+
+def to_json(answers: Answers) -> dict[str, Any]:
+    """The answers in plain Python values."""
+    if isinstance(answers, Classified):
+        return {
+            "classes": answers.classes,
+            "confusion": answers.confusion.tolist(),
+            "wrong": [_example_to_json(each) for each in answers.wrong],
+            "unsure": [_example_to_json(each) for each in answers.unsure],
+            "not_finite": answers.not_finite,
+        }
+    arrays = ("rmse", "mean_absolute", "r_squared", "true", "predicted")
+    return {
+        "names": answers.names,
+        **{name: getattr(answers, name).tolist() for name in arrays},
+        "worst": [_example_to_json(each) for each in answers.worst],
+        "samples": answers.samples,
+        "not_finite": answers.not_finite,
+    }
+
+
+def _example_to_json(example: Example) -> dict[str, Any]:
+    return {
+        "row": example.row,
+        "true": example.true,
+        "predicted": example.predicted,
+        "probabilities": example.probabilities.tolist(),
+        "x": [int(value) if value == round(value) else value for value in example.x.tolist()]
+        if np.isfinite(example.x).all() and (np.abs(example.x) < 1e15).all()
+        else example.x.tolist(),
+    }
+
+
+def from_json(content: Any) -> Answers:
+    """What `to_json` made. Raises ValueError for anything else."""
+    try:
+        return _classified_from(content) if "classes" in content else _estimated_from(content)
+    except (KeyError, TypeError, IndexError, AttributeError, OverflowError) as error:
+        raise ValueError(f"the answers are damaged: {error!r}") from None
+
+
+def _classified_from(content: dict[str, Any]) -> Classified:
+    classes = [str(name) for name in content["classes"]]
+    count = len(classes)
+    confusion = np.array(content["confusion"])
+    if confusion.shape != (count, count) or confusion.dtype.kind not in "iu" or (confusion < 0).any():
+        raise ValueError("the confusion matrix does not fit the classes")
+    lists = {name: [_example_from(each, count) for each in content[name]] for name in ("wrong", "unsure")}
+    return Classified(classes, confusion, lists["wrong"], lists["unsure"], whole(content["not_finite"]))
+
+
+def _estimated_from(content: dict[str, Any]) -> Estimated:
+    names = [str(name) for name in content["names"]]
+    width = len(names)
+    rmse, absolute, r_squared = (_numbers(content[key], 1) for key in ("rmse", "mean_absolute", "r_squared"))
+    true, predicted = (_numbers(content[key], 2, width) for key in ("true", "predicted"))
+    if not width or not len(rmse) == len(absolute) == len(r_squared) == width or len(true) != len(predicted):
+        raise ValueError("the errors do not fit the outputs")
+    worst = [_example_from(each, 0) for each in content["worst"]]
+    samples, not_finite = whole(content["samples"]), whole(content["not_finite"])
+    return Estimated(names, rmse, absolute, r_squared, true, predicted, worst, samples, not_finite)
+
+
+def _example_from(content: dict[str, Any], classes: int) -> Example:
+    example = Example(
+        whole(content["row"]),
+        _numbers(content["x"], 1),
+        float(content["true"]),
+        float(content["predicted"]),
+        _numbers(content["probabilities"], 1),
+    )
+    if len(example.probabilities) != classes:
+        raise ValueError("an example's probabilities are not as many as the classes")
+    if classes and not (0 <= example.true < classes and 0 <= example.predicted < classes):
+        raise ValueError("an example is of no class")
+    return example
+
+
+def _numbers(values: Any, axes: int, width: int = 0) -> Array:
+    array = np.array(values, dtype=np.float64)
+    if array.size == 0 and axes == 2:
+        array = array.reshape(0, width)
+    if array.ndim != axes or (axes == 2 and array.shape[1] != width):
+        raise ValueError("numbers are not arranged as they should be")
+    return array

@@ -1,0 +1,161 @@
+"""The page of several runs: their results side by side, the settings that differ, their curves in one picture."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from chainrule.drawing.page import text
+from chainrule.drawing.report.answers import Classified, Estimated
+from chainrule.drawing.report.curves import smooth_table
+from chainrule.drawing.report.findings import findings_of
+from chainrule.drawing.report.inside import as_text, as_words
+from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.parts import Chart, Section, charts_html, findings_html, header, table
+from chainrule.drawing.report.run_page import NOTHING_WRONG, whole_page
+from chainrule.drawing.report.words import counted, duration, floats, percent, rounded, short
+
+Measure = Callable[[Material], float]
+
+
+def comparison_page(runs: Sequence[Material], title: str) -> str:
+    """The report of several runs as one HTML page."""
+    charts = [chart for chart in _charts(runs) if chart is not None]
+    switch = (
+        '<p class="switch" role="group" aria-label="what is along the curves">'
+        '<button type="button" data-along="x" aria-pressed="true">by iteration</button>'
+        '<button type="button" data-along="seconds" aria-pressed="false">by time</button></p>'
+    )
+    sections = [
+        Section("results", "Results", _results(runs)),
+        Section("curves", "Curves", switch + charts_html(len(charts)), charts),
+        Section("settings", "Settings that differ", _settings(runs)),
+        Section("findings", "Findings", _findings(runs)),
+    ]
+    lead = f"{counted(len(runs), 'run')} side by side."
+    return whole_page(title, header(title, lead, sections), sections)
+
+
+def _results(runs: Sequence[Material]) -> str:
+    """A row for each run, the best value of each column marked."""
+    columns: list[tuple[str, Measure, Callable[[float], str], int]] = [
+        ("test accuracy", _latest("test_accuracy"), lambda v: percent(v, 2), 1),
+        ("training accuracy", _latest("train_accuracy"), lambda v: percent(v, 2), 1),
+        ("accuracy on the data at hand", _accuracy, lambda v: percent(v, 2), 1),
+        ("R²", _r_squared, short, 1),
+        ("test loss", _latest("test_loss"), short, -1),
+        ("training loss", _latest("train_loss"), short, -1),
+        ("time", lambda run: run.seconds if len(run.loss) else math.nan, duration, -1),
+        ("iterations", lambda run: len(run.loss) or math.nan, lambda v: f"{v:,.0f}", 0),
+        ("parameters", _parameters, lambda v: f"{v:,.0f}", 0),
+    ]
+    found = [(title, [measure(run) for run in runs], show, best) for title, measure, show, best in columns]
+    if any(_latest("test_accuracy")(run) == _latest("test_accuracy")(run) for run in runs):
+        found = [each for each in found if each[0] != "accuracy on the data at hand"]
+    found = [each for each in found if any(math.isfinite(value) for value in each[1])]
+    rows = []
+    for k, run in enumerate(runs):
+        cells = [f'<span class="key" style="background:var(--c{k % 8})"></span>{text(run.name)}']
+        for _, values, show, best in found:
+            finite = [best * value for value in values if math.isfinite(value)]
+            is_best = best and len(set(finite)) > 1 and best * values[k] == max(finite)
+            shown = show(values[k]) if math.isfinite(values[k]) else "none"
+            cells.append(f"<b>{text(shown)}</b>" if is_best else text(shown))
+        cells += [text(run.history.stopped.partition(":")[0]), f"{len(findings_of(run)):,}"]
+        rows.append(cells)
+    head = ["run", *(each[0] for each in found), "ended", "findings"]
+    kinds = "t" + "n" * len(found) + "tn"
+    return (
+        table(head, rows, kinds=kinds, label="Results", title=False)
+        + '<p class="faint">The best of each is bold.</p>'
+    )
+
+
+def _latest(name: str) -> Measure:
+    def measure(run: Material) -> float:
+        value = run.latest(name)
+        return math.nan if value is None else value
+
+    return measure
+
+
+def _accuracy(run: Material) -> float:
+    return run.answers.accuracy if isinstance(run.answers, Classified) else math.nan
+
+
+def _r_squared(run: Material) -> float:
+    return float(run.answers.r_squared[0]) if isinstance(run.answers, Estimated) else math.nan
+
+
+def _parameters(run: Material) -> float:
+    return math.nan if run.about.parameters is None else float(run.about.parameters)
+
+
+def _charts(runs: Sequence[Material]) -> list[Chart | None]:
+    having = [(k, run) for k, run in enumerate(runs) if len(run.loss)]
+    charts: list[Chart | None] = []
+    if having:
+        tables = [smooth_table(run.loss, floats(run.history.seconds)) for _, run in having]
+        series = [{"name": run.name, "color": k % 8, "width": 2} for k, run in having]
+        charts.append(
+            Chart("Training loss, smoothed", tables, series, summary="Running means of the batches")
+        )
+    charts += [
+        _measured(runs, "test_loss", "Test loss", False),
+        _measured(runs, "test_accuracy", "Test accuracy", True),
+        _measured(runs, "train_accuracy", "Training accuracy", True),
+    ]
+    return charts
+
+
+def _measured(runs: Sequence[Material], name: str, title: str, share: bool) -> Chart | None:
+    tables: list[dict[str, Any]] = []
+    series: list[dict[str, Any]] = []
+    for k, run in enumerate(runs):
+        found = run.measured(name)
+        if found is None:
+            continue
+        at, values = found
+        content: dict[str, Any] = {"x": rounded(at, 9), "y": [rounded(values)]}
+        times = floats(run.history.seconds)
+        if len(times) and at.min() >= 1 and at.max() <= len(times):
+            content["seconds"] = rounded(times[at.astype(int) - 1], 5)
+        tables.append(content)
+        series.append({"name": run.name, "color": k % 8, "width": 2, "points": True})
+    ends = ", ".join(
+        f"{each['name']} {short(_end(content))}" for each, content in zip(series, tables, strict=True)
+    )
+    return Chart(title, tables, series, percent=share, summary=f"At the end: {ends}") if tables else None
+
+
+def _end(content: dict[str, Any]) -> float:
+    value = content["y"][0][-1]
+    return math.nan if value is None else float(value)
+
+
+def _settings(runs: Sequence[Material]) -> str:
+    names = dict.fromkeys(name for run in runs for name in run.history.settings)
+    rows = []
+    for name in names:
+        values = [as_text(run.history.settings[name]) if name in run.history.settings else "" for run in runs]
+        if len(set(values)) > 1:
+            rows.append([text(as_words(name)), *(text(value) or "<i>default</i>" for value in values)])
+    for name in dict.fromkeys(name for run in runs for name in run.about.versions):
+        values = [run.about.versions.get(name, "") for run in runs]
+        if len(set(values)) > 1:
+            rows.append([text(name), *map(text, values)])
+    if not rows:
+        return "<p>The settings and versions of all runs are the same.</p>"
+    return table(
+        ["setting", *(text(run.name) for run in runs)], rows, label="Settings that differ", title=False
+    )
+
+
+def _findings(runs: Sequence[Material]) -> str:
+    parts = []
+    for run in runs:
+        missing = "".join(f'<li class="faint">{text(each)}</li>' for each in run.missing)
+        parts.append(f"<h3>{text(run.name)}</h3>{findings_html(findings_of(run), NOTHING_WRONG)}")
+        parts.append(f"<ul>{missing}</ul>" if missing else "")
+    return "".join(parts)

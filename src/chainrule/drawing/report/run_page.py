@@ -1,0 +1,109 @@
+"""The page of one run."""
+
+from __future__ import annotations
+
+from chainrule.drawing.page import UPLOT, UPLOT_STYLE, page, text
+from chainrule.drawing.report import curves, inside, judged
+from chainrule.drawing.report.answers import Classified, Estimated
+from chainrule.drawing.report.findings import findings_of
+from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.parts import Chart, Section, card, findings_html, header, section_html
+from chainrule.drawing.report.words import counted, duration, percent, short
+
+NOTHING_WRONG = "Nothing looks wrong in this run."
+
+
+def run_page(run: Material) -> str:
+    """The report of a run as one HTML page."""
+    found = [
+        curves.curves(run),
+        *judged.answers(run),
+        inside.first_weights(run),
+        curves.health(run),
+        inside.picture(run),
+        inside.gradient_check(run),
+        inside.repeating(run),
+    ]
+    sections = [section for section in found if section is not None]
+    nothing = NOTHING_WRONG if not run.missing else "In what could be read, nothing looks wrong."
+    findings = Section("findings", "Findings", findings_html(findings_of(run), nothing) + _missing(run))
+    top = header(run.name, _lead(run), [findings, *sections]) + f'<div class="cards">{_cards(run)}</div>'
+    return whole_page(run.name, top, [findings, *sections])
+
+
+def whole_page(title: str, top: str, sections: list[Section]) -> str:
+    """Top and sections as a page, with the data of all their charts."""
+    parts: list[str] = []
+    charts: list[Chart] = []
+    for section in sections:
+        parts.append(section_html(section, len(charts)))
+        charts += section.charts
+    return page(
+        f"{title}: training run",
+        f'<div class="page">{top}<main>{"".join(parts)}</main></div>',
+        data={"charts": [chart.to_data() for chart in charts]},
+        styles=(*UPLOT_STYLE, "report.css"),
+        scripts=(*UPLOT, "report.js"),
+    )
+
+
+def _lead(run: Material) -> str:
+    """Data, network and end of the run in one line."""
+    about = run.about
+    parts = []
+    if about.data:
+        counts = [
+            f"{count:,} samples to {what} on"
+            for count, what in ((about.samples, "train"), (about.test_samples, "test"))
+            if count is not None
+        ]
+        parts.append(f"{about.data}: {', '.join(counts)}" if counts else about.data)
+    if about.network:
+        size = f", {counted(about.parameters, 'parameter')}" if about.parameters is not None else ""
+        parts.append(f"{about.network}{size}")
+    return ". ".join(parts) + ("." if parts else "")
+
+
+def _cards(run: Material) -> str:
+    """The numbers that count most, large."""
+    cards, history = [], run.history
+    for what, digits in (("accuracy", "%"), ("loss", "")):
+        train, test = run.latest(f"train_{what}"), run.latest(f"test_{what}")
+        shown = [
+            percent(value, 2) if digits else short(value) for value in (train, test) if value is not None
+        ]
+        if test is not None:
+            more = f"{shown[0]} on the training data" if train is not None else ""
+            cards.append(card(f"Test {what}", shown[-1], more))
+        elif train is not None:
+            cards.append(card(f"Training {what}", shown[0], "no test data"))
+    if isinstance(run.answers, Estimated) and len(run.answers.names) == 1:
+        share = float(run.answers.r_squared[0])
+        cards.append(
+            card("R²", short(share, 3), f"error {short(float(run.answers.rmse[0]), 3)} (root mean square)")
+        )
+    elif isinstance(run.answers, Classified) and not history.test_accuracy:
+        cards.append(
+            card("Accuracy", percent(run.answers.accuracy, 2), counted(run.answers.samples, "sample"))
+        )
+    if len(run.loss):
+        cards.append(card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
+    if history.stopped:
+        word, _, rest = history.stopped.partition(":")
+        cards.append(card("Ended", word.strip(), (rest.strip()[:120] + ("..." if len(rest) > 120 else ""))))
+    return "".join(cards)
+
+
+def _pace(run: Material) -> str:
+    if run.seconds <= 0:
+        return ""
+    pace = len(run.loss) / run.seconds
+    return f", {pace:,.0f} a second" if pace >= 1 else ""
+
+
+def _missing(run: Material) -> str:
+    """What could not be read, and what is not shown therefore."""
+    if not run.missing:
+        return ""
+    items = "".join(f"<li>{text(each)}</li>" for each in run.missing)
+    return f'<div class="missing"><b>Missing</b><ul>{items}</ul></div>'

@@ -1,0 +1,98 @@
+"""What the answers and the gradient check of a run tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from chainrule.drawing.report.answers import Classified, Estimated
+from chainrule.drawing.report.findings import RunFinding
+from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.words import counted, percent, short
+
+ERRORS = 2.0
+"""An accuracy within two standard errors of always giving one answer is no better than that."""
+RARE, MISSED = 10.0, 0.5
+"""A class with a tenth of the samples of the largest weighs little in the loss: does it miss half of it?"""
+UNEVEN = 1.5
+"""A class with half as many samples again as its fair share makes the classes uneven."""
+LEAST_SAMPLES = 10
+"""Of fewer samples no share is told."""
+EXPLAINED = 0.05
+"""A regression that explains a twentieth of the variance is hardly better than always answering the mean."""
+
+
+def not_finite(run: Material) -> Iterator[RunFinding]:
+    """Outputs that are no answers."""
+    if run.answers is not None and run.answers.not_finite:
+        samples = counted(run.answers.not_finite, "sample")
+        text = f"The network's output for {samples} is NaN or infinite"
+        yield RunFinding(
+            "not finite", text, "a smaller learning rate, or inputs scaled to about 1", "", "error"
+        )
+
+
+def no_better(run: Material) -> Iterator[RunFinding]:
+    """Answers that one answer for all would equal, and classes that are never found."""
+    answers = run.answers
+    if isinstance(answers, Estimated):
+        for name, share in zip(answers.names, answers.r_squared.tolist(), strict=True):
+            if answers.samples >= LEAST_SAMPLES and share < EXPLAINED:
+                text = (
+                    f"The predictions of {name} are {'no' if share <= 0 else 'hardly'} better than always "
+                    f"answering its mean (R² = {short(share, 2)})"
+                )
+                advice = "a larger network, more epochs, another learning rate, or columns that tell more"
+                yield RunFinding("baseline", text, advice, name)
+    if not isinstance(answers, Classified) or answers.samples < LEAST_SAMPLES:
+        return
+    largest = int(answers.counts.argmax())
+    base = float(answers.counts[largest] / answers.samples)
+    error = math.sqrt(base * (1 - base) / answers.samples)
+    if base < 1 and answers.accuracy <= base + ERRORS * error:
+        uneven = base >= UNEVEN / len(answers.classes)
+        text = (
+            f"With {percent(answers.accuracy)} right, the network is no better than always answering "
+            f"“{answers.classes[largest]}”, the most frequent class ({percent(base)})"
+        )
+        remedy = "class_weights in the loss, as many samples of each class, " if uneven else ""
+        advice = f"{remedy}more epochs, or another learning rate"
+        yield RunFinding("baseline", text, advice, answers.classes[largest], "error")
+        return
+    yield from _missed_classes(answers)
+
+
+def _missed_classes(answers: Classified) -> Iterator[RunFinding]:
+    advice = "class_weights in the loss, or more samples of this class"
+    for k, name in enumerate(answers.classes):
+        count, recall = int(answers.counts[k]), float(answers.recall[k])
+        rare = answers.counts.max() >= RARE * count
+        if count and not answers.confusion[:, k].any():
+            text = (
+                f"Class “{name}” is never answered, though {counted(count, 'sample is', 'samples are')} of it"
+            )
+            yield RunFinding("missed class", text, advice, name)
+        elif count and rare and recall < MISSED:
+            most = int(np.argmax(answers.counts))
+            text = (
+                f"Class “{name}” is rare ({counted(count, 'sample')}, “{answers.classes[most]}” has "
+                f"{int(answers.counts[most]):,}), and {percent(1 - recall, 0)} of it is missed"
+            )
+            yield RunFinding("missed class", text, advice, name)
+
+
+def failed_check(run: Material) -> Iterator[RunFinding]:
+    """Backpropagation that differs from numerical differentiation."""
+    if run.check is None or run.check.get("passed", True):
+        return
+    errors = [each for each in run.check.get("findings", []) if each.get("severity", "error") == "error"]
+    places = ", ".join(dict.fromkeys(str(each.get("node", "")) for each in errors[:3]))
+    codes = ", ".join(dict.fromkeys(str(each.get("mistake", "")) for each in errors[:3]))
+    text = f"The gradient check failed{f' at {places}' if places else ''}{f': {codes}' if codes else ''}"
+    advice = "the advice in the table of the gradient check below: until it passes, no other number here means much"
+    yield RunFinding("gradient check", text, advice, places, "error")
+
+
+RULES = (failed_check, not_finite, no_better)

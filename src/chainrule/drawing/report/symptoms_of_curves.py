@@ -1,0 +1,178 @@
+"""What the curves of a run tell: divergence, standstill, oscillation, overfitting, an early end."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.drawing.report.answers import Classified
+from chainrule.drawing.report.findings import RunFinding
+from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.thinning import smoothed
+from chainrule.drawing.report.words import floats, percent, short
+
+ENOUGH = 20
+"""Of fewer iterations the curve says nothing yet."""
+STANDSTILL = 0.03
+"""A loss that fell by less than this share did not move: the noise of batches is of this size."""
+NEAR_CHANCE = 0.02
+"""So near, relative to ln K, is chance: a network that knows nothing gives each class 1 / K, and a loss of ln K."""
+BETTER_THAN_CHANCE = 1.5
+"""Half as many right answers again as guessing gives: something was learned, whatever the loss."""
+RISE, RISING_SHARE, LEAST_RISES = 0.1, 0.25, 2
+"""Over all the training data the loss falls, with a fitting learning rate; it oscillates when at least two of its
+steps, and a quarter of them, rise by a tenth or more."""
+SPIKE = 3.0
+"""A batch whose loss is so many times that at the start undid the training: noise of batches stays below it."""
+SETTLED = 0.1
+"""The first tenth of a training may be rough."""
+GAP, GAP_ERRORS = 0.05, 3.0
+"""Five points between the accuracies, if that is more than three standard errors of the test's accuracy."""
+TEST_RISE, RISING_EPOCHS = 0.1, 0.25
+"""A test loss a tenth above its lowest (or 1 / sqrt(samples), about the error of a mean over few of them), in the
+middle of its last three epochs and with the lowest before the last quarter of the training, is more than noise."""
+STILL_FALLING = 0.2
+"""A loss that falls as 1 / iteration falls by a fifth in the last fifth of a training; one that falls faster is far
+from its end."""
+
+
+def diverged(run: Material) -> Iterator[RunFinding]:
+    """The loss became NaN or infinite, or the training failed otherwise."""
+    advice = "a smaller learning rate, clip_norm=1.0 in the optimizer, or inputs scaled to about 1"
+    bad = np.flatnonzero(~np.isfinite(run.loss))
+    stopped = run.history.stopped
+    if stopped.startswith("diverged"):
+        at = f" at iteration {len(run.loss) + 1:,}"
+        yield RunFinding(
+            "diverged", f"The training diverged{at}: it did not reach its end", advice, "", "error"
+        )
+    elif len(bad):
+        value = run.loss[bad[0]]
+        text = f"The loss became {value} at iteration {bad[0] + 1:,}"
+        yield RunFinding("diverged", text, advice, "", "error")
+    elif stopped.startswith("failed"):
+        text = f"The training ended with an error ({stopped.partition(': ')[2]})"
+        yield RunFinding("failed", text, "training again, once that is mended", "", "error")
+
+
+def never_learned(run: Material) -> Iterator[RunFinding]:
+    """The loss stayed at ln K, or where it began."""
+    loss = run.loss[np.isfinite(run.loss)]
+    if len(loss) < ENOUGH or not np.isfinite(run.loss).all():
+        return
+    curve = smoothed(loss)
+    start, end = float(np.median(loss[: max(len(loss) // 20, 5)])), float(curve[-1])
+    advice = (
+        "a larger learning rate (and a smaller one), weights that start larger (He initialisation), inputs scaled "
+        "to about 1, and see that the labels belong to their samples"
+    )
+    classes = _classes(run)
+    chance = math.log(classes) if classes > 1 else math.nan
+    learned = (run.latest("train_accuracy") or 0.0) > BETTER_THAN_CHANCE / max(classes, 1)
+    if abs(end - chance) < NEAR_CHANCE * chance and not learned:
+        text = (
+            f"The loss stayed at chance: it ended at {short(end)}, and guessing among {classes} classes gives "
+            f"ln {classes} = {short(chance)}"
+        )
+        yield RunFinding("chance", text, advice, "", "error")
+    elif abs(start - end) < STANDSTILL * abs(start):
+        text = f"The loss hardly moved: {short(start)} at the start, {short(end)} at the end"
+        yield RunFinding("standstill", text, advice, "", "error")
+
+
+def oscillates(run: Material) -> Iterator[RunFinding]:
+    """The loss goes up and down, or a batch undoes what was learned."""
+    advice = "a smaller learning rate, a schedule that lowers it, or clip_norm=1.0 in the optimizer"
+    measured = floats(run.history.train_loss)
+    steps = _relative_steps(measured[int(SETTLED * len(measured)) :])
+    rises = int((steps >= RISE).sum())
+    if rises >= LEAST_RISES and rises >= RISING_SHARE * len(steps):
+        text = (
+            f"The loss over the training data goes up and down: it rose by more than {percent(RISE, 0)} in {rises} "
+            f"of {len(steps)} epochs. The learning rate looks too high"
+        )
+        yield RunFinding("oscillation", text, advice)
+        return
+    loss = np.where(np.isfinite(run.loss), run.loss, -np.inf)
+    if len(loss) >= ENOUGH:
+        first = int(SETTLED * len(loss))
+        start, top = float(np.median(loss[:5])), first + int(loss[first:].argmax())
+        if loss[top] > SPIKE * abs(start) and loss[top] > SPIKE * float(np.median(loss[first:])):
+            text = (
+                f"The loss jumped to {short(float(loss[top]))} at iteration {top + 1:,}, from {short(start)} at "
+                f"the start. The learning rate looks too high"
+            )
+            yield RunFinding("spike", text, advice)
+
+
+def overfits(run: Material) -> Iterator[RunFinding]:
+    """The test data fare worse than the training data."""
+    advice = "more data, weight decay, dropout, a smaller network, or stopping earlier (cr.EarlyStopping)"
+    history = run.history
+    train, test = floats(history.train_loss), floats(history.test_loss)
+    if len(test) >= 3 and len(train) == len(test) and np.isfinite(test).all():
+        best = int(test.argmin())
+        lasts = len(test) - 1 - best >= max(2, RISING_EPOCHS * len(test))
+        rise = 1 + max(TEST_RISE, _test_samples(run) ** -0.5)
+        if lasts and np.median(test[-3:]) > rise * test[best] and train[-1] < train[best]:
+            at = history.measured_at[best] if best < len(history.measured_at) else best + 1
+            text = (
+                f"Overfitting: the test loss rises since epoch {best + 1} (iteration {at:,}), from "
+                f"{short(test[best])} to {short(test[-1])}, while the training loss falls"
+            )
+            yield RunFinding("overfitting", text, advice)
+            return
+    trained, tested = run.latest("train_accuracy"), run.latest("test_accuracy")
+    if trained is None or tested is None:
+        return
+    error = math.sqrt(max(tested * (1 - tested), 0.0) / _test_samples(run))
+    if trained - tested > max(GAP, GAP_ERRORS * error):
+        text = (
+            f"Overfitting: {percent(trained)} right on the training data, {percent(tested)} on the test data"
+        )
+        yield RunFinding("overfitting", text, advice)
+
+
+def ended_early(run: Material) -> Iterator[RunFinding]:
+    """The loss was still falling fast when training ended."""
+    history = run.history
+    if history.stopped not in ("finished", "interrupted") or not np.isfinite(run.loss).all():
+        return
+    rates = floats(history.learning_rate)
+    if len(rates) and rates[-1] < 0.5 * rates.max():  # a schedule came to its end
+        return
+    measured = floats(history.test_loss or history.train_loss)
+    curve = measured if len(measured) >= 5 else smoothed(run.loss)
+    if len(run.loss) < ENOUGH or len(curve) < 5:
+        return
+    before, end = float(curve[int(0.8 * len(curve)) - 1]), float(curve[-1])
+    if before > 0 and before - end > STILL_FALLING * before and not any(never_learned(run)):
+        text = f"The loss was still falling fast: from {short(before)} to {short(end)} in the last fifth"
+        yield RunFinding("unfinished", text, "more epochs, or a larger learning rate", "", "note")
+
+
+RULES = (diverged, never_learned, oscillates, overfits, ended_early)
+
+
+def _test_samples(run: Material) -> float:
+    """How many samples the test data have; infinitely many when that is not known."""
+    return float(run.about.test_samples or math.inf)
+
+
+def _relative_steps(values: Array) -> Array:
+    values = values[np.isfinite(values)]
+    with np.errstate(all="ignore"):
+        steps: Array = np.diff(values) / np.abs(values[:-1])
+    return steps[np.isfinite(steps)]
+
+
+def _classes(run: Material) -> int:
+    """How many classes a loss of ln K may be of; 0 for what is no classification by softmax."""
+    if "SoftmaxCrossEntropy" not in str(run.history.settings.get("loss", "")):
+        return 0
+    if isinstance(run.answers, Classified):
+        return len(run.answers.classes)
+    return run.network.output_shape[-1] if run.network is not None and run.network.output_shape else 0
