@@ -212,8 +212,16 @@ class Program:
         return feeds
 
     def predict(self, feeds: Mapping[str, Array]) -> Array:
-        """The value of the network's output; it is overwritten by the next run."""
-        output: Array = self.forward(feeds)[self.listing.output]
+        """The value of the network's output; it is overwritten by the next run. Data of its dtype is not copied."""
+        space, own_arrays = self.arrays(len(feeds[self.input_names[0]])), {}
+        for name, value in feeds.items():
+            own = self._fed[name]
+            if own in self._places and value.dtype == space[own].dtype:
+                own_arrays[own], space[own] = space[own], value
+        try:
+            output: Array = self.forward(feeds)[self.listing.output]
+        finally:
+            space.update(own_arrays)
         return output
 
     def step(self, feeds: Mapping[str, Array], *, training: bool = False, step: int = 0) -> float:
