@@ -128,6 +128,25 @@ def test_softmax_cross_entropy_equals_the_layer(dtype: str) -> None:
             np.testing.assert_allclose(dz, expected, **tolerance(dtype))
 
 
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("layer", [cr.SoftmaxCrossEntropy(), cr.SigmoidCrossEntropy()], ids=repr)
+def test_right_answers_are_counted_as_the_layer_says(layer: Any, dtype: str) -> None:
+    """A largest logit that is there twice counts as the first; a row that is not finite has no answer."""
+    kernel = losses.counting_of(layer)
+    assert kernel is not None
+    run = build(dtype, body=source_of(kernel).replace(f"def {kernel.__name__}", "def run"))
+    softmax = isinstance(layer, cr.SoftmaxCrossEntropy)
+    for rows in (2, 7, 100):
+        z = np.round(values((rows, 5), dtype, rows, odd=False))
+        rng = np.random.default_rng(rows)
+        t = rng.integers(0, 5, rows) if softmax else rng.integers(0, 2, z.shape).astype(dtype)
+        assert run(z, t) == layer.correct(z, t).sum()
+        z[0, 3] = np.nan
+        z[-1, 2] = np.inf
+        assert run(z, t) == layer.correct(z[1:-1], t[1:-1]).sum()
+    assert losses.counting_of(cr.MeanSquaredError()) is None
+
+
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
 def test_softmax_cross_entropy_does_not_hide_what_is_not_finite(bad: float) -> None:
     text = source_of(losses.softmax_cross_entropy).replace("def softmax_cross_entropy", "def run")

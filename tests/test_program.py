@@ -17,7 +17,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import LayerError
-from chainrule.network.native import update_of
+from chainrule.network.native import Native, update_of
 from chainrule.program import CannotCompile, Program, Update, compiled_form
 from chainrule.program.cache import cache_folder, compiled, not_collecting
 from chainrule.program.operations import Buffer, Listing, Operation, plan_memory
@@ -489,6 +489,37 @@ def test_results_do_not_depend_on_the_number_of_threads(how: dict[str, Any]) -> 
         assert again == losses
         np.testing.assert_array_equal(flat2, flat)
     assert threading.active_count() == 1
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize(
+    "loss", [cr.SoftmaxCrossEntropy(), cr.SigmoidCrossEntropy(), cr.MeanSquaredError()], ids=repr
+)
+@pytest.mark.usefixtures("shared")
+def test_a_compiled_training_measures_what_evaluate_does(
+    loss: cr.Loss, threads: int, monkeypatch: Any
+) -> None:
+    """Over more rows than are measured at once, and of validation data of another kind too."""
+    net = chain(cr.Affine(5), cr.ReLU(), loss=loss)
+    rows = np.tile(np.arange(40), 20)[:777]
+    x, t = X[rows], LABELS[rows] if isinstance(loss, cr.SoftmaxCrossEntropy) else (X[rows, :4] > 0) * 1.0
+    native = []
+    measure = Native.measure
+
+    def watched(self: Native, *data: Any) -> Any:
+        native.append(measure(self, *data))
+        return native[-1]
+
+    monkeypatch.setattr(Native, "measure", watched)
+    for other in ((x[:300], t[:300]), (x[:3], t[:3]), (x[:300].astype("float32"), t[:300])):
+        history = net.fit(
+            x, t, iterations=3, batch_size=16, compile=True, threads=threads, validation=other, seed=1
+        )
+        for of, data in (("train", (x, t)), ("test", other)):
+            for name, expected in net.evaluate(*data).items():
+                assert history.latest(f"{of}_{name}") == pytest.approx(expected, rel=1e-12)
+            assert bool(history.train_accuracy) == ("accuracy" in net.evaluate(*data))
+    assert [each is None for each in native] == [False] * 5 + [True]  # which has no machine code
 
 
 @pytest.mark.usefixtures("shared")

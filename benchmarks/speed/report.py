@@ -18,8 +18,9 @@ RULES = """\
 - **Threads.** Everyone is timed with each number of threads, and its better one is in the table. JAX with one
   thread is `--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1`.
 - **A step** takes the batch's rows out of the data, goes forward and backward, updates, and keeps the loss. For
-  chainrule it is what the history of `net.fit` says, from the end of the first step to that of the last. For
-  the others the row numbers are drawn in advance.
+  chainrule it is what the history of `net.fit` says, from the end of the first step to that of the last, less
+  the measuring over all the data after every epoch (which in W5 may be as short as a step): nobody else measures
+  there. For the others the row numbers are drawn in advance.
 - **W1's job** is 10,000 iterations with the loss of each and the accuracy over all training and test images
   every 600. For chainrule it is one call of `net.fit` that is told neither whether to compile nor how many
   threads to use; it also draws its rows, and measures the losses of both sets.

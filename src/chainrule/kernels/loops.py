@@ -72,7 +72,10 @@ def activation_gradient(dy: Array, kept: Array) -> None:
     """dy (B, D) = gradient(dy, kept), in place."""
     for i in range(dy.shape[0]):
         for j in range(dy.shape[1]):
-            dy[i, j] = gradient(dy[i, j], kept[i, j])
+            dx = gradient(dy[i, j], kept[i, j])
+            # The gradient of a ReLU is dy, which is there already, or 0. So the compiler would write but some of
+            # the elements, which takes 3 times as long as all: 64 against 23 us for 1,024 x 128.
+            dy[i, j] = dx + ZERO
 
 
 def activation_bias_gradient(dy: Array, kept: Array, db: Array) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.kernels.constants import FAR, FLOAT, ONE, TINY, ZERO
+from chainrule.kernels.constants import FAR, FLOAT, HALF, ONE, TINY, ZERO
 from chainrule.layers import Layer
 
 Scalar = Any
@@ -83,6 +83,30 @@ def binary_cross_entropy_gradient(x: Scalar, t: Scalar) -> Scalar:
     return (ONE if x >= ZERO else e) / (ONE + e) - t
 
 
+def count_right(z: Array, t: Array) -> int:
+    """In how many rows of z (rows, K), all finite, the largest logit is that of the label t (rows,)."""
+    right = 0
+    for i in range(z.shape[0]):
+        largest, finite = 0, True
+        for k in range(z.shape[1]):
+            finite = finite and bool(np.isfinite(z[i, k]))
+            largest = k if z[i, k] > z[i, largest] else largest
+        right += 1 if finite and largest == t[i] else 0
+    return right
+
+
+def count_right_labels(x: Array, t: Array) -> int:
+    """How many of x (rows, D) are on their label's side, t (rows, D) being 0 or 1; none in a row not all finite."""
+    right = 0
+    for i in range(x.shape[0]):
+        here, finite = 0, True
+        for j in range(x.shape[1]):
+            finite = finite and bool(np.isfinite(x[i, j]))
+            here += 1 if (x[i, j] > ZERO) == (t[i, j] > HALF) else 0
+        right += here if finite else 0
+    return right
+
+
 loss_value: Callable[..., Any] = squared_error  # in mean_loss, each program's own loss stands here
 loss_gradient: Callable[..., Any] = squared_error_gradient
 
@@ -93,10 +117,21 @@ class LossKernel:
 
     value: Callable[..., Any]
     gradient: Callable[..., Any]
+    right: Callable[..., Any] | None = None  # counts right answers
 
 
 LOSSES: dict[type[Layer], LossKernel] = {
     layers.MeanSquaredError: LossKernel(squared_error, squared_error_gradient),
     layers.MeanAbsoluteError: LossKernel(absolute_error, absolute_error_gradient),
-    layers.SigmoidCrossEntropy: LossKernel(binary_cross_entropy, binary_cross_entropy_gradient),
+    layers.SigmoidCrossEntropy: LossKernel(
+        binary_cross_entropy, binary_cross_entropy_gradient, count_right_labels
+    ),
 }
+
+
+def counting_of(layer: Layer | None) -> Callable[..., Any] | None:
+    """The kernel that counts right answers; None for a regression."""
+    if type(layer) is layers.SoftmaxCrossEntropy:
+        return count_right
+    known = LOSSES.get(type(layer)) if layer is not None else None
+    return known.right if known is not None else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
@@ -15,6 +16,7 @@ from chainrule.optimizers import Optimizer
 from chainrule.randomness import Purpose, stream
 
 if TYPE_CHECKING:
+    from chainrule.network.native import Native
     from chainrule.network.network import Network
 
 Snapshot = tuple[Array, dict[str, Array]]
@@ -42,16 +44,17 @@ class Fitting:
         self._state = optimizer.start(network.params.flat, network.decays)
         self._iteration = 0
         self.program = network.program(batch_size, targets, weights is not None)
-        run = None
+        self._native: Native | None = None
         if native:
-            from chainrule.network.native import native_run
+            from chainrule.network.native import Native
+            from chainrule.program import CannotCompile
 
-            run = native_run(self.program, self._data(), targets, optimizer, self._state, threads)
-        self._native = run
+            with contextlib.suppress(CannotCompile):
+                self._native = Native(self.program, self._data(), targets, optimizer, self._state, threads)
         #: Whether the steps are compiled.
-        self.is_compiled = run is not None
+        self.is_compiled = self._native is not None
         #: How many steps to do in one call.
-        self.together = 1 if run is None else 100_000
+        self.together = 100_000 if self.is_compiled else 1
 
     def steps(self, batches: Array, iteration: int, total: int) -> tuple[Sequence[float], Sequence[float]]:
         """Forward, backward and update on each batch. Returns the losses and the learning rates."""
@@ -60,7 +63,7 @@ class Fitting:
         if self._native is None:
             return [self._step(batches[0], rates[0])], rates[:1]
         losses = np.empty(len(batches))
-        done = self._native(batches, np.array(rates), losses)
+        done = self._native.steps(batches, np.array(rates), losses)
         self.network.iterations += done
         if done == 0:
             self._locate_and_raise(batches[0])
@@ -85,7 +88,7 @@ class Fitting:
         Raises: DivergedError when the last update made the loss over the training data NaN or infinite.
         """
         with np.errstate(all="ignore"):
-            trained = self.network.evaluate(self._inputs, self._targets, self._weights)
+            trained = self._measured(self._inputs, self._targets, self._weights)
             if not np.isfinite(trained["loss"]):
                 self._run_on_what_diverges()
                 raise self._diverged(
@@ -93,8 +96,14 @@ class Fitting:
                 )
             measures = {f"train_{name}": value for name, value in trained.items()}
             if self._validation is not None:
-                measures |= {f"test_{k}": v for k, v in self.network.evaluate(*self._validation).items()}
+                measures |= {f"test_{k}": v for k, v in self._measured(*self._validation).items()}
         return measures
+
+    def _measured(
+        self, inputs: dict[str, Array], targets: Array, weights: Array | None = None
+    ) -> dict[str, float]:
+        measures = None if self._native is None else self._native.measure(inputs, targets)
+        return self.network.evaluate(inputs, targets, weights) if measures is None else measures
 
     def snapshot(self) -> Snapshot:
         """A copy of the parameters and of the running statistics."""

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.kernels.losses import counting_of
 from chainrule.network.threads import step_threads
 from chainrule.optimizers import Optimizer, OptimizerState
-from chainrule.program import CannotCompile, Program, Update
+from chainrule.program import ROWS_MEASURED, CannotCompile, Program, Update
 from chainrule.training import is_watched
-
-NativeRun = Callable[[Array, Array, Array], int]
 
 WORTH_COMPILING = 2.0  # seconds of training: as long as loading or making the machine code takes
 
@@ -25,38 +24,75 @@ def worth_compiling(program: Program, iterations: int) -> bool:
     return iterations * step > WORTH_COMPILING
 
 
-def native_run(
-    program: Program,
-    data: Mapping[str, Array],
-    targets: Array,
-    optimizer: Optimizer,
-    state: OptimizerState,
-    threads: int | None = None,
-) -> NativeRun | None:
-    """The compiled form of a training, `run(batches, rates, losses) -> steps done`; None where there is none."""
-    update = update_of(optimizer)
-    inputs = [flat_rows(data[name]) for name in program.input_names]
-    labels = targets.astype(np.int64) if targets.ndim == 1 else flat_rows(targets)
-    if update is None or labels is None or any(array is None for array in inputs):
-        return None
-    try:
+class Native:
+    """The compiled form of a training. Raises CannotCompile when there is none."""
+
+    def __init__(
+        self,
+        program: Program,
+        inputs: Mapping[str, Array],
+        targets: Array,
+        optimizer: Optimizer,
+        state: OptimizerState,
+        threads: int | None = None,
+    ) -> None:
+        self._names, self._state = program.input_names, state
+        update = update_of(optimizer)
+        if update is None:
+            raise CannotCompile(f"{optimizer!r} clips, or its rule has no kernel")
+        #: The arrays that batches are taken from.
+        self._data = self._readable(inputs, targets)
         if is_watched() and not program.is_compiled(update):
             print("compiling this training, once; it takes some seconds", file=sys.stderr)
-        native = program.compile(update, step_threads(threads, program))
-    except CannotCompile:
-        return None
-    decay = np.broadcast_to(np.asarray(state.decay, program.params.flat.dtype), program.params.flat.shape)
-    decays = np.ascontiguousarray(decay) if update.decay else np.zeros(0, program.params.flat.dtype)
-    running = [state.arrays[name] for name in optimizer.running]
-    taken = [array for array in inputs if array is not None]
+        self._run = program.compile(update, step_threads(threads, program))
+        flat = program.params.flat
+        decay = np.broadcast_to(np.asarray(state.decay, flat.dtype), flat.shape)
+        self._decay = np.ascontiguousarray(decay) if update.decay else np.zeros(0, flat.dtype)
+        self._running = [state.arrays[name] for name in optimizer.running]
+        self._counts = counting_of(program.graph.nodes[-1].layer) is not None
 
-    def run(batches: Array, rates: Array, losses: Array) -> int:
+    def _readable(self, inputs: Mapping[str, Array], targets: Array) -> tuple[list[Array], Array]:
+        """The data as compiled code takes them. Raises CannotCompile where it cannot."""
+        arrays = [flat_rows(inputs[name]) for name in self._names]
+        return arrays, targets.astype(np.int64) if targets.ndim == 1 else flat_rows(targets)
+
+    def steps(self, batches: Array, rates: Array, losses: Array) -> int:
+        """Train on the batches, rows of row numbers. Returns how many steps were done: fewer, if one diverges."""
+        arrays, targets = self._data
         rows = np.ascontiguousarray(batches)
-        done = native(taken, labels, rows, rates, state.iteration, decays, running, losses)
-        state.iteration += done
+        done = self._run(
+            arrays, targets, rows, rates, self._state.iteration, self._decay, self._running, losses
+        )
+        self._state.iteration += done
         return done
 
-    return run
+    def measure(self, inputs: Mapping[str, Array], targets: Array) -> dict[str, float] | None:
+        """The loss, and for a classifier the accuracy, over all rows.
+
+        None when the loss is not finite, or the data are of another kind than those of the training, for which
+        the machine code was made.
+        """
+        from numba import typeof
+
+        try:
+            arrays, taken = self._readable(inputs, targets)
+        except CannotCompile:
+            return None
+        kind, own = ([typeof(array) for array in (*data, t)] for data, t in ((arrays, taken), self._data))  # type: ignore[no-untyped-call]
+        if kind != own:
+            return None
+        loss, right, numbers = 0.0, 0, np.arange(len(targets))
+        whole = len(targets) // ROWS_MEASURED * ROWS_MEASURED
+        for rows in (numbers[:whole].reshape(-1, ROWS_MEASURED), numbers[None, whole:]):
+            losses, counts = np.zeros(len(rows)), np.zeros((len(rows), 2), np.int64)
+            if not rows.size:
+                continue
+            done = self._run(arrays, taken, rows, np.zeros(0), 0, self._decay, self._running, losses, counts)
+            if done < len(rows):
+                return None
+            loss += float(losses.sum()) * rows.shape[1] / len(targets)
+            right += int(counts.sum())
+        return {"loss": loss, **({"accuracy": right / targets.size} if self._counts else {})}
 
 
 def update_of(optimizer: Optimizer) -> Update | None:
@@ -71,12 +107,11 @@ def update_of(optimizer: Optimizer) -> Update | None:
     return Update(native[0], len(optimizer.running), numbers, decay)
 
 
-def flat_rows(array: Array) -> Array | None:
-    """The data as rows of numbers that compiled code reads, not copied and read-only; None if it cannot."""
-    if array.dtype.kind not in "iuf" or not array.dtype.isnative or array.dtype == np.float16:
-        return None
-    if array.ndim < 2 or (array.ndim > 2 and not array.flags.c_contiguous):
-        return None
+def flat_rows(array: Array) -> Array:
+    """The data as rows of numbers that compiled code reads, not copied and read-only; else CannotCompile."""
+    readable = array.dtype.kind in "iuf" and array.dtype.isnative and array.dtype != np.float16
+    if not readable or array.ndim < 2 or (array.ndim > 2 and not array.flags.c_contiguous):
+        raise CannotCompile(f"compiled code does not read data of {array.dtype} and shape {array.shape}")
     rows = array.view(np.ndarray).reshape(len(array), -1) if array.ndim > 2 else array.view(np.ndarray)
     rows.flags.writeable = False  # one type of array for all data, and nothing can write to it
     return rows

@@ -33,7 +33,7 @@ RESERVED = frozenset(
     | {name for module in (activations, blas, loops, losses, updates) for name in vars(module)}
     | set(constants.NUMBERS)
     | {"task", "turn", "part", "own", "box", "sums", "helping", "share", "next_task", "OPEN", "DONE", "PARTS"}
-    | {"load", "store", "swap", "rest"}
+    | {"load", "store", "swap", "rest", "right", "measuring"}
 )
 #: How the names of the loops begin and end that are made for one activation.
 MADE = (

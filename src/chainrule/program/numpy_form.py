@@ -19,7 +19,7 @@ def lines_of(operation: Operation, layers: dict[int, Any], arrays: set[str]) -> 
     relu = i is not None and type(layers.get(i)) is ReLU
     if kernel == "matmul":
         a, b = (f"{name}.T" if details.get("transposed") == k else name for k, name in enumerate(reads))
-        return [f"np.matmul({a}, {b}, out={writes[0]})"]
+        return [f"np.dot({a}, {b}, out={writes[0]})"]  # np.matmul avoids BLAS with a batch of one
     if kernel == "add_bias":
         return [f"np.add({reads[0]}, {reads[1]}, out={writes[0]})"]
     if kernel == "bias_activation_in_place":

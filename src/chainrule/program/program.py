@@ -15,7 +15,7 @@ from chainrule.graph.values import Run
 from chainrule.parameters import Parameters
 from chainrule.program import compiled_form
 from chainrule.program.cache import compiled, is_compiled, not_collecting
-from chainrule.program.compiled_form import CannotCompile, Source, Update
+from chainrule.program.compiled_form import ROWS_MEASURED, CannotCompile, Source, Update
 from chainrule.program.lowering import Lowering, row_shapes
 from chainrule.program.numpy_form import Scratch, lines_of, put, put_more, total
 from chainrule.program.operations import places_apart, plan_memory
@@ -212,8 +212,16 @@ class Program:
         return feeds
 
     def predict(self, feeds: Mapping[str, Array]) -> Array:
-        """The value of the network's output; it is overwritten by the next run."""
-        output: Array = self.forward(feeds)[self.listing.output]
+        """The value of the network's output; it is overwritten by the next run. Data of its dtype is not copied."""
+        space, own_arrays = self.arrays(len(feeds[self.input_names[0]])), {}
+        for name, value in feeds.items():
+            own = self._fed[name]
+            if own in self._places and value.dtype == space[own].dtype:
+                own_arrays[own], space[own] = space[own], value
+        try:
+            output: Array = self.forward(feeds)[self.listing.output]
+        finally:
+            space.update(own_arrays)
         return output
 
     def step(self, feeds: Mapping[str, Array], *, training: bool = False, step: int = 0) -> float:
@@ -255,6 +263,9 @@ class Program:
     def compile(self, update: Update | None, threads: int = 1) -> Callable[..., int]:
         """The compiled form: `run(inputs, targets, rows, rates, done, decay, running, losses) -> steps done`.
 
+        With an array `right` (steps, 2), it measures: the losses of batches of at most ROWS_MEASURED, and in
+        either part of each how many answers are right. Nothing is updated.
+
         Its results do not depend on the number of threads, of which it uses one or two. BLAS must use one.
         """
         with not_collecting():  # this imports Numba
@@ -262,15 +273,17 @@ class Program:
             native = compiled(source)
             from chainrule.kernels.parallel import run_helped
         loads = is_compiled(source)  # the first call loads machine code, and does not make it
-        arena = np.zeros(places_apart(self.listing, self._places)[1] * self.batch_size, self.arena.dtype)
+        most = max(self.batch_size, ROWS_MEASURED)
+        arena = np.zeros(places_apart(self.listing, self._places)[1] * most, self.arena.dtype)
+        nothing = np.zeros((0, 2), np.int64)
 
         def run(
             inputs: list[Array], targets: Array, rows: Array, rates: Array, done: int,
-            decay: Array, running: list[Array], losses: Array,
+            decay: Array, running: list[Array], losses: Array, right: Array | None = None,
         ) -> int:  # fmt: skip
             arguments = (
                 *inputs, targets, rows, rates, done, self.params.flat, self.gradient, decay, *running,
-                self._scaling, arena, losses,
+                self._scaling, arena, losses, nothing if right is None else right, right is not None,
             )  # fmt: skip
             nonlocal loads
             with not_collecting(loads):
