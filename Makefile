@@ -24,9 +24,10 @@ bench: .venv/.installed-bench
 mutations: .venv/.installed-test
 	PYTHONPATH=benchmarks $(BIN)/python -m mutations $(MUTATIONS)
 
-# The graphs in docs/, drawn by the library itself.
-docs-pictures: .venv/.installed
+# The graphs in docs/, drawn by the library itself, and its pages, photographed in a browser where there is one.
+docs-pictures: .venv/.installed-test
 	$(BIN)/python docs/pictures/graphs.py
+	$(BIN)/python docs/pictures/pages.py
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -12,7 +12,7 @@ from typing import Annotated, NoReturn, ParamSpec
 import typer
 
 from chainrule import __version__
-from chainrule.cli import checking, models, reporting, training
+from chainrule.cli import checking, drawing, models, reporting, training
 from chainrule.cli.data import NAMED
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from chainrule.errors import ChainruleError, DivergedError
@@ -278,6 +278,42 @@ def summary(
 
 @app.command()
 @_reported
+def draw(
+    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")],
+    data: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="DATA",
+            help=f"{DATA_HELP} Its first rows are used. Default: the named data it was trained on, or else random "
+            "numbers.",
+        ),
+    ] = None,
+    out: Annotated[
+        Path, typer.Option(metavar="FILE", help="Where to write: a name that ends in .html, .svg or .png.")
+    ] = Path("graph.html"),
+    rows: Annotated[int, typer.Option(help="How many rows flow through it.")] = 10,
+    target: Annotated[
+        str | None,
+        typer.Option(
+            metavar="COLUMN", help="The target column of a table. Default: the one the model was trained on."
+        ),
+    ] = None,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same random numbers.")] = 0,
+    collapse: Annotated[
+        bool | None,
+        typer.Option("--collapse/--no-collapse", help="Draw what repeats as one box, or everything."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+) -> None:
+    """Draw a model with every value and every gradient that flows through it.
+
+    [bold]chainrule draw runs/digits/model.safetensors --out digits.html[/bold]
+    """
+    drawing.draw(model, data, target, rows, seed, out, collapse, force)
+
+
+@app.command()
+@_reported
 def check(
     name: Annotated[
         str,
@@ -327,6 +363,11 @@ def check(
     as_json: Annotated[
         bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")
     ] = False,
+    picture: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Draw what was checked, the guilty in red: .html, .svg or .png."),
+    ] = None,
+    force: Annotated[bool, typer.Option("--force", help="Write over a picture that is there.")] = False,
 ) -> None:
     """Hold every backward against differences of its forward, and name the mistake.
 
@@ -340,6 +381,6 @@ def check(
 
     [bold]chainrule check layers.py:affine_forward,affine_backward[/bold]  --input 4x5 --input 5x3 --input 3
     """
-    choices = checking.Choices(inputs or [], arguments or [], target, seed, dtype, as_json)
+    choices = checking.Choices(inputs or [], arguments or [], target, seed, dtype, as_json, picture, force)
     if not checking.check(name, data, choices):
         raise typer.Exit(1)

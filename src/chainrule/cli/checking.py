@@ -25,6 +25,7 @@ from chainrule.checking import Report
 from chainrule.checking import check as check_target
 from chainrule.checking.subjects import ANSWERS, accepts, input_names
 from chainrule.cli.batches import ROWS, batch_for
+from chainrule.cli.drawing import draw_report, picture_path
 from chainrule.cli.texts import clean, print_text
 from chainrule.errors import ArgumentError, ChainruleError, FileError, did_you_mean
 from chainrule.graph import Graph
@@ -53,6 +54,8 @@ class Choices:
     seed: int
     dtype: str
     as_json: bool
+    picture: Path | None = None
+    force: bool = False
 
 
 def check(name: str, data: str | None, choices: Choices) -> bool:
@@ -61,6 +64,8 @@ def check(name: str, data: str | None, choices: Choices) -> bool:
         raise ArgumentError(f"--seed: expected a whole number of at least 0, got {choices.seed}")
     if choices.dtype not in ("float32", "float64"):
         raise ArgumentError(f"--dtype: expected float32 or float64, got {choices.dtype!r}")
+    if choices.picture is not None:
+        picture_path("--picture", choices.picture, choices.force)
     code = _code_named(name)
     if code is None:
         _refuse_options_of_code(name, choices)
@@ -81,6 +86,8 @@ def check(name: str, data: str | None, choices: Choices) -> bool:
         if note:
             print_text(f"{note}\n")
         show(report)
+    if choices.picture is not None:
+        draw_report(report, choices.picture, tell=not choices.as_json)
     sys.stdout.flush()
     return report.passed
 

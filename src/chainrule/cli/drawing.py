@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import typer
-
 from chainrule.checking import Report
 from chainrule.cli.batches import batch_for
 from chainrule.cli.texts import clean, print_text
@@ -39,7 +37,7 @@ def draw(
     drawing = draw_target(network, x, t, collapse=collapse, title=f"{model.name}, on {where}")
     drawing.save(out)
     print_text(f"{clean(str(model))}, drawn on {where}")
-    typer.echo(f"picture  {out}")
+    print_text(f"picture  {clean(str(out))}")
 
 
 def picture_path(option: str, path: Path, force: bool) -> None:
@@ -50,7 +48,8 @@ def picture_path(option: str, path: Path, force: bool) -> None:
         raise FileError(f"{path} exists; choose another name, or write over it with --force")
 
 
-def draw_report(report: Report, path: Path) -> None:
+def draw_report(report: Report, path: Path, *, tell: bool) -> None:
     """Write the picture of a check."""
     draw_target(report).save(path)
-    typer.echo(f"picture  {path}")
+    if tell:
+        print_text(f"picture  {clean(str(path))}")
