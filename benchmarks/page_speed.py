@@ -87,9 +87,7 @@ def main() -> None:
     path = os.environ.get("CHAINRULE_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
     graphs: dict[str, Callable[[int], Drawing]] = {"layers": layers, "recurrence": recurrence}
     print(f"a page without data: {without_data(layers(10).html()) / 1000:.0f} kB. Medians of {runs} runs.")
-    print(
-        f"{'graph':<11} {'nodes':>5} {'make':>8} {'size':>9} {'open':>8} {'step':>7} {'zoom':>7}"
-    )
+    print(f"{'graph':<11} {'nodes':>5} {'make':>8} {'size':>9} {'open':>8} {'step':>7} {'zoom':>7}")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         for name, build in graphs.items():

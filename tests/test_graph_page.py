@@ -827,3 +827,24 @@ def test_a_wide_graph_begins_where_it_can_be_read(show: Any) -> None:
     for k in (0, 40):
         box = shown.page.locator(f'.picture:not([hidden]) g.node[data-node="{k}"]').bounding_box()
         assert 0 <= box["x"] <= 816
+
+
+@needs_browser
+def test_of_a_large_graph_what_is_far_away_is_fetched_when_one_goes_there(show: Any) -> None:
+    net, x, t = digits_network(layers=90)
+    drawing = draw(net, x, t)
+    shown = show(drawing)
+    edges = '.picture[data-view="full"] g.edge'
+    last = f'{edges}[data-edge="{len(drawing.scene.edges) - 1}"]'
+    first = f'{edges}[data-edge="0"]'
+    assert shown.page.locator(edges).count() < 100
+    assert (shown.page.locator(first).count(), shown.page.locator(last).count()) == (1, 0)
+    shown.page.keyboard.press("/")
+    shown.page.keyboard.type("loss")
+    shown.page.keyboard.press("Enter")
+    assert (shown.page.locator(first).count(), shown.page.locator(last).count()) == (0, 1)
+    shown.page.keyboard.press("Home")
+    shown.page.keyboard.press("ArrowRight")
+    assert shown.heading == "affine1"
+    assert shown.page.locator(first).count() == 1
+    assert shown.page.locator(f"{first}.operand").count() == 1

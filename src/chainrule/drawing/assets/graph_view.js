@@ -62,7 +62,8 @@ class View {
     return { width: clientWidth, height: clientHeight };
   }
 
-  // Take the edges far left and right of the window out of a large picture: what is there need not be laid out.
+  // Take the edges far left and right of the window out of a large picture: what is not there need not be laid out.
+  // Hiding them by a style was measured to save little.
   cull({ x, k }) {
     if (this.edges.length < FEWEST_CULLED) return;
     const wide = this.window.width / k;
@@ -72,7 +73,9 @@ class View {
     this.kept = { from: left - wide - 300, to: right + wide + 300 };
     this.edges.forEach(({ source, target }, n) => {
       const isNear = this.across[target] >= this.kept.from && this.across[source] <= this.kept.to;
-      this.drawnEdges[n].classList.toggle("far", !isNear);
+      const drawn = this.drawnEdges[n];
+      if (!isNear) drawn.remove();
+      else if (!drawn.parentNode) this.all.insertBefore(drawn, this.drawnNodes[0]);
     });
   }
 
