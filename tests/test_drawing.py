@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 import xml.etree.ElementTree as ElementTree
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ import pytest
 import chainrule as cr
 from chainrule.drawing import Drawing
 from chainrule.drawing.drawing import LARGEST_PICTURE
-from chainrule.drawing.summary import number_text
+from chainrule.drawing.summary import heights, number_text, share_text
 from chainrule.errors import ArgumentError, FileError, GraphError
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -107,6 +108,85 @@ def test_arrays_are_told_by_shape_mean_spread_extremes_and_zeros() -> None:
     x = np.array([[0.0, 1.0, 2.0, 5.0]])
     told = edges(cr.draw(cr.Graph(cr.Sum()(cr.Input("x"))), x))["x", "sum1"]
     assert told == ("1×4 2 ± 1.871 0 … 5 25% zeros", "1×4 all 1")
+
+
+def test_a_vector_is_not_taken_for_a_number_nor_nearly_all_for_all() -> None:
+    x = np.zeros(1_000)
+    x[0] = 1
+    told = edges(cr.draw(cr.Graph(cr.Sum()(cr.Input("x"))), x))["x", "sum1"][0]
+    assert told.startswith("1000 numbers ")
+    assert told.endswith(">99% zeros")
+    assert [share_text(share) for share in (0, 1e-9, 0.004, 0.25, 0.996, 1)] == [
+        "0%",
+        "<1%",
+        "<1%",
+        "25%",
+        ">99%",
+        "100%",
+    ]
+
+
+def test_a_drawing_keeps_what_it_drew() -> None:
+    """What is only computed when a page or a picture is asked for is computed from what was there."""
+    for dtype in ("float32", "float64"):
+        net = cr.Network(
+            cr.Affine(4),
+            cr.ReLU(),
+            cr.Affine(3),
+            input_shape=5,
+            loss=cr.SoftmaxCrossEntropy(),
+            seed=1,
+            dtype=dtype,
+        )
+        x, t = np.random.default_rng(0).normal(size=(6, 5)).astype(dtype), np.arange(6) % 3
+        net.graph.forward(x=x, t=t)
+        net.graph.backward()
+        report = cr.check(net, {"x": x, "t": t})
+        sources: list[Any] = [(net,), (net, x), (net, x, t), (net.graph,), (report,)]
+        expected = [(each.svg(), each.html()) for each in (cr.draw(*source) for source in sources)]
+        drawings = [cr.draw(*source) for source in sources[:-1]]
+        x[...] = 7
+        t[...] = 0
+        net.params.flat[...] += 1
+        drawings.append(cr.draw(report))
+        assert [(each.svg(), each.html()) for each in drawings] == expected
+
+
+def test_what_a_layer_saved_and_cannot_be_copied_is_drawn_too() -> None:
+    class Locked(cr.layers.Layer):
+        """y = 2 x, with a lock beside it."""
+
+        def forward(self, x: Any) -> Any:
+            return 2 * x, threading.Lock()
+
+        def backward(self, dy: Any, saved: Any) -> Any:
+            assert saved.acquire(blocking=False)
+            saved.release()
+            return 2 * dy
+
+    drawing = cr.draw(cr.Graph(Locked()(cr.Input("x"))), 3.0)
+    assert edges(drawing)["x", "locked1"] == ("3", "2")
+    assert "data-node" in drawing.html()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])
+def test_a_histogram_of_any_range(dtype: str) -> None:
+    kind = np.finfo(dtype)
+    steps = np.linspace(-1, 1, 301)
+    for low, high in (
+        (float(kind.min), float(kind.max)),
+        (0.0, float(kind.smallest_subnormal)),
+        (1.0, 1.0 + float(kind.eps)),
+        (float(kind.max) / 2, float(kind.max)),
+    ):
+        array = (low / 2 * (1 - steps) + high / 2 * (1 + steps)).astype(dtype)
+        array[0], array[-1] = low, high
+        bars = heights(array)
+        assert len(bars) == 15
+        assert max(bars) == 1
+        assert bars[0] > 0
+        assert bars[-1] > 0
+    assert heights(np.zeros(300, dtype)) == [0.0] * 7 + [1.0] + [0.0] * 7
 
 
 @pytest.mark.parametrize("size", [1, 8, 5_000])

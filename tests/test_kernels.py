@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.kernels import ACTIVATIONS, LOSSES, UPDATES, activation_of, loops, losses, updates
+from chainrule.kernels import ACTIVATIONS, LOSSES, UPDATES, activation_of, loops, losses, tiles, updates
 from chainrule.layers import Layer
 from chainrule.program.cache import compiled
-from chainrule.program.compiled_form import HEADER, module_text, source_of
+from chainrule.program.compiled_form import HEADER, TILES, module_text, source_of
 
 DTYPES = ["float32", "float64"]
 SHAPES = [(1, 1), (1, 7), (5, 1), (7, 17), (33, 64)]
@@ -167,6 +167,33 @@ def test_a_batch_is_gathered_in_the_dtype_of_the_program(data: str, dtype: str) 
         out = np.empty((4, 9), dtype)
         run(given, rows, out)
         np.testing.assert_array_equal(out, x[rows].astype(dtype))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_products_in_tiles_equal_numpy(dtype: str) -> None:
+    body = "@entry\ndef run(a, b, out):\n    product_in_tiles(a, b, out)"
+    run = compiled(module_text({}, {}, dtype, body, [TILES]))
+    width = tiles.VECTORS * tiles.BYTES // np.dtype(dtype).itemsize
+    assert all(tiles.fits(9, k * width, np.dtype(dtype).itemsize) for k in (1, 2, 5))
+    assert not tiles.fits(9, width + 1, np.dtype(dtype).itemsize)
+    assert not tiles.fits(tiles.LARGEST, width, np.dtype(dtype).itemsize)
+    rng = np.random.default_rng(0)
+    for rows in range(15):  # every way to cut rows into tiles
+        for length, columns in ((1, width), (0, width), (7, 3 * width), (33, 2 * width)):
+            a, b = values((rows, length), dtype, rows), values((length, columns), dtype, 5, odd=False)
+            a[:, 1:] = rng.normal(size=a[:, 1:].shape)  # what is not finite stands in few places
+            wide = np.full((rows, columns + 3), 7, dtype)
+            out = wide[:, :columns]
+            b_wide = np.zeros((length, columns + 1), dtype)
+            b_wide[:, :columns] = b
+            with np.errstate(all="ignore"):
+                expected = a.astype("float64") @ b
+                for given in strides(a):
+                    for other in (b, b_wide[:, :columns]):
+                        out[...] = 5
+                        run(given, other, out)
+                        np.testing.assert_allclose(out, expected, **tolerance(dtype))
+            assert (wide[:, columns:] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -10,6 +10,7 @@ import shutil
 import warnings
 from dataclasses import replace
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ import chainrule as cr
 from chainrule.drawing.report import RunReport, report
 from chainrule.drawing.report.answers import Classified, Estimated, from_json, judge, to_json
 from chainrule.drawing.report.folder import read_run, write_evaluation
+from chainrule.drawing.report.inside import weights_of_images
 from chainrule.drawing.report.material import About, described
 from chainrule.drawing.report.pixels import image_shape_of, picture
 from chainrule.drawing.report.thinning import smoothed, thinned
@@ -251,6 +253,70 @@ def test_images_are_found_and_told():
     for wrong in ((2, 4), (10,), (2, 5, 1, 1)):
         with pytest.raises(ArgumentError, match=r"image_shape: expected \(H, W\)"):
             image_shape_of((10,), wrong)
+
+
+def test_tables_and_indices_are_no_images():
+    assert image_shape_of((10, 8), None) is None  # a sequence
+    assert image_shape_of((28, 28), None) == (28, 28)
+    words = cr.Network(
+        cr.Embedding(20, 2), cr.Flatten(), cr.Affine(2), input_shape=64, loss=cr.SoftmaxCrossEntropy(), seed=0
+    )
+    ids, t = np.arange(64 * 20).reshape(20, 64) % 20, np.arange(20) % 2
+    made = report(words.fit(ids, t, epochs=1, batch_size=10), words, ids, t)
+    assert made.runs[0].image_shape is None
+    assert "First layer" not in made.html()
+
+
+def test_the_first_weights_are_those_that_the_pixels_meet():
+    x = cr.Input("x", shape=(28, 28))
+    other = cr.Input("other", shape=(784,))
+    hidden = cr.Affine(6)(cr.Flatten()((x - 0.5) / 0.25), name="first")
+    both = cr.Affine(3)(hidden + cr.Affine(6)(other, name="second"))
+    net = cr.Network(output=both, loss=cr.SoftmaxCrossEntropy(), seed=0)
+    rng = np.random.default_rng(0)
+    data = {"other": rng.normal(size=(12, 784)), "x": rng.uniform(size=(12, 28, 28))}
+    t = np.arange(12) % 3
+    made = report(net.fit(data, t, epochs=1, batch_size=4), net, data, t)
+    first = next(iter(net.input_shapes))
+    found = weights_of_images(made.runs[0])
+    assert found is not None
+    layer = net.graph.position({"x": "first", "other": "second"}[first])
+    assert found[0] == net.graph.name_of(net.graph.source_positions(layer)[1])
+    shown = made.runs[0].answers.unsure[0]
+    np.testing.assert_allclose(shown.x, data[first][shown.row].reshape(-1), rtol=5e-3, atol=1e-6)
+
+    embedded = cr.Network(  # 64 rows of an embedding are no pixels
+        cr.Affine(4), cr.ReLU(), cr.Affine(64), cr.ReLU(), cr.Affine(2), input_shape=(3, 2, 2), seed=0
+    )
+    run = report(History()).runs[0]
+    assert weights_of_images(replace(run, network=embedded, image_shape=(8, 8))) is None
+
+
+def test_data_in_any_mapping():
+    net = cr.Network(output=cr.Affine(2)(cr.Input("a", shape=(3,))), loss=cr.SoftmaxCrossEntropy(), seed=0)
+    data, t = {"a": np.ones((8, 3))}, np.arange(8) % 2
+    history = net.fit(data, t, epochs=1, batch_size=4)
+    assert report(history, net, MappingProxyType(data), t).html() == report(history, net, data, t).html()
+
+
+def test_large_pictures_are_shown_and_too_large_ones_told():
+    for side, shown in ((64, True), (200, False)):
+        net = cr.Network(
+            cr.Flatten(), cr.Affine(2), input_shape=(3, side, side), loss=cr.SoftmaxCrossEntropy(), seed=0
+        )
+        x, t = np.random.default_rng(0).uniform(size=(20, 3, side, side)), np.arange(20) % 2
+        answers = from_json(json.loads(json.dumps(to_json(judge(net, x, t)))))
+        assert isinstance(answers, Classified)
+        page = RunReport([replace(report(History(), net).runs[0], answers=answers)]).html()
+        assert ('alt="sample' in page) == shown
+        assert (f"and {3 * side * side - 12:,} more, too many for a picture here" in page) != shown
+
+
+def test_a_constant_target_has_no_variance_to_explain():
+    net = cr.Network(cr.Affine(1), input_shape=2, loss=cr.MeanSquaredError(), seed=0)
+    answers = judge(net, np.random.default_rng(0).normal(size=(30, 2)), np.full((30, 1), 0.1))
+    assert isinstance(answers, Estimated)
+    assert math.isnan(answers.r_squared[0])
 
 
 def test_pictures_are_png_that_others_read():
@@ -517,6 +583,16 @@ def test_no_better_than_the_most_frequent_class():
     assert "class_weights" in found.advice
     assert codes(labelled([[85, 5], [2, 8]], ["no", "yes"])) == ["baseline"]
     assert codes(labelled([[890, 10], [5, 95]], ["no", "yes"])) == []
+
+
+def test_a_few_samples_of_a_rare_class():
+    assert codes(labelled([[24, 0], [0, 1]], ["no", "yes"])) == []  # all right: nothing to improve
+    made = labelled([[23, 0], [1, 1]], ["no", "yes"])
+    assert "hardly better than always answering “no”" in finding(made, "baseline").text
+    assert finding(made, "baseline").severity == "warning"
+    made = labelled([[95, 5, 0], [4, 4, 0], [3, 1, 0]], ["a", "b", "c"])
+    assert codes(made) == ["baseline", "missed class"]
+    assert finding(made, "baseline").severity == "error"
 
 
 def test_classes_that_are_missed():

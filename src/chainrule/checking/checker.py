@@ -99,7 +99,7 @@ def check(
             examined = examine(subject, settings)
         name, findings, rows = subject.name, examined.findings, examined.rows
         remarks = list(examined.remarks)
-        looked_at = LookedAt(inputs=subject.values)
+        looked_at = LookedAt(inputs={key: value.copy() for key, value in subject.values.items()})
     if not rows and not findings:
         raise ArgumentError(
             f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"

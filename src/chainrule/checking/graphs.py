@@ -16,7 +16,7 @@ from chainrule.checking.report import Finding, LookedAt, Row
 from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject
 from chainrule.errors import ArgumentError, NotComputedError
 from chainrule.graph import Constant, Graph, Parameter
-from chainrule.graph.values import Run
+from chainrule.graph.values import Run, copied
 from chainrule.layers import Loss
 
 WHOLE = "the whole graph"
@@ -66,7 +66,7 @@ def check_graph(
         rows += examined.rows
         if not any(finding.severity == "error" for finding in findings):
             findings += [finding for finding in examined.findings if finding.severity == "error"]
-    return findings, rows, remarks, LookedAt(wide, run)
+    return findings, rows, remarks, LookedAt(wide, copied(run, None)[0])
 
 
 def _as_fed(graph: Graph, name: str, value: ArrayLike) -> Array:

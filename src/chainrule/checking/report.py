@@ -64,7 +64,10 @@ class Row:
 
 @dataclass(frozen=True)
 class LookedAt:
-    """What a check looked at, to draw it: a graph and its run, or the inputs of one layer, object or function."""
+    """What a check looked at, to draw it: a graph and its run, or the inputs of one layer, object or function.
+
+    Arrays are copies: what was checked can be changed, and checked again.
+    """
 
     graph: Graph | None = None
     run: Run | None = None

@@ -19,7 +19,7 @@ from chainrule.drawing.report import report as report_of
 from chainrule.drawing.report.answers import judge
 from chainrule.drawing.report.folder import EVALUATION, REPORT, write_evaluation
 from chainrule.drawing.report.material import About, described, versions
-from chainrule.drawing.report.pixels import image_shape_of
+from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.errors import FileError
 from chainrule.network import Network
 
@@ -66,7 +66,7 @@ def keep_evaluation(network: Network, data: Dataset, folder: Path, command: str)
         columns=columns,
         loss_unit="share of the target's variance" if data.classes is None else "",
     )
-    shape = image_shape_of((data.x.shape[1],), None, columns)
+    shape = image_shape_of_network(network, None, columns)
     sample = np.asarray(data.x_test[:1]), np.asarray(data.t_test[:1])
     write_evaluation(folder, about, answers, shape, sample)
 

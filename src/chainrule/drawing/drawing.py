@@ -20,11 +20,12 @@ from chainrule.drawing.graph_page import graph_page
 from chainrule.drawing.page import text
 from chainrule.drawing.png import as_png
 from chainrule.drawing.rules import Source
-from chainrule.drawing.scene import scene_of, with_notes
+from chainrule.drawing.scene import Scene, scene_of, with_notes
 from chainrule.drawing.svg import as_svg
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
 from chainrule.graph import Graph
+from chainrule.graph.values import copied
 from chainrule.network import Network
 
 LARGEST_PICTURE = 300  # nodes in an SVG or PNG
@@ -36,7 +37,7 @@ Data = ArrayLike | Mapping[str, ArrayLike]
 class Drawing:
     """A picture of a graph. A notebook shows it by itself; `save` writes it, `show` opens it in a browser.
 
-    It holds what flowed when it was made: later runs of the graph do not change it.
+    It holds copies of what flowed when it was made: nothing that is done with the graph later changes it.
     """
 
     def __init__(self, source: Source, *, collapse: bool | None = None) -> None:
@@ -44,23 +45,32 @@ class Drawing:
         #: What is drawn, in full.
         self.scene = source.scene
 
-    def svg(self) -> str:
-        """The picture as SVG text."""
-        return self._svg
+    def svg(self, *, alone: bool = True) -> str:
+        """The picture as SVG text; with `alone=False` for a page of ours, whose styles give the colours."""
+        return self._svg if alone else as_svg(self._shown, view=self._view, alone=False)
 
     @cached_property
     def _svg(self) -> str:
+        return as_svg(self._shown, view=self._view)
+
+    @property
+    def _view(self) -> str:
+        return "full" if self._shown is self.scene else "collapsed"
+
+    @cached_property
+    def _shown(self) -> Scene:
+        """What a picture shows: all, or what repeats put together."""
         scene = self.scene
         count = len(scene.nodes)
         small = None
         if self._collapse or (self._collapse is None and count > LARGEST_PICTURE):
             small = collapsed(scene, LARGEST_PICTURE if self._collapse is None else None)
         if small is None:
-            return as_svg(scene)
+            return scene
         if self._collapse is None:
             note = f"{count:,} nodes, put together in {len(small.nodes):,}: saved as .html, all can be seen"
             small = with_notes(small, note)
-        return as_svg(small, view="collapsed")
+        return small
 
     def html(self) -> str:
         """The picture as a page in one file, to walk through forward and backward in a browser."""
@@ -157,7 +167,7 @@ def draw(
 def _of_graph(graph: Graph, x: Data | None, t: ArrayLike | None, training: bool, title: str | None) -> Source:
     title = f"the graph of {graph.name_of(graph.output)!r}" if title is None else title
     if x is None and t is None:
-        run, gradients = graph.last_run
+        run, gradients = copied(*graph.last_run)
         return Source(graph, run, gradients, scene_of(graph, run, gradients, title=title))
     return _run(graph, _fed(graph, x, t), len(graph) - 1, training, title)
 
@@ -203,5 +213,6 @@ def _run(
         gradients: list[Array | None] | None = None
         if backward and output is not None and output.size == 1:
             gradients = graph.run_backward(run, np.ones_like(output))
-        scene = scene_of(graph, run, gradients, title=title, last=last)
-    return Source(graph, run, gradients, scene)
+        held, back = copied(run, gradients)
+        scene = scene_of(graph, held, back, title=title, last=last)
+    return Source(graph, held, back, scene)

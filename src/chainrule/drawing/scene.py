@@ -168,11 +168,12 @@ def _value(graph: Graph, run: Run | None, i: int) -> Array | None:
     if run is not None and run.values[i] is not None:
         return run.values[i]
     node = graph.nodes[i]
+    value: Array | None = None
     if isinstance(node, Constant):
-        return node.value
-    if isinstance(node, Parameter):
-        return graph.value_of_parameter(i)
-    return None
+        value = node.value
+    elif isinstance(node, Parameter):
+        value = graph.value_of_parameter(i)
+    return None if value is None else value.copy()
 
 
 def _shares(

@@ -15,7 +15,8 @@ from chainrule.arrays import Array, Shape
 MOST_ROWS, MOST_COLUMNS = 32, 64
 BINS = 15
 #: Colours of the small pictures: blue below 0, red above, and the larger the number, the less of the paper is seen.
-BELOW, ABOVE, NOT_FINITE = (33, 102, 172), (178, 24, 43), (255, 0, 200)
+#: They are neither dark nor light, to be seen on any paper.
+BELOW, ABOVE, NOT_FINITE = (44, 123, 206), (208, 60, 66), (255, 0, 200)
 
 
 @dataclass(frozen=True)
@@ -90,8 +91,17 @@ def number_text(value: float) -> str:
 
 
 def shape_text(shape: Shape) -> str:
-    """A shape as people write it: 64×50, and "3 numbers" would be just 3."""
+    """A shape as people write it: 64×50, and of a vector "3 numbers", since 3 alone would be one."""
+    if len(shape) == 1:
+        return "1 number" if shape[0] == 1 else f"{shape[0]} numbers"
     return "×".join(str(size) for size in shape) or "number"
+
+
+def share_text(share: float) -> str:
+    """A share as a percentage that is 0% or 100% only where it is exactly that."""
+    if 0 < share < 0.005:
+        return "<1%"
+    return ">99%" if 0.995 < share < 1 else f"{share:.0%}"
 
 
 def as_rows(array: Array) -> Array:
@@ -110,10 +120,13 @@ def heights(array: Array) -> list[float]:
     finite = array[np.isfinite(array)] if array.dtype.kind == "f" else array.reshape(-1)
     if finite.size == 0:
         return []
-    low, high = float(finite.min()), float(finite.max())
-    if not high - low > 0 or not np.isfinite(high - low):
+    numbers = np.asarray(finite, dtype=np.float64)
+    largest = float(np.abs(numbers).max())
+    scaled = numbers / largest if largest > 0 else numbers  # so that no range is too wide or too narrow
+    low, spread = float(scaled.min()), float(np.ptp(scaled))
+    if not spread > 0:
         return [1.0 if k == BINS // 2 else 0.0 for k in range(BINS)]
-    places = ((finite - low) * (BINS / (high - low))).astype(np.intp)
+    places = ((scaled - low) / spread * BINS).astype(np.intp)
     counts = np.bincount(np.minimum(places, BINS - 1).reshape(-1), minlength=BINS)
     return [float(count) for count in counts / counts.max()]
 

@@ -22,6 +22,7 @@ from chainrule.drawing.summary import (
     is_small,
     number_text,
     shape_text,
+    share_text,
     summarize,
 )
 
@@ -231,7 +232,7 @@ def _statistics(told: Summary) -> list[str]:
     ]
     if told.trouble:
         return [*lines, told.trouble]
-    return [*lines, f"{told.zeros:.0%} zeros"] if told.zeros > 0 else lines
+    return [*lines, text(f"{share_text(told.zeros)} zeros")] if told.zeros > 0 else lines
 
 
 def _thumbnail(array: Array) -> tuple[str, float, float]:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from copy import deepcopy
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,26 @@ class Run:
     values: list[Array | None]
     saved: list[Any]
     state: dict[str, Array] = field(default_factory=dict)
+
+
+def copied(
+    run: Run | None, gradients: Sequence[Array | None] | None
+) -> tuple[Run | None, Sequence[Array | None] | None]:
+    """A run and its gradients with arrays of their own, which nothing changes that is done with the graph later.
+
+    What a layer saved and cannot be copied stays as it is.
+    """
+    known: dict[int, Any] = {}  # an array that is held twice is copied once
+
+    def copy(held: Any) -> Any:
+        try:
+            return deepcopy(held, known)
+        except Exception:  # a layer of one's own may save anything: a file, a lock
+            return held
+
+    if run is not None:
+        run = replace(run, values=[copy(value) for value in run.values], saved=[copy(s) for s in run.saved])
+    return run, None if gradients is None else [copy(gradient) for gradient in gradients]
 
 
 class NodeArrays(Mapping[str, Any]):

@@ -9,6 +9,7 @@ to measure, a step ends with the loss and the number of right answers.
 from __future__ import annotations
 
 import hashlib
+import importlib
 import inspect
 import re
 from collections.abc import Callable, Mapping, Sequence
@@ -41,11 +42,13 @@ ROWS_MEASURED = 256  # at once: 200 to 512 are as fast, and in a half of them 78
 PARALLEL = "from chainrule.kernels.parallel import DONE, OPEN, load, rest, store, swap"
 
 
-def _version_of_parallel() -> str:
-    """A short hash of what the source imports: machine code on disk of another version is not used."""
-    from chainrule.kernels import parallel
+TILES = "from chainrule.kernels.tiles import product_in_tiles"
 
-    return hashlib.sha256(inspect.getsource(parallel).encode()).hexdigest()[:8]
+
+def _imported(line: str) -> str:
+    """A line that imports, with a short hash of what: machine code on disk of another version is not used."""
+    module = importlib.import_module(line.split()[1])  # not before it is needed: it loads Numba
+    return f"{line}  # version {hashlib.sha256(inspect.getsource(module).encode()).hexdigest()[:8]}"
 
 
 @dataclass(frozen=True)
@@ -68,10 +71,12 @@ class Source:
     def __init__(
         self, graph: Graph, listing: Listing, names: list[str], gradients: list[str],
         places: dict[str, int], dtype: Any, update: Update | None, inputs: list[str], labels: bool, parts: int,
+        batch: int,
     ) -> None:  # fmt: skip
         self.graph, self.listing, self.names, self.gradient_names = graph, listing, names, gradients
         self.places, self.dtype, self.update = places, np.dtype(dtype).name, update
-        self.inputs, self.labels, self.parts = inputs, labels, parts
+        self.inputs, self.labels, self.parts, self.batch = inputs, labels, parts, batch
+        self.has_tiles = False
         self.gemm = blas.declaration(self.dtype)
         self.functions: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters' gradients
@@ -80,7 +85,11 @@ class Source:
     def text(self) -> str:
         """The whole module. Raises CannotCompile."""
         body = self._run()
-        declared = [f"{PARALLEL}  # version {_version_of_parallel()}", f"PARTS = {self.parts}"]
+        declared = [
+            _imported(PARALLEL),
+            *([_imported(TILES)] if self.has_tiles else []),
+            f"PARTS = {self.parts}",
+        ]
         declared += [self.gemm] if self.gemm else []
         return module_text(self.functions, self.numbers, self.dtype, body, declared)
 
@@ -172,8 +181,12 @@ class Source:
                 continue
             rows = f"[share({self.shapes[into][0]}, part)]"
             if operation.kernel == "matmul":
+                a = f"{reads[0]}[:, {rows[1:]}"
+                if self._in_tiles(self.batch, self.shapes[into][1]):
+                    matrices.append(f"product_in_tiles({a}.T, {reads[1]}, {into}{rows})")
+                    continue
                 name = self._use((blas if self.gemm else loops).matmul_transposed_a)
-                matrices.append(f"{name}({reads[0]}[:, {rows[1:]}, {reads[1]}, {into}{rows})")
+                matrices.append(f"{name}({a}, {reads[1]}, {into}{rows})")
             elif operation.kernel == "accumulate" and len(self.shapes[into]) == 2:
                 self._use(loops.accumulate)
                 matrices.append(f"accumulate({reads[0]}{rows}, {into}{rows})")
@@ -219,6 +232,14 @@ class Source:
         )
         return lines
 
+    def _in_tiles(self, length: int, width: int) -> bool:
+        """Whether to multiply by a matrix (length, width) without BLAS."""
+        from chainrule.kernels import tiles
+
+        fits = tiles.fits(length, width, np.dtype(self.dtype).itemsize)
+        self.has_tiles |= fits
+        return fits
+
     def _line(self, operation: Operation) -> str:
         """The call of an operation on the rows of a part."""
         reads, writes = ([f"{name}[own]" if name in self.places else name for name in names]
@@ -232,6 +253,10 @@ class Source:
                 f"print(program) shows how"
             )
         if kernel == "matmul":
+            if operation.details.get("transposed") is None and self._in_tiles(
+                *self.shapes.get(self.gradient_names[self.names.index(operation.reads[1])], (0, 1))
+            ):
+                return f"product_in_tiles({reads[0]}, {reads[1]}, {writes[0]})"
             name = "matmul" if operation.details.get("transposed") is None else "matmul_transposed_b"
             self._use(getattr(blas if self.gemm else loops, name))
             return f"{name}({reads[0]}, {reads[1]}, {writes[0]})"

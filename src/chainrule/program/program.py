@@ -242,7 +242,7 @@ class Program:
             self.graph, self.listing, self._names, self._gradient_names,
             places_apart(self.listing, self._places)[0],
             self.params.flat.dtype, update, [self._names[self.graph.position(n)] for n in self.input_names], labels,
-            self.parts,
+            self.parts, self.batch_size,
         )  # fmt: skip
         return writer.text()
 

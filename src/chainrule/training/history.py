@@ -49,9 +49,9 @@ class History:
     ) -> None:
         """Record iterations that were done in one go, from `start` to `seconds`: each took the same share."""
         share = (seconds - start) / len(losses)
-        self.loss.extend(float(loss) for loss in losses)
-        self.learning_rate.extend(float(rate) for rate in rates)
-        self.seconds.extend(start + share * (k + 1) for k in range(len(losses)))
+        self.loss.extend(map(float, losses))
+        self.learning_rate.extend(map(float, rates))
+        self.seconds.extend([start + share * k for k in range(1, len(losses) + 1)])
 
     def add_measures(self, measures: Mapping[str, float]) -> None:
         """Record what was measured over all the data after the iterations done so far."""

@@ -60,6 +60,7 @@ const roomForPictures = () => Math.min(document.getElementById("panel").clientWi
 function statistics(array) {
   const tell = (word, value, bad) => [element("dt", {}, word), element("dd", { class: `number${bad ? " bad" : ""}` }, value)];
   const of = (value) => (value === null ? "none" : number(numeric(value), array.dtype === "float32" ? "float64" : array.dtype));
+  const size = array.shape.reduce((product, length) => product * length, 1);
   return element(
     "dl",
     { class: "statistics" },
@@ -69,7 +70,7 @@ function statistics(array) {
     tell("std", of(array.std)),
     tell("min", of(array.low)),
     tell("max", of(array.high)),
-    tell("zeros", `${Number((array.zeros * 100).toPrecision(3))} %`),
+    tell("zeros", `${count(Math.round(array.zeros * size))} of ${count(size)}`),
     array.nans ? tell("NaN", count(array.nans), true) : [],
     array.infinities ? tell("infinite", count(array.infinities), true) : [],
   );

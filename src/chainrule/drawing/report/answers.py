@@ -30,6 +30,7 @@ class Example:
     """One sample: its row in the data, its values, the answer that is true and the one that was given.
 
     Answers are numbers of classes, or of a regression the values. `probabilities` are empty for a regression.
+    Of a very large sample `x` has only the first of its `size` values.
     """
 
     row: int
@@ -37,6 +38,7 @@ class Example:
     true: float
     predicted: float
     probabilities: Array
+    size: int
 
 
 @dataclass(frozen=True)
@@ -116,7 +118,7 @@ def judge(
     """
     network.loss(x, t)  # a shape or a label that does not fit is told here
     output, truth = network.predict(x), np.asarray(t)
-    rows = _flat_inputs(x, len(output))
+    rows = _flat_inputs(network, x, len(output))
     one_logit = isinstance(network.loss_layer, SigmoidCrossEntropy) and output.size == len(output)
     if isinstance(network.loss_layer, SoftmaxCrossEntropy) and output.ndim == 2:
         labels = truth if truth.ndim == 1 else truth.argmax(axis=1)
@@ -132,10 +134,9 @@ def judge(
     return _classified(logits, labels.astype(int), rows, names)
 
 
-def _flat_inputs(x: Data, rows: int) -> Array:
-    """The values of a sample in one row each; of several inputs the first."""
-    values: Any = x
-    first = next(iter(values.values())) if isinstance(x, Mapping) else values
+def _flat_inputs(network: Network, x: Data, rows: int) -> Array:
+    """The values of a sample in one row each; of several inputs the network's first."""
+    first = x[next(iter(network.input_shapes))] if isinstance(x, Mapping) else x
     return np.asarray(first).reshape(rows, -1)
 
 
@@ -168,16 +169,18 @@ def _classified(logits: Array, labels: Array, rows: Array, names: list[str]) -> 
             float(truth[k]),
             float(given[k]),
             np.exp(log_p[k]).round(5),
+            rows.shape[1],
         )
 
     missed = np.flatnonzero(given != truth)
     missed = missed[np.argsort(of_truth[missed], kind="stable")]
     chosen = list(missed[:MOST_WRONG])
+    most = min(ALL_EXAMPLES, ALL_VALUES // max(rows.shape[1], 1))
     seen: dict[tuple[int, int], int] = {}
     for k in missed:
         pair = int(truth[k]), int(given[k])
         seen[pair] = seen.get(pair, 0) + 1
-        if seen[pair] <= EACH_CONFUSION and len(chosen) < ALL_EXAMPLES and k not in chosen[:MOST_WRONG]:
+        if seen[pair] <= EACH_CONFUSION and len(chosen) < most and k not in chosen[:MOST_WRONG]:
             chosen.append(k)
     unsure = np.argsort(log_p.max(axis=1), kind="stable")[:LEAST_CERTAIN]
     return Classified(
@@ -197,7 +200,8 @@ def _estimated(output: Array, truth: Array, rows: Array, target: str | None) -> 
     width = output.shape[1]
     one = target or "target"
     nothing = np.full(width, np.nan)
-    spread = t.std(axis=0) if len(t) else nothing
+    # a constant has none, whatever is left of it when its mean is rounded
+    spread = np.where(np.ptp(t, axis=0) > 0, t.std(axis=0), 0) if len(t) else nothing
     with np.errstate(all="ignore"):
         squared = np.mean(error**2, axis=0) if len(t) else nothing
         r_squared = np.where(spread > 0, 1 - squared / spread**2, np.nan)
@@ -217,6 +221,7 @@ def _estimated(output: Array, truth: Array, rows: Array, target: str | None) -> 
                 float(t[k, (k_out := _furthest(error[k], spread))]),
                 float(given[k, k_out]),
                 np.zeros(0),
+                rows.shape[1],
             )
             for k in np.argsort(-scaled, kind="stable")[:LEAST_CERTAIN]
         ],
@@ -229,8 +234,8 @@ def _furthest(error: Array, spread: Array) -> int:
     return int(np.abs(error / np.where(spread > 0, spread, 1)).argmax())
 
 
-MOST_VALUES = 3_072
-"""Of a larger sample only the first values are kept."""
+MOST_VALUES, ALL_VALUES = 16_384, 600_000
+"""Of a sample with more values only the first are kept; and so many of all samples."""
 
 
 def _kept_values(row: Array) -> Array:
@@ -268,6 +273,7 @@ def _example_to_json(example: Example) -> dict[str, Any]:
         "true": example.true,
         "predicted": example.predicted,
         "probabilities": example.probabilities.tolist(),
+        "size": example.size,
         "x": [int(value) if value == round(value) else value for value in example.x.tolist()]
         if np.isfinite(example.x).all() and (np.abs(example.x) < 1e15).all()
         else example.x.tolist(),
@@ -311,7 +317,10 @@ def _example_from(content: dict[str, Any], classes: int) -> Example:
         float(content["true"]),
         float(content["predicted"]),
         _numbers(content["probabilities"], 1),
+        whole(content.get("size", len(content["x"]))),
     )
+    if example.size < len(example.x):
+        raise ValueError("an example has more values than it says")
     if len(example.probabilities) != classes:
         raise ValueError("an example's probabilities are not as many as the classes")
     if classes and not (0 <= example.true < classes and 0 <= example.predicted < classes):

@@ -16,11 +16,28 @@ from chainrule.drawing.report.parts import Section, listed, table
 from chainrule.drawing.report.pixels import weights_picture
 from chainrule.drawing.report.words import floats, short
 from chainrule.errors import ChainruleError
+from chainrule.graph import Constant, Parameter
+from chainrule.layers import (
+    Add,
+    Affine,
+    BatchNorm,
+    Divide,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    MatMul,
+    Multiply,
+    Reshape,
+    Subtract,
+)
 from chainrule.network import Network
 
 MOST_UNITS = 100
 """Of more units than this, those with the largest weights are shown."""
 MOST_ROWS = 60
+_SAME_PIXELS = (Flatten, Reshape, Dropout, BatchNorm, LayerNorm)
+_ARITHMETIC = (Add, Subtract, Multiply, Divide)
+"""Layers that leave each pixel in its place; arithmetic does with a constant."""
 
 
 def picture(run: Material) -> Section | None:
@@ -42,7 +59,7 @@ def network_svg(network: Network, sample: tuple[Any, Any] | None) -> str | None:
         drawing = draw(network) if sample is None else draw(network, *sample)
     except ChainruleError:  # a sample that does not fit, a graph too large
         return None
-    svg: str = drawing.svg()
+    svg: str = drawing.svg(alone=False)
     return svg
 
 
@@ -79,10 +96,29 @@ def weights_of_images(run: Material) -> tuple[str, Array, Shape] | None:
     """Name and values, (D, units), of the first weights that take the pixels, and the image's shape."""
     if run.network is None or run.image_shape is None:
         return None
-    size = math.prod(run.image_shape)
-    for name, value in run.network.params.items():
-        if value.ndim == 2 and value.shape[0] == size:
-            return name, value.astype(np.float64), run.image_shape
+    name = _weights_of_first_input(run.network)
+    if name is None or len(run.network.params[name]) != math.prod(run.image_shape):
+        return None
+    return name, run.network.params[name].astype(np.float64), run.image_shape
+
+
+def _weights_of_first_input(network: Network) -> str | None:
+    """The matrix that the first input is multiplied by, pixel by pixel as it came; only its shape may change."""
+    graph = network.graph
+    pixels = {graph.position(next(iter(network.input_shapes)))}
+    for i, node in enumerate(graph.nodes):
+        sources = graph.source_positions(i)
+        if node.layer is None or pixels.isdisjoint(sources):
+            continue
+        scaled = all(source in pixels or isinstance(graph.nodes[source], Constant) for source in sources)
+        if isinstance(node.layer, _SAME_PIXELS) or (scaled and isinstance(node.layer, _ARITHMETIC)):
+            pixels.add(i)
+        elif (
+            isinstance(node.layer, (Affine, MatMul))
+            and sources[0] in pixels
+            and isinstance(graph.nodes[sources[1]], Parameter)
+        ):
+            return graph.name_of(sources[1])
     return None
 
 

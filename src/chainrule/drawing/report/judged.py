@@ -167,13 +167,14 @@ def _shown(example: Example, columns: list[str] | None, shape: Shape | None) -> 
     if shape is not None and math.prod(shape) == len(example.x):
         kind = "pixels ink" if len(shape) == 2 else "pixels"
         return f'<img class="{kind}" alt="sample {example.row}" src="{picture(example.x, shape)}">'
-    names = columns if columns and len(columns) == len(example.x) else None
+    names = columns if columns and len(columns) == example.size else None
     pairs = []
     for k, value in enumerate(example.x[:VALUES].tolist()):
         name = names[k] if names else f"x{k}"
         pairs.append(f"<div><dt>{text(name)}</dt><dd>{short(value, 3)}</dd></div>")
-    rest = len(example.x) - len(pairs)
-    more = f'<p class="faint">and {rest:,} more</p>' if rest else ""
+    rest = example.size - len(pairs)
+    words = f"and {rest:,} more" + (", too many for a picture here" if shape is not None else "")
+    more = f'<p class="faint">{words}</p>' if rest else ""
     return f'<div class="values"><dl>{"".join(pairs)}</dl>{more}</div>'
 
 

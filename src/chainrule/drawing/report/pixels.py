@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.errors import ArgumentError
+from chainrule.network import Network
 
 #: Sizes of inputs that are taken for images unless `image_shape` says otherwise.
 KNOWN: Mapping[int, Shape] = {64: (8, 8), 784: (28, 28), 3072: (32, 32, 3)}
@@ -39,9 +40,21 @@ def image_shape_of(input_shape: Shape, wanted: Sequence[int] | None, columns: ob
         return _without_one(shape)
     if columns is not None:  # a table's columns are no pixels
         return None
-    if len(input_shape) > 1:
+    if len(input_shape) == 2:  # more likely a table or a sequence, unless it is as the known ones are
+        return input_shape if input_shape in KNOWN.values() else None
+    if len(input_shape) == 3:
         return _without_one(input_shape) if is_image(input_shape) else None
-    return KNOWN.get(size)
+    return KNOWN.get(size) if len(input_shape) == 1 else None
+
+
+def image_shape_of_network(
+    network: Network, wanted: Sequence[int] | None, columns: object = None
+) -> Shape | None:
+    """The same of a network's first input; one that holds indices is no image unless it is said to be."""
+    name, shape = next(iter(network.input_shapes.items()))
+    if wanted is None and network.graph.position(name) in network.graph.index_leaves():
+        return None
+    return image_shape_of(shape, wanted, columns)
 
 
 def is_image(shape: Shape) -> bool:

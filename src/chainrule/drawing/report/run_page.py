@@ -42,7 +42,7 @@ def whole_page(title: str, top: str, sections: list[Section]) -> str:
         f"{title}: training run",
         f'<div class="page">{top}<main>{"".join(parts)}</main></div>',
         data={"charts": [chart.to_data() for chart in charts]},
-        styles=(*UPLOT_STYLE, "report.css"),
+        styles=(*UPLOT_STYLE, "picture.css", "report.css"),
         scripts=(*UPLOT, "report.js"),
     )
 

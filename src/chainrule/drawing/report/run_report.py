@@ -5,7 +5,7 @@ from __future__ import annotations
 import html
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from types import NoneType
@@ -20,7 +20,7 @@ from chainrule.drawing.report.comparison import comparison_page
 from chainrule.drawing.report.findings import RunFinding, findings_of
 from chainrule.drawing.report.folder import read_run
 from chainrule.drawing.report.material import About, Material, described, versions
-from chainrule.drawing.report.pixels import image_shape_of
+from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.drawing.report.run_page import run_page
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
@@ -131,8 +131,8 @@ def report(
 
     The network gives its weights and its picture; with `x` and `t`, data with known answers, its mistakes too.
     `check` is what `cr.check` returned. `image_shape` says that a sample is an image, (28, 28) or (32, 32, 3);
-    inputs of 64, 784 and 3,072 values are taken for images by themselves, and () shows none. `sample` is the row
-    of x that the network's picture shows the values of.
+    inputs of 64, 784 and 3,072 values, and of three axes with one or three colours, are taken for images by
+    themselves, and () shows none. `sample` is the row of x that the network's picture shows the values of.
 
     Raises: ArgumentError for what does not go together; FileError for a folder with nothing of a run in it.
     """
@@ -211,8 +211,7 @@ def _material(
         if x is not None and t is not None:
             answers = judge(network, x, t, class_names=class_names, target=target)
             rows = rows_of(x, t, sample)
-        first = next(iter(network.input_shapes.values()))
-        shape = image_shape_of(first, image_shape, columns)
+        shape = image_shape_of_network(network, image_shape, columns)
         about = replace(
             about,
             network=described(network),
@@ -246,6 +245,6 @@ def rows_of(x: Data, t: ArrayLike, row: int) -> tuple[Any, Array]:
     if isinstance(row, bool) or not isinstance(row, (int, np.integer)) or not 0 <= row < len(targets):
         raise ArgumentError(f"sample: expected a row of x, 0 to {len(targets) - 1}, got {row!r}")
     part = slice(int(row), int(row) + 1)
-    if isinstance(x, dict):
+    if isinstance(x, Mapping):
         return {name: np.asarray(value)[part] for name, value in x.items()}, targets[part]
     return np.asarray(x)[part], targets[part]

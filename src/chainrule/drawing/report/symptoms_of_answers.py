@@ -8,12 +8,12 @@ from collections.abc import Iterator
 import numpy as np
 
 from chainrule.drawing.report.answers import Classified, Estimated
-from chainrule.drawing.report.findings import RunFinding
+from chainrule.drawing.report.findings import RunFinding, Severity
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.words import counted, percent, short
 
 ERRORS = 2.0
-"""An accuracy within two standard errors of always giving one answer is no better than that."""
+"""A gain over always giving one answer within two standard errors may be chance."""
 RARE, MISSED = 10.0, 0.5
 """A class with a tenth of the samples of the largest weighs little in the loss: does it miss half of it?"""
 UNEVEN = 1.5
@@ -48,20 +48,32 @@ def no_better(run: Material) -> Iterator[RunFinding]:
                 yield RunFinding("baseline", text, advice, name)
     if not isinstance(answers, Classified) or answers.samples < LEAST_SAMPLES:
         return
+    yield from _against_one_answer(answers)
+    if (
+        np.count_nonzero(answers.confusion.any(axis=0)) > 1
+    ):  # where only one class is answered, that says it all
+        yield from _missed_classes(answers)
+
+
+def _against_one_answer(answers: Classified) -> Iterator[RunFinding]:
+    """The network against always answering the most frequent class: McNemar's test on where the two differ."""
     largest = int(answers.counts.argmax())
     base = float(answers.counts[largest] / answers.samples)
-    error = math.sqrt(base * (1 - base) / answers.samples)
-    if base < 1 and answers.accuracy <= base + ERRORS * error:
-        uneven = base >= UNEVEN / len(answers.classes)
-        text = (
-            f"With {percent(answers.accuracy)} right, the network is no better than always answering "
-            f"“{answers.classes[largest]}”, the most frequent class ({percent(base)})"
-        )
-        remedy = "class_weights in the loss, as many samples of each class, " if uneven else ""
-        advice = f"{remedy}more epochs, or another learning rate"
-        yield RunFinding("baseline", text, advice, answers.classes[largest], "error")
+    found = np.diag(answers.confusion)
+    gained = int(found.sum() - found[largest])
+    lost = int(answers.counts[largest] - found[largest])
+    if base == 1 or answers.accuracy == 1 or gained - lost > ERRORS * math.sqrt(gained + lost):
         return
-    yield from _missed_classes(answers)
+    is_worse = gained <= lost
+    text = (
+        f"With {percent(answers.accuracy)} right, the network is {'no' if is_worse else 'hardly'} better than "
+        f"always answering “{answers.classes[largest]}”, the most frequent class ({percent(base)})"
+    )
+    uneven = base >= UNEVEN / len(answers.classes)
+    remedy = "class_weights in the loss, as many samples of each class, " if uneven else ""
+    advice = f"{remedy}more epochs, or another learning rate"
+    severity: Severity = "error" if is_worse else "warning"
+    yield RunFinding("baseline", text, advice, answers.classes[largest], severity)
 
 
 def _missed_classes(answers: Classified) -> Iterator[RunFinding]:
