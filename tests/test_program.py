@@ -450,6 +450,36 @@ def test_small_products_use_one_thread_and_large_ones_as_many_as_there_are(monke
         assert threads(40_000, threads=1) == {1}
 
 
+def test_making_a_network_and_a_program_wakes_no_threads_of_blas() -> None:
+    """They would keep the second core busy while the first steps of a training need it."""
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    class Look(cr.layers.Layer):
+        """y = x."""
+
+        def __init__(self) -> None:
+            self.found: list[int] = []
+
+        def forward(self, x: Any) -> Any:
+            self.found += [pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"]
+            return x, None
+
+        def backward(self, dy: Any, saved: Any) -> Any:
+            return dy
+
+    look = Look()
+    with threadpool_limits(2, user_api="blas"):
+        net = cr.Network(cr.Affine(4), look, input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
+        made = len(look.found)
+        net.program(8)
+        assert made > 0
+        assert len(look.found) > made
+        assert set(look.found) == {1}
+        look.found.clear()
+        net.predict(X)
+        assert 2 in look.found
+
+
 def test_programs_are_kept_and_not_without_end() -> None:
     net = chain(cr.Affine(5), cr.ReLU())
     assert net.program(8) is net.program(8)

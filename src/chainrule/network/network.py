@@ -17,7 +17,7 @@ from chainrule.network.batches import Data, checked_inputs, checked_weights, not
 from chainrule.network.fitting import Fitting
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
 from chainrule.network.summary import Summary, summarize
-from chainrule.network.threads import checked_threads, limited_threads
+from chainrule.network.threads import checked_threads, limited_threads, one_blas_thread
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
@@ -95,7 +95,7 @@ class Network:
     def _initialize(self) -> None:
         """Find every shape by one run on zeros, then move the parameters into one flat vector."""
         zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in self._inputs.items()}
-        with np.errstate(all="ignore"):
+        with np.errstate(all="ignore"), one_blas_thread():
             output = self.graph.evaluate(zeros, self.output)
         if output.ndim == 0 or len(output) != 2:
             raise ShapeError(
@@ -277,7 +277,9 @@ class Network:
         if key not in self._programs:
             if len(self._programs) >= PROGRAMS_KEPT:
                 self._programs.pop(next(iter(self._programs)))
-            self._programs[key] = Program(self.graph, self.output, self._inputs, self.params, *arguments)
+            with one_blas_thread():  # it tries the layers on one or two rows
+                program = Program(self.graph, self.output, self._inputs, self.params, *arguments)
+            self._programs[key] = program
         return self._programs[key]
 
     def _example_targets(self) -> Array:

@@ -44,6 +44,19 @@ def limited_threads(threads: int | None, program: Program, compiled: bool) -> It
         yield
 
 
+@contextlib.contextmanager
+def one_blas_thread() -> Iterator[None]:
+    """Let BLAS use one thread inside the block, for products that are no work.
+
+    Its other threads, once woken, keep their cores busy for a tenth of a second more: a training that began in that
+    time took twice as long a step (5.2 against 3.4 ms for 784-512-512-10, batch 128).
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, user_api="blas"):
+        yield
+
+
 def step_threads(threads: int | None, program: Program) -> int:
     """How many threads share a step of the compiled form: one or two. The results are the same."""
     if by_blas(threads, program):
