@@ -258,3 +258,30 @@ def test_integers_are_converted_and_never_computed_in(dtype):
         np.testing.assert_array_equal(net.predict(x), net.predict(x.astype(float)))
         for name, gradient in net.gradient(x, t).items():
             np.testing.assert_array_equal(gradient, net.gradient(x.astype(float), floats)[name])
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
+@pytest.mark.parametrize("rows", [1, 3_000])
+@pytest.mark.parametrize("kind", ["narrower", "wider", "used twice", "flattened"])
+def test_predict_names_what_it_cannot_take_wherever_it_is(bad: float, rows: int, kind: str) -> None:
+    """Also where a ReLU would make a proper 0 of it, and where its weights are 0."""
+    x = cr.Input("x", shape=(4, 5) if kind == "flattened" else (20,))
+    flat = cr.Flatten()(x) if kind == "flattened" else x
+    hidden = cr.ReLU()(cr.Affine(30 if kind == "wider" else 6)(flat))
+    output = cr.Affine(3)(hidden)
+    if kind == "used twice":
+        output = output + cr.Affine(3)(x)
+    net = cr.Network(output=output, seed=0)
+    data = np.random.default_rng(0).normal(size=(rows, *net.input_shapes["x"]))
+    net.predict(data)
+    net.params["W1"][...] = 0
+    row = rows - 1 - rows // 3
+    data[row].reshape(-1)[7] = bad
+    with pytest.raises(DataError, match=rf"at row {row}\b"):
+        net.predict(data)
+
+
+def test_predict_takes_an_overflow_of_proper_numbers() -> None:
+    net = cr.Network(cr.Affine(3), cr.ReLU(), cr.Affine(2), input_shape=8, seed=0)
+    net.params["W1"][...] = 1e30
+    assert not np.isfinite(net.predict(np.full((5, 8), 1e30, np.float32))).all()

@@ -44,7 +44,7 @@ def first_not_finite(array: Array, rows_at_once: int = 4096) -> tuple[int, ...] 
         return None if np.isfinite(array) else ()
     for start in range(0, len(array), rows_at_once):
         part = array[start : start + rows_at_once]
-        if _surely_finite(part):
+        if surely_finite(part):
             continue
         finite = np.isfinite(part)
         if not finite.all():
@@ -53,7 +53,7 @@ def first_not_finite(array: Array, rows_at_once: int = 4096) -> tuple[int, ...] 
     return None
 
 
-def _surely_finite(array: Array) -> bool:
+def surely_finite(array: Array) -> bool:
     """Whether a quick look shows that all elements are finite.
 
     A large array is by its sum of squares, in three quarters of the time of looking at each element. In a small

@@ -14,9 +14,11 @@ Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
 
 def checked_inputs(
-    x: Data, shapes: Mapping[str, Shape], whose: str, dtype: np.dtype[Any]
+    x: Data, shapes: Mapping[str, Shape], whose: str, dtype: np.dtype[Any], values: bool = True
 ) -> dict[str, Array]:
     """The arrays of all inputs by name, each of shape (N, *sample shape), with the same N. Copies nothing.
+
+    With `values=False` their numbers are not looked at: the caller does, by `check_values`, some rows at a time.
 
     Raises: ShapeError, DataError (not numbers, NaN, infinity, or too large for the dtype), ArgumentError (an
     unknown or missing input).
@@ -33,36 +35,46 @@ def checked_inputs(
     else:
         names = ", ".join(f"{name!r}: ..." for name in shapes)
         raise ArgumentError(f"{whose} has {len(shapes)} inputs: pass a dict, {{{names}}}")
-    arrays = {name: _checked_input(value, name, shapes[name], whose, dtype) for name, value in given.items()}
+    arrays = {name: _shaped_input(value, name, shapes[name], whose) for name, value in given.items()}
+    if values:
+        for name, array in arrays.items():
+            check_values(array, name, dtype)
     lengths = {name: len(array) for name, array in arrays.items()} if len(arrays) > 1 else {}
     if len(set(lengths.values())) > 1:
         raise ShapeError(f"{whose}: the inputs have different numbers of rows: {lengths}")
     return arrays
 
 
-def _checked_input(value: Any, name: str, shape: Shape, whose: str, dtype: np.dtype[Any]) -> Array:
+def _shaped_input(value: Any, name: str, shape: Shape, whose: str) -> Array:
     array = numbers(value, name)
     if array.shape[1:] != shape or array.ndim != len(shape) + 1:
         expected = f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"
         raise ShapeError(
             f"{whose} expected {name} of shape {expected}, got {array.shape}; {_remedy(array, shape)}"
         )
+    return array
+
+
+def check_values(array: Array, name: str, dtype: np.dtype[Any], first: int = 0) -> None:
+    """Look for what a network cannot take in rows of an input, of which `first` is the number of the first.
+
+    Raises: DataError for NaN, infinity, and a number too large for the dtype.
+    """
     bad = first_not_finite(array)
     if bad is not None:
         raise DataError(
-            f"{name} holds {array[bad]} at row {bad[0]}"
+            f"{name} holds {array[bad]} at row {first + bad[0]}"
             + (f", column {', '.join(map(str, bad[1:]))}" if bad[1:] else "")
             + ": remove such rows or fill them in first"
         )
     if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and array.size:
         largest = float(np.finfo(dtype).max)
         if array.max() > largest or array.min() < -largest:
-            row = int(np.argwhere(np.abs(array) > largest)[0][0])
+            row = first + int(np.argwhere(np.abs(array) > largest)[0][0])
             raise DataError(
                 f"{name} holds a number at row {row} that is too large for {dtype}: scale the data, or make the "
                 f'network with dtype="float64"'
             )
-    return array
 
 
 def _remedy(array: Array, shape: Shape) -> str:

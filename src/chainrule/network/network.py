@@ -13,7 +13,15 @@ from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, S
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.layers import Layer, Loss, SoftmaxCrossEntropy
-from chainrule.network.batches import Data, checked_inputs, checked_weights, not_empty, numbers, row_slices
+from chainrule.network.batches import (
+    Data,
+    check_values,
+    checked_inputs,
+    checked_weights,
+    not_empty,
+    numbers,
+    row_slices,
+)
 from chainrule.network.fitting import Fitting
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
 from chainrule.network.summary import Summary, summarize
@@ -174,16 +182,28 @@ class Network:
 
     def predict(self, x: Data) -> Array:
         """The output, (N, *output_shape): logits for a classifier. Computed a thousand rows at a time."""
-        inputs = self.inputs_of(x)
+        inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
         rows = len(next(iter(inputs.values())))
         program = self._predicting()
         with np.errstate(all="ignore"):
             if rows <= ROWS_AT_ONCE:
-                return program.predict(inputs).copy()
+                return self._output_of(program, inputs).copy()
             result = np.empty((rows, *self.output_shape), dtype=self.dtype)
             for part in row_slices(rows, ROWS_AT_ONCE):
-                result[part] = program.predict({name: array[part] for name, array in inputs.items()})
+                some = {name: array[part] for name, array in inputs.items()}
+                result[part] = self._output_of(program, some, part.start)
         return result
+
+    def _output_of(self, program: Program, inputs: Mapping[str, Array], first: int = 0) -> Array:
+        """The output for some rows of the inputs, whose values are checked; `first` is the number of the first."""
+        for name, array in inputs.items():
+            if name not in program.watched:
+                check_values(array, name, self.dtype, first)
+        output = program.predict(inputs)
+        if program.is_doubtful:
+            for name in program.watched:
+                check_values(inputs[name], name, self.dtype, first)
+        return output
 
     def predict_proba(self, x: Data) -> Array:
         """The probabilities of the classes, as the loss understands the output: softmax or sigmoid of it."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Shape
+from chainrule.arrays import Array, Shape, surely_finite
 from chainrule.errors import LayerError
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.graph.values import Run
@@ -61,6 +61,11 @@ class Program:
             for spare, owner in self.listing.spares.items()
         }
         self._scaling = self._scaling_rows()
+        self._watched = {} if target is not None else self._products_to_watch(lowering)
+        #: Inputs of which `predict` finds out by itself that they may hold NaN or infinity; see `is_doubtful`.
+        self.watched = frozenset(self._watched.values())
+        #: Whether the last `predict` met what is not finite: in the inputs it watches, or by an overflow.
+        self.is_doubtful = False
         self._code = {phase: self._compile_lines(phase) for phase in ("forward", "backward")}
         self._bound: dict[int, dict[str, Any]] = {}
         self._try_layers(inputs)
@@ -94,8 +99,34 @@ class Program:
     def _compile_lines(self, phase: str) -> Any:
         operations = self.listing.forward() if phase == "forward" else self.listing.backward()
         arrays = {*self._places, *self._gradients_of_parameters(), *self.listing.spares}
-        lines = [line for each in operations for line in lines_of(each, self._layers, arrays)]
+        lines = []
+        for each in operations:
+            lines += lines_of(each, self._layers, arrays)
+            if each.kernel == "matmul" and each.writes[0] in self._watched:
+                lines.append(f"watch({each.writes[0]})")
         return compile("\n".join(lines) or "pass", f"<program, {phase}>", "exec")
+
+    def _products_to_watch(self, lowering: Lowering) -> dict[str, str]:
+        """The products of inputs that go nowhere else, by name, each with its input.
+
+        NaN or infinity in a row of x makes all of that row of x W not finite. So it is enough to look at the
+        product, which is smaller.
+        """
+        alone = {
+            self._fed[name]: name
+            for name in self.input_names
+            if len(lowering.users.get(self.graph.position(name), ())) == 1
+        }
+        return {
+            each.writes[0]: alone[each.reads[0]]
+            for each in self.listing.forward()
+            if each.kernel == "matmul"
+            and each.reads[0] in alone
+            and self.listing.buffers[each.writes[0]].width < self.listing.buffers[each.reads[0]].width
+        }
+
+    def _watch(self, product: Array) -> None:
+        self.is_doubtful = self.is_doubtful or not surely_finite(product)
 
     def _gradients_of_parameters(self) -> dict[str, Array]:
         views = self.params.like(self.gradient)
@@ -133,6 +164,7 @@ class Program:
             "backward": lambda i, dy, saved: self._layers[i].backward(dy, saved),
             "backward_of_node": self._backward_of(run),
             "block": scratch.block,
+            "watch": self._watch,
             "put": put,
             "put_more": put_more,
             "total": total,
@@ -212,7 +244,11 @@ class Program:
         return feeds
 
     def predict(self, feeds: Mapping[str, Array]) -> Array:
-        """The value of the network's output; it is overwritten by the next run. Data of its dtype is not copied."""
+        """The value of the network's output; it is overwritten by the next run. Data of its dtype is not copied.
+
+        Afterwards `is_doubtful` says whether the inputs that are `watched` may hold what is not finite.
+        """
+        self.is_doubtful = False
         space, own_arrays = self.arrays(len(feeds[self.input_names[0]])), {}
         for name, value in feeds.items():
             own = self._fed[name]
