@@ -93,7 +93,7 @@ def groups(settings: Settings) -> list[Group]:
     found = {
         "W1": (Workload("W1 step", "784-50-10, batch 100, SGD", W1, "step", 400 // part, 1, 20, everyone),),
         "W2": (
-            Workload("W2 step", "784-512-512-10, batch 128, Adam", W2, "step", 20 // part, 1, 20, everyone),
+            Workload("W2 step", "784-512-512-10, batch 128, Adam", W2, "step", 60 // part, 1, 20, everyone),
         ),
         "W3": (Workload("W3 step", "20-64-64-2, batch 32, Adam", W3, "step", 400 // part, 1, 20, everyone),),
         "W4 W1": _predictions(W1, predicting),
