@@ -116,14 +116,8 @@ def test_a_vector_is_not_taken_for_a_number_nor_nearly_all_for_all() -> None:
     told = edges(cr.draw(cr.Graph(cr.Sum()(cr.Input("x"))), x))["x", "sum1"][0]
     assert told.startswith("1000 numbers ")
     assert told.endswith(">99% zeros")
-    assert [share_text(share) for share in (0, 1e-9, 0.004, 0.25, 0.996, 1)] == [
-        "0%",
-        "<1%",
-        "<1%",
-        "25%",
-        ">99%",
-        "100%",
-    ]
+    shares = {0: "0%", 1e-9: "<1%", 0.005: "<1%", 0.25: "25%", 0.995: ">99%", 1 - 1e-9: ">99%", 1: "100%"}
+    assert {share: share_text(share) for share in shares} == shares
 
 
 def test_a_drawing_keeps_what_it_drew() -> None:
@@ -157,16 +151,24 @@ def test_what_a_layer_saved_and_cannot_be_copied_is_drawn_too() -> None:
         """y = 2 x, with a lock beside it."""
 
         def forward(self, x: Any) -> Any:
-            return 2 * x, threading.Lock()
+            return 2 * x, (x, threading.Lock(), self)
 
         def backward(self, dy: Any, saved: Any) -> Any:
-            assert saved.acquire(blocking=False)
-            saved.release()
-            return 2 * dy
+            x, lock, layer = saved
+            assert lock.acquire(blocking=False)
+            lock.release()
+            assert layer.factor == 2
+            return 2 * dy * np.sign(x)
 
-    drawing = cr.draw(cr.Graph(Locked()(cr.Input("x"))), 3.0)
-    assert edges(drawing)["x", "locked1"] == ("3", "2")
-    assert "data-node" in drawing.html()
+        def __init__(self) -> None:
+            self.factor, self.lock = 2, threading.Lock()
+
+    layer, x = Locked(), np.array(3.0)
+    drawing = cr.draw(cr.Graph(layer(layer(cr.Input("x")))), x)
+    x[...] = -1
+    assert edges(drawing)["x", "locked1"] == ("3", "4")
+    assert drawing.scene.edges[0].gradient == 4
+    assert '"total":4' in drawing.html()
 
 
 @pytest.mark.parametrize("dtype", ["float16", "float32", "float64"])

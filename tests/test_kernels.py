@@ -181,9 +181,11 @@ def test_products_in_tiles_equal_numpy(dtype: str) -> None:
     for rows in range(15):  # every way to cut rows into tiles
         for length, columns in ((1, width), (0, width), (7, 3 * width), (33, 2 * width)):
             a, b = values((rows, length), dtype, rows), values((length, columns), dtype, 5, odd=False)
-            a[:, 1:] = rng.normal(size=a[:, 1:].shape)  # what is not finite stands in few places
-            wide = np.full((rows, columns + 3), 7, dtype)
-            out = wide[:, :columns]
+            a[:, 1:] = rng.normal(size=a[:, 1:].shape)
+            if a.size > 4:
+                a[rows // 2, length // 2] = np.nan
+            wide = np.full((rows + 6, columns + 3), 7, dtype)
+            out = wide[:rows, :columns]
             b_wide = np.zeros((length, columns + 1), dtype)
             b_wide[:, :columns] = b
             with np.errstate(all="ignore"):
@@ -194,6 +196,7 @@ def test_products_in_tiles_equal_numpy(dtype: str) -> None:
                         run(given, other, out)
                         np.testing.assert_allclose(out, expected, **tolerance(dtype))
             assert (wide[:, columns:] == 7).all()
+            assert (wide[rows:] == 7).all()
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

@@ -262,7 +262,7 @@ def test_integers_are_converted_and_never_computed_in(dtype):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf, 1e300])
 @pytest.mark.parametrize("rows", [1, 3_000])
-@pytest.mark.parametrize("kind", ["narrower", "wider", "used twice", "flattened"])
+@pytest.mark.parametrize("kind", ["narrower", "wider", "used twice", "flattened", "two inputs", "float32"])
 def test_predict_names_what_it_cannot_take_wherever_it_is(bad: float, rows: int, kind: str) -> None:
     """Also where a ReLU would make a proper 0 of it, and where its weights are 0."""
     x = cr.Input("x", shape=(4, 5) if kind == "flattened" else (20,))
@@ -271,13 +271,40 @@ def test_predict_names_what_it_cannot_take_wherever_it_is(bad: float, rows: int,
     output = cr.Affine(3)(hidden)
     if kind == "used twice":
         output = output + cr.Affine(3)(x)
+    if kind == "two inputs":
+        output = output + cr.Affine(3)(cr.Input("y", shape=(2,)))
     net = cr.Network(output=output, seed=0)
     data = np.random.default_rng(0).normal(size=(rows, *net.input_shapes["x"]))
-    net.predict(data)
+    if kind == "float32":  # taken as it is, and not from the beginning of a row
+        data = np.asfortranarray(data.astype("float32"))[:, ::-1]
+        bad = np.inf if bad == 1e300 else bad
+
+    def predict() -> np.ndarray:
+        return net.predict({"y": np.zeros((rows, 2)), "x": data} if kind == "two inputs" else data)
+
+    predict()
     net.params["W1"][...] = 0
     row = rows - 1 - rows // 3
-    data[row].reshape(-1)[7] = bad
-    with pytest.raises(DataError, match=rf"at row {row}\b"):
+    data[(row, *np.unravel_index(7, data.shape[1:]))] = bad
+    with pytest.raises(DataError, match=rf"x holds .* at row {row}\b"):
+        predict()
+
+
+def test_predict_blames_the_input_for_what_a_layer_cannot_bear() -> None:
+    class Pick(cr.layers.Layer):
+        """y[n] = the sum of table rows that the numbers of x[n] name."""
+
+        def forward(self, x):
+            return np.eye(4)[np.clip(x, 0, 3).astype(int)].sum(axis=1), None
+
+        def backward(self, dy, saved):
+            return None
+
+    net = cr.Network(cr.Affine(3), Pick(), input_shape=8, seed=0)
+    data = np.ones((5, 8))
+    net.predict(data)
+    data[3, 7] = np.nan
+    with pytest.raises(DataError, match="x holds nan at row 3, column 7"), np.errstate(all="ignore"):
         net.predict(data)
 
 

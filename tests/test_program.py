@@ -18,6 +18,7 @@ import pytest
 import chainrule as cr
 from chainrule.errors import LayerError
 from chainrule.network.native import Native, update_of
+from chainrule.network.threads import blas_threads
 from chainrule.program import CannotCompile, Program, Update, compiled_form
 from chainrule.program.cache import cache_folder, compiled, not_collecting
 from chainrule.program.operations import Buffer, Listing, Operation, plan_memory
@@ -448,6 +449,29 @@ def test_small_products_use_one_thread_and_large_ones_as_many_as_there_are(monke
         assert threads(50, threads=2) == {2}
         assert threads(40_000) == {2}
         assert threads(40_000, threads=1) == {1}
+
+
+def test_blocks_that_limit_blas_may_overlap() -> None:
+    from threadpoolctl import threadpool_info, threadpool_limits
+
+    def number() -> int:
+        return next(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
+
+    with threadpool_limits(2, user_api="blas"):
+        first, second = blas_threads(1), blas_threads(1)
+        first.__enter__()
+        second.__enter__()
+        first.__exit__(None, None, None)
+        assert number() == 1
+        second.__exit__(None, None, None)
+        assert number() == 2
+        with blas_threads(1):
+            with blas_threads(2):
+                assert number() == 2
+            assert number() == 1
+        with pytest.raises(RuntimeError), blas_threads(1):
+            raise RuntimeError
+        assert number() == 2
 
 
 def test_making_a_network_and_a_program_wakes_no_threads_of_blas() -> None:

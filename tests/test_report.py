@@ -292,6 +292,14 @@ def test_the_first_weights_are_those_that_the_pixels_meet():
     assert weights_of_images(replace(run, network=embedded, image_shape=(8, 8))) is None
 
 
+def test_weights_of_one_unit_without_an_axis_of_their_own_are_no_picture():
+    x = cr.Input("x", shape=(784,))
+    net = cr.Network(output=x @ cr.Parameter("w", np.zeros(784)), loss=cr.MeanSquaredError())
+    made = report(History(), net)
+    assert "First layer" not in made.html()
+    assert weights_of_images(made.runs[0]) is None
+
+
 def test_data_in_any_mapping():
     net = cr.Network(output=cr.Affine(2)(cr.Input("a", shape=(3,))), loss=cr.SoftmaxCrossEntropy(), seed=0)
     data, t = {"a": np.ones((8, 3))}, np.arange(8) % 2

@@ -37,7 +37,7 @@ Data = ArrayLike | Mapping[str, ArrayLike]
 class Drawing:
     """A picture of a graph. A notebook shows it by itself; `save` writes it, `show` opens it in a browser.
 
-    It holds copies of what flowed when it was made: nothing that is done with the graph later changes it.
+    It holds copies of what flowed when it was made: training on, or writing to the data, does not change it.
     """
 
     def __init__(self, source: Source, *, collapse: bool | None = None) -> None:

@@ -184,7 +184,8 @@ def _shares(
     upstream = None if gradients is None else gradients[i]
     if run is None or upstream is None or not sources:
         return [None] * len(sources)
-    return graph.local_gradients(i, upstream, run, [True] * len(graph))
+    shares = graph.local_gradients(i, upstream, run, [True] * len(graph))
+    return [None if share is None else share.copy() for share in shares]  # a backward may use its array again
 
 
 def with_notes(scene: Scene, *notes: str) -> Scene:

@@ -99,9 +99,9 @@ def shape_text(shape: Shape) -> str:
 
 def share_text(share: float) -> str:
     """A share as a percentage that is 0% or 100% only where it is exactly that."""
-    if 0 < share < 0.005:
+    if 0 < share < 0.01:
         return "<1%"
-    return ">99%" if 0.995 < share < 1 else f"{share:.0%}"
+    return ">99%" if 0.99 < share < 1 else f"{share:.0%}"
 
 
 def as_rows(array: Array) -> Array:

@@ -34,17 +34,25 @@ def copied(
 
     What a layer saved and cannot be copied stays as it is.
     """
-    known: dict[int, Any] = {}  # an array that is held twice is copied once
-
-    def copy(held: Any) -> Any:
-        try:
-            return deepcopy(held, known)
-        except Exception:  # a layer of one's own may save anything: a file, a lock
-            return held
-
     if run is not None:
-        run = replace(run, values=[copy(value) for value in run.values], saved=[copy(s) for s in run.saved])
-    return run, None if gradients is None else [copy(gradient) for gradient in gradients]
+        run = replace(run, values=[_copy(value) for value in run.values], saved=[_copy(s) for s in run.saved])
+    return run, None if gradients is None else [_copy(gradient) for gradient in gradients]
+
+
+def _copy(held: Any) -> Any:
+    """The same with arrays of its own, read-only where they were."""
+    if isinstance(held, np.ndarray):
+        made = held.copy()
+        made.flags.writeable = held.flags.writeable
+        return made
+    if type(held) in (tuple, list):
+        return type(held)(_copy(each) for each in held)
+    if type(held) is dict:
+        return {key: _copy(each) for key, each in held.items()}
+    try:
+        return deepcopy(held)
+    except Exception:  # a layer of one's own may save anything: a file, a lock
+        return held
 
 
 class NodeArrays(Mapping[str, Any]):

@@ -199,11 +199,12 @@ class Network:
         for name, array in inputs.items():
             if name not in program.watched:
                 check_values(array, name, self.dtype, first)
-        output = program.predict(inputs)
-        if program.is_doubtful:
-            for name in program.watched:
-                check_values(inputs[name], name, self.dtype, first)
-        return output
+        try:
+            return program.predict(inputs)
+        finally:  # a layer may not bear NaN: what is wrong is the input, not the layer
+            for name, array in inputs.items():
+                if program.is_doubtful and name in program.watched:
+                    check_values(array, name, self.dtype, first)
 
     def predict_proba(self, x: Data) -> Array:
         """The probabilities of the classes, as the loss understands the output: softmax or sigmoid of it."""

@@ -40,8 +40,6 @@ entry = njit(nogil=True, error_model="numpy", fastmath={"contract"}, cache=CACHE
 WORTH_SHARING = 1_000_000  # parameters times rows of a batch, below which cutting a step up makes it slower
 ROWS_MEASURED = 256  # at once: 200 to 512 are as fast, and in a half of them 784 columns are in the L2 cache
 PARALLEL = "from chainrule.kernels.parallel import DONE, OPEN, load, rest, store, swap"
-
-
 TILES = "from chainrule.kernels.tiles import product_in_tiles"
 
 
@@ -76,7 +74,6 @@ class Source:
         self.graph, self.listing, self.names, self.gradient_names = graph, listing, names, gradients
         self.places, self.dtype, self.update = places, np.dtype(dtype).name, update
         self.inputs, self.labels, self.parts, self.batch = inputs, labels, parts, batch
-        self.has_tiles = False
         self.gemm = blas.declaration(self.dtype)
         self.functions: dict[str, str] = {}
         self.shapes: dict[str, tuple[int, ...]] = {}  # of the parameters' gradients
@@ -87,7 +84,7 @@ class Source:
         body = self._run()
         declared = [
             _imported(PARALLEL),
-            *([_imported(TILES)] if self.has_tiles else []),
+            *([_imported(TILES)] if "product_in_tiles(" in body else []),
             f"PARTS = {self.parts}",
         ]
         declared += [self.gemm] if self.gemm else []
@@ -236,9 +233,7 @@ class Source:
         """Whether to multiply by a matrix (length, width) without BLAS."""
         from chainrule.kernels import tiles
 
-        fits = tiles.fits(length, width, np.dtype(self.dtype).itemsize)
-        self.has_tiles |= fits
-        return fits
+        return tiles.fits(length, width, np.dtype(self.dtype).itemsize)
 
     def _line(self, operation: Operation) -> str:
         """The call of an operation on the rows of a part."""

@@ -29,20 +29,8 @@ from chainrule.program.operations import Buffer, Listing, Operation, Phase
 RESERVED = frozenset(
     {"B", "np", "math", "njit", "types", "run", "rows", "step", "rates", "done", "parameters", "gradient"}
     | {"decay", "scaling", "arena", "losses", "targets", "forward", "backward", "backward_of_node", "block"}
-    | {
-        "value",
-        "parts",
-        "put",
-        "put_more",
-        "total",
-        "gathered",
-        "watch",
-        "product_in_tiles",
-        "compiled",
-        "summing",
-        "entry",
-        "FLOAT",
-    }
+    | {"value", "parts", "put", "put_more", "total", "gathered", "compiled", "summing", "entry", "FLOAT"}
+    | {"watch", "product_in_tiles"}
     | {name for module in (activations, blas, loops, losses, updates) for name in vars(module)}
     | set(constants.NUMBERS)
     | {"task", "turn", "part", "own", "box", "sums", "helping", "share", "next_task", "OPEN", "DONE", "PARTS"}

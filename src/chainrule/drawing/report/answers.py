@@ -175,7 +175,7 @@ def _classified(logits: Array, labels: Array, rows: Array, names: list[str]) -> 
     missed = np.flatnonzero(given != truth)
     missed = missed[np.argsort(of_truth[missed], kind="stable")]
     chosen = list(missed[:MOST_WRONG])
-    most = min(ALL_EXAMPLES, ALL_VALUES // max(rows.shape[1], 1))
+    most = min(ALL_EXAMPLES, ALL_VALUES // min(max(rows.shape[1], 1), MOST_VALUES))
     seen: dict[tuple[int, int], int] = {}
     for k in missed:
         pair = int(truth[k]), int(given[k])
@@ -235,7 +235,7 @@ def _furthest(error: Array, spread: Array) -> int:
 
 
 MOST_VALUES, ALL_VALUES = 16_384, 600_000
-"""Of a sample with more values only the first are kept; and so many of all samples."""
+"""Of a sample with more values only the first are kept; and so many in all where further samples are kept."""
 
 
 def _kept_values(row: Array) -> Array:

@@ -97,7 +97,7 @@ def weights_of_images(run: Material) -> tuple[str, Array, Shape] | None:
     if run.network is None or run.image_shape is None:
         return None
     name = _weights_of_first_input(run.network)
-    if name is None or len(run.network.params[name]) != math.prod(run.image_shape):
+    if name is None or run.network.params[name].shape[:-1] != (math.prod(run.image_shape),):
         return None
     return name, run.network.params[name].astype(np.float64), run.image_shape
 

@@ -64,15 +64,15 @@ def _against_one_answer(answers: Classified) -> Iterator[RunFinding]:
     lost = int(answers.counts[largest] - found[largest])
     if base == 1 or answers.accuracy == 1 or gained - lost > ERRORS * math.sqrt(gained + lost):
         return
-    is_worse = gained <= lost
+    is_no_better = gained <= lost
     text = (
-        f"With {percent(answers.accuracy)} right, the network is {'no' if is_worse else 'hardly'} better than "
+        f"With {percent(answers.accuracy)} right, the network is {'no' if is_no_better else 'hardly'} better than "
         f"always answering “{answers.classes[largest]}”, the most frequent class ({percent(base)})"
     )
     uneven = base >= UNEVEN / len(answers.classes)
     remedy = "class_weights in the loss, as many samples of each class, " if uneven else ""
     advice = f"{remedy}more epochs, or another learning rate"
-    severity: Severity = "error" if is_worse else "warning"
+    severity: Severity = "error" if is_no_better else "warning"
     yield RunFinding("baseline", text, advice, answers.classes[largest], severity)
 
 
