@@ -63,6 +63,9 @@ def odd_names(x: cr.Node) -> cr.Node:
 
 
 COMPILED = {
+    "one layer": lambda: chain(),
+    "no bias": lambda: graph_form(lambda x: cr.Affine(4, bias=False)(x)),
+    "tiles": lambda: chain(cr.Affine(16), cr.ReLU(), cr.Affine(40), cr.Tanh(), cr.Affine(8), cr.ReLU()),
     "relu": lambda: chain(cr.Affine(5), cr.ReLU()),
     "deep": lambda: chain(
         cr.Affine(5), cr.ReLU(), cr.Affine(7), cr.Tanh(), cr.Affine(5, bias=False), cr.Sigmoid()
@@ -611,6 +614,25 @@ def test_divergence_is_found_in_either_part(row: int, threads: int) -> None:
     assert np.isfinite(net.params.flat).all()
     assert np.isfinite(losses[:300]).all()
     assert threading.active_count() == 1
+
+
+def test_scipys_linear_algebra_is_loaded_only_for_who_needs_it() -> None:
+    code = """
+import sys
+import numpy as np, chainrule as cr
+net = cr.Network(cr.Affine(4), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
+net.fit(np.ones((64, 6)), np.zeros(64, int), iterations=5, batch_size=32, compile=True)
+assert "numba" in sys.modules
+print("scipy.linalg" in sys.modules)
+import numba
+product = numba.njit(lambda a, b: np.dot(a, b))
+np.testing.assert_array_equal(product(np.ones((2, 3)), np.ones((3, 4))), np.full((2, 4), 3.0))
+print("scipy.linalg" in sys.modules)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.split() == ["False", "True"], done.stderr
 
 
 def test_ctrl_c_leaves_no_thread_behind() -> None:

@@ -154,14 +154,15 @@ class Source:
         self._use(gather)
         lines.append(f"{gather.__name__}(targets, rows[step, own], t[own])")
         lines += [self._line(operation) for operation in self.listing.forward()]
-        lines += ["if measuring:", f"    right[step, part] = {self._right()}", "else:"]
+        lines += ["if measuring:", f"    right[step, part] = {self._right()}"]
+        back = []
         for operation in self.listing.backward():
             if operation.kernel == "activation_bias_gradient":  # the bias is for the next turn
                 dy = operation.writes[0]
                 operation = replace(operation, kernel="activation_gradient", writes=(dy,), note="")
             if operation.writes[0] not in self.shapes:
-                lines.append(f"    {self._line(operation)}")
-        return lines
+                back.append(f"    {self._line(operation)}")
+        return [*lines, "else:", *back] if back else lines
 
     def _right(self) -> str:
         """How many answers of a part are right, from what the loss reads: nothing to count in a regression."""

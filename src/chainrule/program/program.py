@@ -14,7 +14,7 @@ from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.graph.values import Run
 from chainrule.parameters import Parameters
 from chainrule.program import compiled_form
-from chainrule.program.cache import compiled, is_compiled, not_collecting
+from chainrule.program.cache import compiled, import_numba, is_compiled, not_collecting
 from chainrule.program.compiled_form import ROWS_MEASURED, CannotCompile, Source, Update
 from chainrule.program.lowering import Lowering, row_shapes
 from chainrule.program.numpy_form import Scratch, lines_of, put, put_more, total
@@ -304,7 +304,8 @@ class Program:
 
         Its results do not depend on the number of threads, of which it uses one or two. BLAS must use one.
         """
-        with not_collecting():  # this imports Numba
+        with not_collecting():
+            import_numba()
             source = self.source_for(update)
             native = compiled(source)
             from chainrule.kernels.parallel import run_helped
