@@ -639,6 +639,7 @@ def test_ctrl_c_leaves_no_thread_behind() -> None:
     code = """
 import os, signal, threading, time
 import numpy as np, chainrule as cr
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, as would its tests
 from chainrule.program import compiled_form
 compiled_form.WORTH_SHARING = 0
 net = cr.Network(cr.Affine(64), cr.ReLU(), cr.Affine(4), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
