@@ -22,7 +22,7 @@ from chainrule.arrays import Array
 
 BYTES = 32  # of a vector
 VECTORS = 2  # that a tile is wide
-LARGEST = 8_192  # numbers in b; with more, BLAS is as fast
+LARGEST = 4_096  # numbers in b; with more, BLAS is as fast where a is transposed
 
 
 def fits(length: int, width: int, itemsize: int) -> bool:
