@@ -35,7 +35,6 @@ class Case:
     optimizer: cr.Optimizer
     batch: int
     iterations: int
-    compiled: bool | None = None
 
     def fit(self, *callbacks: cr.Callback) -> tuple[float, cr.History]:
         """Seconds of a training of a new network, and its record."""
@@ -56,7 +55,6 @@ class Case:
             optimizer=self.optimizer,
             batch_size=self.batch,
             iterations=self.iterations,
-            compile=self.compiled,
             callbacks=callbacks,
             progress=False,
             threads=1,
@@ -73,16 +71,15 @@ def cases() -> list[Case]:
     small, adam = cr.SGD(1e-5), cr.Adam(1e-4)
     return [
         Case("digits 64-50-10", digits, labels, (64, 50, 10), cr.SGD(0.1), 100, 300),
-        Case("MNIST's size 784-50-10", images, names, (784, 50, 10), small, 100, 2_000, True),
+        Case("MNIST's size 784-50-10", images, names, (784, 50, 10), small, 100, 2_000),
         Case("784-512-512-10, Adam", images, names, (784, 512, 512, 10), adam, 128, 300),
         Case("table 20-64-64-2", table, classes, (20, 64, 64, 2), cr.SGD(0.1), 32, 5_000),
-        Case("table 20-64-64-2, compiled", table, classes, (20, 64, 64, 2), cr.SGD(0.1), 32, 5_000, True),
     ]
 
 
 def measure(case: Case, rounds: int) -> str:
     """A line of the table."""
-    case.fit(cr.Health())  # what is compiled or imported once is not measured
+    case.fit(cr.Health())  # what is imported once is not measured
     without: list[float] = []
     costs: list[float] = []
     often: list[float] = []

@@ -1,8 +1,15 @@
-"""What all tests share: compiled programs are kept beside pytest's own cache, not in the user's."""
+"""What all tests share."""
 
 from __future__ import annotations
 
-import os
-from pathlib import Path
+import pytest
 
-os.environ.setdefault("CHAINRULE_CACHE", str(Path(__file__).parent.parent / ".pytest_cache" / "chainrule"))
+from chainrule.program import program
+
+
+@pytest.fixture(params=["machine", "NumPy"])
+def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Run the test twice: programs by the machine, and by NumPy as where there is no library."""
+    if request.param == "NumPy":
+        monkeypatch.setattr(program, "machine", lambda: None)
+    return str(request.param)

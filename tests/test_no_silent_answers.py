@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from typer.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.app import app
-from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
+from chainrule.errors import ArgumentError, DataError, ShapeError
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.integers(3, size=30)
@@ -68,17 +69,44 @@ def test_an_output_of_nan_is_not_a_right_answer() -> None:
     assert net.accuracy(X, T) == 0
 
 
-@pytest.mark.parametrize(
-    "name", ["sgd", "matmul", "gather", "ONE", "relu", "bias_relu_in_place", "B", "types"]
-)
-def test_a_node_may_be_called_like_a_kernel(name: str) -> None:
-    x = cr.Input("x", shape=(4,))
-    hidden = cr.ReLU()(cr.Affine(5)(x)).named(name)
-    net = cr.Network(output=cr.Affine(3)(hidden), loss=cr.SoftmaxCrossEntropy(), seed=0)
-    compiled = network().fit(X, T, iterations=5, batch_size=10, compile=True).loss
-    np.testing.assert_allclose(
-        net.fit(X, T, iterations=5, batch_size=10, compile=True).loss, compiled, rtol=1e-6
-    )
+#: Names that one language or another takes for the same identifier, or for none.
+FOLDED = [
+    ("\u03b8", "\u03d1"), ("\u03bc", "\u00b5"), ("\u017f", "s"), ("K", "\u212a"), ("\ufb01", "fi"),
+    ("\u00e9", "e\u0301"), ("\u00aa", "a"), ("x\u00b2", "x2"), ("h\u2081", "h1"), ("\u03a9", "\u2126"),
+    ("\u210c", "H"), ("a b", "a_b"), ("__debug__", "None"), ("sgd", "matmul"), ("dx", "x"), ("B", "rows"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("names", FOLDED, ids=ascii)
+def test_nodes_may_have_any_names(names: tuple[str, str]) -> None:
+    """Two names that fold together are still two nodes, and none means anything to a program."""
+
+    def trained(first: str, second: str) -> Any:
+        x = cr.Input("in", shape=(4,))
+        one = cr.ReLU()(cr.Affine(5)(x), name=first)
+        other = cr.Tanh()(cr.Affine(5)(x), name=second)
+        net = cr.Network(output=cr.Affine(3)(one + other), loss=cr.SoftmaxCrossEntropy(), seed=0)
+        return net.fit(X, T, iterations=5, batch_size=10).loss, net.params.flat.tolist()
+
+    assert trained(*names) == trained("one", "other")
+
+
+def test_every_pair_of_letters_that_folds_together_is_kept_apart() -> None:
+    """200 pairs that Python's own identifiers take for one."""
+    pairs = []
+    for code in range(0x80, 0x20000):
+        letter, folded = chr(code), unicodedata.normalize("NFKC", chr(code))
+        if letter != folded and letter.isidentifier() and folded.isidentifier():
+            pairs.append((letter, folded))
+    nets = []
+    for one, other in [pairs[k] for k in np.linspace(0, len(pairs) - 1, 200).astype(int)] + [("h", "g")]:
+        x = cr.Input("in", shape=(4,))
+        sum_ = cr.Affine(2)(x, name=one) + cr.Tanh()(cr.Affine(2)(x), name=other)
+        net = cr.Network(output=cr.Affine(3)(sum_), loss=cr.SoftmaxCrossEntropy(), seed=0)
+        nets.append(net.gradient(X[:8], T[:8]))
+    for gradients in nets:
+        for mine, expected in zip(gradients.values(), nets[-1].values(), strict=True):
+            np.testing.assert_array_equal(mine, expected)
 
 
 @pytest.mark.parametrize("dtype", ["uint8", "int8", "uint64", "int64", ">i4"])
@@ -87,18 +115,7 @@ def test_labels_of_any_whole_dtype(dtype: str) -> None:
     expected = network().gradient(X, T)
     for name, gradient in network().gradient(X, labels).items():
         np.testing.assert_array_equal(gradient, expected[name])
-    for compile in (True, False):
-        network().fit(X, labels, epochs=1, batch_size=10, compile=compile)
-
-
-def test_what_cannot_be_compiled_says_so() -> None:
-    net = network(cr.Affine(5), cr.BatchNorm(), cr.ReLU())
-    with pytest.raises(ChainruleError, match=r"BatchNorm\(\) has no kernel.*step by step"):
-        _ = net.program(10).source
-    with pytest.raises(ArgumentError, match="compile=True: this training has no compiled form"):
-        net.fit(X, T, epochs=1, batch_size=10, compile=True)
-    with pytest.raises(ArgumentError, match="compile: expected True, False or None"):
-        net.fit(X, T, epochs=1, batch_size=10, compile="no")  # type: ignore[arg-type]
+    network().fit(X, labels, epochs=1, batch_size=10)
 
 
 @pytest.mark.parametrize("threads", ["2", 1.5, 0, True])

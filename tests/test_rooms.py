@@ -19,12 +19,14 @@ SOURCE = Path(chainrule.__file__).parent
 #: From high to low. Rooms on one line may import each other, but not in a circle.
 LINES = [
     ["cli"],
+    ["versions"],
     ["estimators", "drawing", "checking"],
     ["saving"],
     ["network"],
     ["training"],
+    ["program"],
+    ["native"],
     ["optimizers", "schedules"],
-    ["program", "kernels"],
     ["numerical"],
     ["graph", "parameters"],
     ["layers"],
@@ -34,7 +36,7 @@ LINES = [
 ]
 HEIGHT = {room: -line for line, rooms in enumerate(LINES) for room in rooms}
 EXEMPT = {"__init__", "__main__"}
-HEAVY = ("numba", "matplotlib", "sklearn", "pandas", "scipy", "rich", "typer", "pooch")
+HEAVY = ("matplotlib", "sklearn", "pandas", "scipy", "rich", "typer", "pooch")
 
 Import = tuple[str, str, str]  # the file and line, the room that imports, the room that is imported
 

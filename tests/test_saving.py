@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -254,3 +255,23 @@ def test_what_else_cannot_be_saved(tmp_path):
             ArgumentError, match=r"constant/constant1 is .*, too wide to be saved; make it flo"
         ):
             cr.save(net, tmp_path / "net")
+
+
+def test_models_of_earlier_versions_load_bit_for_bit():
+    """A file that version 0.1 wrote: weights, running statistics, layers and notes."""
+    folder = Path(__file__).parent / "models"
+    net, kept = cr.load(folder / "version-0.1.safetensors"), np.load(folder / "version-0.1.npz")
+    np.testing.assert_array_equal(net.params.flat, kept["flat"])
+    for name, value in net.state.items():
+        np.testing.assert_array_equal(value, kept[name])
+    assert set(net.state) == set(kept.files) - {"flat"}
+    assert net.metadata == {"classes": ["a", "b", "c", "d"]}
+    assert [type(node.layer).__name__ for node in net.graph if node.layer is not None] == [
+        "Affine",
+        "BatchNorm",
+        "ReLU",
+        "Dropout",
+        "Affine",
+        "SoftmaxCrossEntropy",
+    ]
+    assert net.predict(np.zeros((1, 6))).shape == (1, 4)

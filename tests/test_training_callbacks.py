@@ -108,12 +108,12 @@ def test_stop_ends_after_the_iteration():
     assert history.loss == whole.loss[:4]
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.usefixtures("executor")
 @pytest.mark.parametrize(
     ("every", "expected"),
     [(True, list(range(1, 15))), (1, list(range(1, 15))), (4, [4, 8, 12, 14]), (99, [14])],
 )
-def test_a_callback_says_how_often_it_is_called(every, expected, compiled):
+def test_a_callback_says_how_often_it_is_called(every, expected):
     class Some(cr.Callback):
         every_iteration = every
 
@@ -124,7 +124,7 @@ def test_a_callback_says_how_often_it_is_called(every, expected, compiled):
             self.seen.append((run.iteration, len(run.history.loss)))
 
     some = Some()
-    network().fit(X, T, iterations=14, callbacks=[some], compile=compiled, **BATCHES)
+    network().fit(X, T, iterations=14, callbacks=[some], **BATCHES)
     assert some.seen == [(number, number) for number in expected]
 
 
@@ -137,7 +137,7 @@ def test_two_callbacks_are_each_called_when_they_say_so():
             self.seen.append(run.iteration)
 
     three, five, loose = Some(3), Some(5), Some(False)
-    network().fit(X, T, iterations=12, callbacks=[three, five, loose], compile=True, **BATCHES)
+    network().fit(X, T, iterations=12, callbacks=[three, five, loose], **BATCHES)
     assert three.seen == [3, 6, 9, 12]
     assert five.seen == [5, 10, 12]
     assert set(three.seen) | set(five.seen) <= set(loose.seen) <= set(range(1, 13))

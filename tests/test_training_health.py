@@ -172,11 +172,11 @@ def test_the_update_ratio_of_gradient_descent():
     assert parameters["b1"]["update_ratio"][1] > 0
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.usefixtures("executor")
 @pytest.mark.parametrize(
     "optimizer", [cr.Adam(0.01), cr.Momentum(0.1), cr.AdamW(cr.schedules.Cosine(0.1))], ids=repr
 )
-def test_the_update_is_that_of_the_optimizer_as_it_is_then(optimizer, compiled):
+def test_the_update_is_that_of_the_optimizer_as_it_is_then(optimizer):
     """With all the data in each batch, the update it would make is the one that the next step makes."""
     weights = []
 
@@ -189,7 +189,7 @@ def test_the_update_is_that_of_the_optimizer_as_it_is_then(optimizer, compiled):
 
     net = network()
     net.params["b1"], net.params["b2"] = np.ones(5), np.ones(3)
-    settings = {"optimizer": optimizer, "iterations": 9, "batch_size": 60, "compile": compiled}
+    settings = {"optimizer": optimizer, "iterations": 9, "batch_size": 60}
     health = net.fit(X, T, callbacks=[cr.Health(every=4, rows=60), Keep()], **settings).health
     for name, measures in health["parameters"].items():
         views = [net.params.like(flat)[name] for flat in weights]
@@ -209,18 +209,18 @@ def test_a_sum_of_squares_that_overflows_is_no_infinity():
 # When
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.usefixtures("executor")
 @pytest.mark.parametrize(
     ("every", "expected"),
     [(1, list(range(41))), (7, [0, 7, 14, 21, 28, 35, 40]), (20, [0, 20, 40]), (99, [0, 40])],
 )
-def test_the_iterations_are_exactly_those_asked_for(every, expected, compiled):
-    settings = {"iterations": 40, "batch_size": 16, "compile": compiled}  # four in an epoch, the last smaller
+def test_the_iterations_are_exactly_those_asked_for(every, expected):
+    settings = {"iterations": 40, "batch_size": 16}  # four in an epoch, the last smaller
     assert examined(network(), health=cr.Health(every=every), **settings)["iterations"] == expected
 
 
-def test_a_long_compiled_training_is_cut_where_it_should_be():
-    settings = {"iterations": 20_000, "batch_size": 20, "sampling": "replacement", "compile": True}
+def test_a_long_training_is_cut_where_it_should_be():
+    settings = {"iterations": 20_000, "batch_size": 20, "sampling": "replacement"}
     health = examined(network(), health=cr.Health(every=3_333), **settings)
     assert health["iterations"] == [0, 3333, 6666, 9999, 13332, 16665, 19998, 20000]
 
@@ -283,15 +283,15 @@ def everything(net):
     )
 
 
-@pytest.mark.parametrize("compiled", [False, True])
+@pytest.mark.usefixtures("executor")
 @pytest.mark.parametrize(
     "optimizer", [cr.SGD(0.1), cr.Adam(0.01), cr.Nesterov(0.05, weight_decay=0.01)], ids=repr
 )
-def test_training_is_bit_for_bit_the_same(optimizer, compiled):
+def test_training_is_bit_for_bit_the_same(optimizer):
     settings = {"optimizer": optimizer, "epochs": 30, "batch_size": 16, "validation": (X, T)}
     nets = network(dtype="float32"), network(dtype="float32")
-    plain = nets[0].fit(X, T, compile=compiled, **settings)
-    watched = nets[1].fit(X, T, compile=compiled, callbacks=[cr.Health(every=7)], **settings)
+    plain = nets[0].fit(X, T, **settings)
+    watched = nets[1].fit(X, T, callbacks=[cr.Health(every=7)], **settings)
     assert everything(nets[0]) == everything(nets[1])
     assert plain.loss == watched.loss
     assert plain.test_loss == watched.test_loss
@@ -458,11 +458,11 @@ def test_no_parameters():
 # When it diverges
 
 
-@pytest.mark.parametrize("compiled", [False, True])
-def test_a_training_that_diverges_keeps_its_record(compiled):
+@pytest.mark.usefixtures("executor")
+def test_a_training_that_diverges_keeps_its_record():
     def diverge(*callbacks):
         net = network(cr.Affine(5), cr.ReLU(), cr.Affine(1), loss=cr.MeanSquaredError(), dtype="float32")
-        settings = {"optimizer": cr.SGD(1e4), "epochs": 50, "batch_size": 10, "compile": compiled}
+        settings = {"optimizer": cr.SGD(1e4), "epochs": 50, "batch_size": 10}
         with pytest.raises(DivergedError) as caught:
             net.fit(X, X[:, :1], callbacks=callbacks, **settings)
         return net, caught.value

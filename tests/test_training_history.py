@@ -50,6 +50,7 @@ def test_what_is_recorded():
         "samples": 20,
         "seed": 0,
         "dtype": "float32",
+        "executor": "machine",
     }
 
 

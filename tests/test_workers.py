@@ -11,31 +11,24 @@ from typing import Any
 
 import pytest
 
-from chainrule.kernels.parallel import run_helped
-from chainrule.network import threads
+from chainrule.program import threads
 
 SCRIPT = '''
 import json, multiprocessing, sys, threading
 import numpy as np
 import chainrule as cr
-from chainrule.program import compiled_form
+from chainrule.program import program
 
 
 def look(_):
-    """How many threads a compiled training starts, and how many BLAS uses in one step by step."""
-    from threadpoolctl import threadpool_info, threadpool_limits
-
-    compiled_form.WORTH_SHARING = 0
-    started, pools = [], set()
+    """How many threads a training starts."""
+    program.WORTH_SHARING = 0
+    started = []
     start = threading.Thread.start
 
     def watched_start(thread):
         started.append(thread.name)
         start(thread)
-
-    class Look(cr.Callback):
-        def on_iteration(self, run):
-            pools.update(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas")
 
     def net(width):
         layers = cr.Affine(width), cr.ReLU(), cr.Affine(4)
@@ -43,13 +36,11 @@ def look(_):
 
     x, t = np.ones((64, 6), "float32"), np.zeros(64, int)
     small = net(8)
-    small.fit(x, t, iterations=1, batch_size=32, compile=True)
+    small.fit(x, t, iterations=1, batch_size=32)
     threading.Thread.start = watched_start
-    small.fit(x, t, iterations=20, batch_size=32, compile=True)
+    small.fit(x, t, iterations=20, batch_size=32)
     threading.Thread.start = start
-    with threadpool_limits(2, user_api="blas"):
-        net(60_000).fit(x, t, iterations=1, batch_size=32, compile=False, callbacks=[Look()])
-    return {"helpers": bool(started), "blas": max(pools)}
+    return {"helpers": bool(started)}
 
 
 def main(kind):
@@ -86,16 +77,16 @@ def used(kind: str, folder: Path, **environment: str) -> Any:
 
 @pytest.mark.parametrize("kind", ["loky", "multiprocessing", "spawn"])
 def test_a_worker_uses_one_thread(kind: str, tmp_path: Path) -> None:
-    assert used(kind, tmp_path) == {"helpers": False, "blas": 1}
+    assert used(kind, tmp_path) == {"helpers": False}
 
 
 @pytest.mark.skipif(threads.cores() < 2, reason="one core: all use one thread")
 def test_a_process_of_its_own_uses_two_threads(tmp_path: Path) -> None:
-    assert used("alone", tmp_path) == {"helpers": True, "blas": 2}
+    assert used("alone", tmp_path) == {"helpers": True}
 
 
 def test_the_environment_says_how_many(tmp_path: Path) -> None:
-    assert used("alone", tmp_path, OMP_NUM_THREADS="1") == {"helpers": False, "blas": 1}
+    assert used("alone", tmp_path, OMP_NUM_THREADS="1") == {"helpers": False}
 
 
 def test_the_default_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -109,26 +100,5 @@ def test_the_default_number_of_threads(monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("OMP_NUM_THREADS", value)
         assert threads.default_threads() == expected
     monkeypatch.setenv("OMP_NUM_THREADS", "4")
-    monkeypatch.setenv("NUMBA_NUM_THREADS", "2")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "2")
     assert threads.default_threads() == 2
-
-
-@pytest.mark.parametrize(
-    ("steps", "threads", "helped"), [(1, 2, True), (5, 2, True), (1, 1, False), (0, 2, False)]
-)
-def test_a_helper_joins_even_a_call_of_one_step(steps: int, threads: int, helped: bool) -> None:
-    """Large steps come one in a call: without help from the first on, they would never be shared."""
-
-    class Compiled:
-        signatures = ("one",)
-
-        def __init__(self) -> None:
-            self.asked: list[bool] = []
-
-        def __call__(self, box: Any, sums: Any, helping: bool) -> int:
-            self.asked.append(helping)
-            return steps
-
-    native = Compiled()
-    assert run_helped(native, (), steps, threads) == steps
-    assert sorted(native.asked) == ([False, True] if helped else [False])

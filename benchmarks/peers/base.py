@@ -1,4 +1,4 @@
-"""What a peer can be asked: train so many steps, do the whole job, predict."""
+"""What a peer can be asked: train so many steps, do the whole job, fit a network from nothing, predict."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from threadpoolctl import threadpool_limits
 
 from peers.task import Array, Data, Task
@@ -92,3 +93,27 @@ class Peer(ABC):
             record.test_accuracy.append(self.accuracy(*halves[1]))
         record.seconds = time.perf_counter() - begin
         return record
+
+    @classmethod
+    def placed(cls, data: Data) -> Data:
+        """The data where the program wants them. Not timed."""
+        return data
+
+    def fit_new(self, epochs: int) -> None:
+        """Make a network and train it through so many epochs, each over all the rows in a new order.
+
+        The rows are a multiple of the batch. A peer with a `fit` of its own calls that.
+        """
+        rng = np.random.default_rng(0)
+        orders = [rng.permutation(len(self.data.x)).reshape(-1, self.task.batch) for _ in range(epochs)]
+        self.rows = np.concatenate(orders)
+        self.prepare()
+        self.reset(self.task.weights())
+        for start in range(0, len(self.rows), len(orders[0])):
+            self.train(start, start + len(orders[0]))
+
+    def fit_seconds(self, epochs: int) -> float:
+        """The time of one such fit."""
+        start = time.perf_counter()
+        self.fit_new(epochs)
+        return time.perf_counter() - start

@@ -12,11 +12,15 @@ import jax.numpy as jnp
 import numpy as np
 
 from peers.base import Peer
-from peers.task import Array
+from peers.task import Array, Data
 
 
 class Jax(Peer):
     """Variants: "step" is called batch by batch, "scan" once for all the batches that are asked for."""
+
+    @classmethod
+    def placed(cls, data: Data) -> Data:
+        return Data(*(jnp.asarray(array) for array in (data.x, data.t, data.x_test, data.t_test)))
 
     def set_threads(self) -> None:
         """XLA's threads are those of the process: they are set by its environment."""

@@ -32,24 +32,25 @@ class Pauses(cr.Callback):
 
 
 class Ours(Peer):
-    """A network in float32. Variants: "compiled" and "in NumPy", which `fit` can be told, and "as it comes",
-    where it chooses by itself, for the whole job.
+    """A network in float32. Variants: "machine" and "NumPy", which the environment of the process decides, with a
+    stated number of threads; and "as it comes", the machine with as many as it likes.
     """
+
+    net: cr.Network
 
     def prepare(self) -> None:
         layers: list[cr.layers.Layer] = []
         for width in self.task.sizes[1:]:
             layers += [cr.Affine(width), cr.ReLU()]
         self.layers = layers[:-1]
-        self.net = self._network()
 
-    def _network(self) -> cr.Network:
-        return cr.Network(
+    def _make(self) -> None:
+        self.net = cr.Network(
             *self.layers, input_shape=self.task.sizes[:1], loss=cr.SoftmaxCrossEntropy(), seed=SEED
         )
 
     def reset(self, weights: list[Array]) -> None:
-        self.net = self._network()  # whose iterations start at 0, so that `fit` draws the same rows again
+        self._make()  # a new one, whose iterations start at 0, so that `fit` draws the same rows again
         for name, value in zip(self.net.params, weights, strict=True):
             self.net.params[name] = value
 
@@ -57,23 +58,24 @@ class Ours(Peer):
         rate = self.task.learning_rate
         return cr.SGD(rate) if self.task.optimizer == "sgd" else cr.Adam(rate)
 
-    def _fit(self, iterations: int, **options: Any) -> cr.History:
+    def _fit(self, **options: Any) -> cr.History:
         if self.variant != "as it comes":
-            options |= {"compile": self.variant == "compiled", "threads": self.threads}
+            options["threads"] = self.threads
         return self.net.fit(
             self.data.x,
             self.data.t,
             optimizer=self._optimizer(),
-            iterations=iterations,
             batch_size=self.task.batch,
-            sampling="replacement",
             seed=SEED,
             progress=False,
             **options,
         )
 
+    def _train(self, iterations: int, **options: Any) -> cr.History:
+        return self._fit(iterations=iterations, sampling="replacement", **options)
+
     def train(self, start: int, stop: int) -> list[float]:
-        return self._fit(stop - start).loss
+        return self._train(stop - start).loss
 
     def step_seconds(self, steps: int) -> float:
         """From the end of the first step to that of the last one, as the history has it, without measuring.
@@ -82,16 +84,23 @@ class Ours(Peer):
         the others measure nothing. An epoch of made-up data is as short as one step.
         """
         pauses = Pauses()
-        seconds = self._fit(steps, callbacks=[pauses]).seconds
+        seconds = self._train(steps, callbacks=[pauses]).seconds
         return (seconds[-1] - seconds[0] - sum(pauses.seconds[:-1])) / (
             steps - 1
         )  # the last follows all steps
 
     def job(self, iterations: int, epoch: int) -> Job:
         start = time.perf_counter()
-        history = self._fit(iterations, validation=(self.data.x_test, self.data.t_test))
+        history = self._train(iterations, validation=(self.data.x_test, self.data.t_test))
         seconds = time.perf_counter() - start
         return Job(seconds, history.loss, history.train_accuracy, history.test_accuracy)
+
+    def fit_new(self, epochs: int) -> None:
+        self._make()
+        self._fit(epochs=epochs)
+
+    def accuracy(self, x: Array, t: Array) -> float:
+        return self.net.accuracy(x, t)
 
     def predictor(self, rows: int) -> Callable[[], Array]:
         x, net = self.data.x_test[:rows], self.net

@@ -18,20 +18,25 @@ class Entry:
     predicting: tuple[str, ...]
     keeps_losses: tuple[str, ...] = ()
     """The variants that do the whole job, in which the loss of every iteration is kept."""
+    fitting: tuple[str, ...] = ()
+    """The variants in which a whole fit of a new network is timed."""
     packages: tuple[str, ...] = ()
     """The packages whose versions matter."""
     compiles: tuple[str, ...] = ()
     """The variants that take seconds to compile."""
+    caches: bool = False
+    """Whether what it compiles can be kept on disk."""
 
 
 REGISTRY = {
     "ours": Entry(
         "chainrule",
         "ours",
-        ("compiled", "in NumPy"),
+        ("machine", "NumPy"),
         ("predict",),
         ("as it comes",),
-        ("chainrule", "numba", "numpy"),
+        ("as it comes",),
+        ("chainrule", "numpy"),
     ),
     "floor": Entry(
         "matrix products alone",
@@ -46,24 +51,37 @@ REGISTRY = {
         ("one forward pass", "as printed"),
         ("predict",),
         ("one forward pass", "as printed"),
-        ("numpy",),
+        packages=("numpy",),
     ),
+    "plain": Entry("plain NumPy in float32", "plain", (), ("predict",), packages=("numpy",)),
     "pytorch": Entry(
         "PyTorch",
         "pytorch",
         ("eager", "compiled step", "compiled gradient"),
         ("eager", "compiled"),
         ("eager", "compiled step", "compiled gradient"),
+        ("eager",),
         ("torch",),
         ("compiled", "compiled step", "compiled gradient"),
+        caches=True,
     ),
-    "jax": Entry("JAX", "jaxed", ("step", "scan"), ("step",), ("step", "scan"), ("jax", "jaxlib")),
+    "jax": Entry(
+        "JAX",
+        "jaxed",
+        ("step", "scan"),
+        ("step",),
+        ("step", "scan"),
+        ("scan",),
+        ("jax", "jaxlib"),
+        caches=True,
+    ),
     "sklearn": Entry(
         "scikit-learn",
         "scikit",
         ("batch by batch", "many a call"),
         ("predict_proba",),
         ("batch by batch",),
+        ("fit",),
         ("scikit-learn", "scipy"),
     ),
 }
@@ -83,10 +101,17 @@ class Contender:
         return f"{REGISTRY[self.peer].label}, {self.variant}"
 
     @property
+    def name(self) -> str:
+        """The label with the number of threads."""
+        return f"{self.label}, {self.threads} thread{'s' * (self.threads > 1)}"
+
+    @property
     def environment(self) -> dict[str, str]:
-        """What its process needs to be told before it starts: XLA's threads cannot be changed later."""
+        """What its process needs to be told before it starts: XLA's threads, and our executor."""
+        if self.peer == "ours":
+            return {"CHAINRULE_NATIVE": "off" if self.variant == "NumPy" else "require"}
         if self.peer == "jax" and self.threads == 1:
-            return {"XLA_FLAGS": "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"}
+            return {"NPROC": "1"}  # of XLA's flags, none left its prediction at one thread
         return {}
 
 

@@ -16,7 +16,7 @@ class Task:
     """Train, or predict with, a network of affine layers with ReLU between them and softmax at the end.
 
     `sizes` are the widths, inputs and classes included. `std` is that of the start weights, None for He's.
-    `samples` rows of made-up data, or None for MNIST.
+    `samples` rows of made-up data, or None for those in files: MNIST's, or in a folder of their own, `files`.
     """
 
     name: str
@@ -26,6 +26,7 @@ class Task:
     learning_rate: float
     std: float | None = None
     samples: int | None = None
+    files: str = ""
 
     def weights(self) -> list[Array]:
         """W1, b1, W2, b2, ... as every peer starts from them, float32."""
@@ -69,10 +70,12 @@ class Data:
 
     @classmethod
     def of(cls, task: Task, folder: Path, only: int | None = None) -> Data:
-        """The data of the task: MNIST from the folder, at most `only` rows of it, or made up."""
+        """The data of the task: from files, at most `only` rows, or made up."""
         if task.samples is None:
-            files = [np.load(folder / f"{name}.npy") for name in ("x", "t", "x_test", "t_test")]
-            return cls(*(array[:only] for array in files))
+            paths = [folder / task.files / f"{name}.npy" for name in ("x", "t", "x_test", "t_test")]
+            if only is None:
+                return cls(*(np.load(path) for path in paths))
+            return cls(*(np.array(np.load(path, mmap_mode="r")[:only]) for path in paths))  # reads no others
         rng = np.random.default_rng(2)
         x = rng.standard_normal((task.samples, task.sizes[0]), np.float32)
         t = (x @ rng.standard_normal((task.sizes[0], task.sizes[-1]), np.float32)).argmax(axis=1)

@@ -19,6 +19,7 @@ from rich.console import Console
 from rich.table import Table as Printed
 
 from speed.data import write_data
+from speed.fits import run_fits
 from speed.machine import machine
 from speed.measure import Judge, measure_memory, run_group
 from speed.plot import draw
@@ -83,6 +84,8 @@ def measure(settings: Settings, tell: Tell) -> Results:
                     results.outcomes[outcome.key] = outcome
                 if not settings.quick:  # what was compiled for one group must not slow down the next
                     workers.end()
+        if "W6" in settings.only:
+            results.outcomes |= {outcome.key: outcome for outcome in run_fits(folder, settings, tell)}
         if "W1" in settings.only:
             results.memory = measure_memory(results.outcomes["W1 step"], folder, settings, tell)
             results.starts = measure_starts(folder, settings, tell)

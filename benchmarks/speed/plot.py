@@ -26,6 +26,10 @@ BARS = {
     "W4 W1 10000": "W4, 10,000 rows, net of W1",
     "W4 W2 1": "W4, predict 1 row, net of W2",
     "W4 W2 10000": "W4, 10,000 rows, net of W2",
+    "W6 table 30": "W6, a fit: table, Adam, 30 epochs",
+    "W6 table 300": "W6, a fit: table, Adam, 300 epochs",
+    "W6 MNIST 1": "W6, a fit: 784-H-10, SGD, 1 epoch",
+    "W6 wide 1": "W6, a fit: 784-H-H-10, Adam, 1 epoch",
 }
 ACROSS = 4
 PLACES = len(REGISTRY) - 1  # all but the floor

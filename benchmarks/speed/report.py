@@ -12,18 +12,20 @@ RULES = """\
   timed, its losses of the first 20 steps (3 in W5) and its outputs are compared with a plain float64
   reference; who disagrees is not timed.
 - **In turn.** Each peer is a process of its own. In every round each is asked once, in a random order, while
-  all others are stopped by a signal. Every sample starts again from the start weights. What is compiled is
-  compiled before: the first sample does not count.
+  all others are stopped by a signal. Every sample starts again from the start weights. What peers compile is
+  compiled before, except in W6: the first sample does not count.
 - **Median and quartiles** over the rounds. "Times ours" is the median of the rounds' own ratios.
 - **Threads.** Everyone is timed with each number of threads, and its better one is in the table. JAX with one
-  thread is `--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1`.
+  thread is `NPROC=1`.
+- **chainrule** runs a table of instructions: on its "machine", written in C, which is what users get; or, where
+  that is missing, in "NumPy" (`CHAINRULE_NATIVE=off`), a reference that is not made to be fast.
 - **A step** takes the batch's rows out of the data, goes forward and backward, updates, and keeps the loss. For
   chainrule it is what the history of `net.fit` says, from the end of the first step to that of the last, less
   the measuring over all the data after every epoch (which in W5 may be as short as a step): nobody else measures
   there. For the others the row numbers are drawn in advance.
 - **W1's job** is 10,000 iterations with the loss of each and the accuracy over all training and test images
-  every 600. For chainrule it is one call of `net.fit` that is told neither whether to compile nor how many
-  threads to use; it also draws its rows, and measures the losses of both sets.
+  every 600. For chainrule it is one call of `net.fit` that is not told how many threads to use ("as it comes");
+  it also draws its rows, and measures the losses of both sets.
 - **Peers, each at its best.** *PyTorch*: eager with fused optimizers; `torch.compile` of the whole step
   (batch, gradient, update) as one function; and of batch and gradient, with the fused optimizer after it.
   *JAX*: a jitted step with donated buffers, and `lax.scan` over all steps of a sample (an epoch in the job).
@@ -33,10 +35,20 @@ RULES = """\
 - **The floor** is the step's matrix products alone, by `np.matmul` or `np.dot` into arrays that are there already.
   W5 takes `np.dot`, since `np.matmul` is slow with a batch of one.
 - **W4**: inputs are where the peer wants them (NumPy array, tensor, device array) and so are the results, which
-  are waited for. scikit-learn gives probabilities, the others logits.
-- **Start**: a new process with Python, NumPy and the data loaded; import, then all from there to the end of
-  the first step, on 1,000 images. "Cached" is a second process with the same cache folders (Numba's and
-  chainrule's, TorchInductor's, JAX's). The operating system has the files in memory in both.
+  are waited for. scikit-learn gives probabilities, the others logits. *Plain NumPy* is
+  `np.maximum(x @ W1 + b1, 0) @ W2 + b2` in float32: it checks nothing.
+- **W6** is the whole `fit` of a network never seen before: its hidden widths are new in every round, the same for
+  everyone. The time runs from the making of the network to the end of the last epoch, and includes compiling but no
+  imports. Everyone goes through all rows in a new order every epoch (of 60,000 images with batches of 128, the
+  first 59,904). *chainrule*: one call of `net.fit`, threads left to it; it also measures the loss and the accuracy
+  over all the training data after every epoch, as is its default. *scikit-learn*: one call of `MLPClassifier.fit`
+  with `alpha=0`, no momentum, and no early end. *PyTorch*: eager, fused optimizers, rows taken from tensors by
+  their numbers, no DataLoader. *JAX*: a jitted `lax.scan` over the batches of an epoch, its data on the device in
+  advance. The start weights are each program's own; whose training accuracy ends more than 0.02 from the median
+  of all is refused.
+- **Start**: a new process that loads 1,000 images, imports, and does one step. "In all" begins with Python's start
+  and has everything in it. "Cached" is a second process with the same cache folders (TorchInductor's, JAX's); there
+  are none of chainrule's. The operating system has the files in memory in both.
 - **Peak memory** is that of a new process that loads MNIST and does W1's job.
 """
 

@@ -71,13 +71,17 @@ class Outcome:
 
 @dataclass
 class Start:
-    """A new process: import, and everything from there to the end of the first step."""
+    """A new process: seconds of the import, from there to the end of the first step, and from Python's start to it;
+    and its peak memory.
+    """
 
     peer: str
     variant: str
     filled: bool
     imported: float
     first_step: float
+    total: float
+    bytes: int
 
 
 @dataclass

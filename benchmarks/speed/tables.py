@@ -8,10 +8,11 @@ import numpy as np
 
 from peers.registry import REGISTRY
 from speed.results import Outcome, Results, Series, Spread
-from speed.targets import first_step, verdicts
+from speed.targets import starts_of, verdicts
 from speed.workloads import CURVES, WORKLOADS
 
 UNITS = (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+MEASURED = {"job": "test accuracy", "fit": "training accuracy"}
 
 
 @dataclass(frozen=True)
@@ -39,13 +40,13 @@ def outcome_table(outcome: Outcome) -> Table:
         ratio = outcome.ratio(series, ours)
         cells = [series.contender.label, str(series.threads), time(median), f"{time(low)} to {time(high)}"]
         cells.append("" if ratio is None or series is ours else f"{ratio.median:.2f}")
-        if outcome.kind == "job":
+        if outcome.kind in MEASURED:
             cells.append("" if series.accuracy is None else f"{series.accuracy:.4f}")
         if series.peer == "ours":
             marked.append(len(rows))
         rows.append(tuple(cells))
     heads = ["", "threads", "median", "quartiles", "times ours"]
-    heads += ["test accuracy"] if outcome.kind == "job" else []
+    heads += [MEASURED[outcome.kind]] if outcome.kind in MEASURED else []
     return Table(f"{outcome.key}: {outcome.title}", tuple(heads), rows, tuple(marked))
 
 
@@ -77,13 +78,14 @@ def start_table(results: Results) -> Table | None:
     kinds = dict.fromkeys((s.peer, s.variant) for s in results.starts)
     rows = []
     for peer, variant in kinds:
-        imports = [s.imported for s in results.starts if (s.peer, s.variant) == (peer, variant)]
-        cells = [f"{REGISTRY[peer].label}, {variant}", f"{np.median(imports):.2f} s"]
-        for filled in (False, True):
-            spread = first_step(results.starts, peer, variant, filled)
-            cells.append("" if spread is None else _seconds(spread))
-        rows.append(tuple(cells))
-    heads = ("", "import", "first step, nothing cached", "first step, cached")
+        cold, cached = (starts_of(results.starts, peer, variant, filled) for filled in (False, True))
+        imports = np.median([s.imported for s in cold + cached])
+        cells = [f"{REGISTRY[peer].label}, {variant}", f"{imports:.2f} s"]
+        for found in (cold, cached):
+            cells += [_seconds([s.first_step for s in found]), _seconds([s.total for s in found])]
+        peaks = np.median([s.bytes for s in cold])
+        rows.append((*cells, f"{peaks / 1e6:,.0f} MB"))
+    heads = ("", "import", "then first step", "in all", "first step, cached", "in all, cached", "peak memory")
     return Table("Start: import and first step of W1, new processes", heads, rows) if rows else None
 
 
@@ -122,5 +124,8 @@ def time(seconds: float) -> str:
     return f"{value:.{2 if value < 10 else 1 if value < 100 else 0}f} {unit}"
 
 
-def _seconds(spread: Spread) -> str:
+def _seconds(values: list[float]) -> str:
+    if not values:
+        return ""
+    spread = Spread.of(values)
     return f"{spread.median:.2f} s ({spread.low:.2f} to {spread.high:.2f})"

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import os
-import resource
 import sys
 import traceback
 from dataclasses import asdict
@@ -19,8 +18,9 @@ import numpy as np
 from peers.base import Peer
 from peers.registry import load
 from peers.task import Data, rows_of
+from speed.memory import peak_memory
 from speed.reference import one_logit
-from speed.workloads import EPOCH, TASKS
+from speed.workloads import EPOCH, FITS, TASKS
 
 Request = dict[str, Any]
 
@@ -37,6 +37,8 @@ class Worker:
         """Do what is asked, from the start weights."""
         if request["do"] == "memory":
             return {"bytes": peak_memory()}
+        if request["do"] == "fit":
+            return self._fit(request)
         peer = self._peer(request)
         if request["do"] == "losses":
             form = {"one_logit": self._one_logit(peer), "epsilon_hat": peer.epsilon_hat}
@@ -51,6 +53,19 @@ class Worker:
         if request["do"] == "job":
             return asdict(peer.job(request["count"], EPOCH))
         raise ValueError(f"unknown request {request}")
+
+    def _fit(self, request: Request) -> Request:
+        """A whole fit of a network of the widths that are asked for, and its accuracy."""
+        task = FITS[request["task"]].new(request["hidden"])
+        if task.name != self.task:
+            self.ready.clear()
+            self.task, data = task.name, Data.of(task, self.folder)
+            whole = len(data.x) // task.batch * task.batch
+            self.data = self.kind.placed(Data(data.x[:whole], data.t[:whole], data.x_test, data.t_test))
+        rows = np.empty((0, task.batch), np.int64)  # it draws its own
+        peer = self.kind(task, self.data, rows, request["variant"], request["threads"])
+        seconds = peer.fit_seconds(request["count"])
+        return {"seconds": seconds, "accuracy": peer.accuracy(*peer.halves()[0])}
 
     def _peer(self, request: Request) -> Peer:
         task = TASKS[request["task"]]
@@ -67,17 +82,6 @@ class Worker:
 
     def _one_logit(self, peer: Peer) -> bool:
         return peer.one_logit and peer.task.sizes[-1] == 2
-
-
-def peak_memory() -> int:
-    """The most memory this process has held, in bytes."""
-    try:
-        # getrusage counts what the process that started this one held at that moment, too.
-        status = Path("/proc/self/status").read_text(encoding="ascii")
-        return 1024 * int(status.split("VmHWM:")[1].split()[0])
-    except (OSError, IndexError):
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        return peak if sys.platform == "darwin" else 1024 * peak
 
 
 def main() -> None:

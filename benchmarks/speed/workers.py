@@ -22,14 +22,12 @@ class WorkerError(Exception):
 
 
 def environment(folder: Path, caches: Path | None = None) -> dict[str, str]:
-    """The environment of a process of this run. What is compiled is cached in the folder, not in the user's."""
+    """The environment of a process of this run. What peers compile is cached in the folder, not in the user's."""
     caches = caches or folder / "caches"
     path = [str(HERE), *filter(None, [os.environ.get("PYTHONPATH")])]
     return {
         **os.environ,
         "PYTHONPATH": os.pathsep.join(path),
-        "NUMBA_CACHE_DIR": str(caches / "numba"),
-        "CHAINRULE_CACHE": str(caches / "chainrule"),
         "TORCHINDUCTOR_CACHE_DIR": str(caches / "inductor"),
         "JAX_COMPILATION_CACHE_DIR": str(caches / "jax"),
         "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
@@ -44,8 +42,8 @@ class Workers:
     after their work, each on a core that another's measurement needs.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, folder: Path, variables: dict[str, str] | None = None) -> None:
+        self.folder, self.variables = folder, variables or {}
         self._processes: dict[tuple[Any, ...], subprocess.Popen[str]] = {}
 
     def __enter__(self) -> Self:
@@ -63,7 +61,9 @@ class Workers:
             process.communicate()
         self._processes.clear()
 
-    def ask(self, who: Contender, do: str, task: str, count: int, calls: int = 1) -> dict[str, Any]:
+    def ask(
+        self, who: Contender, do: str, task: str, count: int, calls: int = 1, hidden: tuple[int, ...] = ()
+    ) -> dict[str, Any]:
         """Wake the worker, let it do one thing, and stop it again. Raises WorkerError with what it said."""
         process = self._process(who)
         process.send_signal(signal.SIGCONT)
@@ -71,7 +71,9 @@ class Workers:
         assert process.stdin
         assert process.stdout
         try:
-            process.stdin.write(json.dumps({**request, "count": count, "calls": calls}) + "\n")
+            process.stdin.write(
+                json.dumps({**request, "count": count, "calls": calls, "hidden": hidden}) + "\n"
+            )
             process.stdin.flush()
             line = process.stdout.readline()
         except BrokenPipeError:
@@ -91,7 +93,7 @@ class Workers:
             with open(self.folder / "logs" / f"{who.peer}-{time.time_ns()}.txt", "w") as log:
                 self._processes[key] = subprocess.Popen(
                     [sys.executable, "-m", "speed.worker", who.peer, str(self.folder)],
-                    env={**environment(self.folder), **who.environment},
+                    env={**environment(self.folder), **self.variables, **who.environment},
                     stdin=subprocess.PIPE,
                     stdout=subprocess.PIPE,
                     stderr=log,

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from peers.registry import REGISTRY, Contender
 from peers.task import Task
 
-WORKLOADS = ("W1", "W2", "W3", "W4", "W5")
+WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6")
 EPOCH = 600  # iterations: 60,000 images in batches of 100
 ITERATIONS = 10_000
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
 QUICK_POINTS = (("width", 16), ("width", 128), ("width", 1024))
-CURVED = (("ours", "compiled"), ("ours", "in NumPy"), ("floor", "np.dot"), ("pytorch", "eager"))
+CURVED = (("ours", "machine"), ("floor", "np.dot"), ("pytorch", "eager"))
 DEPTHS = (1, 2, 4, 8, 16)
 BATCHES = (1, 4, 16, 64, 256, 1024, 4096)
 
@@ -34,6 +34,38 @@ CURVES: dict[str, dict[int, Task]] = {
     "batch": {n: growing(f"W5 batch {n}", 128, 2, n) for n in BATCHES},
 }
 TASKS = {task.name: task for task in (W1, W2, W3, *(t for curve in CURVES.values() for t in curve.values()))}
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A whole fit of W6. The hidden layers of its task are 0 wide: every round has widths of its own."""
+
+    key: str
+    title: str
+    task: Task
+    widths: range
+    epochs: int
+    quick: bool = False
+
+    def new(self, hidden: Iterable[int]) -> Task:
+        """The task with such hidden layers."""
+        return replace(self.task, sizes=(self.task.sizes[0], *hidden, self.task.sizes[-1]))
+
+
+TABLE = Task("table", (20, 0, 0, 2), 32, "adam", 0.001, files="table")
+IMAGES = Task("MNIST", (784, 0, 10), 100, "sgd", 0.1)
+WIDE = Task("wide", (784, 0, 0, 10), 128, "adam", 0.001)
+FITS = {
+    fit.key: fit
+    for fit in (
+        Fit("table 30", "table 3,200 x 20, 20-H-H-2, Adam, 30 epochs", TABLE, range(41, 61), 30, quick=True),
+        Fit("table 300", "table 3,200 x 20, 20-H-H-2, Adam, 300 epochs", TABLE, range(41, 61), 300),
+        Fit("MNIST 1", "MNIST, 784-H-10, SGD, 1 epoch", IMAGES, range(41, 61), 1, quick=True),
+        Fit("MNIST 3", "MNIST, 784-H-10, SGD, 3 epochs", IMAGES, range(41, 61), 3),
+        Fit("MNIST 10", "MNIST, 784-H-10, SGD, 10 epochs", IMAGES, range(41, 61), 10),
+        Fit("wide 1", "MNIST, 784-H-H-10, H near 512, Adam, 1 epoch", WIDE, range(492, 533), 1),
+    )
+}
 
 
 @dataclass(frozen=True)
@@ -124,8 +156,7 @@ def _predictions(task: Task, compared: tuple[Contender, ...]) -> tuple[Workload,
 
 def _curves(settings: Settings) -> tuple[Workload, ...]:
     """A quick run sees only some widths."""
-    compared = [(peer, v) for peer, v in CURVED if not (settings.quick and v == "in NumPy")]
-    who = tuple(Contender(*each, threads) for each in compared for threads in settings.threads)
+    who = tuple(Contender(*each, threads) for each in CURVED for threads in settings.threads)
     loads = []
     for name, curve in CURVES.items():
         for number, task in curve.items():

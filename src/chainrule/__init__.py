@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from chainrule.checking import check
     from chainrule.drawing import draw
     from chainrule.drawing.report import report
+    from chainrule.versions import show_versions
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 __all__ = [
     "SGD",
@@ -62,12 +63,18 @@ __all__ = [
     "report",
     "save",
     "schedules",
+    "show_versions",
     *_layers,
 ]
 
 
 #: What training does not need, and where it is.
-_LATER = {"check": "chainrule.checking", "draw": "chainrule.drawing", "report": "chainrule.drawing.report"}
+_LATER = {
+    "check": "chainrule.checking",
+    "draw": "chainrule.drawing",
+    "report": "chainrule.drawing.report",
+    "show_versions": "chainrule.versions",
+}
 
 
 def __getattr__(name: str) -> Any:

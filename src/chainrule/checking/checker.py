@@ -7,11 +7,9 @@ import inspect
 import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cache
 from typing import Any
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
 from chainrule.arrays import Array, ArrayLike, is_float
 from chainrule.checking.chance import fixed_randomness
@@ -41,6 +39,7 @@ from chainrule.errors import ArgumentError
 from chainrule.graph import Graph
 from chainrule.graph.checks import checked_seed
 from chainrule.layers import Layer, Loss
+from chainrule.native.blas import one_thread
 from chainrule.network import Network
 
 
@@ -87,7 +86,7 @@ def check(
     _refuse_options(target, backward, gradients, names)
     settings = Settings(checked_seed(seed), _dtype(dtype))
     if isinstance(target, (Graph, Network)):
-        with _one_thread(), np.errstate(all="ignore"):
+        with one_thread(), np.errstate(all="ignore"):
             name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, settings, training)
     else:
         if feeds:
@@ -95,7 +94,7 @@ def check(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
         subject = _subject(target, inputs, backward, gradients, names, settings, training)
-        with _one_thread(), fixed_randomness(subject.method):  # what is drawn here is not missed later
+        with one_thread(), fixed_randomness(subject.method):  # what is drawn here is not missed later
             examined = examine(subject, settings)
         name, findings, rows = subject.name, examined.findings, examined.rows
         remarks = list(examined.remarks)
@@ -109,16 +108,6 @@ def check(
     seconds = time.perf_counter() - began
     found = (tuple(findings), tuple(rows), seconds, settings.seed, settings.dtype, tuple(remarks))
     return Report(name, *found, looked_at)
-
-
-@cache
-def _libraries() -> ThreadpoolController:
-    return ThreadpoolController()
-
-
-def _one_thread() -> Any:
-    """One thread of BLAS: products as small as a check's are slower with several."""
-    return _libraries().limit(limits=1, user_api="blas")
 
 
 def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> None:

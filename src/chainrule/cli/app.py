@@ -11,11 +11,11 @@ from typing import Annotated, NoReturn, ParamSpec
 
 import typer
 
-from chainrule import __version__
 from chainrule.cli import checking, drawing, models, reporting, training
 from chainrule.cli.data import NAMED
 from chainrule.cli.names import ACTIVATIONS, OPTIMIZERS, SCHEDULES
 from chainrule.errors import ChainruleError, DivergedError
+from chainrule.versions import show_versions
 
 P = ParamSpec("P")
 
@@ -65,14 +65,20 @@ def _reported(command: Callable[P, None]) -> Callable[P, None]:
 
 def _show_version(wanted: bool) -> None:
     if wanted:
-        typer.echo(f"chainrule {__version__}")
+        show_versions()
         raise typer.Exit
 
 
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_show_version, is_eager=True, help="Print the version.")
+        bool,
+        typer.Option(
+            "--version",
+            callback=_show_version,
+            is_eager=True,
+            help="Print versions, and what runs programs here.",
+        ),
     ] = False,
 ) -> None:
     """Nothing to do for all commands alike."""

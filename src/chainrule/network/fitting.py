@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 import numpy as np
@@ -16,10 +15,24 @@ from chainrule.optimizers import Optimizer
 from chainrule.randomness import Purpose, stream
 
 if TYPE_CHECKING:
-    from chainrule.network.native import Native
     from chainrule.network.network import Network
+    from chainrule.program import Program
 
 Snapshot = tuple[Array, dict[str, Array]]
+
+
+def measured(
+    program: Program, inputs: Mapping[str, Array], targets: Array, threads: int | None = None
+) -> dict[str, float] | None:
+    """The loss over all rows by the program, and for a classifier the accuracy.
+
+    None where it cannot tell: the loss has no kernel, or something is not finite, which is then looked for.
+    """
+    found = program.measure({**inputs, "t": targets}, threads)
+    if found is None or found[2] or not np.isfinite(found[0]):
+        return None
+    loss, right, _ = found
+    return {"loss": loss, **({} if right is None else {"accuracy": right / targets.size})}
 
 
 class Fitting:
@@ -35,7 +48,6 @@ class Fitting:
         validation: tuple[dict[str, Array], Array] | None,
         *,
         batch_size: int,
-        native: bool,
         threads: int | None = None,
     ) -> None:
         self.network, self.optimizer = network, optimizer
@@ -44,43 +56,28 @@ class Fitting:
         self._state = optimizer.start(network.params.flat, network.decays)
         self._iteration = 0
         self.program = network.program(batch_size, targets, weights is not None)
-        self._native: Native | None = None
-        if native:
-            from chainrule.network.native import Native
-            from chainrule.program import CannotCompile
-
-            with contextlib.suppress(CannotCompile):
-                self._native = Native(self.program, self._data(), targets, optimizer, self._state, threads)
-        #: Whether the steps are compiled.
-        self.is_compiled = self._native is not None
+        self._trainer = self.program.trainer(optimizer, self._state)
+        self._threads = threads
         #: How many steps to do in one call.
-        self.together = 100_000 if self.is_compiled else 1
+        self.together = 1 if self.program.in_python else 100_000
 
     def steps(self, batches: Array, iteration: int, total: int) -> tuple[Sequence[float], Sequence[float]]:
         """Forward, backward and update on each batch. Returns the losses and the learning rates."""
         rates = [self.optimizer.schedule(iteration + k, total) for k in range(len(batches))]
         self._iteration = iteration + 1
-        if self._native is None:
-            return [self._step(batches[0], rates[0])], rates[:1]
-        losses = np.empty(len(batches))
-        done = self._native.steps(batches, np.array(rates), losses)
+        with np.errstate(all="ignore"):  # a number that overflows is found, and its node is named
+            losses = self._trainer.steps(
+                self._data(),
+                batches,
+                np.array(rates),
+                iteration=self.network.iterations,
+                threads=self._threads,
+            )
+        done = len(losses)
         self.network.iterations += done
         if done == 0:
             self._locate_and_raise(batches[0])
-        return losses[:done].tolist(), rates[:done]
-
-    def _step(self, rows: Array, rate: float) -> float:
-        network, program = self.network, self.program
-        statistics = dict(network.state)  # forward replaces them; a step that diverges must leave no trace
-        with np.errstate(all="ignore"):  # a number that overflows is found below, and its node is named
-            loss = program.step(program.gather(self._data(), rows), training=True, step=network.iterations)
-            finite = np.isfinite(loss) and np.isfinite(program.gradient @ program.gradient)
-            if not finite and not (np.isfinite(loss) and np.isfinite(program.gradient).all()):
-                network.state.update(statistics)
-                self._locate_and_raise(rows)
-            self.optimizer.step(network.params.flat, program.gradient, self._state, learning_rate=rate)
-        network.iterations += 1
-        return loss
+        return losses.tolist(), rates[:done]
 
     def measure(self) -> dict[str, float]:
         """Loss and accuracy over all the training data, and over the validation data where there are any.
@@ -102,8 +99,11 @@ class Fitting:
     def _measured(
         self, inputs: dict[str, Array], targets: Array, weights: Array | None = None
     ) -> dict[str, float]:
-        measures = None if self._native is None else self._native.measure(inputs, targets)
-        return self.network.evaluate(inputs, targets, weights) if measures is None else measures
+        if weights is None:
+            measures = measured(self.program, inputs, targets, self._threads)
+            if measures is not None:
+                return measures
+        return self.network.evaluate(inputs, targets, weights)
 
     def snapshot(self) -> Snapshot:
         """A copy of the parameters and of the running statistics."""
@@ -121,7 +121,7 @@ class Fitting:
         data = np.arange(len(self._targets)) if self._weights is None else np.flatnonzero(self._weights)
         rng = stream(seed, Purpose.SAMPLE, 0, 0, 1)  # batches are drawn from (.., first, epoch)
         chosen = np.sort(rng.choice(data, min(rows, len(data)), replace=False))
-        cost = steps_worth(self.program, len(chosen), self.is_compiled)
+        cost = steps_worth(self.program, len(chosen))
         return NetworkExaminer(self.network, self._feeds(chosen), self.optimizer, self._state, cost)
 
     def _data(self) -> dict[str, Array]:

@@ -20,25 +20,25 @@ if TYPE_CHECKING:
 #: 0.0025 of a sigmoid, and 1 - y^2 is 0.01 of a tanh.
 STEEP = {Sigmoid: (0.5, math.sqrt(0.2475)), Tanh: (0.0, math.sqrt(0.99))}
 
-# Seconds, as measured: for each row, of a parameter and of a number computed; of a node in an examination; of a
-# step that is not compiled, and of an operation in one that is not and in one that is.
-PARAMETER, NUMBER = 1e-10, 1.5e-9
-NODE, STEP, OPERATION, COMPILED_OPERATION = 75e-6, 100e-6, 6e-6, 1e-6
-COMPILED_ROW = 0.4  # of the time of a row in a step that is not compiled
+# Seconds, as measured, on one thread: for each row, of a parameter and of a number computed in an examination; of a
+# node there; and of the same in a step, with its instructions. A row of a step takes less: nothing is allocated.
+PARAMETER, NUMBER, NODE = 1e-10, 1.5e-9, 75e-6
+ROW_OF_STEP, INSTRUCTION, IN_PYTHON = 0.4, 0.3e-6, 30e-6
 
 
-def steps_worth(program: Program, rows: int, compiled: bool) -> float:
+def steps_worth(program: Program, rows: int) -> float:
     """About how many steps of a training take as long as an examination; the same on every machine.
 
-    An examination runs the graph on one thread; compiled steps may use as many as the program has parts.
+    An examination runs the graph on one thread; steps may use as many as the program has parts.
     """
-    numbers = sum(buffer.width for buffer in program.listing.buffers.values())
-    row = PARAMETER * program.params.flat.size + NUMBER * numbers
-    operations = len(program.listing.operations)
-    if compiled:
-        step = (COMPILED_ROW * program.batch_size * row + COMPILED_OPERATION * operations) / program.parts
-    else:
-        step = program.batch_size * row + OPERATION * operations + STEP
+    table = program.training
+    assert table is not None
+    row = PARAMETER * program.params.flat.size + NUMBER * sum(
+        p.width for p in table.places if p.space == "arena"
+    )
+    in_python = sum(turn.kind == "python" for turn in table.turns)
+    step = ROW_OF_STEP * program.batch_size * row + INSTRUCTION * len(table.instructions)
+    step = (step + IN_PYTHON * in_python) / program.parts
     return (rows * row + NODE * len(program.graph)) / step
 
 

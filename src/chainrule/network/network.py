@@ -13,6 +13,7 @@ from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, S
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.layers import Layer, Loss, SoftmaxCrossEntropy
+from chainrule.native.blas import one_thread
 from chainrule.network.batches import (
     Data,
     check_values,
@@ -20,22 +21,19 @@ from chainrule.network.batches import (
     checked_weights,
     not_empty,
     numbers,
-    row_slices,
 )
-from chainrule.network.fitting import Fitting
+from chainrule.network.fitting import Fitting, measured
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
 from chainrule.network.summary import Summary, summarize
-from chainrule.network.threads import checked_threads, limited_threads, one_blas_thread
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
 from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
 
 if TYPE_CHECKING:  # programs are imported when the first is made, so that `import chainrule` stays quick
-    from chainrule.program import Program
+    from chainrule.program import OneRow, Program
 
 PROGRAMS_KEPT = 8
-ROWS_AT_ONCE = 1024  # when predicting: few enough that the values stay in the cache
 
 
 class Network:
@@ -70,6 +68,8 @@ class Network:
         #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
         self.metadata: dict[str, Any] = {}
         self._programs: dict[tuple[Any, ...], Program] = {}
+        self._row_shapes: dict[int, Shape] | None = None
+        self._of_one_row: OneRow | None = None
         self._inputs = self._find_inputs()
         self._initialize()
 
@@ -103,7 +103,7 @@ class Network:
     def _initialize(self) -> None:
         """Find every shape by one run on zeros, then move the parameters into one flat vector."""
         zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in self._inputs.items()}
-        with np.errstate(all="ignore"), one_blas_thread():
+        with np.errstate(all="ignore"), one_thread():
             output = self.graph.evaluate(zeros, self.output)
         if output.ndim == 0 or len(output) != 2:
             raise ShapeError(
@@ -171,7 +171,16 @@ class Network:
     def __reduce__(self) -> tuple[Any, ...]:
         nodes = in_order(self.output)  # each after its inputs, so that a deep graph needs no deep recursion
         made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, self.params.flat, self.state)
-        made = ("output", "loss_layer", "graph", "_params", "decays", "_measuring", "_programs")
+        made = (
+            "output",
+            "loss_layer",
+            "graph",
+            "_params",
+            "decays",
+            "_measuring",
+            "_programs",
+            "_of_one_row",
+        )
         return _made_again, (type(self), *made_from), {k: v for k, v in vars(self).items() if k not in made}
 
     def __repr__(self) -> str:
@@ -181,30 +190,27 @@ class Network:
     # Predicting ----------------------------------------------------------------------------------------
 
     def predict(self, x: Data) -> Array:
-        """The output, (N, *output_shape): logits for a classifier. Computed a thousand rows at a time."""
-        inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
-        rows = len(next(iter(inputs.values())))
-        program = self._predicting()
-        with np.errstate(all="ignore"):
-            if rows <= ROWS_AT_ONCE:
-                return self._output_of(program, inputs).copy()
-            result = np.empty((rows, *self.output_shape), dtype=self.dtype)
-            for part in row_slices(rows, ROWS_AT_ONCE):
-                some = {name: array[part] for name, array in inputs.items()}
-                result[part] = self._output_of(program, some, part.start)
-        return result
+        """The output, (N, *output_shape): logits for a classifier. Computed some hundred rows at a time.
 
-    def _output_of(self, program: Program, inputs: Mapping[str, Array], first: int = 0) -> Array:
-        """The output for some rows of the inputs, whose values are checked; `first` is the number of the first."""
-        for name, array in inputs.items():
-            if name not in program.watched:
-                check_values(array, name, self.dtype, first)
+        Raises: ShapeError, DataError (NaN, infinity, or a number too large for the dtype).
+        """
+        if self._of_one_row is not None and (output := self._of_one_row(x)) is not None:
+            return output
+        inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
+        program = self._predicting()
+        if self._of_one_row is None:
+            self._of_one_row = program.of_one_row()
+        for name in program.unwatched:
+            check_values(inputs[name], name, self.dtype)
+        result = np.empty((len(next(iter(inputs.values()))), *self.output_shape), dtype=self.dtype)
+        doubtful = True
         try:
-            return program.predict(inputs)
+            doubtful = program.predict(inputs, result)
         finally:  # a layer may not bear NaN: what is wrong is the input, not the layer
-            for name, array in inputs.items():
-                if program.is_doubtful and name in program.watched:
-                    check_values(array, name, self.dtype, first)
+            if doubtful:
+                for name, array in inputs.items():
+                    check_values(array, name, self.dtype)
+        return result
 
     def predict_proba(self, x: Data) -> Array:
         """The probabilities of the classes, as the loss understands the output: softmax or sigmoid of it."""
@@ -227,6 +233,12 @@ class Network:
     def evaluate(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """The loss, and for a classifier the accuracy, from one prediction."""
         loss = self._loss()
+        if sample_weight is None:
+            inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
+            targets, _ = self._targets_of(t, len(next(iter(inputs.values()))), None)
+            by_program = measured(self._evaluating(targets), inputs, targets)
+            if by_program is not None:
+                return by_program
         output = self.predict(x)
         targets, weights = self._targets_of(t, len(output), sample_weight)
         feeds = {"output": output, "t": targets, **({} if weights is None else {"sample_weight": weights})}
@@ -269,12 +281,13 @@ class Network:
         """The same as `gradient`, as one flat vector, `.flat`, in the layout of `params`, and its named views."""
         feeds = self.feeds(x, t, sample_weight)
         program = self.program(len(feeds["t"]), feeds["t"], sample_weight is not None)
+        mode, number = self._training(training), self._step(step)
         with np.errstate(all="ignore"):
-            program.step(feeds, training=self._training(training), step=self._step(step))
+            program.step(feeds, training=mode, step=number)
         return self.params.like(program.gradient.copy())
 
     def program(self, batch_size: int, targets: ArrayLike | None = None, weighted: bool = False) -> Program:
-        """The fast form of the network for one size of batch: print it, or read its `source`.
+        """The fast form of the network for one size of batch: print it to see its instructions.
 
         `targets` is an example of the targets, by default labels or numbers as the loss takes them; `weighted`
         says whether there are sample weights. Programs are kept: `fit`, `gradient` and `predict` make theirs.
@@ -289,17 +302,24 @@ class Network:
         return self._kept((size, example.ndim, example.dtype.kind in "iu", weighted), size, example, weighted)
 
     def _predicting(self) -> Program:
-        """The program without a loss."""
-        return self._kept(("predict",), ROWS_AT_ONCE)
+        """A program without a loss."""
+        return self._programs.get(("predict",)) or self._kept(("predict",), 1)
+
+    def _evaluating(self, targets: Array) -> Program:
+        """A program with a loss, for targets such as these."""
+        key = ("evaluate", targets.ndim, targets.dtype.kind in "iu")
+        return self._kept(key, 1, targets[:1])
 
     def _kept(self, key: tuple[Any, ...], *arguments: Any) -> Program:
-        from chainrule.program import Program
+        from chainrule.program import Program, row_shapes
 
         if key not in self._programs:
             if len(self._programs) >= PROGRAMS_KEPT:
                 self._programs.pop(next(iter(self._programs)))
-            with one_blas_thread():  # it tries the layers on one or two rows
-                program = Program(self.graph, self.output, self._inputs, self.params, *arguments)
+            with one_thread():  # it tries the layers on two and three rows
+                if self._row_shapes is None:
+                    self._row_shapes = row_shapes(self.graph, self.output, self._inputs)
+                program = Program(self.graph, self.output, self._row_shapes, self.params, *arguments)
             self._programs[key] = program
         return self._programs[key]
 
@@ -346,8 +366,8 @@ class Network:
         callbacks: Sequence[Callback] = (),
         seed: int | None = None,
         progress: bool | None = None,
-        compile: bool | None = None,
         threads: int | None = None,
+        **gone: Any,
     ) -> History:
         """Train by mini-batch gradient descent, and return the record.
 
@@ -356,15 +376,15 @@ class Network:
         `validation` is measured every epoch. `seed` decides the batches (default: the network's). A progress
         bar is shown when somebody can see it, or as `progress` says.
 
-        A long training runs as native code, many steps in one call; `compile` says otherwise. The first time
-        for a network this takes some seconds, and later ones find the machine code on disk. `threads` is how
-        many it may use; by default as many as the work is large enough for, within what OMP_NUM_THREADS and
-        its like say, and one in a worker of joblib or multiprocessing. Native code gives the same results with
-        one thread and with two.
+        Many steps are done in one call of the machine. `threads` is how many it may use; by default as many as
+        the work is large enough for, within what OMP_NUM_THREADS and its like say, and one in a worker of joblib
+        or multiprocessing. The results are the same with one thread and with two.
 
         Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
         or a gradient becomes NaN or infinite, with the weights as they were before that step.
         """
+        for name in gone:
+            raise _no_argument(name)
         inputs = self.inputs_of(x)
         rows = len(next(iter(inputs.values())))
         not_empty(rows, "x")
@@ -384,12 +404,6 @@ class Network:
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
             raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
         checked = None if validation is None else self._checked_validation(validation)
-        from chainrule.network.native import worth_compiling
-
-        program = self.program(plan.batch_size, targets, weights is not None)
-        if compile not in (None, True, False):
-            raise ArgumentError(f"compile: expected True, False or None, got {compile!r}")
-        native = worth_compiling(program, plan.iterations) if compile is None else compile
         fitting = Fitting(
             self,
             inputs,
@@ -398,15 +412,8 @@ class Network:
             chosen,
             checked,
             batch_size=plan.batch_size,
-            native=native,
-            threads=checked_threads(threads),
+            threads=None if threads is None else whole_number("threads", threads, 1),
         )
-        if compile and not fitting.is_compiled:
-            raise ArgumentError(
-                "compile=True: this training has no compiled form; leave compile out to train step by step. What "
-                "has none: layers without a kernel (net.program(batch_size).source names the first), sample "
-                "weights, an optimizer that clips or is your own, data of float16 or not in rows"
-            )
         watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
         settings = {
             "optimizer": repr(chosen),
@@ -416,8 +423,9 @@ class Network:
             "samples": rows,
             "seed": plan.seed,
             "dtype": str(self.dtype),
+            "executor": fitting.program.executor,
         }
-        with limited_threads(threads, program, fitting.is_compiled):
+        with one_thread():  # what stands between the calls of the machine, too
             return train(fitting, plan, [*callbacks, *watch], settings)
 
     # What is handed in ---------------------------------------------------------------------------------
@@ -486,6 +494,15 @@ class Network:
 
     def _step(self, step: int | None) -> int:
         return self.iterations if step is None else whole_number("step", step, 0)
+
+
+def _no_argument(name: str) -> Exception:
+    """The error for an argument of `fit` that there is not, or is no more."""
+    if name == "compile":
+        return ArgumentError(
+            "fit(compile=...) is gone: every training runs on the machine from its first step; leave it out"
+        )
+    return TypeError(f"fit() got an unexpected keyword argument {name!r}")
 
 
 def _made_again(

@@ -1,6 +1,7 @@
-"""The fast form of a graph: lowered to a straight line of calls, and compiled as a whole."""
+"""The fast form of a graph: a table of instructions over one arena, and what runs it."""
 
-from chainrule.program.compiled_form import ROWS_MEASURED, CannotCompile, Update
-from chainrule.program.program import Program
+from chainrule.program.lowering import row_shapes
+from chainrule.program.one_row import OneRow
+from chainrule.program.program import Program, Trainer
 
-__all__ = ["ROWS_MEASURED", "CannotCompile", "Program", "Update"]
+__all__ = ["OneRow", "Program", "Trainer", "row_shapes"]

@@ -1,82 +1,89 @@
-"""Program: a graph lowered, for one size of batch, to a straight line of calls on arrays allocated once."""
+"""Program: a graph lowered, for one size of batch, to tables of instructions over one arena."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from itertools import zip_longest
+import threading
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Shape, surely_finite
+from chainrule.arrays import Array, Shape
 from chainrule.errors import LayerError
-from chainrule.graph import Constant, Graph, Input, Node, Parameter
-from chainrule.graph.values import Run
+from chainrule.graph import Graph, Node
+from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.parameters import Parameters
-from chainrule.program import compiled_form
-from chainrule.program.cache import compiled, import_numba, is_compiled, not_collecting
-from chainrule.program.compiled_form import ROWS_MEASURED, CannotCompile, Source, Update
-from chainrule.program.lowering import Lowering, row_shapes
-from chainrule.program.numpy_form import Scratch, lines_of, put, put_more, total
-from chainrule.program.operations import places_apart, plan_memory
+from chainrule.program.building import predicting_table, training_table, with_update
+from chainrule.program.calls import Call, Update
+from chainrule.program.machine import Machine, machine
+from chainrule.program.memory import Memory
+from chainrule.program.numpy_executor import NumpyExecutor
+from chainrule.program.one_row import OneRow
+from chainrule.program.operations.losses import has_kernel
+from chainrule.program.operations.updates import update_of
+from chainrule.program.python_turns import PythonTurns
+from chainrule.program.table import Table, described
+from chainrule.program.verify import verify
+
+Executor = Machine | NumpyExecutor
 
 
 class Program:
     """The fast form of a graph. It must agree with the graph, which is the definition.
 
-    It has two forms of one listing. The step-by-step form calls NumPy on arrays allocated once. The compiled
-    form is `source`: a run of many steps (gather, forward, backward, update) as one native call. A layer
-    without a kernel runs its own forward and backward in the step-by-step form; then there is no compiled one.
+    It holds two tables of instructions over one arena: `training`, for batches of up to `batch_size` rows, and
+    `predicting`. They are run by the machine, or by NumPy where there is none. A layer without a kernel runs its
+    own forward and backward in Python, at its place between the instructions.
 
-    `print(program)` shows the calls in order, the arrays, what was fused, and what was left out and why.
+    `print(program)` shows the instructions, one for one, the arrays, and what was left out and why.
     """
 
     def __init__(
         self,
         graph: Graph,
         output: Node,
-        inputs: Mapping[str, Shape],
+        shapes: dict[int, Shape],
         params: Parameters,
         batch_size: int,
         target: Array | None = None,
         weighted: bool = False,
     ) -> None:
-        self.graph, self.params, self.batch_size = graph, params, batch_size
-        self.input_names = list(inputs)
+        self.graph, self.params, self.batch_size, self.target = graph, params, batch_size, target
         self.gradient = np.zeros_like(params.flat)
-        self.target = target
-        shapes = row_shapes(graph, output, dict(inputs))
-        lowering = Lowering(graph, output, shapes, target, weighted)
-        self.listing = lowering.lower()
-        self._names, self._gradient_names = lowering.names, lowering.gradient_names
-        #: What each input of the graph is called here.
-        self._fed = {name: self._names[graph.position(name)] for name in graph.inputs}
-        fed = {self._fed[name] for name in inputs}
-        results = {self.listing.output} if target is None else set()
-        self._places, self._width = plan_memory(self.listing, fed, results)
-        self.arena = np.zeros(self._width * batch_size, params.flat.dtype)
-        self._layers = {i: node.layer for i, node in enumerate(graph) if node.layer is not None}
-        self._spares = {
-            spare: np.empty_like(params[graph.name_of(self._names.index(owner))])
-            for spare, owner in self.listing.spares.items()
-        }
-        self._scaling = self._scaling_rows()
-        self._watched = {} if target is not None else self._products_to_watch(lowering)
-        #: Inputs of which `predict` finds out by itself that they may hold NaN or infinity; see `is_doubtful`.
-        self.watched = frozenset(self._watched.values())
-        #: Whether the last `predict` met what is not finite: in the inputs it watches, or by an overflow.
-        self.is_doubtful = False
-        self._code = {phase: self._compile_lines(phase) for phase in ("forward", "backward")}
-        self._bound: dict[int, dict[str, Any]] = {}
-        self._try_layers(inputs)
+        #: Into how many parts its turns are cut: so many threads can share a step.
+        self.parts = 2 if params.flat.size * batch_size >= WORTH_SHARING else 1
+        self.training: Table | None = None
+        if target is not None:
+            self.training = training_table(graph, output, shapes, target, weighted, batch_size, self.parts)
+            self._try_layers()
+        loss = graph.nodes[-1].layer
+        measured = target is not None and not weighted and has_kernel(loss, target)
+        self.predicting = predicting_table(graph, output, shapes, target if measured else None)
+        self._counts = any("right" in each.operation.printed for each in self.predicting.instructions)
+        fed = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
+        #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
+        self.unwatched = [
+            name for name, node in graph.inputs.items() if node.shape is not None and name not in fed
+        ]
+        tables = [self.predicting] + ([self.training] if self.training is not None else [])
+        self.arena = np.zeros(max(table.arena_width * table.capacity for table in tables), params.flat.dtype)
+        self._executors: dict[int, Executor] = {}
+        self._lock = threading.RLock()  # two threads may predict with one network
 
-    def _try_layers(self, inputs: Mapping[str, Shape]) -> None:
+    @property
+    def in_python(self) -> bool:
+        """Whether a part of a training step is done by Python."""
+        return self.training is not None and self.training.in_python
+
+    def _try_layers(self) -> None:
         """Run the graph once on two rows, so that a layer that breaks the contract is named here and now."""
-        if self.target is None or not any(
-            each.kernel == "layer_backward" for each in self.listing.operations
-        ):
+        assert self.training is not None
+        assert self.target is not None
+        if not any(each.operation.name == "layer_backward" for each in self.training.instructions):
             return
         rows = self.target[np.zeros(2, dtype=int)]
+        inputs = {name: node.shape for name, node in self.graph.inputs.items() if node.shape is not None}
         feeds: dict[str, Any] = {name: np.zeros((2, *shape), dtype=int) for name, shape in inputs.items()}
         with np.errstate(all="ignore"):
             run = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
@@ -84,7 +91,7 @@ class Program:
             assert loss is not None
             if loss.ndim:
                 raise LayerError(
-                    f"{self._layers[len(self.graph) - 1]!r}: a loss is one number, the mean over the batch; its "
+                    f"{self.graph.nodes[-1].layer!r}: a loss is one number, the mean over the batch; its "
                     f"forward returned an array of shape {np.shape(loss)}"
                 )
             gradients = self.graph.run_backward(run, np.ones_like(loss), self.params)
@@ -94,272 +101,145 @@ class Program:
                     f"no gradient reaches the parameter {name!r}: a backward on its path returned None"
                 )
 
-    # The step-by-step form -----------------------------------------------------------------------------
-
-    def _compile_lines(self, phase: str) -> Any:
-        operations = self.listing.forward() if phase == "forward" else self.listing.backward()
-        arrays = {*self._places, *self._gradients_of_parameters(), *self.listing.spares}
-        lines = []
-        for each in operations:
-            lines += lines_of(each, self._layers, arrays)
-            if each.kernel == "matmul" and each.writes[0] in self._watched:
-                lines.append(f"watch({each.writes[0]})")
-        return compile("\n".join(lines) or "pass", f"<program, {phase}>", "exec")
-
-    def _products_to_watch(self, lowering: Lowering) -> dict[str, str]:
-        """The products of inputs that go nowhere else, by name, each with its input.
-
-        NaN or infinity in a row of x makes all of that row of x W not finite. So it is enough to look at the
-        product, which is smaller.
-        """
-        alone = {
-            self._fed[name]: name
-            for name in self.input_names
-            if len(lowering.users.get(self.graph.position(name), ())) == 1
-        }
-        return {
-            each.writes[0]: alone[each.reads[0]]
-            for each in self.listing.forward()
-            if each.kernel == "matmul"
-            and each.reads[0] in alone
-            and self.listing.buffers[each.writes[0]].width < self.listing.buffers[each.reads[0]].width
-        }
-
-    def _watch(self, product: Array) -> None:
-        self.is_doubtful = self.is_doubtful or not surely_finite(product)
-
-    def _gradients_of_parameters(self) -> dict[str, Array]:
-        views = self.params.like(self.gradient)
-        return {self._gradient_names[self.graph.position(name)]: view for name, view in views.items()}
-
-    def _scaling_rows(self) -> Array:
-        """The factors and shifts of constant scales, a row each, as wide as the widest."""
-        scales = [each for each in self.listing.operations if each.kernel == "scale_columns"]
-        widest = max((len(each.details["factor"]) for each in scales), default=0)
-        rows = np.zeros((2 * len(scales), widest), self.params.flat.dtype)
-        for k, each in enumerate(scales):
-            row = 2 * k
-            width = len(each.details["factor"])
-            rows[row, :width], rows[row + 1, :width] = each.details["factor"], each.details["shift"]
-            each.details.update(
-                row=row, factor_name=f"scaling[{row}, :{width}]", shift_name=f"scaling[{row + 1}, :{width}]"
-            )
-        return rows
-
-    def arrays(self, rows: int) -> dict[str, Any]:
-        """The names that the step-by-step form computes with, for a batch of so many rows."""
-        if rows in self._bound:
-            return self._bound[rows]
-        if len(self._bound) >= 8:
-            self._bound.pop(next(iter(self._bound)))
-        run = Run(self.params.flat.dtype, False, 0, [None] * len(self.graph), [None] * len(self.graph))
-        widest = max((self.listing.buffers[name].width for name in self._places), default=1)
-        classes = (
-            self.listing.buffers[self.listing.output].width if self.listing.output in self._places else 1
-        )
-        scratch = Scratch(rows, widest, classes, self.params.flat.dtype)
-        space: dict[str, Any] = {
-            "np": np,
-            "forward": self._forward_of(run),
-            "backward": lambda i, dy, saved: self._layers[i].backward(dy, saved),
-            "backward_of_node": self._backward_of(run),
-            "block": scratch.block,
-            "watch": self._watch,
-            "put": put,
-            "put_more": put_more,
-            "total": total,
-            "softmax_cross_entropy": scratch.softmax_cross_entropy,
-            "scaling": self._scaling,
-            "run": run,
-            "gathered": {},
-        }
-        for name, place in self._places.items():
-            buffer = self.listing.buffers[name]
-            start = place * rows
-            space[name] = self.arena[start : start + buffer.width * rows].reshape(rows, *buffer.row)
-        for i, node in enumerate(self.graph):
-            if isinstance(node, Parameter):
-                space[self._names[i]] = self.params[self.graph.name_of(i)]
-            elif isinstance(node, Constant):
-                space[self._names[i]] = self.graph.constant_value(i, self.params.flat.dtype)
-            elif isinstance(node, Input):
-                space.setdefault(self._names[i], None)
-        space |= self._gradients_of_parameters() | self._spares
-        self._bound[rows] = space
-        return space
-
-    def _forward_of(self, run: Run) -> Callable[..., Any]:
-        def forward(i: int, *inputs: Any) -> tuple[Any, Any]:
-            sources = self.graph.source_positions(i)
-            for source, value in zip_longest(sources, inputs):  # an optional input that is left out is None
-                run.values[source] = value
-            saved = self.graph.compute(i, run)
-            return run.values[i], saved
-
-        return forward
-
-    def _backward_of(self, run: Run) -> Callable[..., Any]:
-        wanted = self.graph.leading_to({self.graph.position(name) for name in self.graph.parameters})
-
-        def backward(i: int, dy: Any, saved: Any, inputs: tuple[Any, ...]) -> list[Any]:
-            for source, value in zip(self.graph.source_positions(i), inputs, strict=True):
-                run.values[source] = value
-            if dy is None:  # no gradient flows into the node, nor through it
-                return [None] * len(inputs)
-            run.saved[i] = saved
-            return self.graph.local_gradients(i, dy, run, wanted)
-
-        return backward
-
-    def forward(self, feeds: Mapping[str, Array], *, training: bool = False, step: int = 0) -> dict[str, Any]:
-        """Compute every value from the inputs. Returns the arrays by name; they are overwritten by the next run."""
-        space = self.arrays(len(feeds[self.input_names[0]]))
-        run: Run = space["run"]
-        run.training, run.step, run.state = training, step, {}
-        for name, own in self._fed.items():
-            value = feeds.get(name)  # None for an optional input that is left out
-            if own not in self._places:
-                space[own] = value
-            elif value is not space[own]:  # a batch may have been gathered into it already
-                assert value is not None
-                np.copyto(space[own], value)
-        exec(self._code["forward"], space)
-        if run.state and training:
-            self.graph.state |= run.state
-        return space
-
-    def gather(self, data: Mapping[str, Array], rows: Array) -> dict[str, Array]:
-        """The rows of a batch, in the program's own arrays where they fit: feeds for `forward`."""
-        space = self.arrays(len(rows))
-        feeds = {}
-        for name, array in data.items():
-            own = self._fed[name]
-            into = space[own] if own in self._places else space["gathered"].get(name)
-            if into is None or into.dtype != array.dtype:
-                feeds[name] = array[rows]
-                if own not in self._places:
-                    space["gathered"][name] = feeds[name]
-            else:
-                feeds[name] = np.take(array, rows, axis=0, out=into, mode="clip")
-        return feeds
-
-    def predict(self, feeds: Mapping[str, Array]) -> Array:
-        """The value of the network's output; it is overwritten by the next run. Data of its dtype is not copied.
-
-        Afterwards `is_doubtful` says whether the inputs that are `watched` may hold what is not finite.
-        """
-        self.is_doubtful = False
-        space, own_arrays = self.arrays(len(feeds[self.input_names[0]])), {}
-        for name, value in feeds.items():
-            own = self._fed[name]
-            if own in self._places and value.dtype == space[own].dtype:
-                own_arrays[own], space[own] = space[own], value
-        try:
-            output: Array = self.forward(feeds)[self.listing.output]
-        finally:
-            space.update(own_arrays)
-        return output
-
-    def step(self, feeds: Mapping[str, Array], *, training: bool = False, step: int = 0) -> float:
-        """Forward and backward: returns the loss, and leaves the gradient in `gradient`."""
-        space = self.forward(feeds, training=training, step=step)
-        space[self._gradient_names[-1]] = np.ones_like(space["loss"])
-        exec(self._code["backward"], space)
-        return float(space["loss"])
-
-    # The compiled form ---------------------------------------------------------------------------------
-
-    def source_for(self, update: Update | None) -> str:
-        """The source of the compiled form, with the optimizer's update in it. Raises CannotCompile."""
-        if self.target is None:
-            raise CannotCompile("a program without a loss is run step by step")
-        labels = self.target.ndim == 1
-        writer = Source(
-            self.graph, self.listing, self._names, self._gradient_names,
-            places_apart(self.listing, self._places)[0],
-            self.params.flat.dtype, update, [self._names[self.graph.position(n)] for n in self.input_names], labels,
-            self.parts, self.batch_size,
-        )  # fmt: skip
-        return writer.text()
+    # Running -------------------------------------------------------------------------------------------
 
     @property
-    def parts(self) -> int:
-        """Into how many parts the compiled form cuts its turns: so many threads can share a step."""
-        return 2 if self.params.flat.size * self.batch_size >= compiled_form.WORTH_SHARING else 1
+    def executor(self) -> str:
+        """What runs it: "machine" or "NumPy"."""
+        return Machine.name if machine() is not None else NumpyExecutor.name
 
-    @property
-    def source(self) -> str:
-        """The text that is compiled, for plain gradient descent."""
-        return self.source_for(Update("SGD", 0, ()))
+    def _executor(self, table: Table) -> Executor:
+        """What runs a table, verified."""
+        found = self._executors.get(id(table))
+        if found is None:
+            found = self._executors[id(table)] = self.make_executor(table)
+        return found
 
-    def is_compiled(self, update: Update | None) -> bool:
-        """Whether the machine code is on disk already."""
-        return is_compiled(self.source_for(update))
+    def make_executor(self, table: Table, kind: str = "", variant: int | None = None) -> Executor:
+        """A new executor of a table of this program: "machine" or "NumPy"; by default as `executor`."""
+        sizes = {"parameters": self.params.flat.size, "gradient": self.gradient.size}
+        verify(table, {**sizes, "spares": table.spares_size, "constants": table.constants.size})  # type: ignore[dict-item]
+        memory = Memory(table, self.params, self.gradient, self.arena)
+        python = PythonTurns(self.graph, memory)
+        if (kind or self.executor) == Machine.name:
+            return Machine(table, memory, python, variant)
+        return NumpyExecutor(table, memory, python)
 
-    def compile(self, update: Update | None, threads: int = 1) -> Callable[..., int]:
-        """The compiled form: `run(inputs, targets, rows, rates, done, decay, running, losses) -> steps done`.
+    def step(
+        self, data: Mapping[str, Array], *, training: bool = False, step: int = 0, threads: int | None = None
+    ) -> float:
+        """Forward and backward on a batch: returns the loss, and leaves the gradient in `gradient`."""
+        assert self.training is not None
+        rows = len(next(iter(data.values())))
+        numbers = np.arange(rows).reshape(1, -1)
+        call = Call(data, rows, 1, numbers, training=training, iteration=step, threads=threads)
+        with self._lock:
+            self._executor(self.training).run(call)
+        return float(call.losses[0])
 
-        With an array `right` (steps, 2), it measures: the losses of batches of at most ROWS_MEASURED, and in
-        either part of each how many answers are right. Nothing is updated.
+    def trainer(self, optimizer: Optimizer, state: OptimizerState) -> Trainer:
+        """What does steps of training with an optimizer."""
+        assert self.training is not None
+        instruction, update = update_of(optimizer, state, self.params.flat.dtype)
+        table = with_update(self.training, instruction)
+        return Trainer(self, self.make_executor(table), update)
 
-        Its results do not depend on the number of threads, of which it uses one or two. BLAS must use one.
+    def predict(self, data: Mapping[str, Array], result: Array, threads: int | None = None) -> bool:
+        """Write the output for all rows into `result`. Returns whether a watched array was not finite."""
+        with self._lock:
+            call = self._prediction(data, len(result), threads)
+            call.result, call.measured = result, False
+            self._executor(self.predicting).run(call)
+        return call.is_doubtful
+
+    def of_one_row(self) -> OneRow | None:
+        """What predicts single rows quickly; None where it cannot."""
+        inputs = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
+        fits = len(inputs) == 1 and not self.unwatched and not self.predicting.in_python
+        executor = self._executor(self.predicting)
+        return OneRow(executor) if fits and isinstance(executor, Machine) else None
+
+    def measure(
+        self, data: Mapping[str, Array], threads: int | None = None
+    ) -> tuple[float, int | None, bool] | None:
+        """The mean loss over all rows, how many answers are right, and whether a watched array was not finite.
+
+        None where the loss has no kernel; no number of right answers for a regression.
         """
-        with not_collecting():
-            import_numba()
-            source = self.source_for(update)
-            native = compiled(source)
-            from chainrule.kernels.parallel import run_helped
-        loads = is_compiled(source)  # the first call loads machine code, and does not make it
-        most = max(self.batch_size, ROWS_MEASURED)
-        arena = np.zeros(places_apart(self.listing, self._places)[1] * most, self.arena.dtype)
-        nothing = np.zeros((0, 2), np.int64)
+        if not self.predicting.measured:
+            return None
+        rows = len(data["t"])
+        with self._lock:
+            call = self._prediction(data, rows, threads)
+            call.losses, call.right = np.zeros(call.steps), np.zeros(call.steps, np.int64)
+            with np.errstate(all="ignore"):
+                self._executor(self.predicting).run(call)
+        lengths = [call.length_of(number) for number in range(call.steps)]
+        loss = float(np.dot(call.losses, lengths)) / rows
+        return loss, (int(call.right.sum()) if self._counts else None), call.is_doubtful
 
-        def run(
-            inputs: list[Array], targets: Array, rows: Array, rates: Array, done: int,
-            decay: Array, running: list[Array], losses: Array, right: Array | None = None,
-        ) -> int:  # fmt: skip
-            arguments = (
-                *inputs, targets, rows, rates, done, self.params.flat, self.gradient, decay, *running,
-                self._scaling, arena, losses, nothing if right is None else right, right is not None,
-            )  # fmt: skip
-            nonlocal loads
-            with not_collecting(loads):
-                loads = False
-                return run_helped(native, arguments, len(rows), min(threads, self.parts))
-
-        return run
+    def _prediction(self, data: Mapping[str, Array], rows: int, threads: int | None) -> Call:
+        batch = self.predicting.capacity
+        return Call(data, batch, -(-rows // batch), None, rows, threads=threads)
 
     # To look at ----------------------------------------------------------------------------------------
 
     @property
     def memory(self) -> int:
         """How many bytes the arrays of the program take: values, their gradients, the parameters' gradient."""
-        return self.arena.nbytes + self.gradient.nbytes + sum(each.nbytes for each in self._spares.values())
+        table = self.training or self.predicting
+        numbers = table.arena_width * table.capacity + table.spares_size + self.gradient.size
+        return int(numbers) * self.params.flat.itemsize
 
     def __str__(self) -> str:
+        layers = {i: node.layer for i, node in enumerate(self.graph) if node.layer is not None}
         lines = [f"Program for batches of {self.batch_size}, {self.params.flat.dtype}"]
-        for phase, operations in (("forward", self.listing.forward()), ("backward", self.listing.backward())):
-            if not operations:
+        for name, table in (("training", self.training), ("predicting", self.predicting)):
+            if table is None:
                 continue
-            lines += ["", phase]
-            for each in operations:
-                layer = self._layers.get(each.details.get("layer", -1))
-                what = repr(layer) if layer is not None else ""
-                note = ", ".join(part for part in (what, each.note) if part)
-                lines.append(f"  {self._written(each):<58}{'  # ' + note if note else ''}".rstrip())
-        lines += ["", "arrays, in one arena; those whose use does not overlap share their place"]
-        for name, place in sorted(self._places.items(), key=lambda item: (item[1], item[0])):
-            row = self.listing.buffers[name].row
-            lines.append(f"  {name:<20} {(self.batch_size, *row)!s:<18} at {place * self.batch_size}")
-        alone = sum(self.listing.buffers[name].width for name in self._places) * self.batch_size
-        lines.append(f"  {self.arena.size:,} numbers; {alone:,} without sharing")
-        if self.listing.skipped:
-            lines += ["", "left out", *(f"  {each}" for each in self.listing.skipped)]
+            at_once = f", {table.capacity} rows at a time" if table is self.predicting else ""
+            lines += ["", f"{name}{at_once}", *described(table, layers)]
+            if table is self.training:
+                lines.append("    update(parameters, gradient)  # by the optimizer that fit is given")
+                lines += ["", "arrays, in one arena; those whose use does not overlap share their place"]
+                arrays = [place for place in table.places if place.space == "arena"]
+                for place in sorted(arrays, key=lambda each: (each.start, each.name)):
+                    shape = (table.capacity, *place.row)
+                    lines.append(f"  {place.name:<20} {shape!s:<18} at {place.start * table.capacity}")
+                alone = sum(place.width for place in arrays) * table.capacity
+                used = table.arena_width * table.capacity
+                lines.append(f"  {used:,} numbers; {alone:,} without sharing")
+                if table.skipped:
+                    lines += ["", "left out", *(f"  {each}" for each in table.skipped)]
         return "\n".join(lines)
 
-    def _written(self, operation: Any) -> str:
-        reads = [
-            f"{name}ᵀ" if operation.details.get("transposed") == k and operation.kernel == "matmul" else name
-            for k, name in enumerate(operation.reads)
-        ]
-        return f"{', '.join(operation.writes)} = {operation.kernel}({', '.join(reads)})"
+
+WORTH_SHARING = 1_000_000  # parameters times rows of a batch, below which cutting a step up makes it slower
+
+
+class Trainer:
+    """Does steps of training: gather, forward, backward and update, many in one call."""
+
+    def __init__(self, program: Program, executor: Executor, update: Update) -> None:
+        self.program, self.executor, self.update = program, executor, update
+
+    def steps(
+        self,
+        data: Mapping[str, Array],
+        rows: Array,
+        rates: Array,
+        *,
+        iteration: int,
+        threads: int | None = None,
+    ) -> Array:
+        """One step on each row of `rows`, which are row numbers of the data. Returns the losses.
+
+        There are fewer than rows when a loss or gradient is not finite: nothing was changed in that step.
+        """
+        losses = np.empty(len(rows))
+        call = Call(data, rows.shape[1], len(rows), np.ascontiguousarray(rows, np.int64), rates=rates)
+        call = replace(
+            call, losses=losses, training=True, iteration=iteration, update=self.update, threads=threads
+        )
+        with self.program._lock:
+            return losses[: self.executor.run(call)]

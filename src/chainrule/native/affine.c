@@ -1,0 +1,51 @@
+// y = x W + b and its gradients: dx = dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the batch.
+
+// y (B, N) = x (B, K) W (K, N).
+static int matmul(worker *w, const instruction *i) {
+    const int64_t K = operand(w, i, 0)->width, N = operand(w, i, 1)->width;
+    product(w->call, (matrix){own_rows(w, i, 0), K, 1}, (matrix){all_rows(w, i, 1), N, 1}, own_rows(w, i, 2),
+            own_count(w), N, K);
+    return 0;
+}
+
+// dx (B, K) = dy (B, N) Wᵀ, for W (K, N).
+static int matmul_by_transposed(worker *w, const instruction *i) {
+    const int64_t N = operand(w, i, 0)->width, K = operand(w, i, 2)->width;
+    product(w->call, (matrix){own_rows(w, i, 0), N, 1}, (matrix){all_rows(w, i, 1), 1, N}, own_rows(w, i, 2),
+            own_count(w), K, N);
+    return 0;
+}
+
+// dW (K, N) = xᵀ dy, for x (B, K) and dy (B, N): some rows of dW by each part.
+static int transposed_matmul(worker *w, const instruction *i) {
+    const int64_t K = operand(w, i, 0)->width, N = operand(w, i, 1)->width;
+    const int64_t low = share(K, w->part, w->call->parts), high = share(K, w->part + 1, w->call->parts);
+    real *dW = all_rows(w, i, 2) + low * N;
+    product(w->call, (matrix){all_rows(w, i, 0) + low, 1, K}, (matrix){all_rows(w, i, 1), N, 1}, dW, high - low, N,
+            w->rows);
+    if (!all_finite(dW, (high - low) * N)) *w->sum = NAN;
+    return 0;
+}
+
+// y (B, N) += b (N,).
+static int add_bias(worker *w, const instruction *i) {
+    const int64_t N = operand(w, i, 0)->width;
+    real *restrict y = own_rows(w, i, 0);
+    const real *restrict b = all_rows(w, i, 1);
+    for (int64_t r = w->low; r < w->high; r++, y += N)
+        for (int64_t j = 0; j < N; j++) y[j] += b[j];
+    return 0;
+}
+
+// db (N,) = dy (B, N) summed over the batch, by part 0.
+static int bias_gradient(worker *w, const instruction *i) {
+    if (w->part) return 0;
+    const int64_t N = operand(w, i, 0)->width;
+    const real *restrict dy = all_rows(w, i, 0);
+    real *restrict db = all_rows(w, i, 1);
+    for (int64_t j = 0; j < N; j++) db[j] = 0;
+    for (int64_t r = 0; r < w->rows; r++, dy += N)
+        for (int64_t j = 0; j < N; j++) db[j] += dy[j];
+    if (!all_finite(db, N)) *w->sum = NAN;
+    return 0;
+}

@@ -1,0 +1,125 @@
+"""The two tables of a program: the walk over the graph, cut into turns, with a place for every array."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from chainrule.arrays import Array, Shape
+from chainrule.graph import Graph, Node
+from chainrule.program.lowering import Walk
+from chainrule.program.operations import RULES, SHARED
+from chainrule.program.operations.affine import MATMUL
+from chainrule.program.operations.gather import GATHER, RESULT, RESULT_OF_PYTHON, WATCH, gathers
+from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.updates import STOP_UNLESS_FINITE, gradient_place
+from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, plan
+
+ROWS_AT_ONCE = 256  # of a prediction: 200 to 512 are as fast; of 784 columns, a half lies in the L2 cache
+ROWS_OF_LAYERS = 1024  # where Python does a part: fewer calls
+
+
+def training_table(
+    graph: Graph,
+    output: Node,
+    shapes: dict[int, Shape],
+    target: Array,
+    weighted: bool,
+    batch_size: int,
+    parts: int,
+) -> Table:
+    """Gather, forward, the loss, and back: all of a training step but the update."""
+    walk = Walk(graph, output, shapes, target, weighted, RULES, SHARED, training=True)
+    walk.run()
+    size = sum(value.size for value in map(graph.parameter_value, graph.parameters))
+    stop = Instruction(STOP_UNLESS_FINITE, (gradient_place(size),))
+    table = _table(walk, [*gathers(walk, walk.instructions), *walk.instructions, stop], batch_size, parts)
+    plan(table, by_turn=parts > 1)
+    return table
+
+
+def with_update(table: Table, update: Instruction) -> Table:
+    """The table with an optimizer's instruction at its end."""
+    *before, last = table.turns
+    if update.operation.kernel is None:
+        return replace(table, turns=[*table.turns, Turn("python", (update,))])
+    return replace(table, turns=[*before, Turn("update", (*last.instructions, update))])
+
+
+def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], target: Array | None) -> Table:
+    """Gather, forward, and the output; with a target, whose loss must have a kernel, the loss behind it."""
+    walk = Walk(graph, output, shapes, target, False, RULES, SHARED, training=False)
+    if target is not None and not isinstance(walk.rule(len(graph) - 1), LossRule):
+        return predicting_table(graph, output, shapes, None)
+    walk.run()
+    end = len(graph) - 1
+    body = [each for each in walk.instructions if target is None or each.layer != end]
+    of_loss = [each for each in walk.instructions if target is not None and each.layer == end]
+    fed = {id(each.operands[1]) for each in gathers(walk, body)}
+    measured = [each for each in gathers(walk, of_loss) if id(each.operands[1]) not in fed] + of_loss
+    result = Instruction(RESULT if walk.output in shapes else RESULT_OF_PYTHON, (walk.value(walk.output),))
+    forward = [*_watched(walk, [*gathers(walk, body), *body]), result]
+    in_python = any(each.operation.turn == "python" for each in forward)
+    if not in_python:
+        forward = [_in_place(each, walk) for each in forward]
+    table = _table(walk, forward, ROWS_OF_LAYERS if in_python else ROWS_AT_ONCE, 1)
+    if measured:
+        table.turns.append(Turn("rows", tuple(measured)))
+        table.measured = 1
+    plan(table, by_turn=False, kept=[walk.value(walk.output)])
+    return table
+
+
+def _table(walk: Walk, instructions: list[Instruction], capacity: int, parts: int) -> Table:
+    constants = np.concatenate(walk.constants) if walk.constants else np.zeros(0)
+    return Table(
+        in_turns(instructions),
+        capacity,
+        parts,
+        walk.value(walk.output),
+        spares_size=walk.spares[-1].end if walk.spares else 0,
+        constants=constants,
+        skipped=walk.skipped,
+    )
+
+
+def _watched(walk: Walk, instructions: list[Instruction]) -> list[Instruction]:
+    """The instructions, and behind them those that look for NaN and infinity in the inputs.
+
+    NaN or infinity in a row of x makes all of that row of x W not finite, also where W is 0. So it is enough to
+    look at the product, where it is smaller and nothing else reads x.
+    """
+    readers: dict[int, list[Instruction]] = {}
+    for each in instructions:
+        for place in each.operands:
+            if place is not None and place.is_input and each.operation is not GATHER:
+                readers.setdefault(id(place), []).append(each)
+    found: list[Instruction] = []
+    for each in instructions:
+        found.append(each)
+        watched = _to_watch(each, readers)
+        if watched is not None:
+            found.append(Instruction(WATCH, (watched,)))
+    return found
+
+
+def _to_watch(each: Instruction, readers: dict[int, list[Instruction]]) -> Place | None:
+    """What to look at behind an instruction: the product of an input, or an input itself."""
+    x = each.operands[0] if each.operation is MATMUL else each.operands[-1]
+    if x is None or not x.is_input or each.operation not in (MATMUL, GATHER):
+        return None
+    own = readers.get(id(x), [])
+    by_product = (
+        len(own) == 1 and own[0].operation is MATMUL and own[0].operands[2].width < x.width  # type: ignore[union-attr]
+    )
+    if each.operation is GATHER:
+        return None if by_product else x
+    return each.operands[2] if by_product else None
+
+
+def _in_place(each: Instruction, walk: Walk) -> Instruction:
+    """Let data be used where they lie, where nothing but a product reads them."""
+    if each.operation is not GATHER or each.operands[1] is walk.value(walk.output):
+        return each
+    return replace(each, numbers=(1.0,))

@@ -1,0 +1,86 @@
+"""A call of a program: what it is given, what it does in one go, and what comes back."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.graph.values import Run
+from chainrule.layers import Layer
+from chainrule.optimizers import Optimizer, OptimizerState
+
+#: Why a step ends a call: its loss, or a gradient, is NaN or infinite.
+NOT_FINITE = "not finite"
+
+
+@dataclass
+class Update:
+    """How a step changes the parameters: the optimizer, its state, and the arrays that its instruction names."""
+
+    optimizer: Optimizer
+    state: OptimizerState
+    arrays: Mapping[str, Array]
+
+
+@dataclass
+class Call:
+    """Many training steps on batches of `rows`, or a prediction of `total` rows one after another.
+
+    `data` are the arrays that rows are taken from, by the name of the input; `iteration` is the number of the first
+    step, which decides what random numbers are drawn.
+    """
+
+    data: Mapping[str, Array]
+    batch: int
+    steps: int
+    rows: Array | None = None
+    total: int = 0
+    rates: Array = field(default_factory=lambda: np.zeros(1))
+    losses: Array = field(default_factory=lambda: np.zeros(1))
+    right: Array | None = None
+    result: Array | None = None
+    training: bool = False
+    iteration: int = 0
+    update: Update | None = None
+    threads: int | None = None
+    """At most so many; by default as `program.threads` says."""
+    measured: bool = True
+    """Of a prediction: whether to find the loss too."""
+    is_doubtful: bool = False
+    """Whether an array that is watched was not finite."""
+
+    def rows_of(self, step: int) -> Any:
+        """The rows of the data that a step takes: their numbers, or a slice."""
+        if self.rows is not None:
+            return self.rows[step]
+        first = step * self.batch
+        return slice(first, min(first + self.batch, self.total))
+
+    def length_of(self, step: int) -> int:
+        """How many they are."""
+        return self.batch if self.rows is not None else min(self.batch, self.total - step * self.batch)
+
+
+@dataclass
+class Step:
+    """One step of a call, as the NumPy statements and Python's layers see it."""
+
+    call: Call
+    number: int
+    layers: Mapping[int, Layer]
+    run: Run
+    values: dict[int, Any] = field(default_factory=dict)
+    """Of places in Python's space, by their identity."""
+    saved: dict[int, Any] = field(default_factory=dict)
+    """What the forward of a node kept for its backward, by position."""
+    loss: float = 0.0
+    stopped: str = ""
+
+    @property
+    def rows(self) -> Any:
+        """The rows of the data that it takes."""
+        return self.call.rows_of(self.number)

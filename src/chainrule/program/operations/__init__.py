@@ -1,0 +1,18 @@
+"""Operations: what layers are lowered to.
+
+A file for each family holds its rule, its NumPy statements, and the names of its kernels in the machine. A new
+layer's fast form is one file here and one C function.
+"""
+
+from chainrule.program.operations import arithmetic
+from chainrule.program.operations.activations import ActivationRule
+from chainrule.program.operations.affine import AffineRule
+from chainrule.program.operations.arithmetic import AddRule, ScaleRule, ViewRule
+from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.python import PythonRule
+
+#: In the order in which they are asked; the last takes every node.
+RULES = (LossRule(), AffineRule(), ActivationRule(), ViewRule(), AddRule(), ScaleRule(), PythonRule())
+SHARED = arithmetic
+
+__all__ = ["RULES", "SHARED"]

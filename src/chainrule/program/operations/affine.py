@@ -1,0 +1,102 @@
+"""Affine: y = x W + b, as products and a bias, of which the activation behind it may take the bias over."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule import layers
+from chainrule.arrays import Array
+from chainrule.graph import Parameter
+from chainrule.program.calls import Step
+from chainrule.program.lowering import Walk
+from chainrule.program.operations.activations import ActivationRule, activation_of
+from chainrule.program.table import Instruction, Operation
+
+
+def _matmul(step: Step, each: Instruction, x: Array, W: Array, y: Array) -> None:
+    np.dot(x, W, out=y)  # np.matmul avoids BLAS with a batch of one
+
+
+def _matmul_by_transposed(step: Step, each: Instruction, dy: Array, W: Array, dx: Array) -> None:
+    np.dot(dy, W.T, out=dx)
+
+
+def _transposed_matmul(step: Step, each: Instruction, x: Array, dy: Array, dW: Array) -> None:
+    np.dot(x.T, dy, out=dW)
+
+
+def _add_bias(step: Step, each: Instruction, y: Array, b: Array) -> None:
+    y += b
+
+
+def _bias_gradient(step: Step, each: Instruction, dy: Array, db: Array) -> None:
+    np.sum(dy, axis=0, out=db)
+
+
+MATMUL = Operation(
+    "matmul", ("B K", "K N", "=B N"), "{2} = matmul({0}, {1})", kernel="matmul", statement=_matmul
+)
+MATMUL_BY_TRANSPOSED = Operation(
+    "matmul_by_transposed",
+    ("B N", "K N", "=B K"),
+    "{2} = matmul({0}, {1}ᵀ)",
+    kernel="matmul_by_transposed",
+    statement=_matmul_by_transposed,
+)
+TRANSPOSED_MATMUL = Operation(
+    "transposed_matmul",
+    ("B K", "B N", "=K N"),
+    "{2} = matmul({0}ᵀ, {1})",
+    turn="gradients",
+    kernel="transposed_matmul",
+    statement=_transposed_matmul,
+)
+ADD_BIAS = Operation(
+    "add_bias", ("~B N", "N"), "{0} = add_bias({0}, {1})", kernel="add_bias", statement=_add_bias
+)
+BIAS_GRADIENT = Operation(
+    "bias_gradient",
+    ("B N", "=N"),
+    "{1} = bias_gradient({0})",
+    turn="gradients",
+    kernel="bias_gradient",
+    statement=_bias_gradient,
+)
+
+
+class AffineRule:
+    """Affine on rows of numbers, with parameters of its own."""
+
+    def takes(self, walk: Walk, i: int) -> bool:
+        if type(walk.layer(i)) is not layers.Affine or len(walk.shapes.get(i, ())) != 1:
+            return False
+        x, *parameters = walk.sources(i)
+        return len(walk.shapes.get(x, ())) == 1 and all(
+            isinstance(walk.graph.nodes[source], Parameter) for source in parameters
+        )
+
+    def forward(self, walk: Walk, i: int) -> None:
+        x, W, *bias = walk.sources(i)
+        users = walk.users.get(i, [])
+        if bias and len(users) == 1 and i != walk.output and isinstance(walk.rule(users[0]), ActivationRule):
+            walk.fused[i] = bias[0]  # the activation behind it adds the bias
+            if not walk.training or activation_of(walk.layer(users[0])).keeps == "output":
+                walk.put_value(i, walk.value(users[0]))  # nobody needs the affine's own value again
+        walk.emit(MATMUL, walk.value(x), walk.value(W), walk.value(i))
+        if bias and i not in walk.fused:
+            walk.emit(ADD_BIAS, walk.value(i), walk.value(bias[0]))
+
+    def backward(self, walk: Walk, i: int) -> None:
+        x, W, *bias = walk.sources(i)
+        dz = walk.gradient(walk.users[i][0] if i in walk.fused else i)
+        into = walk.destination(W)
+        walk.emit(TRANSPOSED_MATMUL, walk.value(x), dz, into)
+        walk.arrived(W, into)
+        if bias:
+            into = walk.destination(bias[0])
+            walk.emit(BIAS_GRADIENT, dz, into)
+            walk.arrived(bias[0], into)
+        if walk.needed[x]:
+            into = walk.destination(x)
+            walk.emit(MATMUL_BY_TRANSPOSED, dz, walk.value(W), into)
+            walk.arrived(x, into)

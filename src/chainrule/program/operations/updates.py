@@ -1,0 +1,88 @@
+"""Updates: the optimizer's rule on the flat vectors."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.optimizers import Optimizer, OptimizerState
+from chainrule.program.calls import NOT_FINITE, Step, Update
+from chainrule.program.table import Instruction, Operation, Place
+
+
+def _stop_unless_finite(step: Step, each: Instruction, gradient: Array) -> None:
+    step.call.losses[step.number] = step.loss
+    if not (np.isfinite(step.loss) and np.isfinite(gradient).all()):
+        step.stopped = NOT_FINITE
+
+
+def _update(step: Step, each: Instruction, w: Array, g: Array, *running: Array) -> None:
+    """The optimizer's own rule."""
+    update = step.call.update
+    assert update is not None
+    rate = float(step.call.rates[step.number])
+    update.optimizer.step(w, g, update.state, learning_rate=rate)
+
+
+STOP_UNLESS_FINITE = Operation(
+    "stop_unless_finite",
+    ("P",),
+    "stop_unless_finite(loss, {0})",
+    turn="update",
+    kernel="stop_unless_finite",
+    statement=_stop_unless_finite,
+)
+
+
+def _operation(kernel: str, running: int) -> Operation:
+    operands = ("~P", "~P", "?P", *["~P"] * running)
+    printed = f"{{0}} = {kernel}({{0}}, {{1}}{{more}})"
+    return Operation(kernel, operands, printed, turn="update", kernel=kernel, statement=_update)
+
+
+#: The kernel of each optimizer, by the name of its class: parameters, gradient, weight decay, running arrays. The
+#: numbers are the rule's own, and at the end whether the weight decay bypasses the gradient.
+UPDATES = {
+    "SGD": _operation("sgd", 0),
+    "Momentum": _operation("momentum", 1),
+    "Nesterov": _operation("nesterov", 1),
+    "AdaGrad": _operation("adagrad", 1),
+    "RMSProp": _operation("rmsprop", 1),
+    "Adam": _operation("adam", 2),
+    "AdamW": _operation("adam", 2),
+}
+UPDATE = Operation(
+    "update", ("~P", "~P"), "{0} = update({0}, {1})", turn="python", statement=_update
+)  # by the optimizer's own rule
+DECOUPLED = 3  # the number that says so
+
+
+def update_of(
+    optimizer: Optimizer, state: OptimizerState, dtype: np.dtype[np.generic]
+) -> tuple[Instruction, Update]:
+    """The instruction of an optimizer, and the arrays that it names.
+
+    One that clips, or is a class of its own, does its step in Python.
+    """
+    size = state.size
+    parameters, gradient = Place("parameters", "parameters", (size,), 1, shape=(size,)), gradient_place(size)
+    native = vars(type(optimizer)).get("native")
+    if not native or optimizer.clip_norm is not None or optimizer.clip_value is not None:
+        note = f"{optimizer!r}, its own rule"
+        return Instruction(UPDATE, (parameters, gradient), note=note), Update(optimizer, state, {})
+    arrays = {name: state.arrays[name] for name in optimizer.running}
+    decay = None
+    if optimizer.weight_decay:
+        arrays["decay"] = np.ascontiguousarray(np.broadcast_to(np.asarray(state.decay, dtype), size))
+        decay = Place("decay", "state", (size,), 1, shape=(size,))
+    running = [Place(name, "state", (size,), 1, shape=(size,)) for name in optimizer.running]
+    numbers = [float(getattr(optimizer, name)) for name in native[1:]]
+    numbers += [0.0] * (DECOUPLED - len(numbers)) + [float(optimizer.decoupled)]
+    operands = (parameters, gradient, decay, *running)
+    made = Instruction(UPDATES[native[0]], operands, tuple(numbers), note=repr(optimizer))
+    return made, Update(optimizer, state, arrays)
+
+
+def gradient_place(size: int) -> Place:
+    """The whole flat gradient."""
+    return Place("gradient", "gradient", (size,), 1, shape=(size,))

@@ -1,0 +1,125 @@
+"""The turns that Python does: layers without a kernel, and optimizers' own rules.
+
+Layers are held to the layer contract by the graph, and get what the graph would hand them: `training`, random
+numbers, running statistics, and which gradients are needed.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.graph import Constant, Graph
+from chainrule.graph.values import Run
+from chainrule.layers import Layer
+from chainrule.program.calls import Call, Step
+from chainrule.program.memory import Memory
+from chainrule.program.operations.gather import RESULT_OF_PYTHON, TAKE, name_of
+from chainrule.program.operations.updates import UPDATE
+from chainrule.program.table import Instruction, Place, Turn
+
+
+class PythonTurns:
+    """Does the instructions of a table that have no kernel."""
+
+    def __init__(self, graph: Graph, memory: Memory) -> None:
+        self.graph, self.memory = graph, memory
+        self.layers: dict[int, Layer] = {
+            i: node.layer for i, node in enumerate(graph) if node.layer is not None
+        }
+        self._wanted = graph.leading_to({graph.position(name) for name in graph.parameters})
+
+    def begin(self, call: Call, number: int) -> Step:
+        """A step that nothing is computed of yet."""
+        nothing: list[Any] = [None] * len(self.graph)
+        run = Run(self.memory.dtype, call.training, call.iteration + number, nothing.copy(), nothing)
+        return Step(call, number, self.layers, run)
+
+    def end(self, step: Step) -> None:
+        """Keep the running statistics of a step that was done to its end."""
+        if step.call.training and step.run.state:
+            self.graph.state |= step.run.state
+
+    def do(self, turn: Turn, step: Step) -> None:
+        """One turn, of one instruction."""
+        for each in turn.instructions:
+            if each.operation is TAKE:
+                data, into = each.operands
+                assert data is not None
+                assert into is not None
+                array = step.call.data.get(name_of(data))
+                step.values[id(into)] = None if array is None else array[step.rows]
+            elif each.operation is RESULT_OF_PYTHON:
+                (place,) = each.operands
+                assert step.call.result is not None
+                step.call.result[step.rows] = self._value(-1, place, step)
+            elif each.operation is UPDATE:
+                assert each.operation.statement is not None
+                each.operation.statement(step, each, self.memory.params.flat, self.memory.gradient)
+            elif each.fresh or each.wanted:
+                self._backward(each, step)
+            else:
+                self._forward(each, step)
+
+    def _forward(self, each: Instruction, step: Step) -> None:
+        *reads, out = each.operands
+        i, run = each.layer, step.run
+        for source, place in zip(self.graph.source_positions(i), reads, strict=True):
+            run.values[source] = self._value(source, place, step)
+        run.saved[i] = self.graph.compute(i, run)
+        value = run.values[i]
+        assert out is not None
+        if out.space == "python":
+            step.values[id(out)] = value
+        else:
+            self._rows(out, step)[...] = value
+        if i == len(self.graph) - 1 and value is not None and value.ndim == 0:
+            step.loss = float(value)
+
+    def _backward(self, each: Instruction, step: Step) -> None:
+        dy = self._upstream(each, step)
+        parts: list[Array | None] = [None] * len(each.wanted)
+        if dy is not None:  # else no gradient flows into the node, nor through it
+            parts = self.graph.local_gradients(each.layer, dy, step.run, self._wanted)
+        into = each.operands[len(each.operands) - len(each.fresh) :]
+        contributions = (part for part, want in zip(parts, each.wanted, strict=True) if want)
+        for place, part, first in zip(into, contributions, each.fresh, strict=True):
+            assert place is not None
+            if place.space == "python":
+                held = None if first else step.values.get(id(place))
+                step.values[id(place)] = _total(held, part)
+                continue
+            array = self._rows(place, step)
+            if first:
+                array[...] = 0 if part is None else part
+            elif part is not None:
+                array += part
+            if place.space == "gradient" and not np.isfinite(array).all():
+                step.loss = np.nan if np.isfinite(step.loss) else step.loss
+
+    def _upstream(self, each: Instruction, step: Step) -> Any:
+        place = each.operands[0]
+        assert place is not None
+        if each.layer == len(self.graph) - 1:
+            return np.ones_like(step.run.values[each.layer])
+        return step.values.get(id(place)) if place.space == "python" else self._rows(place, step)
+
+    def _value(self, source: int, place: Place | None, step: Step) -> Any:
+        assert place is not None
+        if place.space != "python":
+            return self._rows(place, step)
+        if source >= 0 and isinstance(self.graph.nodes[source], Constant):
+            return self.graph.constant_value(source, self.memory.dtype)
+        return step.values.get(id(place))
+
+    def _rows(self, place: Place, step: Step) -> Array:
+        return self.memory.rows(place, step.call.length_of(step.number))
+
+
+def _total(one: Array | None, other: Array | None) -> Array | None:
+    """The sum of two contributions to a gradient that has no place of its own."""
+    if one is None or other is None:
+        return one if other is None else other
+    return np.asarray(one + other)

@@ -1,0 +1,170 @@
+"""A table is verified before it runs: a wrong one is an exception, never a wild pointer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from itertools import pairwise
+
+from chainrule.errors import ChainruleError
+from chainrule.program.operations.gather import GATHER_LABELS
+from chainrule.program.operations.updates import UPDATE
+from chainrule.program.operations.updates import UPDATES as OF_OPTIMIZERS
+from chainrule.program.table import Instruction, Place, Space, Table
+
+
+class TableError(ChainruleError, ValueError):
+    """A table of instructions is wrong: a place outside its space, or widths that do not fit together."""
+
+
+UPDATES = (*OF_OPTIMIZERS.values(), UPDATE)
+#: Where instructions may write; an update also to the parameters.
+WRITABLE: frozenset[Space] = frozenset({"arena", "labels", "gradient", "spares", "state", "python"})
+
+
+def verify(table: Table, sizes: Mapping[Space, int]) -> None:
+    """Hold every place and every instruction of a table to the rules.
+
+    `sizes` says how many numbers the flat spaces hold; arena and labels are as wide as the table says.
+
+    Raises: TableError, which names the instruction.
+    """
+    if table.capacity < 0 or table.parts not in (1, 2):
+        raise TableError(
+            f"expected a capacity of at least 0 and 1 or 2 parts, got {table.capacity}, {table.parts}"
+        )
+    limits: dict[str, int] = {**sizes, "arena": table.arena_width, "labels": table.labels_width}  # type: ignore[dict-item]
+    for place in table.places:
+        _check_place(place, limits)
+    for turn in table.turns:
+        for each in turn.instructions:
+            if each.operation.turn != turn.kind:
+                raise TableError(f"{each}: expected it in a turn of {each.operation.turn}, got {turn.kind}")
+            if (each.operation.kernel is None) != (turn.kind == "python"):
+                raise TableError(f"{each}: what has no kernel is for Python, and nothing else is")
+            _check_instruction(each)
+        if table.parts == 2 and turn.kind != "python":
+            _check_apart(place for each in turn.instructions for place in each.operands if place is not None)
+
+
+def _check_place(place: Place, limits: Mapping[str, int]) -> None:
+    if place.space == "python":
+        return
+    if (
+        place.width < 0
+        or any(length < 0 for length in place.row)
+        or (place.length or 0) < 0
+        or place.start < 0
+    ):
+        raise TableError(f"{place.name}: expected no negative place or width, got {place}")
+    if place.is_batch != (place.space in ("arena", "labels")):
+        raise TableError(
+            f"{place.name}: only the arena and the labels have a row for each sample, got {place}"
+        )
+    if place.space == "labels" and (place.below < 1 or place.width != 1):
+        raise TableError(
+            f"{place.name}: expected labels one a row, below a number of at least 1, got {place}"
+        )
+    if place.space in ("data", "state"):
+        return  # they are measured in each call
+    if place.space not in limits:
+        raise TableError(f"{place.name}: there is no space {place.space!r}")
+    if place.end > limits[place.space]:
+        raise TableError(
+            f"{place.name}: expected it to end within the {limits[place.space]} numbers of {place.space}, "
+            f"got {place.end}"
+        )
+
+
+def _check_instruction(each: Instruction) -> None:
+    operation = each.operation
+    if not operation.operands:  # a layer's own forward or backward takes any places
+        for place in each.operands:
+            if place is None or place.space in ("data", "state"):
+                raise TableError(
+                    f"{operation.name}: a layer in Python takes no data and no state, got {place}"
+                )
+        return
+    if len(each.operands) != len(operation.operands):
+        raise TableError(
+            f"{operation.name}: expected {len(operation.operands)} operands, got {len(each.operands)}"
+        )
+    if not all(math.isfinite(number) for number in each.numbers):
+        raise TableError(f"{operation.name}: expected finite numbers, got {each.numbers}")
+    widths: dict[str, int] = {}
+    written: list[Place] = []
+    for place, form in zip(each.operands, operation.operands, strict=True):
+        if place is None:
+            if not form.startswith("?"):
+                raise TableError(f"{operation.name}: an operand is missing, expected {form!r}")
+            continue
+        _check_form(each, place, form.lstrip("=~?"), widths)
+        if form[0] in "=~":
+            written.append(place)
+    _check_writes(each, written)
+    if operation == GATHER_LABELS:
+        t = each.operands[1]
+        assert t is not None
+        if each.numbers[:1] != (t.below,):
+            raise TableError(f"{each}: expected labels checked to be below {t.below}, got {each.numbers}")
+
+
+def _check_form(each: Instruction, place: Place, form: str, widths: dict[str, int]) -> None:
+    words = form.split()
+    if words[0] == "*" or (words[0] == "data" and words[1] == "*"):
+        fits = place.space in ("python", "data")
+    elif words[0] == "data":
+        words = words[1:]
+        fits = place.space == "data" and _unified(widths, words[0], place.width)
+    elif words == ["B", "labels"]:
+        fits = place.space == "labels" and place.below <= widths.get("K", place.below)
+    elif words[0] == "B":
+        fits = place.space == "arena" and _unified(widths, words[1], place.width)
+    elif len(words) == 2:
+        fits = _unified(widths, words[0], place.length or 0) and _unified(widths, words[1], place.width)
+        fits = fits and place.space not in ("arena", "labels", "data", "python", "state")
+    else:
+        fits = place.length == 1 and _unified(widths, words[0], place.width)
+        fits = fits and place.space not in ("arena", "labels", "data", "python")
+    if not fits:
+        raise TableError(f"{each}: expected {place.name} to be {form!r}, widths {widths}, got {place}")
+
+
+def _unified(widths: dict[str, int], letter: str, width: int) -> bool:
+    """Whether a letter can stand for this width: it does for all operands of an instruction, or is a number."""
+    if letter.isdigit():
+        return int(letter) == width
+    return widths.setdefault(letter, width) == width
+
+
+def _check_writes(each: Instruction, written: list[Place]) -> None:
+    for place in written:
+        if place.space not in WRITABLE and not (place.space == "parameters" and each.operation in UPDATES):
+            raise TableError(f"{each}: nothing may write to {place.space}, of which {place.name} is a part")
+        if place.is_input and not each.operation.name.startswith(("gather", "take")):
+            raise TableError(f"{each}: {place.name} is an input, which only a gathering may write to")
+        for other in each.operands:
+            if other is not None and other is not place and _overlap(place, other):
+                raise TableError(f"{each}: {place.name} is written, and shares its place with {other.name}")
+    if sum(other is place for place in written for other in each.operands) > len(written):
+        raise TableError(f"{each}: a place that is written stands twice")
+
+
+def _check_apart(places: Iterable[Place]) -> None:
+    """The parts of a turn do not wait for each other, so that arrays of one turn must not share their place."""
+    arrays = sorted(
+        {id(each): each for each in places if each.is_batch}.values(), key=lambda each: each.start
+    )
+    for space in ("arena", "labels"):
+        own = [each for each in arrays if each.space == space and each.width]
+        for one, other in pairwise(own):
+            if one.end > other.start:
+                raise TableError(f"{one.name} and {other.name} share their place within a turn of two parts")
+
+
+def _overlap(one: Place, other: Place) -> bool:
+    return (
+        one.space == other.space
+        and one.space not in ("python", "data", "state")
+        and (one.start < other.end and other.start < one.end)
+    )
