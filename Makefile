@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 BUILT_FROM := pyproject.toml hatch_build.py src/chainrule/native/build.py $(wildcard src/chainrule/native/*.[ch])
 
-.PHONY: train test bench mutations docs-pictures wheel clean
+.PHONY: train test bench mutations docs-pictures sanitize wheel clean
 
 train: .venv/.installed
 	@$(BIN)/chainrule train digits --out runs/digits --force
@@ -33,6 +33,17 @@ docs-pictures: .venv/.installed-test
 	$(BIN)/python docs/pictures/graphs.py
 	$(BIN)/python docs/pictures/pages.py
 
+# The machine under AddressSanitizer and UndefinedBehaviorSanitizer, in a copy of the sources.
+SANITIZED := build/sanitized
+sanitize: export CHAINRULE_NATIVE = require
+sanitize: .venv/.installed-test
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r src hatch_build.py $(SANITIZED)
+	CHAINRULE_CFLAGS="-O1 -g -fno-omit-frame-pointer -fsanitize=address,undefined -fno-sanitize-recover=undefined" \
+	  $(BIN)/python $(SANITIZED)/hatch_build.py
+	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" PYTHONPATH=$(SANITIZED)/src \
+	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(BIN)/pytest --capture=sys -p no:cacheprovider \
+	  tests/test_machine.py tests/test_program.py --deselect tests/test_program.py::test_the_arrays_of_a_step_are_allocated_once
+
 # For this machine's platform, and any Python 3.
 wheel: | .venv/bin/python
 	$(BIN)/pip wheel --quiet --disable-pip-version-check --no-deps --wheel-dir dist .
@@ -44,7 +55,8 @@ wheel: | .venv/bin/python
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/.installed: $(BUILT_FROM) | .venv/bin/python
-	@$(PIP) -e . || { echo 'If ziglang could not be fetched: make CHAINRULE_NATIVE=off train'; exit 1; }
+	@$(PIP) -e . || { echo "Without a C compiler, and without ziglang: chainrule will run on NumPy"; \
+	  CHAINRULE_NATIVE=off $(PIP) -e .; }
 	@touch $@
 
 .venv/.installed-test: $(BUILT_FROM) | .venv/bin/python

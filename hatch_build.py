@@ -117,3 +117,14 @@ def platform_tag() -> str:
 
     platforms = (tag.platform for tag in sys_tags())
     return next(each for each in platforms if not each.startswith(("manylinux", "musllinux")))
+
+
+def build_here() -> None:
+    """Make the library beside the sources, as an editable install does: `python hatch_build.py`, after a change."""
+    with tempfile.TemporaryDirectory(prefix="chainrule-") as folder:
+        library, about = make_library(Path(folder))
+        put_beside_sources([library, record.write(Path(folder), about)])
+
+
+if __name__ == "__main__":
+    build_here()

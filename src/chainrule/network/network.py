@@ -13,7 +13,6 @@ from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, S
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.layers import Layer, Loss, SoftmaxCrossEntropy
-from chainrule.native.blas import one_thread
 from chainrule.network.batches import (
     Data,
     check_values,
@@ -30,7 +29,7 @@ from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
 from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
 
-if TYPE_CHECKING:  # programs are imported when the first is made, so that `import chainrule` stays quick
+if TYPE_CHECKING:  # programs, and BLAS, are imported when they are first needed: `import chainrule` stays quick
     from chainrule.program import OneRow, Program
 
 PROGRAMS_KEPT = 8
@@ -102,6 +101,8 @@ class Network:
 
     def _initialize(self) -> None:
         """Find every shape by one run on zeros, then move the parameters into one flat vector."""
+        from chainrule.native.blas import one_thread
+
         zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in self._inputs.items()}
         with np.errstate(all="ignore"), one_thread():
             output = self.graph.evaluate(zeros, self.output)
@@ -311,6 +312,7 @@ class Network:
         return self._kept(key, 1, targets[:1])
 
     def _kept(self, key: tuple[Any, ...], *arguments: Any) -> Program:
+        from chainrule.native.blas import one_thread
         from chainrule.program import Program, row_shapes
 
         if key not in self._programs:
@@ -425,6 +427,8 @@ class Network:
             "dtype": str(self.dtype),
             "executor": fitting.program.executor,
         }
+        from chainrule.native.blas import one_thread
+
         with one_thread():  # what stands between the calls of the machine, too
             return train(fitting, plan, [*callbacks, *watch], settings)
 
