@@ -173,7 +173,7 @@ def test_what_has_no_kernel_trains_all_the_same(name: str) -> None:
 @pytest.mark.parametrize("name", NATIVE)
 def test_what_has_kernels_is_done_by_the_machine_alone(name: str) -> None:
     program = NATIVE[name]().program(16)
-    assert not program.in_python
+    assert not program.trains_in_python
     assert not program.predicting.in_python
 
 
@@ -638,7 +638,10 @@ def test_row_numbers_and_labels_are_checked_where_they_are_read(threads: int) ->
     optimizer = cr.SGD(0.01)
     trainer = net.program(16, LABELS, False).trainer(optimizer, optimizer.start(net.params.flat))
     rows = RNG.integers(0, 40, (20, 16))
-    for number, what in ((40, "rows from 0 to 39, got 40"), (-1, "rows from 0 to 39, got -1")):
+    for number, what in (
+        (40, "row numbers from 0 to 39, got 40 in row 12 of the batch"),
+        (-1, "row numbers from 0 to 39, got -1 in row 12"),
+    ):
         wrong = rows.copy()
         wrong[10, 12] = number
         with pytest.raises(DataError, match=what):

@@ -109,7 +109,9 @@ class Contender:
     def environment(self) -> dict[str, str]:
         """What its process needs to be told before it starts: XLA's threads, and our executor."""
         if self.peer == "ours":
-            return {"CHAINRULE_NATIVE": "off" if self.variant == "NumPy" else "require"}
+            executor = {"CHAINRULE_NATIVE": "off" if self.variant == "NumPy" else "require"}
+            alone = self.variant == "predict" and self.threads == 1  # predict has no argument for it
+            return executor | ({"OMP_NUM_THREADS": "1"} if alone else {})
         if self.peer == "jax" and self.threads == 1:
             return {"NPROC": "1"}  # of XLA's flags, none left its prediction at one thread
         return {}

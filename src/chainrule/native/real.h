@@ -53,8 +53,6 @@ INLINE real *all_rows(const worker *w, const instruction *i, int k) { return ope
 
 INLINE int64_t own_count(const worker *w) { return w->high - w->low; }
 
-INLINE int is_finite(real x) { return real_abs(x) <= REAL_LARGEST; }
-
 INLINE int all_finite(const real *x, int64_t n) {
     int bad = 0;
     for (int64_t j = 0; j < n; j++) bad |= !(real_abs(x[j]) <= REAL_LARGEST);

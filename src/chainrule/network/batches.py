@@ -18,7 +18,7 @@ def checked_inputs(
 ) -> dict[str, Array]:
     """The arrays of all inputs by name, each of shape (N, *sample shape), with the same N. Copies nothing.
 
-    With `values=False` their numbers are not looked at: the caller does, by `check_values`, some rows at a time.
+    With `values=False` their numbers are not looked at: a program does, and if in doubt `check_values`.
 
     Raises: ShapeError, DataError (not numbers, NaN, infinity, or too large for the dtype), ArgumentError (an
     unknown or missing input).
@@ -55,22 +55,22 @@ def _shaped_input(value: Any, name: str, shape: Shape, whose: str) -> Array:
     return array
 
 
-def check_values(array: Array, name: str, dtype: np.dtype[Any], first: int = 0) -> None:
-    """Look for what a network cannot take in rows of an input, of which `first` is the number of the first.
+def check_values(array: Array, name: str, dtype: np.dtype[Any]) -> None:
+    """Look for what a network cannot take in the numbers of an input.
 
     Raises: DataError for NaN, infinity, and a number too large for the dtype.
     """
     bad = first_not_finite(array)
     if bad is not None:
         raise DataError(
-            f"{name} holds {array[bad]} at row {first + bad[0]}"
+            f"{name} holds {array[bad]} at row {bad[0]}"
             + (f", column {', '.join(map(str, bad[1:]))}" if bad[1:] else "")
             + ": remove such rows or fill them in first"
         )
     if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and array.size:
         largest = float(np.finfo(dtype).max)
         if array.max() > largest or array.min() < -largest:
-            row = first + int(np.argwhere(np.abs(array) > largest)[0][0])
+            row = int(np.argwhere(np.abs(array) > largest)[0][0])
             raise DataError(
                 f"{name} holds a number at row {row} that is too large for {dtype}: scale the data, or make the "
                 f'network with dtype="float64"'

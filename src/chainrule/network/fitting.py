@@ -59,7 +59,7 @@ class Fitting:
         self._trainer = self.program.trainer(optimizer, self._state)
         self._threads = threads
         #: How many steps to do in one call.
-        self.together = 1 if self.program.in_python else 100_000
+        self.together = 1 if self.program.trains_in_python else 100_000
 
     def steps(self, batches: Array, iteration: int, total: int) -> tuple[Sequence[float], Sequence[float]]:
         """Forward, backward and update on each batch. Returns the losses and the learning rates."""

@@ -29,7 +29,9 @@ from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
 from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
 
-if TYPE_CHECKING:  # programs, and BLAS, are imported when they are first needed: `import chainrule` stays quick
+if (
+    TYPE_CHECKING
+):  # programs, and BLAS, are imported when they are first needed: `import chainrule` stays quick
     from chainrule.program import OneRow, Program
 
 PROGRAMS_KEPT = 8
@@ -284,8 +286,8 @@ class Network:
         program = self.program(len(feeds["t"]), feeds["t"], sample_weight is not None)
         mode, number = self._training(training), self._step(step)
         with np.errstate(all="ignore"):
-            program.step(feeds, training=mode, step=number)
-        return self.params.like(program.gradient.copy())
+            _, gradient = program.loss_and_gradient(feeds, training=mode, step=number)
+        return self.params.like(gradient)
 
     def program(self, batch_size: int, targets: ArrayLike | None = None, weighted: bool = False) -> Program:
         """The fast form of the network for one size of batch: print it to see its instructions.

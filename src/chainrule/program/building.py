@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
 from chainrule.program.lowering import Walk
-from chainrule.program.operations import RULES, SHARED
+from chainrule.program.operations import RULES
 from chainrule.program.operations.affine import MATMUL
 from chainrule.program.operations.gather import GATHER, RESULT, RESULT_OF_PYTHON, WATCH, gathers
 from chainrule.program.operations.losses import LossRule
@@ -30,7 +30,7 @@ def training_table(
     parts: int,
 ) -> Table:
     """Gather, forward, the loss, and back: all of a training step but the update."""
-    walk = Walk(graph, output, shapes, target, weighted, RULES, SHARED, training=True)
+    walk = Walk(graph, output, shapes, target, weighted, RULES, training=True)
     walk.run()
     size = sum(value.size for value in map(graph.parameter_value, graph.parameters))
     stop = Instruction(STOP_UNLESS_FINITE, (gradient_place(size),))
@@ -49,7 +49,7 @@ def with_update(table: Table, update: Instruction) -> Table:
 
 def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], target: Array | None) -> Table:
     """Gather, forward, and the output; with a target, whose loss must have a kernel, the loss behind it."""
-    walk = Walk(graph, output, shapes, target, False, RULES, SHARED, training=False)
+    walk = Walk(graph, output, shapes, target, False, RULES, training=False)
     if target is not None and not isinstance(walk.rule(len(graph) - 1), LossRule):
         return predicting_table(graph, output, shapes, None)
     walk.run()

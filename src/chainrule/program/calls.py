@@ -13,9 +13,6 @@ from chainrule.graph.values import Run
 from chainrule.layers import Layer
 from chainrule.optimizers import Optimizer, OptimizerState
 
-#: Why a step ends a call: its loss, or a gradient, is NaN or infinite.
-NOT_FINITE = "not finite"
-
 
 @dataclass
 class Update:
@@ -52,6 +49,8 @@ class Call:
     """Of a prediction: whether to find the loss too."""
     is_doubtful: bool = False
     """Whether an array that is watched was not finite."""
+    origin: Array | None = None
+    """Of a part of another call, on a copy of some rows: which rows of its data they are."""
 
     def rows_of(self, step: int) -> Any:
         """The rows of the data that a step takes: their numbers, or a slice."""
@@ -78,7 +77,8 @@ class Step:
     saved: dict[int, Any] = field(default_factory=dict)
     """What the forward of a node kept for its backward, by position."""
     loss: float = 0.0
-    stopped: str = ""
+    stopped: bool = False
+    """Whether the loss, or a gradient, is NaN or infinite."""
 
     @property
     def rows(self) -> Any:

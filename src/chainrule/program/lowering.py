@@ -14,6 +14,7 @@ import numpy as np
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import Layer
+from chainrule.program.sums import ACCUMULATE, ACCUMULATE_MATRIX, ACCUMULATE_VECTOR, COPY
 from chainrule.program.table import Instruction, Operation, Place, Space
 
 
@@ -28,14 +29,6 @@ class Rule(Protocol):
 
     def backward(self, walk: Walk, i: int) -> None:
         """Write down what computes the gradients of its inputs."""
-
-
-class Shared(Protocol):
-    """What the walk itself writes down where gradients meet; `operations.arithmetic` has them."""
-
-    copy: Operation
-    accumulate: Operation
-    accumulate_gradient: Operation
 
 
 class Walk:
@@ -53,12 +46,11 @@ class Walk:
         target: Array | None,
         weighted: bool,
         rules: Sequence[Rule],
-        shared: Shared,
         *,
         training: bool,
     ) -> None:
         self.graph, self.shapes, self.target, self.weighted = graph, shapes, target, weighted
-        self.rules, self.shared, self.training = rules, shared, training
+        self.rules, self.training = rules, training
         self.output = graph.position(output)
         self.needed = graph.leading_to({graph.position(name) for name in graph.parameters})
         self.instructions: list[Instruction] = []
@@ -163,7 +155,7 @@ class Walk:
         """The gradient of `source` is dy itself, or that is one part of it."""
         if self.needed[source]:
             into = self.gradient(source)
-            self.emit(self.shared.copy if self.starts(into) else self.shared.accumulate, dy, into)
+            self.emit(COPY if self.starts(into) else ACCUMULATE, dy, into)
 
     def destination(self, i: int) -> Place:
         """Where to write a gradient: its own place, or a second one when that holds another path's already."""
@@ -183,8 +175,10 @@ class Walk:
         """A gradient was written to what `destination` returned."""
         own = self.gradient(i)
         if not self.starts(own):
-            shared = self.shared.accumulate if own.is_batch else self.shared.accumulate_gradient
-            self.emit(shared, into, own, note="paths meet: gradients add up")
+            of_parameter = ACCUMULATE_VECTOR if len(own.shape) == 1 else ACCUMULATE_MATRIX
+            self.emit(
+                ACCUMULATE if own.is_batch else of_parameter, into, own, note="paths meet: gradients add up"
+            )
 
     # Places --------------------------------------------------------------------------------------------
 

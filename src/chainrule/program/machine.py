@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import threading
+from collections.abc import Iterator
 from ctypes import POINTER, Structure, byref, c_char_p, c_int64, c_void_p
 from dataclasses import replace
 from functools import cache
@@ -13,22 +14,24 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import ChainruleError, DataError
+from chainrule.errors import ChainruleError
 from chainrule.native import blas, library
 from chainrule.program.calls import Call, Step
 from chainrule.program.memory import Memory
-from chainrule.program.operations.gather import name_of
+from chainrule.program.operations.gather import wrong_label, wrong_row
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Instruction, Place, Table, unique
+from chainrule.program.table import Instruction, Place, Table, Turn, unique
 from chainrule.program.threads import may_share
+from chainrule.program.verify import verify_call
 
 OPERANDS, NUMBERS = 6, 4
 KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
-FINISHED, IN_PYTHON, NOT_FINITE, ROW_OUT_OF_RANGE, LABEL_OUT_OF_RANGE = range(5)
+FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE = range(5)  # as in native/machine.h
 ADDRESS, WIDTH, LENGTH, STRIDE, KIND, HOME = range(6)  # of an array in the machine
 NO_TURN = 2**60  # behind the last turn of any call: the helper leaves
 LINE = 8  # numbers in a line of the cache, by which the sums of two threads lie apart
 BLOCK_BYTES = 8_000_000  # of data that the machine does not read, copied at a time
+AT_ONCE = 1_000_000_000  # multiplications in one call of a prediction: about 0.1 s, between looks at Ctrl-C
 WORTH_HELPING = (
     20_000_000  # multiplications of a prediction, about 0.5 ms, from which on a second thread pays
 )
@@ -119,22 +122,22 @@ class Machine:
         loaded = machine()
         assert loaded is not None
         self.table, self.memory, self.python = table, memory, python
-        self._train, self._predict = loaded.chainrule_train, loaded.chainrule_predict
-        bits = 8 * memory.dtype.itemsize
+        self._training, self._predicting = loaded.chainrule_train, loaded.chainrule_predict
         chosen = loaded.chainrule_best_variant() if variant is None else variant
-        self._kernels, self._numbers = kernels(chosen, bits)
-        native = (each for turn in table.turns if turn.kind != "python" for each in turn.instructions)
-        self._places = unique(place for each in native for place in each.operands if place is not None)
+        self._kernels, self._numbers = kernels(chosen, 8 * memory.dtype.itemsize)
+        self._places = _native_places(table.turns)
         self._index = {id(place): k for k, place in enumerate(self._places)}
         self._code, self._turns = self._encode()
         self._arrays = np.array([self._array(place) for place in self._places], np.int64).reshape(-1, 6)
-        self.data_places = [
-            (k, place, name_of(place)) for k, place in enumerate(self._places) if place.space == "data"
-        ]
+        before_loss = {id(place) for place in _native_places(table.turns_of(False))}
+        data = [(k, place) for k, place in enumerate(self._places) if place.space == "data"]
+        #: What batches are taken from, with the loss and without it: the numbers of the arrays, and their places.
+        self.data_places = {True: data, False: [each for each in data if id(each[1]) in before_loss]}
+        self._taken = {measured: table.data_places(measured) for measured in (True, False)}
         self._state = [(k, place) for k, place in enumerate(self._places) if place.space == "state"]
-        self._box, self._sums = np.full(32, -1, np.int64), np.zeros(2 * LINE)
         last = table.turns[-1] if table.turns else None
         self._updates_natively = last is not None and last.kind == "update" and len(last.instructions) > 1
+        self._box, self._sums = np.full(32, -1, np.int64), np.zeros(2 * LINE)
         self._second: Array | None = None
         self._own_arenas: list[Array] = []
         self._call, self._workers = self._structures()
@@ -190,11 +193,15 @@ class Machine:
 
     def run(self, call: Call) -> int:
         """Do the steps of a call. Returns how many: fewer when the loss or a gradient of the next is not finite."""
-        strange = [
-            name for k, place, name in self.data_places if not self._take(call.data[name], k, place, call)
-        ]
-        if strange:
-            return self._in_blocks(call)
+        verify_call(self.table, self._taken[call.measured], call)
+        data = (call.data[place.source] for _, place in self.data_places[call.measured])
+        return self._run(call) if all(map(_is_readable, data)) else self._in_blocks(call)
+
+    def _run(self, call: Call) -> int:
+        for k, place in self.data_places[call.measured]:
+            array, row = call.data[place.source], self._arrays[k]
+            row[ADDRESS], row[LENGTH], row[STRIDE] = array.ctypes.data, len(array), array.strides[0]
+            row[KIND] = KINDS[array.dtype.str[1:]]
         for k, place in self._state:
             assert call.update is not None
             array = call.update.arrays[place.name]
@@ -204,25 +211,11 @@ class Machine:
             self._arrays[k, ADDRESS] = array.ctypes.data
         self._fill(call)
         with blas.one_thread():
-            return self._run(call)
-
-    def _take(self, array: Array, k: int, place: Place, call: Call) -> bool:
-        """Let the machine read an array of data; False if it cannot."""
-        kind = KINDS.get(array.dtype.str[1:])
-        if place.below and array.dtype.kind not in "iub":
-            raise DataError(f"{name_of(place)}: expected labels in whole numbers, got {array.dtype}")
-        if kind is None or not array.dtype.isnative or not array.flags.aligned:
-            return False
-        if not (array.flags.c_contiguous or array[:1].flags.c_contiguous) or array[:1].size > place.width:
-            return False
-        row = self._arrays[k]
-        row[ADDRESS], row[LENGTH], row[KIND] = array.ctypes.data, len(array), kind
-        row[STRIDE] = array.strides[0]
-        return array.size == len(array) * place.width
+            return self._predict(call) if call.rows is None else self._train(call)
 
     def _fill(self, call: Call) -> None:
         c = self._call
-        c.turn_count = len(self._turns) - (0 if call.measured else self.table.measured)
+        c.turn_count = len(self.table.turns_of(call.measured))
         c.rows = None if call.rows is None else call.rows.ctypes.data
         c.steps, c.batch, c.total = call.steps, call.batch, call.total
         c.losses, c.rates = call.losses.ctypes.data if call.measured else None, call.rates.ctypes.data
@@ -230,28 +223,34 @@ class Machine:
         c.result = None if call.result is None else call.result.ctypes.data
         c.done = 0 if call.update is None else call.update.state.iteration
         c.next = c.doubtful = c.failed = 0
-        for worker in self._workers:
-            worker.task = -1
 
-    def _run(self, call: Call) -> int:
-        if call.rows is not None:
-            function, shared = self._train, self.table.parts == 2
-        else:
-            function, shared = self._predict, self._is_worth_helping(call)
-        helped = shared and may_share(call.threads)
-        with self._helped(function, call) if helped else contextlib.nullcontext():
-            status = self._loop(function, call)
-        call.is_doubtful = call.is_doubtful or bool(self._call.doubtful)
-        if status in (ROW_OUT_OF_RANGE, LABEL_OUT_OF_RANGE):
-            raise self._failure(status)
+    def _train(self, call: Call) -> int:
+        """The steps of a training, or those before one that diverges."""
+        with self._helped(self._training, call, self.table.parts == 2):
+            status = self._loop(self._training, call)
+        self._raise_failure(call)
         done = int(self._workers[0].step) if status == NOT_FINITE else call.steps
         if call.update is not None and self._updates_natively:
             call.update.state.iteration += done
         return done
 
+    def _predict(self, call: Call) -> int:
+        """The steps of a prediction, some at a time, so that Ctrl-C is heard between them."""
+        size = self.memory.params.flat.size
+        at_once = max(1, AT_ONCE // max(1, call.batch * size))
+        shared = not self.table.in_python and call.total * size > WORTH_HELPING
+        for first in range(0, call.steps, at_once):
+            self._call.next, self._call.steps = first, min(first + at_once, call.steps)
+            with self._helped(self._predicting, call, shared):
+                self._loop(self._predicting, call)
+            self._raise_failure(call)
+        call.is_doubtful = call.is_doubtful or bool(self._call.doubtful)
+        return call.steps
+
     def _loop(self, function: Any, call: Call) -> int:
         """Call the machine, and again behind each turn that Python does."""
         c, w = byref(self._call), self._workers[0]
+        w.task = -1
         status: int = function(c, byref(w))
         step: Step | None = None
         while status == IN_PYTHON:
@@ -268,22 +267,21 @@ class Machine:
             self.python.end(step)
         return status
 
-    def _is_worth_helping(self, call: Call) -> bool:
-        return not self.table.in_python and call.total * self.memory.params.flat.size > WORTH_HELPING
-
     @contextlib.contextmanager
-    def _helped(self, function: Any, call: Call) -> Any:
-        """Let a second thread call the machine too, inside the block."""
-        worker = self._workers[1]
+    def _helped(self, function: Any, call: Call, wanted: bool) -> Iterator[None]:
+        """Let a second thread call the machine too, inside the block, where it is wanted and allowed."""
+        if not wanted or not may_share(call.threads):
+            yield
+            return
+        worker, arrays = self._workers[1], self._arrays
         if call.rows is None:  # a step is done by one thread, in an arena of its own
             if self._second is None:
                 self._second = self._moved()
-            for k, _, _ in self.data_places:
-                self._second[k] = self._arrays[k]
-            worker.arrays = self._second.ctypes.data
-        else:
-            worker.arrays = self._arrays.ctypes.data
-            self._box[:] = -1
+            arrays = self._second
+            for k, _ in self.data_places[True]:
+                arrays[k] = self._arrays[k]
+        self._box[:] = -1
+        worker.task, worker.arrays = -1, arrays.ctypes.data
         helper = threading.Thread(target=function, args=(byref(self._call), byref(worker)), daemon=True)
         try:
             helper.start()
@@ -305,26 +303,27 @@ class Machine:
             arrays[mine, ADDRESS] = arrays[mine, HOME]
         return arrays
 
-    def _failure(self, status: int) -> ChainruleError:
+    def _raise_failure(self, call: Call) -> None:
+        """Raise what either thread found of rows or labels out of range."""
         c = self._call
-        name = name_of(self._places[c.failed_array])
-        if status == LABEL_OUT_OF_RANGE:
-            below = next(p.below for p in self._places if p.space == "labels")
-            return DataError(
-                f"{name}: expected labels from 0 to {below - 1}, got {c.failed_value} in row {c.failed_row}; it "
-                f"was changed after it was checked"
-            )
-        length = self._arrays[c.failed_array, LENGTH]
-        return DataError(f"{name}: expected rows from 0 to {length - 1}, got {c.failed_value}")
+        if not c.failed:
+            return
+        place = self._places[c.failed_array]
+        if c.failed == LABEL_OUT_OF_RANGE:
+            row = c.failed_row if call.origin is None else int(call.origin[c.failed_row])
+            raise wrong_label(place.source, place.below, c.failed_value, row)
+        raise wrong_row(place.source, int(self._arrays[c.failed_array, LENGTH]), c.failed_value, c.failed_row)
+
+    # Data that it does not read where they lie -----------------------------------------------------------
 
     def _in_blocks(self, call: Call) -> int:
-        """Do a call on data that the machine does not read as they lie: some steps at a time, on copies."""
+        """Do a call on copies of the rows that it takes, some steps at a time."""
         row_bytes = sum(8 * array[:1].size for array in call.data.values())
         at_once = max(1, BLOCK_BYTES // max(1, row_bytes * call.batch))
         for first in range(0, call.steps, at_once):
             steps = min(at_once, call.steps - first)
             some = self._some_steps(call, first, steps)
-            done = self.run(some)
+            done = self._run(some)
             call.is_doubtful = call.is_doubtful or some.is_doubtful
             if done < steps:
                 return first + done
@@ -332,26 +331,45 @@ class Machine:
 
     def _some_steps(self, call: Call, first: int, steps: int) -> Call:
         rows: Any = slice(first * call.batch, min((first + steps) * call.batch, call.total))
+        origin = np.arange(call.total)[rows]
         if call.rows is not None:
-            rows = call.rows[first : first + steps].ravel()
-        data = {name: self._plain(array[rows]) for name, array in call.data.items()}
-        count = len(next(iter(data.values())))
+            rows = origin = call.rows[first : first + steps].ravel()
+            self._check_rows(call, rows)
         own = slice(first, first + steps)
         return replace(
             call,
-            data=data,
+            data={name: self._plain(array[rows]) for name, array in call.data.items()},
             steps=steps,
-            rows=None if call.rows is None else np.arange(count).reshape(steps, -1),
-            total=count,
-            rates=call.rates[own] if len(call.rates) == call.steps else call.rates,
-            losses=call.losses[own] if len(call.losses) == call.steps else call.losses,
+            rows=None if call.rows is None else np.arange(len(origin)).reshape(steps, -1),
+            total=len(origin),
+            rates=call.rates[own] if call.update is not None else call.rates,
+            losses=call.losses[own] if call.measured else call.losses,
             right=None if call.right is None else call.right[own],
             result=None if call.result is None else call.result[rows],
             iteration=call.iteration + first,
+            origin=origin,
         )
 
+    def _check_rows(self, call: Call, rows: Array) -> None:
+        for _, place in self.data_places[call.measured]:
+            length = len(call.data[place.source])
+            wrong = np.flatnonzero((rows < 0) | (rows >= length))
+            if wrong.size:
+                raise wrong_row(place.source, length, int(rows[wrong[0]]), int(wrong[0]) % call.batch)
+
     def _plain(self, array: Array) -> Array:
-        kind = array.dtype.str[1:]
-        if kind not in KINDS:
-            return np.ascontiguousarray(array, self.memory.dtype)
-        return np.ascontiguousarray(array, array.dtype.newbyteorder("="))
+        """A copy that the machine reads."""
+        dtype = array.dtype.newbyteorder("=") if array.dtype.str[1:] in KINDS else self.memory.dtype
+        return np.require(array, dtype, ["C", "ALIGNED"])
+
+
+def _native_places(turns: list[Turn]) -> list[Place]:
+    """What the instructions name that the machine does."""
+    native = (each for turn in turns if turn.kind != "python" for each in turn.instructions)
+    return unique(place for each in native for place in each.operands if place is not None)
+
+
+def _is_readable(array: Array) -> bool:
+    """Whether the machine reads the rows of an array where they lie."""
+    known = array.dtype.str[1:] in KINDS and array.dtype.isnative and array.flags.aligned
+    return known and (array.flags.c_contiguous or array[:1].flags.c_contiguous)

@@ -18,7 +18,7 @@ class OneRow:
     def __init__(self, executor: Machine) -> None:
         loaded = machine()
         assert loaded is not None
-        (k, place, _), *_ = executor.data_places
+        ((k, place),) = executor.data_places[False]
         self._function = loaded.chainrule_predict_again
         self._x = np.zeros((1, *place.row), executor.memory.dtype)
         self._y = np.zeros((1, *executor.table.output.row), executor.memory.dtype)

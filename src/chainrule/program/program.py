@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Mapping
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, Shape
-from chainrule.errors import LayerError
+from chainrule.errors import ArgumentError, ChainruleError, LayerError
 from chainrule.graph import Graph, Node
 from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.parameters import Parameters
@@ -20,7 +20,7 @@ from chainrule.program.machine import Machine, machine
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
 from chainrule.program.one_row import OneRow
-from chainrule.program.operations.losses import has_kernel
+from chainrule.program.operations.losses import LOSSES, has_kernel
 from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
 from chainrule.program.table import Table, described
@@ -60,7 +60,8 @@ class Program:
         loss = graph.nodes[-1].layer
         measured = target is not None and not weighted and has_kernel(loss, target)
         self.predicting = predicting_table(graph, output, shapes, target if measured else None)
-        self._counts = any("right" in each.operation.printed for each in self.predicting.instructions)
+        counting = [kernels.count for kernels in LOSSES.values() if kernels.count is not None]
+        self._counts = any(each.operation in counting for each in self.predicting.instructions)
         fed = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
         #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
         self.unwatched = [
@@ -69,10 +70,10 @@ class Program:
         tables = [self.predicting] + ([self.training] if self.training is not None else [])
         self.arena = np.zeros(max(table.arena_width * table.capacity for table in tables), params.flat.dtype)
         self._executors: dict[int, Executor] = {}
-        self._lock = threading.RLock()  # two threads may predict with one network
+        self._lock, self._caller = threading.Lock(), 0
 
     @property
-    def in_python(self) -> bool:
+    def trains_in_python(self) -> bool:
         """Whether a part of a training step is done by Python."""
         return self.training is not None and self.training.in_python
 
@@ -125,28 +126,55 @@ class Program:
             return Machine(table, memory, python, variant)
         return NumpyExecutor(table, memory, python)
 
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """One call at a time: there is one arena. Other threads wait; a layer may not call its own network."""
+        if self._caller == threading.get_ident():
+            raise ChainruleError(
+                "a layer in Python called the program that is running it, whose arrays are in use: use a copy "
+                "of the network, copy.deepcopy(net)"
+            )
+        with self._lock:
+            self._caller = threading.get_ident()
+            try:
+                yield
+            finally:
+                self._caller = 0
+
     def step(
         self, data: Mapping[str, Array], *, training: bool = False, step: int = 0, threads: int | None = None
     ) -> float:
         """Forward and backward on a batch: returns the loss, and leaves the gradient in `gradient`."""
-        assert self.training is not None
+        with self._alone():
+            return self._step(data, training, step, threads)
+
+    def loss_and_gradient(
+        self, data: Mapping[str, Array], *, training: bool = False, step: int = 0
+    ) -> tuple[float, Array]:
+        """The loss of a batch, and a copy of its flat gradient."""
+        with self._alone():
+            return self._step(data, training, step, None), self.gradient.copy()
+
+    def _step(self, data: Mapping[str, Array], training: bool, step: int, threads: int | None) -> float:
+        if self.training is None:
+            raise ArgumentError("this program only predicts: make one with targets, net.program(batch_size)")
         rows = len(next(iter(data.values())))
         numbers = np.arange(rows).reshape(1, -1)
         call = Call(data, rows, 1, numbers, training=training, iteration=step, threads=threads)
-        with self._lock:
-            self._executor(self.training).run(call)
+        self._executor(self.training).run(call)
         return float(call.losses[0])
 
     def trainer(self, optimizer: Optimizer, state: OptimizerState) -> Trainer:
         """What does steps of training with an optimizer."""
-        assert self.training is not None
+        if self.training is None:
+            raise ArgumentError("this program only predicts: make one with targets, net.program(batch_size)")
         instruction, update = update_of(optimizer, state, self.params.flat.dtype)
         table = with_update(self.training, instruction)
         return Trainer(self, self.make_executor(table), update)
 
     def predict(self, data: Mapping[str, Array], result: Array, threads: int | None = None) -> bool:
         """Write the output for all rows into `result`. Returns whether a watched array was not finite."""
-        with self._lock:
+        with self._alone():
             call = self._prediction(data, len(result), threads)
             call.result, call.measured = result, False
             self._executor(self.predicting).run(call)
@@ -169,7 +197,7 @@ class Program:
         if not self.predicting.measured:
             return None
         rows = len(data["t"])
-        with self._lock:
+        with self._alone():
             call = self._prediction(data, rows, threads)
             call.losses, call.right = np.zeros(call.steps), np.zeros(call.steps, np.int64)
             with np.errstate(all="ignore"):
@@ -186,7 +214,7 @@ class Program:
 
     @property
     def memory(self) -> int:
-        """How many bytes the arrays of the program take: values, their gradients, the parameters' gradient."""
+        """How many bytes the arrays of a training step take: values, their gradients, the parameters' gradient."""
         table = self.training or self.predicting
         numbers = table.arena_width * table.capacity + table.spares_size + self.gradient.size
         return int(numbers) * self.params.flat.itemsize
@@ -237,9 +265,17 @@ class Trainer:
         There are fewer than rows when a loss or gradient is not finite: nothing was changed in that step.
         """
         losses = np.empty(len(rows))
-        call = Call(data, rows.shape[1], len(rows), np.ascontiguousarray(rows, np.int64), rates=rates)
-        call = replace(
-            call, losses=losses, training=True, iteration=iteration, update=self.update, threads=threads
+        call = Call(
+            data,
+            rows.shape[1],
+            len(rows),
+            np.ascontiguousarray(rows, np.int64),
+            rates=np.ascontiguousarray(rates, np.float64),
+            losses=losses,
+            training=True,
+            iteration=iteration,
+            update=self.update,
+            threads=threads,
         )
-        with self.program._lock:
+        with self.program._alone():
             return losses[: self.executor.run(call)]

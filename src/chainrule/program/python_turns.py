@@ -16,7 +16,8 @@ from chainrule.graph.values import Run
 from chainrule.layers import Layer
 from chainrule.program.calls import Call, Step
 from chainrule.program.memory import Memory
-from chainrule.program.operations.gather import RESULT_OF_PYTHON, TAKE, name_of
+from chainrule.program.operations.gather import RESULT_OF_PYTHON, TAKE
+from chainrule.program.operations.python import LAYER_BACKWARD
 from chainrule.program.operations.updates import UPDATE
 from chainrule.program.table import Instruction, Place, Turn
 
@@ -49,7 +50,7 @@ class PythonTurns:
                 data, into = each.operands
                 assert data is not None
                 assert into is not None
-                array = step.call.data.get(name_of(data))
+                array = step.call.data.get(data.source)
                 step.values[id(into)] = None if array is None else array[step.rows]
             elif each.operation is RESULT_OF_PYTHON:
                 (place,) = each.operands
@@ -58,7 +59,7 @@ class PythonTurns:
             elif each.operation is UPDATE:
                 assert each.operation.statement is not None
                 each.operation.statement(step, each, self.memory.params.flat, self.memory.gradient)
-            elif each.fresh or each.wanted:
+            elif each.operation is LAYER_BACKWARD:
                 self._backward(each, step)
             else:
                 self._forward(each, step)

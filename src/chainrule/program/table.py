@@ -34,6 +34,8 @@ class Place:
     below: int = 0
     """What labels are smaller than."""
     is_input: bool = False
+    source: str = ""
+    """Of data: the name of the input that they are for."""
 
     @property
     def width(self) -> int:
@@ -67,6 +69,8 @@ class Operation:
     turn: TurnKind = "rows"
     kernel: str | None = None
     statement: Callable[..., None] | None = field(default=None, repr=False)
+    gathers: bool = False
+    """Whether it fills an input, to which nothing else may write."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,6 +125,17 @@ class Table:
     skipped: list[str] = field(default_factory=list)
     measured: int = 0
     """How many turns at the end find the loss of a prediction, which are left out without targets."""
+
+    def turns_of(self, measured: bool) -> list[Turn]:
+        """The turns that a call does: all, or those before the loss of a prediction is found."""
+        return self.turns if measured else self.turns[: len(self.turns) - self.measured]
+
+    def data_places(self, measured: bool) -> list[Place]:
+        """What a call takes rows from."""
+        operands = (
+            p for turn in self.turns_of(measured) for each in turn.instructions for p in each.operands
+        )
+        return unique(place for place in operands if place is not None and place.space == "data")
 
     @property
     def instructions(self) -> list[Instruction]:

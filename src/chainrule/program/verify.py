@@ -6,8 +6,11 @@ import math
 from collections.abc import Iterable, Mapping
 from itertools import pairwise
 
-from chainrule.errors import ChainruleError
-from chainrule.program.operations.gather import GATHER_LABELS
+import numpy as np
+
+from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
+from chainrule.program.calls import Call
+from chainrule.program.operations.gather import GATHER, GATHER_LABELS
 from chainrule.program.operations.updates import UPDATE
 from chainrule.program.operations.updates import UPDATES as OF_OPTIMIZERS
 from chainrule.program.table import Instruction, Place, Space, Table
@@ -36,6 +39,7 @@ def verify(table: Table, sizes: Mapping[Space, int]) -> None:
     limits: dict[str, int] = {**sizes, "arena": table.arena_width, "labels": table.labels_width}  # type: ignore[dict-item]
     for place in table.places:
         _check_place(place, limits)
+    _check_inputs(table)
     for turn in table.turns:
         for each in turn.instructions:
             if each.operation.turn != turn.kind:
@@ -141,13 +145,24 @@ def _check_writes(each: Instruction, written: list[Place]) -> None:
     for place in written:
         if place.space not in WRITABLE and not (place.space == "parameters" and each.operation in UPDATES):
             raise TableError(f"{each}: nothing may write to {place.space}, of which {place.name} is a part")
-        if place.is_input and not each.operation.name.startswith(("gather", "take")):
+        if place.is_input and not each.operation.gathers:
             raise TableError(f"{each}: {place.name} is an input, which only a gathering may write to")
         for other in each.operands:
             if other is not None and other is not place and _overlap(place, other):
                 raise TableError(f"{each}: {place.name} is written, and shares its place with {other.name}")
     if sum(other is place for place in written for other in each.operands) > len(written):
         raise TableError(f"{each}: a place that is written stands twice")
+
+
+def _check_inputs(table: Table) -> None:
+    """What is gathered may lie in the caller's data, so that nothing else may write to it, and Python not look."""
+    gathered = [each for each in table.instructions if each.operation == GATHER and any(each.numbers)]
+    if gathered and table.in_python:
+        raise TableError(f"{gathered[0]}: data are used where they lie only where Python does no part")
+    for each in gathered:
+        place = each.operands[1]
+        if place is None or not place.is_input:
+            raise TableError(f"{each}: expected an input, to which nothing else writes, got {place}")
 
 
 def _check_apart(places: Iterable[Place]) -> None:
@@ -168,3 +183,47 @@ def _overlap(one: Place, other: Place) -> bool:
         and one.space not in ("python", "data", "state")
         and (one.start < other.end and other.start < one.end)
     )
+
+
+def verify_call(table: Table, data: Iterable[Place], call: Call) -> None:
+    """Hold what a call is given to what its table takes: names, widths, and numbers of rows and of steps.
+
+    `data` are the places that it reads data from.
+
+    Raises: ArgumentError, ShapeError.
+    """
+    if call.batch > table.capacity:
+        raise ShapeError(f"expected at most {table.capacity} rows in a batch, got {call.batch}")
+    for place in data:
+        _check_data(place, call)
+    rows = call.rows
+    if rows is not None and (rows.shape != (call.steps, call.batch) or rows.dtype != np.int64):
+        raise ShapeError(f"rows: expected shape {(call.steps, call.batch)}, got {rows.shape} of {rows.dtype}")
+    for name, array in (("rates", call.rates if call.update else None), ("right", call.right)):
+        if array is not None and len(array) < call.steps:
+            raise ShapeError(f"{name}: expected one for each of the {call.steps} steps, got {len(array)}")
+    if call.measured and len(call.losses) < call.steps:
+        raise ShapeError(f"losses: expected room for {call.steps}, got {len(call.losses)}")
+    result = call.result
+    if result is not None and table.output.space == "arena":
+        expected = (call.total, *table.output.row)
+        if result.shape != expected or not (result.flags.c_contiguous and result.flags.writeable):
+            raise ShapeError(
+                f"result: expected shape {expected}, writable and in C order, got {result.shape}"
+            )
+
+
+def _check_data(place: Place, call: Call) -> None:
+    array = call.data.get(place.source)
+    if array is None:
+        if place.below or place.row:
+            raise ArgumentError(f"the program needs data for {place.source!r} too")
+        return  # an optional input of a layer in Python
+    if call.rows is None and len(array) < call.total:
+        raise ShapeError(f"{place.source}: expected {call.total} rows, got {len(array)}")
+    if place.below or place.row:
+        width = 1 if place.below else place.width
+        if array.ndim == 0 or math.prod(array.shape[1:]) != width:
+            raise ShapeError(f"{place.source}: expected {width} numbers in a row, got shape {array.shape}")
+    if place.below and array.dtype.kind not in "iub":
+        raise DataError(f"{place.source}: expected labels in whole numbers, got {array.dtype}")

@@ -4,15 +4,23 @@ A file for each family holds its rule, its NumPy statements, and the names of it
 layer's fast form is one file here and one C function.
 """
 
-from chainrule.program.operations import arithmetic
 from chainrule.program.operations.activations import ActivationRule
 from chainrule.program.operations.affine import AffineRule
 from chainrule.program.operations.arithmetic import AddRule, ScaleRule, ViewRule
+from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.losses import LossRule
 from chainrule.program.operations.python import PythonRule
 
 #: In the order in which they are asked; the last takes every node.
-RULES = (LossRule(), AffineRule(), ActivationRule(), ViewRule(), AddRule(), ScaleRule(), PythonRule())
-SHARED = arithmetic
+RULES = (
+    LossRule(),
+    AffineRule(),
+    ActivationRule(),
+    ViewRule(),
+    AddRule(),
+    ScaleRule(),
+    DropoutRule(),
+    PythonRule(),
+)
 
-__all__ = ["RULES", "SHARED"]
+__all__ = ["RULES"]

@@ -56,8 +56,7 @@ def _activation(step: Step, each: Instruction, x: Array, y: Array) -> None:
 
 def _bias_activation(step: Step, each: Instruction, y: Array, b: Array) -> None:
     y += b
-    y[...], saved = step.layers[each.layer].forward(y.copy())
-    step.saved[each.layer] = saved
+    y[...], step.saved[each.layer] = step.layers[each.layer].forward(y.copy())
 
 
 def _bias_activation_kept(step: Step, each: Instruction, x: Array, b: Array, y: Array) -> None:

@@ -1,4 +1,4 @@
-"""Sums, copies and scales, and the adding up where paths meet."""
+"""Sums, views and scales."""
 
 from __future__ import annotations
 
@@ -9,19 +9,12 @@ from chainrule.arrays import Array
 from chainrule.graph import Constant
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
+from chainrule.program.sums import COPY
 from chainrule.program.table import Instruction, Operation
 
 
 def _add(step: Step, each: Instruction, a: Array, b: Array, out: Array) -> None:
     np.add(a, b, out=out)
-
-
-def _copy(step: Step, each: Instruction, a: Array, out: Array) -> None:
-    out[...] = a.reshape(out.shape)
-
-
-def _accumulate(step: Step, each: Instruction, a: Array, out: Array) -> None:
-    out += a.reshape(out.shape)
 
 
 def _scale_columns(step: Step, each: Instruction, x: Array, factor: Array, shift: Array, y: Array) -> None:
@@ -36,18 +29,6 @@ SCALE_COLUMNS = Operation(
     "{3} = scale_columns({0}, {1}, {2})",
     kernel="scale_columns",
     statement=_scale_columns,
-)
-copy = Operation("copy", ("B D", "=B D"), "{1} = copy({0})", kernel="copy", statement=_copy)
-accumulate = Operation(
-    "accumulate", ("B D", "~B D"), "{1} = accumulate({0})", kernel="accumulate", statement=_accumulate
-)
-accumulate_gradient = Operation(
-    "accumulate_gradient",
-    ("K N", "~K N"),
-    "{1} = accumulate({0})",
-    turn="gradients",
-    kernel="accumulate_gradient",
-    statement=_accumulate,
 )
 
 
@@ -76,7 +57,7 @@ class ViewRule:
 
     def forward(self, walk: Walk, i: int) -> None:
         x = walk.value(walk.sources(i)[0])
-        walk.emit(copy, x, walk.value(i), note="the same numbers in another shape")
+        walk.emit(COPY, x, walk.value(i), note="the same numbers in another shape")
 
     def backward(self, walk: Walk, i: int) -> None:
         walk.pass_on(walk.gradient(i), walk.sources(i)[0])
@@ -93,7 +74,15 @@ class ScaleRule:
         constant = walk.graph.nodes[c]
         if len(walk.shapes.get(x, ())) != 1 or not isinstance(constant, Constant):
             return False
-        return constant.value.shape in ((), walk.shapes[x])
+        return constant.value.shape in ((), walk.shapes[x]) and self._is_exact(walk, i)
+
+    def _is_exact(self, walk: Walk, i: int) -> bool:
+        """Whether the factors are ordinary numbers in the network's dtype: 1 / c may be too large, or denormal."""
+        dtype = walk.graph.dtype or np.dtype(np.float64)
+        with np.errstate(all="ignore"):
+            factor = abs(self._scale(walk, i)[0].astype(dtype))
+        tiny, largest = np.finfo(dtype).tiny, np.finfo(dtype).max
+        return bool((((factor >= tiny) & (factor <= largest)) | (factor == 0)).all())
 
     def forward(self, walk: Walk, i: int) -> None:
         self._emit(walk, i, walk.value(self._scaled(walk, i)[0]), walk.value(i), *self._scale(walk, i))
@@ -127,4 +116,5 @@ class ScaleRule:
             return one, value
         if kind is layers.Subtract:
             return one, -value
-        return (value if kind is layers.Multiply else 1 / value), zero
+        with np.errstate(all="ignore"):
+            return (value if kind is layers.Multiply else 1 / value), zero

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import numpy as np
+
 from chainrule.arrays import Array, surely_finite
+from chainrule.errors import DataError
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
 from chainrule.program.table import Instruction, Operation, Place
@@ -10,6 +13,31 @@ from chainrule.program.table import Instruction, Operation, Place
 
 def _gather(step: Step, each: Instruction, data: Array, x: Array) -> None:
     x[...] = data[step.rows].reshape(x.shape)
+
+
+def _gather_labels(step: Step, each: Instruction, data: Array, t: Array) -> None:
+    t[...] = data[step.rows].reshape(t.shape)
+    place = each.operands[1]
+    assert place is not None
+    wrong = np.flatnonzero((t < 0) | (t >= place.below))
+    if wrong.size:
+        row = np.arange(len(data))[step.rows][wrong[0]]
+        raise wrong_label(place.name, place.below, t[wrong[0]], row)
+
+
+def wrong_label(name: str, below: int, label: int, row: int) -> DataError:
+    """The error for a label that is out of range when it is read."""
+    return DataError(
+        f"{name}: expected labels from 0 to {below - 1}, got {label} in row {row}; were the targets changed after "
+        f"they were handed over?"
+    )
+
+
+def wrong_row(name: str, length: int, number: int, row: int) -> DataError:
+    """The error for a row number that is out of range when it is read."""
+    return DataError(
+        f"{name}: expected row numbers from 0 to {length - 1}, got {number} in row {row} of the batch"
+    )
 
 
 def _result(step: Step, each: Instruction, y: Array) -> None:
@@ -22,16 +50,17 @@ def _watch(step: Step, each: Instruction, x: Array) -> None:
 
 
 GATHER = Operation(
-    "gather", ("data D", "=B D"), "{1} = gather({0}, rows)", kernel="gather", statement=_gather
+    "gather", ("data D", "=B D"), "{1} = gather({0}, rows)", kernel="gather", statement=_gather, gathers=True
 )  # number 0: whether the data may be used where they lie, since nothing writes to the batch
 GATHER_LABELS = Operation(
     "gather_labels",
     ("data 1", "=B labels"),
     "{1} = gather_labels({0}, rows)",
     kernel="gather_labels",
-    statement=_gather,
+    statement=_gather_labels,
+    gathers=True,
 )  # number 0: what they are smaller than
-TAKE = Operation("take", ("data *", "=*"), "{1} = take({0}, rows)", turn="python")
+TAKE = Operation("take", ("data *", "=*"), "{1} = take({0}, rows)", turn="python", gathers=True)
 RESULT = Operation("result", ("B D",), "result = {0}", kernel="result", statement=_result)
 RESULT_OF_PYTHON = Operation("result", ("*",), "result = {0}", turn="python", statement=_result)
 WATCH = Operation("watch", ("B D",), "watch({0})", kernel="watch", statement=_watch)
@@ -58,9 +87,5 @@ def _gather_of(place: Place) -> Instruction:
 def data_of(place: Place) -> Place:
     """The data that an input is taken from: the caller's array of that name."""
     row = (1,) if place.space == "labels" else place.row
-    return Place(f"data[{place.name!r}]", "data", row, 0, below=place.below, is_input=True)
-
-
-def name_of(data: Place) -> str:
-    """The name of the input whose data it is."""
-    return data.name[6:-2]
+    name = f"data[{place.name!r}]"
+    return Place(name, "data", row, 0, below=place.below, is_input=True, source=place.name)

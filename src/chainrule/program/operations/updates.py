@@ -6,14 +6,14 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.optimizers import Optimizer, OptimizerState
-from chainrule.program.calls import NOT_FINITE, Step, Update
+from chainrule.program.calls import Step, Update
 from chainrule.program.table import Instruction, Operation, Place
 
 
 def _stop_unless_finite(step: Step, each: Instruction, gradient: Array) -> None:
     step.call.losses[step.number] = step.loss
     if not (np.isfinite(step.loss) and np.isfinite(gradient).all()):
-        step.stopped = NOT_FINITE
+        step.stopped = True
 
 
 def _update(step: Step, each: Instruction, w: Array, g: Array, *running: Array) -> None:

@@ -1,0 +1,236 @@
+"""Calls of programs: what they are given is checked, and several at a time do not disturb each other."""
+
+from __future__ import annotations
+
+import copy
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
+from chainrule.program import program as programs
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(40, 5)).astype("float32")
+T = RNG.integers(0, 3, 40)
+
+
+def network(*layers: cr.Layer, inputs: int = 5, dtype: str = "float32") -> cr.Network:
+    layers = layers or (cr.Affine(8), cr.ReLU())
+    return cr.Network(
+        *layers, cr.Affine(3), input_shape=inputs, loss=cr.SoftmaxCrossEntropy(), seed=0, dtype=dtype
+    )
+
+
+@pytest.mark.parametrize("parts", [1, 2])
+@pytest.mark.parametrize("width", [1, 2, 3])
+@pytest.mark.usefixtures("executor")
+def test_gradients_of_shared_weights_add_up(width: int, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A matrix of a single row is cut into parts as other matrices are, and not as a bias."""
+    monkeypatch.setattr(programs, "WORTH_SHARING", 0 if parts == 2 else 10**12)
+    a, b = cr.Input("a", shape=(width,)), cr.Input("b", shape=(width,))
+    W, twice = cr.Parameter("W", RNG.normal(size=(width, 30))), cr.Affine(30, bias=False)
+    both, biased = cr.ReLU()(twice(a, W) + twice(b, W)), cr.Affine(30)
+    output = cr.Affine(1)(biased(both) + biased(cr.Tanh()(both)))
+    net = cr.Network(output=output, loss=cr.MeanSquaredError(), dtype="float64", seed=0)
+    x, t = {"a": RNG.normal(size=(50, width)), "b": RNG.normal(size=(50, width))}, RNG.normal(size=(50, 1))
+    net.graph.forward({**x, "t": t})
+    expected = net.graph.backward(wrt=net.params)
+    for _ in range(3):
+        for name, gradient in net.gradient(x, t).items():
+            np.testing.assert_allclose(gradient, expected[name], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.usefixtures("executor")
+def test_threads_get_the_gradient_of_their_own_batch() -> None:
+    net = network()
+    batches = [slice(k, k + 10) for k in (0, 10, 20, 30)]
+    expected = [net.flat_gradient(X[rows], T[rows]).flat for rows in batches]
+    wrong: list[int] = []
+
+    def look(k: int) -> None:
+        for _ in range(300):
+            wrong.extend(
+                [k] * (not np.array_equal(net.flat_gradient(X[batches[k]], T[batches[k]]).flat, expected[k]))
+            )
+
+    threads = [threading.Thread(target=look, args=(k,)) for k in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert wrong == []
+
+
+def test_a_label_out_of_range_is_found_by_either_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("chainrule.program.machine.WORTH_HELPING", 0)
+    net = network(cr.Affine(300), cr.ReLU())
+    x, t = np.ones((3000, 5), "float32"), np.zeros(3000, int)
+    program = net.program(1, t)
+    t[-1] = 99
+    for _ in range(50):
+        with pytest.raises(DataError, match="t: expected labels from 0 to 2, got 99 in row 2999"):
+            program.measure({"x": x, "t": t}, threads=2)
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("kind", ["float16", "big-endian", "columns", "misaligned"])
+def test_rows_are_told_as_the_caller_numbers_them(kind: str) -> None:
+    net = network()
+    t = np.tile(T, 3000)
+    x = laid_out(np.tile(X, (3000, 1)), kind)
+    t[90_001] = 7
+    program = net.program(1, T)
+    with pytest.raises(DataError, match="got 7 in row 90001"):
+        program.measure({"x": x, "t": t})
+    optimizer = cr.SGD(0.1)
+    trainer = net.program(20, T).trainer(optimizer, optimizer.start(net.params.flat))
+    rows = np.arange(90_000, 90_020).reshape(1, -1)
+    with pytest.raises(DataError, match="got 7 in row 90001"):
+        trainer.steps({"x": x, "t": t}, rows, np.zeros(1), iteration=0)
+
+
+def laid_out(x: np.ndarray, kind: str) -> np.ndarray:
+    """The same numbers, laid out otherwise."""
+    if kind == "misaligned":
+        made = np.ndarray(x.shape, x.dtype, buffer=np.zeros(x.nbytes + 1, np.uint8), offset=1)
+        made[...] = x
+        assert not made.flags.aligned
+        return made
+    return {
+        "float16": lambda: x.astype("float16"),
+        "big-endian": lambda: x.astype(">f4"),
+        "columns": lambda: np.asfortranarray(x),
+    }[kind]()
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("kind", ["float16", "big-endian", "columns", "misaligned"])
+def test_every_layout_gives_the_same(kind: str) -> None:
+    x = laid_out(np.round(X, 1), kind)
+    plain = np.ascontiguousarray(x, "float32")
+    nets = [network() for _ in range(2)]
+    for net, data in zip(nets, (x, plain), strict=True):
+        net.fit(data, laid_out(T, "misaligned"), epochs=2, batch_size=16)
+    np.testing.assert_array_equal(nets[0].params.flat, nets[1].params.flat)
+    np.testing.assert_allclose(nets[0].predict(x), nets[0].predict(plain), rtol=1e-6)
+    np.testing.assert_allclose(nets[0].predict(x[:1]), nets[0].predict(plain[:1]), rtol=1e-6)
+    assert nets[0].evaluate(x, T) == pytest.approx(nets[0].evaluate(plain, T))
+
+
+def test_a_layer_may_not_call_the_program_that_runs_it() -> None:
+    class Calls(cr.Layer):
+        """y = x."""
+
+        def forward(self, x: Any) -> Any:
+            if len(x) == 10 and calls:
+                calls[0].gradient(X[:10], T[:10])
+            return x, None
+
+        def backward(self, dy: Any, saved: None) -> Any:
+            return dy
+
+    calls: list[cr.Network] = []
+    net = network(cr.Affine(8), Calls(), cr.ReLU())
+    calls.append(net)
+    with pytest.raises(ChainruleError, match="a layer in Python called the program that is running it"):
+        net.fit(X, T, iterations=2, batch_size=10)
+    twin = copy.deepcopy(net)
+    calls[:] = []
+    calls.append(network())  # another network may be called
+    net.fit(X, T, iterations=2, batch_size=10)
+    twin.fit(X, T, iterations=2, batch_size=10)
+    np.testing.assert_array_equal(net.params.flat, twin.params.flat)
+
+
+@pytest.mark.parametrize("c", [1e-40, 1e-45, 0.0, 3.0, 1e30])
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+def test_division_by_a_constant_is_that_of_the_graph(c: float) -> None:
+    x = cr.Input("x", shape=(4,))
+    net = cr.Network(output=cr.Affine(3)(x / c), loss=cr.SoftmaxCrossEntropy(), seed=0)
+    data = np.full((2, 4), 1e-5, "float32")
+    with np.errstate(all="ignore"):
+        expected = net.graph.evaluate({"x": data}, net.output)
+    if np.isfinite(expected).all():
+        np.testing.assert_allclose(net.predict(data), expected, rtol=1e-5)
+    assert net.program(2).trains_in_python == (c < 1e-38)
+
+
+@pytest.mark.usefixtures("executor")
+def test_what_does_not_fit_a_program_is_refused() -> None:
+    net = network()
+    program = net.program(10, T)
+    many, labels = np.ones((5000, 5), "float32"), np.zeros(5000, int)
+    with pytest.raises(ShapeError, match="expected at most 10 rows in a batch, got 5000"):
+        program.step({"x": many, "t": labels})
+    with pytest.raises(ShapeError, match="x: expected 5 numbers in a row"):
+        program.step({"x": many[:4, :3], "t": labels[:4]})
+    with pytest.raises(ArgumentError, match="needs data for 't'"):
+        program.step({"x": many[:4]})
+    with pytest.raises(DataError, match="labels in whole numbers"):
+        program.step({"x": many[:4], "t": np.zeros(4)})
+    with pytest.raises(DataError, match="expected labels from 0 to 2, got 5 in row 1"):
+        program.step({"x": many[:4], "t": np.array([0, 5, 0, 0])})
+    for result in (np.zeros((5000, 1), "f4"), np.zeros((5000, 6), "f4")[:, ::2], np.zeros((3, 3), "f4")):
+        with pytest.raises(ShapeError, match=r"result: expected shape|x: expected"):
+            program.predict({"x": many[: len(result)] if len(result) > 3 else many[:2]}, result)
+    optimizer = cr.SGD(0.1)
+    trainer = program.trainer(optimizer, optimizer.start(net.params.flat))
+    with pytest.raises(ShapeError, match="at most 10 rows"):
+        trainer.steps({"x": many, "t": labels}, np.zeros((1, 500), int), np.zeros(1), iteration=0)
+    with pytest.raises(ShapeError, match="rates: expected one for each of the 3 steps, got 1"):
+        trainer.steps({"x": many, "t": labels}, np.zeros((3, 5), int), np.zeros(1), iteration=0)
+    with pytest.raises(ArgumentError, match="this program only predicts"):
+        net._predicting().step({"x": many[:4], "t": labels[:4]})
+    result = np.zeros((5000, 3), "float32")
+    program.predict({"x": many}, result)
+    np.testing.assert_allclose(result, net.predict(many), rtol=1e-5)
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("name", ["a\\b", "a\nb", "'\"", "\u200b", "x\u00a0y", "\u202e", "data", "loss2"])
+def test_inputs_may_have_any_names(name: str) -> None:
+    x = cr.Input(name, shape=(5,))
+    net = cr.Network(output=cr.Affine(3)(x), loss=cr.SoftmaxCrossEntropy(), seed=0)
+    plain = cr.Network(cr.Affine(3), input_shape=5, loss=cr.SoftmaxCrossEntropy(), seed=0)
+    for each, data in ((net, {name: X}), (plain, X)):
+        each.fit(data, T, epochs=2, batch_size=10)
+    np.testing.assert_array_equal(net.params.flat, plain.params.flat)
+    np.testing.assert_array_equal(net.predict({name: X}), plain.predict(X))
+
+
+def test_dropout_drops_nothing_in_a_prediction_and_is_not_in_it() -> None:
+    net = network(cr.Affine(8), cr.Dropout(0.5), cr.ReLU(), cr.Dropout(0.2))
+    net.fit(X, T, epochs=2, batch_size=10)
+    program = net.program(10, T)
+    assert program.trains_in_python
+    assert not program.predicting.in_python
+    np.testing.assert_allclose(net.predict(X), net.graph.evaluate({"x": X}, net.output), rtol=1e-5)
+    np.testing.assert_allclose(net.predict(X[:1]), net.graph.evaluate({"x": X[:1]}, net.output), rtol=1e-5)
+
+
+def test_ctrl_c_is_heard_in_a_long_prediction() -> None:
+    code = """
+import os, signal, threading, time
+import numpy as np, chainrule as cr
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it
+net = cr.Network(cr.Affine(2000), cr.ReLU(), cr.Affine(2000), cr.ReLU(), cr.Affine(3), input_shape=20, seed=0)
+x = np.ones((100_000, 20), "float32")
+began = time.perf_counter()
+threading.Timer(0.3, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+try:
+    net.predict(x)
+    print("not interrupted")
+except KeyboardInterrupt:
+    print("interrupted" if time.perf_counter() - began < 3 else "late")
+assert threading.active_count() == 1
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
+    )
+    assert done.stdout.strip() == "interrupted", done.stdout + done.stderr
