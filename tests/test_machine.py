@@ -38,7 +38,10 @@ LAYERS = [
 ]  # fmt: skip
 SHAPES = [(1, 1), (1, 17), (3, 5), (5, 1), (8, 64), (33, 7)]
 ODD = [0.0, -0.0, 1e-30, -1e-30, 30.0, -30.0, 90.0, -90.0, 1e4, -1e4]
-USES_LIBM = {"sigmoid", "tanh", "elu", "gelu", "gelu_tanh", "silu", "softplus", "adam", "adamw"}
+#: Of W: products in tiles, by BLAS, of a single column or row, and by a transposed matrix in tiles.
+SIZES = [
+    (1, 1), (1, 16), (7, 1), (7, 3), (33, 32), (5, 10), (90, 50), (3, 130), (70, 64), (16, 10), (64, 20), (64, 64),
+]  # fmt: skip
 
 GRAPH = cr.Graph(cr.Input("x") * 2)  # for tables that no graph stands behind
 
@@ -258,7 +261,7 @@ def test_products_equal_numpy(dtype: str, without_blas: bool, where: str, monkey
     if without_blas:
         monkeypatch.setattr(blas, "found", lambda: None)
     for rows in (*range(1, 15), 33):
-        for K, N in ((1, 1), (1, 16), (7, 1), (7, 3), (33, 32), (5, 10), (90, 50), (3, 130), (70, 64)):
+        for K, N in SIZES:
             x, W = values((rows, K), dtype, rows, odd=False), values((K, N), dtype, 5, odd=False)
             dy = values((rows, N), dtype, 9, odd=False)
             for parts in (1, 2):

@@ -186,7 +186,7 @@ def test_what_does_not_fit_a_program_is_refused() -> None:
     with pytest.raises(ShapeError, match="rates: expected one for each of the 3 steps, got 1"):
         trainer.steps({"x": many, "t": labels}, np.zeros((3, 5), int), np.zeros(1), iteration=0)
     with pytest.raises(ArgumentError, match="this program only predicts"):
-        net._predicting().step({"x": many[:4], "t": labels[:4]})
+        net._programs.predicting().step({"x": many[:4], "t": labels[:4]})
     result = np.zeros((5000, 3), "float32")
     program.predict({"x": many}, result)
     np.testing.assert_allclose(result, net.predict(many), rtol=1e-5)

@@ -23,6 +23,7 @@ from chainrule.network.batches import (
 )
 from chainrule.network.fitting import Fitting, measured
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
+from chainrule.network.programs import Programs
 from chainrule.network.summary import Summary, summarize
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
@@ -32,9 +33,7 @@ from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, i
 if (
     TYPE_CHECKING
 ):  # programs, and BLAS, are imported when they are first needed: `import chainrule` stays quick
-    from chainrule.program import OneRow, Program
-
-PROGRAMS_KEPT = 8
+    from chainrule.program import Program
 
 
 class Network:
@@ -68,11 +67,9 @@ class Network:
         self.iterations = 0
         #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
         self.metadata: dict[str, Any] = {}
-        self._programs: dict[tuple[Any, ...], Program] = {}
-        self._row_shapes: dict[int, Shape] | None = None
-        self._of_one_row: OneRow | None = None
         self._inputs = self._find_inputs()
         self._initialize()
+        self._programs = Programs(self.graph, self.output, self._inputs, self.params)
 
     def _loss_of(self, output: Node) -> Node:
         if self.loss_layer is None:
@@ -197,12 +194,11 @@ class Network:
 
         Raises: ShapeError, DataError (NaN, infinity, or a number too large for the dtype).
         """
-        if self._of_one_row is not None and (output := self._of_one_row(x)) is not None:
+        of_one_row = self._programs.of_one_row
+        if of_one_row is not None and (output := of_one_row(x)) is not None:
             return output
         inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
-        program = self._predicting()
-        if self._of_one_row is None:
-            self._of_one_row = program.of_one_row()
+        program = self._programs.predicting()
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
         result = np.empty((len(next(iter(inputs.values()))), *self.output_shape), dtype=self.dtype)
@@ -239,7 +235,7 @@ class Network:
         if sample_weight is None:
             inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
             targets, _ = self._targets_of(t, len(next(iter(inputs.values()))), None)
-            by_program = measured(self._evaluating(targets), inputs, targets)
+            by_program = measured(self._programs.evaluating(targets), inputs, targets)
             if by_program is not None:
                 return by_program
         output = self.predict(x)
@@ -301,31 +297,7 @@ class Network:
             raise ArgumentError(
                 f"targets: expected an example of the targets, at least one row, got {targets!r}"
             )
-        example = example[:1]
-        return self._kept((size, example.ndim, example.dtype.kind in "iu", weighted), size, example, weighted)
-
-    def _predicting(self) -> Program:
-        """A program without a loss."""
-        return self._programs.get(("predict",)) or self._kept(("predict",), 1)
-
-    def _evaluating(self, targets: Array) -> Program:
-        """A program with a loss, for targets such as these."""
-        key = ("evaluate", targets.ndim, targets.dtype.kind in "iu")
-        return self._kept(key, 1, targets[:1])
-
-    def _kept(self, key: tuple[Any, ...], *arguments: Any) -> Program:
-        from chainrule.native.blas import one_thread
-        from chainrule.program import Program, row_shapes
-
-        if key not in self._programs:
-            if len(self._programs) >= PROGRAMS_KEPT:
-                self._programs.pop(next(iter(self._programs)))
-            with one_thread():  # it tries the layers on two and three rows
-                if self._row_shapes is None:
-                    self._row_shapes = row_shapes(self.graph, self.output, self._inputs)
-                program = Program(self.graph, self.output, self._row_shapes, self.params, *arguments)
-            self._programs[key] = program
-        return self._programs[key]
+        return self._programs.training(size, example, weighted)
 
     def _example_targets(self) -> Array:
         labels = isinstance(self._loss(), SoftmaxCrossEntropy)

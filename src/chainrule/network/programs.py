@@ -1,0 +1,67 @@
+"""The programs of a network: made when they are first needed, and kept by what they are for."""
+
+from __future__ import annotations
+
+import threading
+from typing import TYPE_CHECKING, Any
+
+from chainrule.arrays import Array, Shape
+from chainrule.graph import Graph, Node
+from chainrule.parameters import Parameters
+
+if (
+    TYPE_CHECKING
+):  # programs, and BLAS, are imported when they are first needed: `import chainrule` stays quick
+    from chainrule.program import OneRow, Program
+
+KEPT = 8  # those used last
+
+
+class Programs:
+    """Makes and keeps the programs of one network. Several threads may ask at the same time."""
+
+    def __init__(self, graph: Graph, output: Node, inputs: dict[str, Shape], params: Parameters) -> None:
+        self._network = graph, output, params
+        self._inputs = inputs
+        self._shapes: dict[int, Shape] | None = None
+        self._made: dict[tuple[Any, ...], Program] = {}
+        self._lock = threading.Lock()
+        #: What predicts single rows quickly, once a prediction was made.
+        self.of_one_row: OneRow | None = None
+
+    def training(self, batch_size: int, example: Array, weighted: bool) -> Program:
+        """For batches of this size, and targets such as the example."""
+        key = (batch_size, example.ndim, example.dtype.kind in "iu", weighted)
+        return self._kept(key, batch_size, example[:1], weighted)
+
+    def evaluating(self, targets: Array) -> Program:
+        """To find the loss of predictions, for targets such as these."""
+        return self._kept(("evaluate", targets.ndim, targets.dtype.kind in "iu"), 1, targets[:1])
+
+    def predicting(self) -> Program:
+        """Without a loss."""
+        program = self._kept(("predict",), 1)
+        if self.of_one_row is None:
+            self.of_one_row = program.of_one_row()
+        return program
+
+    def _kept(self, key: tuple[Any, ...], *arguments: Any) -> Program:
+        with self._lock:
+            program = self._made.pop(key, None) or self._new(*arguments)
+            self._made[key] = program
+            while len(self._made) > KEPT:
+                self._made.pop(next(iter(self._made)))
+            return program
+
+    def _new(self, *arguments: Any) -> Program:
+        from chainrule.native.blas import one_thread
+        from chainrule.program import Program, row_shapes
+
+        graph, output, params = self._network
+        with one_thread():  # it tries the layers on two and three rows
+            if self._shapes is None:
+                self._shapes = row_shapes(graph, output, self._inputs)
+            return Program(graph, output, self._shapes, params, *arguments)
+
+    def __len__(self) -> int:
+        return len(self._made)
