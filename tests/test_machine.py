@@ -40,7 +40,8 @@ SHAPES = [(1, 1), (1, 17), (3, 5), (5, 1), (8, 64), (33, 7)]
 ODD = [0.0, -0.0, 1e-30, -1e-30, 30.0, -30.0, 90.0, -90.0, 1e4, -1e4]
 #: Of W: products in tiles, by BLAS, of a single column or row, and by a transposed matrix in tiles.
 SIZES = [
-    (1, 1), (1, 16), (7, 1), (7, 3), (90, 200), (33, 32), (5, 10), (90, 50), (3, 130), (70, 64), (16, 10), (64, 20), (64, 64),
+    (1, 1), (1, 16), (7, 1), (7, 3), (90, 200), (33, 32), (5, 10), (90, 50), (3, 130), (70, 64),
+    (16, 10), (64, 20), (64, 64),
 ]  # fmt: skip
 
 GRAPH = cr.Graph(cr.Input("x") * 2)  # for tables that no graph stands behind
