@@ -118,15 +118,21 @@ INLINE void row_block(int vectors, const real *a, int64_t a_step, const real *b,
     for (int v = 0; v < vectors; v++) *(vector *)(out + v * LANES) = sums[v];
 }
 
-// The same for a wide b, of which four rows at a time are read from end to end, as they lie in memory.
+// The same for a wide b, of which eight rows at a time are read from end to end, as they lie in memory.
 static void wide_row_product(const real *a, int64_t a_step, const real *b, int64_t b_row, real *restrict out, int64_t N,
                              int64_t K) {
+    enum { ROWS = 8 };
     int64_t k = 0;
     for (int64_t j = 0; j < N; j++) out[j] = 0;
-    for (; k + 4 <= K; k += 4) {
-        const real *r0 = b + k * b_row, *r1 = r0 + b_row, *r2 = r1 + b_row, *r3 = r2 + b_row;
-        const real a0 = a[k * a_step], a1 = a[(k + 1) * a_step], a2 = a[(k + 2) * a_step], a3 = a[(k + 3) * a_step];
-        for (int64_t j = 0; j < N; j++) out[j] = (((out[j] + a0 * r0[j]) + a1 * r1[j]) + a2 * r2[j]) + a3 * r3[j];
+    for (; k + ROWS <= K; k += ROWS) {
+        const real *row = b + k * b_row;
+        real x[ROWS];
+        for (int r = 0; r < ROWS; r++) x[r] = a[(k + r) * a_step];
+        for (int64_t j = 0; j < N; j++) {
+            real sum = out[j];
+            for (int r = 0; r < ROWS; r++) sum += x[r] * row[r * b_row + j];
+            out[j] = sum;
+        }
     }
     for (; k < K; k++)
         for (int64_t j = 0; j < N; j++) out[j] += a[k * a_step] * b[k * b_row + j];
