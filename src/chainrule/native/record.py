@@ -18,7 +18,7 @@ def wanted() -> str:
     """What CHAINRULE_NATIVE says: auto, off or require."""
     said = os.environ.get("CHAINRULE_NATIVE", "").strip().lower() or "auto"
     if said not in ("auto", "off", "require"):
-        raise ValueError(f"CHAINRULE_NATIVE={said}: expected auto, off or require")
+        raise ValueError(f"the environment variable CHAINRULE_NATIVE={said}: expected auto, off or require")
     return said
 
 

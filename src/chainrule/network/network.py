@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import copy
+import inspect
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, ShapeError
+from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, ShapeError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.layers import Layer, Loss, SoftmaxCrossEntropy
@@ -480,7 +481,8 @@ def _no_argument(name: str) -> Exception:
         return ArgumentError(
             "fit(compile=...) is gone: every training runs on the machine from its first step; leave it out"
         )
-    return TypeError(f"fit() got an unexpected keyword argument {name!r}")
+    known = list(inspect.signature(Network.fit).parameters)[1:-1]
+    return TypeError(f"fit() got an unexpected keyword argument {name!r}; {did_you_mean(name, known)}")
 
 
 def _made_again(
