@@ -234,3 +234,30 @@ assert threading.active_count() == 1
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=120, check=False
     )
     assert done.stdout.strip() == "interrupted", done.stdout + done.stderr
+
+
+@pytest.mark.usefixtures("executor")
+def test_nan_in_the_data_is_blamed_on_the_data_and_not_on_a_layer_that_cannot_bear_it() -> None:
+    class Strict(cr.Layer):
+        """y = x."""
+
+        def forward(self, x: Any) -> Any:
+            if np.isnan(x).any():
+                raise ValueError("no NaN")
+            return x, None
+
+        def backward(self, dy: Any, saved: None) -> Any:
+            return dy
+
+    net = network(cr.Affine(8), Strict())
+    x = X.copy()
+    x[2, 1] = np.nan
+    calls = (
+        net.predict,
+        lambda x: net.loss(x, T),
+        lambda x: net.accuracy(x, T),
+        lambda x: net.gradient(x, T),
+    )
+    for call in calls:
+        with pytest.raises(DataError, match="x holds nan at row 2, column 1"):
+            call(x)

@@ -208,9 +208,12 @@ class Network:
             doubtful = program.predict(inputs, result)
         finally:  # a layer may not bear NaN: what is wrong is the input, not the layer
             if doubtful:
-                for name, array in inputs.items():
-                    check_values(array, name, self.dtype)
+                self._check_values(inputs)
         return result
+
+    def _check_values(self, inputs: Mapping[str, Array]) -> None:
+        for name, array in inputs.items():
+            check_values(array, name, self.dtype)
 
     def predict_proba(self, x: Data) -> Array:
         """The probabilities of the classes, as the loss understands the output: softmax or sigmoid of it."""
@@ -236,7 +239,11 @@ class Network:
         if sample_weight is None:
             inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
             targets, _ = self._targets_of(t, len(next(iter(inputs.values()))), None)
-            by_program = measured(self._programs.evaluating(targets), inputs, targets)
+            try:
+                by_program = measured(self._programs.evaluating(targets), inputs, targets)
+            except Exception:  # as in predict: what is wrong may be the input, not the layer
+                self._check_values(inputs)
+                raise
             if by_program is not None:
                 return by_program
         output = self.predict(x)
