@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from chainrule.program import program
+from chainrule.program import program, table
 
 
 @pytest.fixture(params=["machine", "NumPy"])
@@ -13,3 +13,16 @@ def executor(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) ->
     if request.param == "NumPy":
         monkeypatch.setattr(program, "machine", lambda: None)
     return str(request.param)
+
+
+@pytest.fixture
+def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turns are cut into many parts, however small their work is."""
+    cut_small(monkeypatch)
+
+
+def cut_small(patch: pytest.MonkeyPatch) -> None:
+    """Let programs that are made from now on cut their turns into parts of two rows."""
+    patch.setattr(table, "PART", 1)
+    patch.setattr(table, "LEAST_ROWS", 2)
+    patch.setattr(table, "LEAST_OF_LARGE", {"rows": 2, "gradients": 2})

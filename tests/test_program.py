@@ -23,6 +23,7 @@ from chainrule.program import Program
 from chainrule.program import program as programs
 from chainrule.program.operations.updates import UPDATE, update_of
 from chainrule.program.table import Instruction, Operation, Place, Table, Turn, plan
+from conftest import cut_small
 
 RNG = np.random.default_rng(0)
 X = RNG.standard_normal((40, 6))
@@ -113,12 +114,13 @@ def test_a_program_equals_the_graph(name: str, executor: str, monkeypatch: Any) 
     net = {**NATIVE, **IN_PYTHON}[name]()
     program = net.program(16)
     assert program.training is not None
-    program._executors[id(program.training)] = program.make_executor(program.training, executor)
+    program._free[id(program.training)] = [program.make_executor(program.training, executor)]
     for start, rows in ((0, 16), (16, 16), (32, 5), (37, 1), (0, 16)):
         feeds = {"x": X[start : start + rows], "t": LABELS[start : start + rows]}
         loss, expected = by_graph(net, feeds, training=True, step=rows)
-        assert program.step(feeds, training=True, step=rows) == pytest.approx(loss, rel=1e-12)
-        for key, gradient in net.params.like(program.gradient).items():
+        found, flat = program.loss_and_gradient(feeds, training=True, step=rows)
+        assert found == pytest.approx(loss, rel=1e-12)
+        for key, gradient in net.params.like(flat).items():
             np.testing.assert_allclose(gradient, expected[key], rtol=1e-10, atol=1e-13, err_msg=key)
 
 
@@ -142,7 +144,7 @@ def test_losses_of_numbers(loss: cr.Loss) -> None:
 @pytest.mark.parametrize("name", [*NATIVE, *IN_PYTHON])
 def test_training_on_the_machine_equals_that_on_numpy(name: str, parts: int, monkeypatch: Any) -> None:
     if parts == 2:
-        monkeypatch.setattr(programs, "WORTH_SHARING", 0)
+        cut_small(monkeypatch)
     nets = [{**NATIVE, **IN_PYTHON}[name]() for _ in range(2)]
     how: dict[str, Any] = {
         "epochs": 4,
@@ -291,7 +293,7 @@ def test_the_arrays_of_a_step_are_allocated_once() -> None:
     program = net.program(4_000)
 
     def step() -> None:
-        program.step({"x": x, "t": t}, training=True)
+        program.loss_and_gradient({"x": x, "t": t}, training=True)
 
     for _ in range(3):
         step()
@@ -386,9 +388,10 @@ COPY = Operation("copy", ("B D", "=B D"), "{1} = copy({0})", kernel="copy")
 
 def planned(*turns: list[tuple[Place, ...]], by_turn: bool) -> int:
     """How wide the arena is for copies between the places, turn by turn."""
-    made = [Turn("rows", tuple(Instruction(COPY, places) for places in turn)) for turn in turns]
-    table = Table(made, 4, 1, turns[-1][-1][-1])
-    plan(table, by_turn=by_turn)
+    parts = 2 if by_turn else 1
+    made = [Turn("rows", tuple(Instruction(COPY, places) for places in turn), parts) for turn in turns]
+    table = Table(made, 4, turns[-1][-1][-1])
+    plan(table)
     return table.arena_width
 
 
@@ -418,7 +421,7 @@ def test_a_subclass_of_a_layer_has_no_kernel() -> None:
     net = chain(cr.Affine(5), Mine())
     feeds = {"x": X, "t": LABELS}
     loss, _ = by_graph(net, feeds)
-    assert net.program(40).step(feeds) == pytest.approx(loss, rel=1e-12)
+    assert net.program(40).loss_and_gradient(feeds)[0] == pytest.approx(loss, rel=1e-12)
 
 
 def test_threads() -> None:
@@ -536,12 +539,6 @@ def test_programs_are_kept_and_not_without_end() -> None:
 # A step shared by two threads -----------------------------------------------------------------------------
 
 
-@pytest.fixture
-def shared(monkeypatch: Any) -> None:
-    """Programs so small are cut into two parts all the same."""
-    monkeypatch.setattr(programs, "WORTH_SHARING", 0)
-
-
 def trained(threads: int, dtype: Any = "float32", **arguments: Any) -> Any:
     net = chain(cr.Affine(33), cr.ReLU(), cr.Affine(17), cr.GELU(), dtype=dtype)
     how = {"iterations": 400, "batch_size": 16, "optimizer": cr.Adam(0.01)} | arguments
@@ -555,14 +552,13 @@ def trained(threads: int, dtype: Any = "float32", **arguments: Any) -> Any:
     [{}, {"batch_size": 1}, {"batch_size": 3}, {"rows": 1, "batch_size": 1}, {"batch_size": 40}],
     ids=str,
 )
-@pytest.mark.usefixtures("shared")
+@pytest.mark.usefixtures("many_parts")
 def test_results_do_not_depend_on_the_number_of_threads(how: dict[str, Any]) -> None:
     losses, flat = trained(1, **how)
-    for _ in range(3):
-        again, flat2 = trained(2, **how)
+    for threads in (2, 2, 3, 4, 16):
+        again, flat2 = trained(threads, **how)
         assert again == losses
         np.testing.assert_array_equal(flat2, flat)
-    assert threading.active_count() == 1
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -571,7 +567,7 @@ def test_results_do_not_depend_on_the_number_of_threads(how: dict[str, Any]) -> 
     [cr.SoftmaxCrossEntropy(), cr.SigmoidCrossEntropy(), cr.MeanSquaredError(), cr.Huber()],
     ids=repr,
 )
-@pytest.mark.usefixtures("shared")
+@pytest.mark.usefixtures("many_parts")
 def test_a_training_measures_what_the_graph_says(loss: Any, threads: int, monkeypatch: Any) -> None:
     """Over more rows than are measured at once, and of validation data of another dtype too."""
     monkeypatch.setattr("chainrule.program.machine.WORTH_HELPING", 0)
@@ -592,7 +588,7 @@ def test_a_training_measures_what_the_graph_says(loss: Any, threads: int, monkey
                 assert net.accuracy(inputs, targets) == pytest.approx(correct.mean(), rel=1e-12)
 
 
-@pytest.mark.usefixtures("shared")
+@pytest.mark.usefixtures("many_parts")
 def test_results_do_not_depend_on_a_busy_machine() -> None:
     losses, flat = trained(1, iterations=5_000)
     loop = [sys.executable, "-c", "while True: pass"]
@@ -610,7 +606,7 @@ def test_results_do_not_depend_on_a_busy_machine() -> None:
 
 @pytest.mark.parametrize("row", [0, 15], ids=["part 0", "part 1"])
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.usefixtures("shared")
+@pytest.mark.usefixtures("many_parts")
 def test_divergence_is_found_in_either_part(row: int, threads: int) -> None:
     """One bad row in the batch of iteration 300: the weights stay as they were before it."""
     net = chain(cr.Affine(5), cr.ReLU(), dtype="float32")
@@ -631,7 +627,7 @@ def test_divergence_is_found_in_either_part(row: int, threads: int) -> None:
 
 
 @pytest.mark.parametrize("threads", [1, 2])
-@pytest.mark.usefixtures("shared")
+@pytest.mark.usefixtures("many_parts")
 def test_row_numbers_and_labels_are_checked_where_they_are_read(threads: int) -> None:
     """The data are the caller's, who may change them while a network trains."""
     net = chain(cr.Affine(5), cr.ReLU())
@@ -658,11 +654,11 @@ def test_row_numbers_and_labels_are_checked_where_they_are_read(threads: int) ->
 
 def test_ctrl_c_leaves_no_thread_behind() -> None:
     code = """
-import os, signal, threading, time
+import _thread, os, signal, threading, time
 import numpy as np, chainrule as cr
 signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it, as would its tests
-from chainrule.program import program
-program.WORTH_SHARING = 0
+from chainrule.program import table
+table.PART, table.LEAST_ROWS = 1, 2
 net = cr.Network(cr.Affine(64), cr.ReLU(), cr.Affine(4), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
 x, t = np.ones((64, 6), "float32"), np.zeros(64, int)
 net.fit(x, t, iterations=50, batch_size=32, threads=2)
@@ -673,7 +669,10 @@ try:
 except KeyboardInterrupt:
     history = None
 assert time.perf_counter() - started < 20
-assert threading.active_count() == 1, threading.enumerate()
+end = time.perf_counter() + 5
+while _thread._count() and time.perf_counter() < end:
+    time.sleep(0.01)
+assert _thread._count() == 0
 assert np.isfinite(net.params.flat).all()
 print("clean")
 """

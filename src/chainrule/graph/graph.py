@@ -104,9 +104,19 @@ class Graph(Structure):
         self._last, self._gradients = None, None
         run = self.run({**(feeds or {}), **named}, len(self.nodes) - 1, training, step)
         if training:
-            self.state |= run.state
+            self.keep_statistics(run.state)
         self._last = run
         return shown(self._computed(run, len(self.nodes) - 1))
+
+    def keep_statistics(self, new: Mapping[str, Array]) -> None:
+        """Write new running statistics into the arrays of `state`, where they fit, so that these stay the same."""
+        for name, value in new.items():
+            held = self.state.get(name)
+            fits = held is not None and (held.shape, held.dtype) == (value.shape, value.dtype)
+            if held is not None and fits and held.flags.writeable:
+                held[...] = value
+            else:
+                self.state[name] = value
 
     def evaluate(
         self,

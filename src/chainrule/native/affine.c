@@ -1,6 +1,6 @@
 // y = x W + b and its gradients: dx = dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the batch.
 
-// y (B, N) = x (B, K) W (K, N).
+// y (B, N) = x (B, K) W (K, N). Here and below, a row of x may hold several rows of K numbers, and that of y as many of N.
 static int matmul(worker *w, const instruction *i) {
     const int64_t K = operand(w, i, 0)->width, N = operand(w, i, 1)->width;
     product(w->call, (matrix){own_rows(w, i, 0), K, 1}, (matrix){all_rows(w, i, 1), N, 1}, own_rows(w, i, 2),
@@ -19,7 +19,7 @@ static int matmul_by_transposed(worker *w, const instruction *i) {
 // dW (K, N) = xᵀ dy, for x (B, K) and dy (B, N): some rows of dW by each part.
 static int transposed_matmul(worker *w, const instruction *i) {
     const int64_t K = operand(w, i, 0)->width, N = operand(w, i, 1)->width;
-    const int64_t low = share(K, w->part, w->call->parts), high = share(K, w->part + 1, w->call->parts);
+    const int64_t low = share(K, w->part, w->parts), high = share(K, w->part + 1, w->parts);
     real *dW = all_rows(w, i, 2) + low * N;
     product(w->call, (matrix){all_rows(w, i, 0) + low, 1, K}, (matrix){all_rows(w, i, 1), N, 1}, dW, high - low, N,
             w->rows);
@@ -37,15 +37,15 @@ static int add_bias(worker *w, const instruction *i) {
     return 0;
 }
 
-// db (N,) = dy (B, N) summed over the batch, by part 0.
+// db (N,) = dy (B, N) summed over the batch, or dy (B, T N) over the T, too: some of its numbers by each part.
 static int bias_gradient(worker *w, const instruction *i) {
-    if (w->part) return 0;
-    const int64_t N = operand(w, i, 0)->width;
+    const int64_t N = operand(w, i, 1)->width, rows = N ? w->rows * (operand(w, i, 0)->width / N) : 0;
+    const int64_t low = share(N, w->part, w->parts), high = share(N, w->part + 1, w->parts);
     const real *restrict dy = all_rows(w, i, 0);
     real *restrict db = all_rows(w, i, 1);
-    for (int64_t j = 0; j < N; j++) db[j] = 0;
-    for (int64_t r = 0; r < w->rows; r++, dy += N)
-        for (int64_t j = 0; j < N; j++) db[j] += dy[j];
-    if (!all_finite(db, N)) *w->sum = NAN;
+    for (int64_t j = low; j < high; j++) db[j] = 0;
+    for (int64_t r = 0; r < rows; r++, dy += N)
+        for (int64_t j = low; j < high; j++) db[j] += dy[j];
+    if (!all_finite(db + low, high - low)) *w->sum = NAN;
     return 0;
 }

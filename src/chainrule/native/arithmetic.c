@@ -27,8 +27,8 @@ static int accumulate(worker *w, const instruction *i) {
 // dW (K, N) += a, the gradient by another path: the rows that this part computed.
 static int accumulate_matrix(worker *w, const instruction *i) {
     const array *dW = operand(w, i, 1);
-    const int64_t low = share(dW->length, w->part, w->call->parts);
-    const int64_t n = (share(dW->length, w->part + 1, w->call->parts) - low) * dW->width;
+    const int64_t low = share(dW->length, w->part, w->parts);
+    const int64_t n = (share(dW->length, w->part + 1, w->parts) - low) * dW->width;
     const real *restrict a = all_rows(w, i, 0) + low * dW->width;
     real *restrict out = all_rows(w, i, 1) + low * dW->width;
     for (int64_t j = 0; j < n; j++) out[j] += a[j];
@@ -36,12 +36,12 @@ static int accumulate_matrix(worker *w, const instruction *i) {
     return 0;
 }
 
-// db (N,) += a, by part 0, which computed it.
+// db (N,) += a: the numbers that this part computed.
 static int accumulate_vector(worker *w, const instruction *i) {
-    if (w->part) return 0;
-    const int64_t n = operand(w, i, 1)->width;
-    const real *restrict a = all_rows(w, i, 0);
-    real *restrict db = all_rows(w, i, 1);
+    const int64_t N = operand(w, i, 1)->width, low = share(N, w->part, w->parts);
+    const int64_t n = share(N, w->part + 1, w->parts) - low;
+    const real *restrict a = all_rows(w, i, 0) + low;
+    real *restrict db = all_rows(w, i, 1) + low;
     for (int64_t j = 0; j < n; j++) db[j] += a[j];
     if (!all_finite(db, n)) *w->sum = NAN;
     return 0;

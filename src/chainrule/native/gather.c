@@ -52,6 +52,8 @@ static int gather(worker *w, const instruction *i) {
     return 0;
 }
 
+static const int64_t BYTES[] = {4, 8, 1, 2, 4, 8, 1, 2, 4, 8};  // of a number of each kind
+
 INLINE int64_t whole_number(const void *at, int64_t kind) {
     switch (kind) {
         case I8: return *(const int8_t *)at;
@@ -65,20 +67,23 @@ INLINE int64_t whole_number(const void *at, int64_t kind) {
     }
 }
 
-// t (B,) = data[rows], whole numbers from 0 to number[0] - 1.
+// t (B, D) = data[rows], whole numbers from 0 to number[0] - 1.
 static int gather_labels(worker *w, const instruction *i) {
-    const array *data = operand(w, i, 0);
-    int64_t *t = operand(w, i, 1)->address;
-    const int64_t classes = (int64_t)i->number[0];
+    const array *data = operand(w, i, 0), *labels = operand(w, i, 1);
+    const int64_t below = (int64_t)i->number[0], size = BYTES[data->kind];
+    int64_t *t = (int64_t *)labels->address + w->low * labels->width;
     for (int64_t r = w->low; r < w->high; r++) {
         const int64_t row = row_number(w, i, r);
         if (row < 0) return 0;
-        const int64_t label = whole_number((const char *)data->address + row * data->stride, data->kind);
-        if (label < 0 || label >= classes) {
-            fail(w->call, LABEL_OUT_OF_RANGE, i->operand[0], label, row);
-            return 0;
+        const char *from = (const char *)data->address + row * data->stride;
+        for (int64_t j = 0; j < labels->width; j++, from += size) {
+            const int64_t label = whole_number(from, data->kind);
+            if (label < 0 || label >= below) {
+                fail(w->call, LABEL_OUT_OF_RANGE, i->operand[0], label, row);
+                return 0;
+            }
+            *t++ = label;
         }
-        t[r] = label;
     }
     return 0;
 }

@@ -1,12 +1,14 @@
 // The machine: runs a table of instructions, for many steps in one call.
 //
-// A step is a list of turns, a turn a list of instructions. In a training, each turn is cut into parts 0 and 1, which
-// are the same whoever does them, so that results never depend on the number of threads. The calling thread does part
-// 0, then part 1 too, unless the helper has claimed it meanwhile. The caller never waits for a thread that has not
-// begun. Two numbers in the box pass between them: OPEN holds the turn whose part 1 is free, or -1 - turn once it is
-// claimed; DONE holds the last turn whose part 1 the helper has finished.
+// A step is a list of turns, a turn a list of instructions. In a training each turn is cut into parts, as the program
+// says, so that results never depend on the number of threads. The calling thread opens a turn by writing a ticket
+// into the box: the number of the turn and that of its next part. Whoever raises the ticket does that part. The
+// caller does parts as long as there are any, and then waits for those that helpers have begun, and for nothing else.
 //
 // The steps of a prediction need nothing of each other: every thread takes the next one that is left.
+//
+// A helper comes in by chainrule_help, and touches nothing of the call before it is counted as inside and has seen
+// that the box is open. The box is closed before a call returns for good, when all helpers are out again.
 #include "machine.h"
 
 #include <stddef.h>
@@ -26,32 +28,12 @@
 #define EXPORT __attribute__((visibility("default")))
 #endif
 
-enum { OPEN = 0, DONE = 16, PATIENCE = 2000 };
+// What is in the box, each two lines of the cache from the next. A ticket is a turn times MOST_PARTS, plus a part.
+enum { TICKET = 0, DONE = 16, CLOSED = 32, INSIDE = 48 };
+enum { MOST_PARTS = 128, PATIENCE = 2000, BORED = 4000000 };
 
 static inline void rest(int64_t *spins) {
     if (++*spins > PATIENCE) give_way();
-}
-
-// The task after `task`: 2 * turn + part, with the turns of all steps counted through.
-static int64_t next_task(_Atomic int64_t *box, int64_t task, int64_t helping, int64_t parts) {
-    const int64_t turn = task < 0 ? -1 : task / 2;
-    int64_t spins = 0;
-    if (parts == 1) return 2 * turn + 2;
-    if (helping) {
-        if (task >= 0) atomic_store(box + DONE, turn);
-        for (;;) {
-            int64_t open = atomic_load(box + OPEN);
-            if (open >= 0 && atomic_compare_exchange_strong(box + OPEN, &open, -1 - open)) return 2 * open + 1;
-            rest(&spins);
-        }
-    }
-    if (task >= 0 && task % 2 == 0) {
-        int64_t open = turn;
-        if (atomic_compare_exchange_strong(box + OPEN, &open, -1 - turn)) return task + 1;
-        while (atomic_load(box + DONE) != turn) rest(&spins);
-    }
-    atomic_store(box + OPEN, turn + 1);
-    return 2 * turn + 2;
 }
 
 static int run_turn(worker *w, const turn *t) {
@@ -64,33 +46,88 @@ static int run_turn(worker *w, const turn *t) {
     return 0;
 }
 
+// One part of turn `number`, the turns of all steps counted through.
+static int run_part(worker *w, int64_t number, int64_t part) {
+    const call *c = w->call;
+    w->step = number / c->turn_count;
+    w->turn = number % c->turn_count;
+    w->part = part;
+    w->parts = c->turns[w->turn].parts;
+    w->rows = c->batch;
+    w->low = share(w->rows, part, w->parts);
+    w->high = share(w->rows, part + 1, w->parts);
+    w->sum = c->sums + LINE * part;
+    return run_turn(w, &c->turns[w->turn]);
+}
+
+// Take a part of the turn that the ticket is for; -1 when none is left. `ticket` becomes what was read.
+static int64_t claim(const call *c, _Atomic int64_t *box, int64_t *ticket) {
+    *ticket = atomic_load(box + TICKET);
+    const int64_t parts = c->turns[*ticket / MOST_PARTS % c->turn_count].parts;
+    if (*ticket % MOST_PARTS >= parts) return -1;
+    return atomic_compare_exchange_strong(box + TICKET, ticket, *ticket + 1) ? *ticket % MOST_PARTS : -1;
+}
+
+// All parts of a turn, of which helpers may do some.
+static int run_shared(worker *w, int64_t number, int64_t parts) {
+    _Atomic int64_t *box = w->call->box;
+    int64_t left = parts, spins = 0, ticket;
+    int code = 0;
+    atomic_store(box + DONE, 0);
+    atomic_store(box + TICKET, number * MOST_PARTS + 1);  // part 0 is the caller's
+    for (int64_t part = 0;;) {
+        const int found = run_part(w, number, part);
+        if (found) code = found;
+        left--;
+        do part = claim(w->call, box, &ticket);
+        while (part < 0 && ticket % MOST_PARTS < parts);
+        if (part < 0) break;
+    }
+    while (atomic_load(box + DONE) < left) rest(&spins);
+    return code;
+}
+
+static void close_box(_Atomic int64_t *box) {
+    int64_t spins = 0;
+    atomic_store(box + CLOSED, 1);
+    while (atomic_load(box + INSIDE)) rest(&spins);
+}
+
+// End a call: no helper is inside any more, and none comes in.
+EXPORT void chainrule_close(_Atomic int64_t *box) { close_box(box); }
+
+static int64_t ended(const call *c, int64_t status) {
+    if (c->box && status != IN_PYTHON) close_box(c->box);
+    return status;
+}
+
 // Run training steps. Comes back with IN_PYTHON before a turn that Python does, to be called again behind it.
 EXPORT int64_t chainrule_train(call *c, worker *w) {
     for (;;) {
-        w->task = next_task(c->box, w->task, w->helping, c->parts);
-        const int64_t number = w->task / 2;
+        const int64_t number = w->task++;
+        const turn *t = &c->turns[number % c->turn_count];
         w->step = number / c->turn_count;
-        w->turn = number % c->turn_count;
-        w->part = w->task % 2;
-        if (w->step >= c->steps) return FINISHED;
-        if (c->turns[w->turn].kind == TURN_PYTHON) {
-            if (w->part == 0) return IN_PYTHON;
-            continue;
+        if (w->step >= c->steps) return ended(c, FINISHED);
+        if (t->kind == TURN_PYTHON) {
+            w->turn = number % c->turn_count;
+            return IN_PYTHON;
         }
-        w->rows = c->batch;
-        w->low = share(w->rows, w->part, c->parts);
-        w->high = share(w->rows, w->part + 1, c->parts);
-        w->sum = c->sums + LINE * w->part;
-        const int code = run_turn(w, &c->turns[w->turn]);
-        if (code) return code;
+        int code = 0;
+        if (t->parts > 1 && c->box) code = run_shared(w, number, t->parts);
+        else
+            for (int64_t part = 0; part < t->parts; part++) {
+                const int found = run_part(w, number, part);
+                if (found) code = found;
+            }
+        if (code) return ended(c, code);
     }
 }
 
-// Run the steps of a prediction: rows one after another, `batch` at a time, each step by one thread. Comes back with
-// IN_PYTHON as above; there is one thread then.
-EXPORT int64_t chainrule_predict(call *c, worker *w) {
+// The steps of a prediction: rows one after another, `batch` at a time, each step by one thread.
+static int64_t run_steps(call *c, worker *w) {
     double loss = 0;
     w->sum = &loss;
+    w->parts = 1;
     for (;;) {
         if (w->task < 0) {  // no step is begun
             w->step = atomic_fetch_add(&c->next, 1);
@@ -112,11 +149,34 @@ EXPORT int64_t chainrule_predict(call *c, worker *w) {
     }
 }
 
+// Run the steps of a prediction. Comes back with IN_PYTHON as above; there is one thread then.
+EXPORT int64_t chainrule_predict(call *c, worker *w) { return ended(c, run_steps(c, w)); }
+
 // The same prediction again, on other numbers at the same addresses. Returns whether something was not finite.
 EXPORT int64_t chainrule_predict_again(call *c, worker *w) {
     atomic_store(&c->next, 0);
     atomic_store(&c->doubtful, 0);
-    return chainrule_predict(c, w) != FINISHED || atomic_load(&c->doubtful);
+    return run_steps(c, w) != FINISHED || atomic_load(&c->doubtful);
+}
+
+// Help with a call until its box is closed, or for long there was nothing to do.
+EXPORT void chainrule_help(_Atomic int64_t *box, call *c, worker *w) {
+    int64_t spins = 0, ticket;
+    atomic_fetch_add(box + INSIDE, 1);
+    if (!atomic_load(box + CLOSED)) {
+        if (!c->rows) run_steps(c, w);
+        while (c->rows && !atomic_load(box + CLOSED) && spins < BORED) {
+            const int64_t part = claim(c, box, &ticket);
+            if (part < 0) {
+                rest(&spins);
+                continue;
+            }
+            run_part(w, ticket / MOST_PARTS, part);
+            atomic_fetch_add(box + DONE, 1);
+            spins = 0;
+        }
+    }
+    atomic_fetch_sub(box + INSIDE, 1);
 }
 
 // Which variants of the kernels there are, and which this processor can run ------------------------------------

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { OPERANDS = 6, NUMBERS = 4, LINE = 8 };  // LINE: numbers of 8 bytes in a line of the cache
+enum { OPERANDS = 8, NUMBERS = 4, LINE = 8 };  // LINE: numbers of 8 bytes in a line of the cache
 
 // Of what kind the numbers of an array are.
 enum { F32, F64, I8, I16, I32, I64, U8, U16, U32, U64 };
@@ -38,6 +38,7 @@ typedef struct {
 typedef struct {
     int64_t first, end;  // its instructions
     int64_t kind;
+    int64_t parts;       // into how many it is cut, which are the same whoever does them
 } turn;
 
 // out = op(a) op(b) and y = op(a) x, as CBLAS has them; by number type and by the width of BLAS's integers.
@@ -54,12 +55,15 @@ typedef struct {
     int64_t total;            // rows in all, one after another
     const double *rates;      // of each step
     int64_t done;             // steps the optimizer has done before
+    int64_t training;         // whether layers act as in training
+    int64_t iteration;        // number of the first step, which decides the random numbers drawn
     double *losses;           // of each step
     int64_t *right;           // answers that are right, of each step
     void *result;             // (total, width) where outputs go, or NULL
-    int64_t parts;            // of each turn, 1 or 2
-    _Atomic int64_t *box;     // what passes between the two threads of a training; see machine.c
+    int64_t parts;            // of the turn that is cut into most
+    _Atomic int64_t *box;     // what passes between threads, see machine.c; NULL where there is one
     double *sums;             // the loss of each part, LINE apart
+    double *squares;          // of the gradient, added up by each part, LINE apart
     _Atomic int64_t next;     // the next step that no thread has taken, of a prediction
     _Atomic int64_t doubtful; // whether something watched was not finite
     _Atomic int64_t failed;   // ROW_OUT_OF_RANGE or LABEL_OUT_OF_RANGE, and what was read where:
@@ -70,11 +74,10 @@ typedef struct {
     call *call;
     array *arrays;
     const void *kernels;
-    int64_t helping;
-    int64_t task;         // the last one begun, -1 before the first
-    int64_t step, turn, part;
+    int64_t task;         // the turn to do next, those of all steps counted through; in a prediction, of its step
+    int64_t step, turn, part, parts;
     int64_t first, rows;  // of the batch: the number of its first row, one after another; how many
-    int64_t low, high;    // the rows of this part
+    int64_t low, high;    // the rows of this part, in a turn that is cut by rows
     double *sum;          // where the loss of this part goes
 } worker;
 

@@ -6,8 +6,8 @@
 
 INLINE int64_t own_share(const worker *w, const instruction *i, int64_t *low) {
     const int64_t size = operand(w, i, 0)->width;
-    *low = share(size, w->part, w->call->parts);
-    return share(size, w->part + 1, w->call->parts) - *low;
+    *low = share(size, w->part, w->parts);
+    return share(size, w->part + 1, w->parts) - *low;
 }
 
 INLINE real normal_or_0(real v) { return real_abs(v) < REAL_TINY ? 0 : v; }
@@ -18,7 +18,8 @@ INLINE real least_square(real epsilon) { return epsilon * epsilon > REAL_TINY ? 
 static int stop_unless_finite(worker *w, const instruction *i) {
     call *c = w->call;
     (void)i;
-    const double loss = c->sums[0] + (c->parts > 1 ? c->sums[LINE] : 0);
+    double loss = 0;
+    for (int64_t part = 0; part < c->parts; part++) loss += c->sums[LINE * part];
     const int64_t failed = atomic_load(&c->failed);
     if (failed) return (int)failed;
     if (w->part == 0) c->losses[w->step] = loss;

@@ -35,6 +35,11 @@ def measured(
     return {"loss": loss, **({} if right is None else {"accuracy": right / targets.size})}
 
 
+def copied(arrays: Mapping[str, Array]) -> dict[str, Array]:
+    """The same arrays, by name, as copies."""
+    return {name: array.copy() for name, array in arrays.items()}
+
+
 class Fitting:
     """The network, its data and its optimizer, as the training loop's trainee."""
 
@@ -107,14 +112,13 @@ class Fitting:
 
     def snapshot(self) -> Snapshot:
         """A copy of the parameters and of the running statistics."""
-        state = {name: value.copy() for name, value in self.network.state.items()}
-        return self.network.params.flat.copy(), state
+        return self.network.params.flat.copy(), copied(self.network.state)
 
     def restore(self, snapshot: Snapshot) -> None:
         """Put back what `snapshot` returned."""
         flat, state = snapshot
         self.network.params.flat[:] = flat
-        self.network.state.update({name: value.copy() for name, value in state.items()})
+        self.network.graph.keep_statistics(copied(state))
 
     def examiner(self, rows: int, seed: int) -> NetworkExaminer:
         """What examines the layers, on at most so many rows of the data. Rows of weight 0 train nothing."""
@@ -141,13 +145,13 @@ class Fitting:
 
     def _locate_and_raise(self, rows: Array) -> NoReturn:
         """Run the graph on the batch that diverged, where every value can be looked at: what went bad first?"""
-        graph, statistics = self.network.graph, dict(self.network.state)
+        graph, statistics = self.network.graph, copied(self.network.state)
         with np.errstate(all="ignore"):
             feeds = self._feeds(rows)
             value = graph.forward(feeds, training=True, step=self.network.iterations)
             loss = self.network.one_number(value)
             graph.backward()
-        self.network.state.update(statistics)
+        graph.keep_statistics(statistics)
         what = "a gradient became NaN or infinite" if np.isfinite(loss) else f"the loss became {loss}"
         raise self._diverged(what, "before the weights were changed")
 

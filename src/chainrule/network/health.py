@@ -29,7 +29,7 @@ ROW_OF_STEP, INSTRUCTION, IN_PYTHON = 0.4, 0.3e-6, 30e-6
 def steps_worth(program: Program, rows: int) -> float:
     """About how many steps of a training take as long as an examination; the same on every machine.
 
-    An examination runs the graph on one thread; steps may use as many as the program has parts.
+    An examination runs the graph on one thread; steps may use as many as their turns have parts.
     """
     table = program.training
     assert table is not None
@@ -38,7 +38,7 @@ def steps_worth(program: Program, rows: int) -> float:
     )
     in_python = sum(turn.kind == "python" for turn in table.turns)
     step = ROW_OF_STEP * program.batch_size * row + INSTRUCTION * len(table.instructions)
-    step = (step + IN_PYTHON * in_python) / program.parts
+    step = (step + IN_PYTHON * in_python) / table.parts
     return (rows * row + NODE * len(program.graph)) / step
 
 

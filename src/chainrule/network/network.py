@@ -504,5 +504,5 @@ def _made_again(
     network = cls.__new__(cls)
     Network.__init__(network, output=nodes[-1], loss=loss, seed=seed, dtype=dtype)
     network.params.flat[:] = flat
-    network.state.update(state)
+    network.graph.keep_statistics(state)
     return network

@@ -14,7 +14,7 @@ from chainrule.program.operations.affine import MATMUL
 from chainrule.program.operations.gather import GATHER, RESULT, RESULT_OF_PYTHON, WATCH, gathers
 from chainrule.program.operations.losses import LossRule
 from chainrule.program.operations.updates import STOP_UNLESS_FINITE, gradient_place
-from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, plan
+from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, parts_of, plan
 
 ROWS_AT_ONCE = (
     512  # of a prediction: 256 are as fast for small networks, and a tenth slower for one of 784-512-512-10
@@ -29,15 +29,14 @@ def training_table(
     target: Array,
     weighted: bool,
     batch_size: int,
-    parts: int,
 ) -> Table:
     """Gather, forward, the loss, and back: all of a training step but the update."""
     walk = Walk(graph, output, shapes, target, weighted, RULES, training=True)
     walk.run()
     size = sum(value.size for value in map(graph.parameter_value, graph.parameters))
     stop = Instruction(STOP_UNLESS_FINITE, (gradient_place(size),))
-    table = _table(walk, [*gathers(walk, walk.instructions), *walk.instructions, stop], batch_size, parts)
-    plan(table, by_turn=parts > 1)
+    table = _table(walk, [*gathers(walk, walk.instructions), *walk.instructions, stop], batch_size, cut=True)
+    plan(table)
     return table
 
 
@@ -46,7 +45,10 @@ def with_update(table: Table, update: Instruction) -> Table:
     *before, last = table.turns
     if update.operation.kernel is None:
         return replace(table, turns=[*table.turns, Turn("python", (update,))])
-    return replace(table, turns=[*before, Turn("update", (*last.instructions, update))])
+    instructions = *last.instructions, update
+    return replace(
+        table, turns=[*before, Turn("update", instructions, parts_of("update", instructions, table.capacity))]
+    )
 
 
 def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], target: Array | None) -> Table:
@@ -65,23 +67,22 @@ def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], targe
     in_python = any(each.operation.turn == "python" for each in forward)
     if not in_python:
         forward = [_in_place(each, walk) for each in forward]
-    table = _table(walk, forward, ROWS_OF_LAYERS if in_python else ROWS_AT_ONCE, 1)
+    table = _table(walk, forward, ROWS_OF_LAYERS if in_python else ROWS_AT_ONCE, cut=False)
     if measured:
         table.turns.append(Turn("rows", tuple(measured)))
         table.measured = 1
-    plan(table, by_turn=False, kept=[walk.value(walk.output)])
+    plan(table, kept=[walk.value(walk.output)])
     return table
 
 
-def _table(walk: Walk, instructions: list[Instruction], capacity: int, parts: int) -> Table:
-    constants = np.concatenate(walk.constants) if walk.constants else np.zeros(0)
+def _table(walk: Walk, instructions: list[Instruction], capacity: int, *, cut: bool) -> Table:
     return Table(
-        in_turns(instructions),
+        in_turns(instructions, capacity, cut=cut),
         capacity,
-        parts,
         walk.value(walk.output),
         spares_size=walk.spares[-1].end if walk.spares else 0,
-        constants=constants,
+        constants=np.concatenate([np.zeros(0), *walk.constants]),
+        indices=np.concatenate([np.zeros(0, np.int64), *walk.indices]),
         skipped=walk.skipped,
     )
 

@@ -43,6 +43,8 @@ class Call:
     training: bool = False
     iteration: int = 0
     update: Update | None = None
+    statistics: Mapping[str, Array] = field(default_factory=dict)
+    """What layers keep from step to step, by name."""
     threads: int | None = None
     """At most so many; by default as `program.threads` says."""
     measured: bool = True

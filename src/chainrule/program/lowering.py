@@ -57,6 +57,7 @@ class Walk:
         self.gradient_instructions: list[Instruction] = []
         self.skipped: list[str] = []
         self.constants: list[Array] = []
+        self.indices: list[Array] = []
         self.spares: list[Place] = []
         self.fused: dict[int, int] = {}
         """An affine whose bias the activation behind it adds, by position, and that bias."""
@@ -143,6 +144,19 @@ class Walk:
         self.constants.append(np.ravel(value))
         return Place(name, "constants", (value.size,), 1, start, (value.size,))
 
+    def whole_numbers(self, name: str, value: Array) -> Place:
+        """A place for whole numbers that never change."""
+        start = sum(each.size for each in self.indices)
+        self.indices.append(np.ravel(value).astype(np.int64))
+        return Place(name, "indices", (value.size,), 1, start, (value.size,))
+
+    def spare(self, name: str, shape: Shape) -> Place:
+        """A place for a value that does not grow with the batch."""
+        row, length = (shape[-1:] or (1,)), int(np.prod(shape[:-1], dtype=np.int64))
+        made = Place(name, "spares", row, length, self.spares[-1].end if self.spares else 0, shape)
+        self.spares.append(made)
+        return made
+
     # Where gradients go --------------------------------------------------------------------------------
 
     def starts(self, place: Place) -> bool:
@@ -165,11 +179,7 @@ class Walk:
         name = f"{own.name} (2)"
         if own.is_batch:
             return Place(name, "arena", own.row)
-        spare = Place(
-            name, "spares", own.row, own.length, self.spares[-1].end if self.spares else 0, own.shape
-        )
-        self.spares.append(spare)
-        return spare
+        return self.spare(name, own.shape)
 
     def arrived(self, i: int, into: Place) -> None:
         """A gradient was written to what `destination` returned."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import _thread
 import contextlib
 import ctypes
-import threading
 from collections.abc import Iterator
 from ctypes import POINTER, Structure, byref, c_char_p, c_int64, c_void_p
 from dataclasses import replace
@@ -19,22 +19,22 @@ from chainrule.native import blas, library
 from chainrule.program.calls import Call, Step
 from chainrule.program.memory import Memory
 from chainrule.program.operations.gather import wrong_label, wrong_row
+from chainrule.program.operations.updates import UPDATES
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Instruction, Place, Table, Turn, unique
-from chainrule.program.threads import may_share
+from chainrule.program.table import MOST_PARTS, Instruction, Place, Table, Turn, unique
+from chainrule.program.threads import allowed
 from chainrule.program.verify import verify_call
 
-OPERANDS, NUMBERS = 6, 4
+OPERANDS, NUMBERS = 8, 4
 KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
 FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE = range(5)  # as in native/machine.h
 ADDRESS, WIDTH, LENGTH, STRIDE, KIND, HOME = range(6)  # of an array in the machine
-NO_TURN = 2**60  # behind the last turn of any call: the helper leaves
-LINE = 8  # numbers in a line of the cache, by which the sums of two threads lie apart
+BOX = 64  # numbers in what passes between threads
+NOTHING_LEFT = 127  # a ticket, where the last part of a turn is taken
+LINE = 8  # numbers in a line of the cache, by which the sums of two parts lie apart
 BLOCK_BYTES = 8_000_000  # of data that the machine does not read, copied at a time
 AT_ONCE = 1_000_000_000  # multiplications in one call of a prediction: about 0.1 s, between looks at Ctrl-C
-WORTH_HELPING = (
-    20_000_000  # multiplications of a prediction, about 0.5 ms, from which on a second thread pays
-)
+WORTH_HELPING = 20_000_000  # multiplications of a prediction, about 0.5 ms, from which on another thread pays
 
 
 class _Call(Structure):
@@ -44,8 +44,9 @@ class _Call(Structure):
         ("code", c_void_p), ("turns", c_void_p), ("turn_count", c_int64),
         ("gemm", c_void_p), ("gemv", c_void_p), ("blas_bits", c_int64),
         ("rows", c_void_p), ("steps", c_int64), ("batch", c_int64), ("total", c_int64),
-        ("rates", c_void_p), ("done", c_int64), ("losses", c_void_p), ("right", c_void_p), ("result", c_void_p),
-        ("parts", c_int64), ("box", c_void_p), ("sums", c_void_p),
+        ("rates", c_void_p), ("done", c_int64), ("training", c_int64), ("iteration", c_int64),
+        ("losses", c_void_p), ("right", c_void_p), ("result", c_void_p),
+        ("parts", c_int64), ("box", c_void_p), ("sums", c_void_p), ("squares", c_void_p),
         ("next", c_int64), ("doubtful", c_int64), ("failed", c_int64),
         ("failed_array", c_int64), ("failed_value", c_int64), ("failed_row", c_int64),
     )  # fmt: skip
@@ -55,9 +56,9 @@ class _Worker(Structure):
     """`worker` in native/machine.h."""
 
     _fields_ = (
-        ("call", c_void_p), ("arrays", c_void_p), ("kernels", c_void_p), ("helping", c_int64), ("task", c_int64),
-        ("step", c_int64), ("turn", c_int64), ("part", c_int64), ("first", c_int64), ("rows", c_int64),
-        ("low", c_int64), ("high", c_int64), ("sum", c_void_p),
+        ("call", c_void_p), ("arrays", c_void_p), ("kernels", c_void_p), ("task", c_int64),
+        ("step", c_int64), ("turn", c_int64), ("part", c_int64), ("parts", c_int64),
+        ("first", c_int64), ("rows", c_int64), ("low", c_int64), ("high", c_int64), ("sum", c_void_p),
     )  # fmt: skip
 
 
@@ -70,6 +71,9 @@ def machine() -> ctypes.CDLL | None:
     for name in ("chainrule_train", "chainrule_predict", "chainrule_predict_again"):
         function = getattr(loaded, name)
         function.argtypes, function.restype = [POINTER(_Call), POINTER(_Worker)], c_int64
+    loaded.chainrule_help.argtypes = [POINTER(c_int64), POINTER(_Call), POINTER(_Worker)]
+    loaded.chainrule_close.argtypes = [POINTER(c_int64)]
+    loaded.chainrule_help.restype = loaded.chainrule_close.restype = None
     loaded.chainrule_best_variant.argtypes, loaded.chainrule_best_variant.restype = [], c_int64
     loaded.chainrule_variant_name.argtypes, loaded.chainrule_variant_name.restype = [c_int64], c_char_p
     loaded.chainrule_kernels.argtypes, loaded.chainrule_kernels.restype = [c_int64, c_int64], c_void_p
@@ -78,7 +82,7 @@ def machine() -> ctypes.CDLL | None:
         c_char_p,
     )
     loaded.chainrule_size.argtypes, loaded.chainrule_size.restype = [c_char_p], c_int64
-    sizes = {b"call": ctypes.sizeof(_Call), b"worker": ctypes.sizeof(_Worker), b"array": 48, b"turn": 24}
+    sizes = {b"call": ctypes.sizeof(_Call), b"worker": ctypes.sizeof(_Worker), b"array": 48, b"turn": 32}
     sizes[b"instruction"] = 8 * (1 + OPERANDS + NUMBERS)
     for name_, size in sizes.items():
         if loaded.chainrule_size(name_) != size:
@@ -122,7 +126,7 @@ class Machine:
         loaded = machine()
         assert loaded is not None
         self.table, self.memory, self.python = table, memory, python
-        self._training, self._predicting = loaded.chainrule_train, loaded.chainrule_predict
+        self._library = loaded
         chosen = loaded.chainrule_best_variant() if variant is None else variant
         self._kernels, self._numbers = kernels(chosen, 8 * memory.dtype.itemsize)
         self._places = _native_places(table.turns)
@@ -134,13 +138,13 @@ class Machine:
         #: What batches are taken from, with the loss and without it: the numbers of the arrays, and their places.
         self.data_places = {True: data, False: [each for each in data if id(each[1]) in before_loss]}
         self._taken = {measured: table.data_places(measured) for measured in (True, False)}
-        self._state = [(k, place) for k, place in enumerate(self._places) if place.space == "state"]
-        last = table.turns[-1] if table.turns else None
-        self._updates_natively = last is not None and last.kind == "update" and len(last.instructions) > 1
-        self._box, self._sums = np.full(32, -1, np.int64), np.zeros(2 * LINE)
-        self._second: Array | None = None
+        self._kept = [(k, p) for k, p in enumerate(self._places) if p.space in ("state", "statistics")]
+        self._updates_natively = any(each.operation in UPDATES.values() for each in table.instructions)
+        self._sums, self._squares = np.zeros((2, MOST_PARTS * LINE))
         self._own_arenas: list[Array] = []
-        self._call, self._workers = self._structures()
+        self._call, self._worker = self._structures()
+        self._helpers: list[_Worker] = []
+        self._arenas: list[Array] = []
 
     # The table, as C reads it --------------------------------------------------------------------------
 
@@ -152,9 +156,9 @@ class Machine:
             for k, each in enumerate(turn.instructions, start=first):
                 if turn.kind != "python":
                     self._encode_one(each, code[k])
-            turns.append((first, first + len(turn.instructions), int(turn.kind == "python")))
+            turns.append((first, first + len(turn.instructions), int(turn.kind == "python"), turn.parts))
             first = turns[-1][1]
-        return code, np.array(turns, np.int64).reshape(-1, 3)
+        return code, np.array(turns, np.int64).reshape(-1, 4)
 
     def _encode_one(self, each: Instruction, row: Array) -> None:
         row[0] = self._numbers[each.operation.kernel or ""]
@@ -163,31 +167,29 @@ class Machine:
         row[1 + OPERANDS :].view(np.float64)[: len(each.numbers)] = each.numbers
 
     def _array(self, place: Place) -> tuple[int, ...]:
-        if place.space in ("data", "state"):
+        if place.space in ("data", "state", "statistics"):
             return 0, place.width, place.length or 0, 0, 0, 0
         view = self.memory.view(place)
         address, kind = view.ctypes.data, KINDS[view.dtype.str[1:]]
         return address, place.width, place.length or 0, place.width * view.itemsize, kind, address
 
-    def _structures(self) -> tuple[_Call, list[_Worker]]:
+    def _structures(self) -> tuple[_Call, _Worker]:
         found = blas.found()
         letter = "s" if self.memory.dtype == np.float32 else "d"
         call = _Call(code=self._code.ctypes.data, turns=self._turns.ctypes.data, parts=self.table.parts)
-        call.box, call.sums = self._box.ctypes.data, self._sums.ctypes.data
+        call.sums, call.squares = self._sums.ctypes.data, self._squares.ctypes.data
         if found is not None:
             call.gemm, call.gemv, call.blas_bits = found.gemm[letter], found.gemv[letter], found.integer_bits
-        return call, [self._worker(call, self._arrays, helping) for helping in (0, 1)]
+        return call, self._worker_of(call, self._arrays)
 
-    def _worker(self, call: _Call, arrays: Array, helping: int) -> _Worker:
+    def _worker_of(self, call: _Call, arrays: Array) -> _Worker:
         address = ctypes.addressof(call)
-        return _Worker(
-            call=address, arrays=arrays.ctypes.data, kernels=self._kernels, helping=helping, task=-1
-        )
+        return _Worker(call=address, arrays=arrays.ctypes.data, kernels=self._kernels, task=-1)
 
     def structures_of_its_own(self) -> tuple[Array, _Call, _Worker]:
         """The arrays, a call and a worker for a caller that prepares them itself, with an arena of its own."""
         arrays, (call, _) = self._moved(), self._structures()
-        return arrays, call, self._worker(call, arrays, 0)
+        return arrays, call, self._worker_of(call, arrays)
 
     # Calls ---------------------------------------------------------------------------------------------
 
@@ -202,9 +204,11 @@ class Machine:
             array, row = call.data[place.source], self._arrays[k]
             row[ADDRESS], row[LENGTH], row[STRIDE] = array.ctypes.data, len(array), array.strides[0]
             row[KIND] = KINDS[array.dtype.str[1:]]
-        for k, place in self._state:
-            assert call.update is not None
-            array = call.update.arrays[place.name]
+        for k, place in self._kept:
+            held = (
+                call.statistics if place.space == "statistics" or call.update is None else call.update.arrays
+            )
+            array = held[place.name]
             fits = array.size == place.width and array.dtype == self.memory.dtype and array.flags.c_contiguous
             if not fits:
                 raise ChainruleError(f"{place.name}: expected {place.width} numbers of {self.memory.dtype}")
@@ -222,14 +226,17 @@ class Machine:
         c.right = None if call.right is None else call.right.ctypes.data
         c.result = None if call.result is None else call.result.ctypes.data
         c.done = 0 if call.update is None else call.update.state.iteration
+        c.training, c.iteration = call.training, call.iteration
         c.next = c.doubtful = c.failed = 0
+        self._sums[:] = self._squares[:] = 0
 
     def _train(self, call: Call) -> int:
         """The steps of a training, or those before one that diverges."""
-        with self._helped(self._training, call, self.table.parts == 2):
-            status = self._loop(self._training, call)
+        self._worker.task = 0
+        with self._helped(call, self.table.parts - 1):
+            status = self._loop(self._library.chainrule_train, call)
         self._raise_failure(call)
-        done = int(self._workers[0].step) if status == NOT_FINITE else call.steps
+        done = int(self._worker.step) if status == NOT_FINITE else call.steps
         if call.update is not None and self._updates_natively:
             call.update.state.iteration += done
         return done
@@ -238,19 +245,19 @@ class Machine:
         """The steps of a prediction, some at a time, so that Ctrl-C is heard between them."""
         size = self.memory.params.flat.size
         at_once = max(1, AT_ONCE // max(1, call.batch * size))
-        shared = not self.table.in_python and call.total * size > WORTH_HELPING
+        worth = 0 if self.table.in_python else call.total * size // max(1, WORTH_HELPING)
         for first in range(0, call.steps, at_once):
             self._call.next, self._call.steps = first, min(first + at_once, call.steps)
-            with self._helped(self._predicting, call, shared):
-                self._loop(self._predicting, call)
+            self._worker.task = -1
+            with self._helped(call, min(worth, self._call.steps - first - 1)):
+                self._loop(self._library.chainrule_predict, call)
             self._raise_failure(call)
         call.is_doubtful = call.is_doubtful or bool(self._call.doubtful)
         return call.steps
 
     def _loop(self, function: Any, call: Call) -> int:
         """Call the machine, and again behind each turn that Python does."""
-        c, w = byref(self._call), self._workers[0]
-        w.task = -1
+        c, w = byref(self._call), self._worker
         status: int = function(c, byref(w))
         step: Step | None = None
         while status == IN_PYTHON:
@@ -261,40 +268,59 @@ class Machine:
             turn = self.table.turns[w.turn]
             self.python.do(turn, step)
             if turn.instructions[0].layer == len(self.python.graph) - 1 or not np.isfinite(step.loss):
-                self._sums[0], self._sums[LINE] = step.loss, 0.0
+                self._sums[::LINE] = 0.0
+                self._sums[0] = step.loss
             status = function(c, byref(w))
         if step is not None and (status == FINISHED or call.update is None):
             self.python.end(step)
         return status
 
     @contextlib.contextmanager
-    def _helped(self, function: Any, call: Call, wanted: bool) -> Iterator[None]:
-        """Let a second thread call the machine too, inside the block, where it is wanted and allowed."""
-        if not wanted or not may_share(call.threads):
+    def _helped(self, call: Call, most: int) -> Iterator[None]:
+        """Let other threads work on the call inside the block: as many as are allowed, and `most` at most.
+
+        Nobody waits for them to begin. Behind the block none of them touches anything of the call.
+        """
+        number = min(most, allowed(call.threads) - 1)
+        if number < 1:
+            self._call.box = None
             yield
             return
-        worker, arrays = self._workers[1], self._arrays
-        if call.rows is None:  # a step is done by one thread, in an arena of its own
-            if self._second is None:
-                self._second = self._moved()
-            arrays = self._second
-            for k, _ in self.data_places[True]:
-                arrays[k] = self._arrays[k]
-        self._box[:] = -1
-        worker.task, worker.arrays = -1, arrays.ctypes.data
-        helper = threading.Thread(target=function, args=(byref(self._call), byref(worker)), daemon=True)
+        box = (c_int64 * BOX)(NOTHING_LEFT)
+        self._call.box = ctypes.addressof(box)
         try:
-            helper.start()
+            with contextlib.suppress(
+                RuntimeError
+            ):  # where no more threads can be had, there are fewer helpers
+                for worker in self._workers(call, number):
+                    _thread.start_new_thread(
+                        self._library.chainrule_help, (box, byref(self._call), byref(worker))
+                    )
             yield
         finally:
-            self._box[0] = NO_TURN
-            if helper.ident is not None:
-                helper.join()
+            self._library.chainrule_close(box)
+            self._call.box = None
+
+    def _workers(self, call: Call, number: int) -> list[_Worker]:
+        """Those of helpers. A step of a prediction is done by one thread, in an arena of its own."""
+        while len(self._helpers) < number:
+            self._helpers.append(self._worker_of(self._call, self._arrays))
+        workers = self._helpers[:number]
+        for k, worker in enumerate(workers):
+            arrays = self._arrays
+            if call.rows is None:
+                while len(self._arenas) <= k:
+                    self._arenas.append(self._moved())
+                arrays = self._arenas[k]
+                for number_of_array, _ in [*self.data_places[True], *self._kept]:
+                    arrays[number_of_array] = self._arrays[number_of_array]
+            worker.task, worker.arrays = -1, arrays.ctypes.data
+        return workers
 
     def _moved(self) -> Array:
         """The arrays, those of a batch in an arena of their own."""
         arrays = self._arrays.copy()
-        for space in ("arena", "labels"):
+        for space in ("arena", "labels", "spares"):
             flat = self.memory.flat[space]
             own = np.zeros_like(flat)
             self._own_arenas.append(own)

@@ -1,4 +1,4 @@
-"""The arrays of a program: one arena for the values of a batch, and views of everything that places name."""
+"""The arrays that a table computes with: one arena for the values of a batch, and views of what places name."""
 
 from __future__ import annotations
 
@@ -15,16 +15,18 @@ from chainrule.program.table import Place, Space, Table
 class Memory:
     """What one table computes with. Nothing here is allocated again: addresses stay valid."""
 
-    def __init__(self, table: Table, params: Parameters, gradient: Array, arena: Array) -> None:
-        self.table, self.params, self.gradient = table, params, gradient
+    def __init__(self, table: Table, params: Parameters) -> None:
+        self.table, self.params = table, params
         self.dtype: np.dtype[Any] = params.flat.dtype
+        self.gradient = np.zeros_like(params.flat)
         self.flat: Mapping[Space, Array] = {
-            "arena": arena,
+            "arena": np.zeros(table.arena_width * table.capacity, self.dtype),
             "labels": np.zeros(table.labels_width * table.capacity, np.int64),
             "parameters": params.flat,
-            "gradient": gradient,
+            "gradient": self.gradient,
             "spares": np.zeros(table.spares_size, self.dtype),
             "constants": table.constants.astype(self.dtype),
+            "indices": table.indices,
         }
         self._views: dict[int, Array] = {}
 
@@ -34,7 +36,7 @@ class Memory:
         if found is None:
             flat, capacity = self.flat[place.space], self.table.capacity
             if place.is_batch:
-                shape = (capacity, *place.row) if place.space == "arena" else (capacity,)
+                shape = (capacity, *place.row)
                 found = flat[capacity * place.start : capacity * place.end].reshape(shape)
             else:
                 found = flat[place.start : place.end].reshape(place.shape)

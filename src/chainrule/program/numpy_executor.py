@@ -47,6 +47,8 @@ class NumpyExecutor:
     def _array(self, place: Place, step: Step) -> Any:
         if place.space == "data":
             return step.call.data[place.source]
+        if place.space == "statistics":
+            return step.call.statistics[place.name]
         if place.space == "state":
             assert step.call.update is not None
             return step.call.update.arrays[place.name]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import threading
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, Shape
-from chainrule.errors import ArgumentError, ChainruleError, LayerError
+from chainrule.errors import ArgumentError, LayerError
 from chainrule.graph import Graph, Node
 from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.parameters import Parameters
@@ -32,9 +31,10 @@ Executor = Machine | NumpyExecutor
 class Program:
     """The fast form of a graph. It must agree with the graph, which is the definition.
 
-    It holds two tables of instructions over one arena: `training`, for batches of up to `batch_size` rows, and
-    `predicting`. They are run by the machine, or by NumPy where there is none. A layer without a kernel runs its
-    own forward and backward in Python, at its place between the instructions.
+    It holds two tables of instructions: `training`, for batches of up to `batch_size` rows, and `predicting`. They
+    are run by the machine, or by NumPy where there is none. A layer without a kernel runs its own forward and
+    backward in Python, at its place between the instructions. Several threads may call at the same time: each call
+    has an arena of its own.
 
     `print(program)` shows the instructions, one for one, the arrays, and what was left out and why.
     """
@@ -50,12 +50,9 @@ class Program:
         weighted: bool = False,
     ) -> None:
         self.graph, self.params, self.batch_size, self.target = graph, params, batch_size, target
-        self.gradient = np.zeros_like(params.flat)
-        #: Into how many parts its turns are cut: so many threads can share a step.
-        self.parts = 2 if params.flat.size * batch_size >= WORTH_SHARING else 1
         self.training: Table | None = None
         if target is not None:
-            self.training = training_table(graph, output, shapes, target, weighted, batch_size, self.parts)
+            self.training = training_table(graph, output, shapes, target, weighted, batch_size)
             self._try_layers()
         loss = graph.nodes[-1].layer
         measured = target is not None and not weighted and has_kernel(loss, target)
@@ -67,10 +64,8 @@ class Program:
         self.unwatched = [
             name for name, node in graph.inputs.items() if node.shape is not None and name not in fed
         ]
-        tables = [self.predicting] + ([self.training] if self.training is not None else [])
-        self.arena = np.zeros(max(table.arena_width * table.capacity for table in tables), params.flat.dtype)
-        self._executors: dict[int, Executor] = {}
-        self._lock, self._caller = threading.Lock(), 0
+        #: Those that no call is using, by table: each call has one, with its arena, to itself.
+        self._free: dict[int, list[Executor]] = {}
 
     @property
     def trains_in_python(self) -> bool:
@@ -109,60 +104,64 @@ class Program:
         """What runs it: "machine" or "NumPy"."""
         return Machine.name if machine() is not None else NumpyExecutor.name
 
-    def _executor(self, table: Table) -> Executor:
-        """What runs a table, verified."""
-        found = self._executors.get(id(table))
-        if found is None:
-            found = self._executors[id(table)] = self.make_executor(table)
-        return found
+    @contextlib.contextmanager
+    def _executor(self, table: Table) -> Iterator[Executor]:
+        """What runs a table, verified, for one call alone: several threads may call at the same time."""
+        free = self._free.setdefault(id(table), [])
+        try:
+            executor = free.pop()
+        except IndexError:
+            executor = self.make_executor(table)
+        try:
+            yield executor
+        finally:
+            free.append(executor)
 
     def make_executor(self, table: Table, kind: str = "", variant: int | None = None) -> Executor:
         """A new executor of a table of this program: "machine" or "NumPy"; by default as `executor`."""
-        sizes = {"parameters": self.params.flat.size, "gradient": self.gradient.size}
-        verify(table, {**sizes, "spares": table.spares_size, "constants": table.constants.size})  # type: ignore[dict-item]
-        memory = Memory(table, self.params, self.gradient, self.arena)
+        size = self.params.flat.size
+        verify(
+            table,
+            {
+                "parameters": size,
+                "gradient": size,
+                "spares": table.spares_size,
+                "constants": table.constants.size,
+                "indices": table.indices.size,
+            },
+        )
+        memory = Memory(table, self.params)
         python = PythonTurns(self.graph, memory)
         if (kind or self.executor) == Machine.name:
             return Machine(table, memory, python, variant)
         return NumpyExecutor(table, memory, python)
 
-    @contextlib.contextmanager
-    def _alone(self) -> Iterator[None]:
-        """One call at a time: there is one arena. Other threads wait; a layer may not call its own network."""
-        if self._caller == threading.get_ident():
-            raise ChainruleError(
-                "a layer in Python called the program that is running it, whose arrays are in use: use a copy "
-                "of the network, copy.deepcopy(net)"
-            )
-        with self._lock:
-            self._caller = threading.get_ident()
-            try:
-                yield
-            finally:
-                self._caller = 0
-
-    def step(
-        self, data: Mapping[str, Array], *, training: bool = False, step: int = 0, threads: int | None = None
-    ) -> float:
-        """Forward and backward on a batch: returns the loss, and leaves the gradient in `gradient`."""
-        with self._alone():
-            return self._step(data, training, step, threads)
-
     def loss_and_gradient(
-        self, data: Mapping[str, Array], *, training: bool = False, step: int = 0
+        self,
+        data: Mapping[str, Array],
+        *,
+        training: bool = False,
+        step: int = 0,
+        threads: int | None = None,
     ) -> tuple[float, Array]:
-        """The loss of a batch, and a copy of its flat gradient."""
-        with self._alone():
-            return self._step(data, training, step, None), self.gradient.copy()
-
-    def _step(self, data: Mapping[str, Array], training: bool, step: int, threads: int | None) -> float:
+        """The loss of a batch, forward and backward, and a copy of its flat gradient."""
         if self.training is None:
             raise ArgumentError("this program only predicts: make one with targets, net.program(batch_size)")
         rows = len(next(iter(data.values())))
         numbers = np.arange(rows).reshape(1, -1)
-        call = Call(data, rows, 1, numbers, training=training, iteration=step, threads=threads)
-        self._executor(self.training).run(call)
-        return float(call.losses[0])
+        call = Call(
+            data,
+            rows,
+            1,
+            numbers,
+            training=training,
+            iteration=step,
+            threads=threads,
+            statistics=self.graph.state,
+        )
+        with self._executor(self.training) as executor:
+            executor.run(call)
+            return float(call.losses[0]), executor.memory.gradient.copy()
 
     def trainer(self, optimizer: Optimizer, state: OptimizerState) -> Trainer:
         """What does steps of training with an optimizer."""
@@ -174,18 +173,19 @@ class Program:
 
     def predict(self, data: Mapping[str, Array], result: Array, threads: int | None = None) -> bool:
         """Write the output for all rows into `result`. Returns whether a watched array was not finite."""
-        with self._alone():
-            call = self._prediction(data, len(result), threads)
-            call.result, call.measured = result, False
-            self._executor(self.predicting).run(call)
+        call = self._prediction(data, len(result), threads)
+        call.result, call.measured = result, False
+        with self._executor(self.predicting) as executor:
+            executor.run(call)
         return call.is_doubtful
 
     def of_one_row(self) -> OneRow | None:
         """What predicts single rows quickly; None where it cannot."""
         inputs = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
         fits = len(inputs) == 1 and not self.unwatched and not self.predicting.in_python
-        executor = self._executor(self.predicting)
-        return OneRow(executor) if fits and isinstance(executor, Machine) else None
+        fits = fits and not any(place.space == "statistics" for place in self.predicting.places)
+        with self._executor(self.predicting) as executor:
+            return OneRow(executor) if fits and isinstance(executor, Machine) else None
 
     def measure(
         self, data: Mapping[str, Array], threads: int | None = None
@@ -197,18 +197,18 @@ class Program:
         if not self.predicting.measured:
             return None
         rows = len(data["t"])
-        with self._alone():
-            call = self._prediction(data, rows, threads)
-            call.losses, call.right = np.zeros(call.steps), np.zeros(call.steps, np.int64)
-            with np.errstate(all="ignore"):
-                self._executor(self.predicting).run(call)
+        call = self._prediction(data, rows, threads)
+        call.losses, call.right = np.zeros(call.steps), np.zeros(call.steps, np.int64)
+        with self._executor(self.predicting) as executor, np.errstate(all="ignore"):
+            executor.run(call)
         lengths = [call.length_of(number) for number in range(call.steps)]
         loss = float(np.dot(call.losses, lengths)) / rows
         return loss, (int(call.right.sum()) if self._counts else None), call.is_doubtful
 
     def _prediction(self, data: Mapping[str, Array], rows: int, threads: int | None) -> Call:
         batch = self.predicting.capacity
-        return Call(data, batch, -(-rows // batch), None, rows, threads=threads)
+        statistics = self.graph.state
+        return Call(data, batch, -(-rows // batch), None, rows, threads=threads, statistics=statistics)
 
     # To look at ----------------------------------------------------------------------------------------
 
@@ -216,7 +216,7 @@ class Program:
     def memory(self) -> int:
         """How many bytes the arrays of a training step take: values, their gradients, the parameters' gradient."""
         table = self.training or self.predicting
-        numbers = table.arena_width * table.capacity + table.spares_size + self.gradient.size
+        numbers = table.arena_width * table.capacity + table.spares_size + self.params.flat.size
         return int(numbers) * self.params.flat.itemsize
 
     def __str__(self) -> str:
@@ -240,9 +240,6 @@ class Program:
                 if table.skipped:
                     lines += ["", "left out", *(f"  {each}" for each in table.skipped)]
         return "\n".join(lines)
-
-
-WORTH_SHARING = 1_000_000  # parameters times rows of a batch, below which cutting a step up makes it slower
 
 
 class Trainer:
@@ -275,7 +272,7 @@ class Trainer:
             training=True,
             iteration=iteration,
             update=self.update,
+            statistics=self.program.graph.state,
             threads=threads,
         )
-        with self.program._alone():
-            return losses[: self.executor.run(call)]
+        return losses[: self.executor.run(call)]

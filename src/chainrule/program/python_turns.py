@@ -41,7 +41,7 @@ class PythonTurns:
     def end(self, step: Step) -> None:
         """Keep the running statistics of a step that was done to its end."""
         if step.call.training and step.run.state:
-            self.graph.state |= step.run.state
+            self.graph.keep_statistics(step.run.state)
 
     def do(self, turn: Turn, step: Step) -> None:
         """One turn, of one instruction."""

@@ -11,8 +11,16 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 
-Space = Literal["arena", "labels", "parameters", "gradient", "spares", "constants", "state", "data", "python"]
-TurnKind = Literal["rows", "gradients", "update", "python"]
+Space = Literal[
+    "arena", "labels", "parameters", "gradient", "spares", "constants", "indices", "state", "statistics", "data",
+    "python",
+]  # fmt: skip
+TurnKind = Literal["rows", "columns", "gradients", "update", "python"]
+MOST_PARTS = 64
+PART = 1_000_000  # multiply-adds, or what takes as long, that a part of a turn is made of
+LEAST_ROWS = 16  # of a part
+LEAST_OF_LARGE = {"rows": 50, "gradients": 90}  # beside a large matrix, which BLAS copies once for each part
+PER_ELEMENT = 8  # multiply-adds that take as long as one element of an elementwise operation
 
 
 @dataclass(eq=False)
@@ -20,8 +28,10 @@ class Place:
     """Where an array lies: in which space, from which number on, and how long its rows are.
 
     In "arena" (numbers) and "labels" (whole numbers) an array has a row for each sample of the batch, and `start`
-    counts numbers per sample. In the other spaces it has `length` rows. "data" is what batches are taken from,
-    known only in a call; "python" is a value that only Python's layers read and write.
+    counts numbers per sample. In the other spaces it has `length` rows. "spares" are values that do not grow with
+    the batch; "constants" and "indices" are numbers, and whole numbers, that never change. Known only in a call are
+    "data", from which batches are taken, "state", which an optimizer keeps, and "statistics", which layers keep.
+    "python" is a value that only Python's layers read and write.
     """
 
     name: str
@@ -57,10 +67,15 @@ class Place:
 class Operation:
     """One kind of instruction.
 
-    `operands` says what it takes: "B K" is an array with K numbers for each sample, "K N" a matrix, "N" a vector.
-    Behind "=" it is written, behind "~" changed, behind "?" it may be missing; "labels" are whole numbers below K.
+    `operands` says what it takes: "B K" is an array with K numbers for each sample, "K N" a matrix, "N" a vector,
+    "any" any of them; "B labels N" are N whole numbers below K for each sample, "indices" whole numbers that never
+    change. Behind "=" it is written, behind "~" changed, behind "?" it may be missing.
     `kernel` is the name of the function in the machine; None for what Python does. `statement` is the same in
     NumPy. `printed` is how an instruction is shown, with the names of its operands.
+
+    `turn` says how the work is cut. In "rows", each part does its own rows of the batch. In the other kinds every
+    part may read all rows, and writes some of the columns, or elements, of what does not grow with the batch:
+    "columns" where the rows of a batch meet, "gradients" for those of parameters, which come last.
     """
 
     name: str
@@ -71,6 +86,10 @@ class Operation:
     statement: Callable[..., None] | None = field(default=None, repr=False)
     gathers: bool = False
     """Whether it fills an input, to which nothing else may write."""
+    is_product: bool = False
+    """Whether it is a product with a matrix."""
+    fits: Callable[[Instruction], bool] | None = field(default=None, repr=False)
+    """What else the numbers and operands of an instruction must satisfy, beside their widths."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -104,24 +123,25 @@ class Turn:
 
     kind: TurnKind
     instructions: tuple[Instruction, ...]
+    parts: int = 1
+    """Into how many it is cut, which any threads may do."""
 
 
 @dataclass
 class Table:
     """All that is done in one step, in order.
 
-    `capacity` is the largest number of rows, `parts` into how many parts each turn is cut. `constants` are the
-    numbers in the space of that name.
+    `capacity` is the largest number of rows. `constants` and `indices` are the numbers in the spaces of that name.
     """
 
     turns: list[Turn]
     capacity: int
-    parts: int
     output: Place
     arena_width: int = 0
     labels_width: int = 0
     spares_size: int = 0
     constants: Array = field(default_factory=lambda: np.zeros(0))
+    indices: Array = field(default_factory=lambda: np.zeros(0, np.int64))
     skipped: list[str] = field(default_factory=list)
     measured: int = 0
     """How many turns at the end find the loss of a prediction, which are left out without targets."""
@@ -148,6 +168,11 @@ class Table:
         return unique(place for each in self.instructions for place in each.operands if place is not None)
 
     @property
+    def parts(self) -> int:
+        """Into how many the turn is cut that is cut into most."""
+        return max((turn.parts for turn in self.turns), default=1)
+
+    @property
     def in_python(self) -> bool:
         """Whether a part of it is done by Python."""
         return any(turn.kind == "python" for turn in self.turns)
@@ -158,23 +183,78 @@ def unique(places: Iterable[Place]) -> list[Place]:
     return list({id(place): place for place in places}.values())
 
 
-def in_turns(instructions: Iterable[Instruction]) -> list[Turn]:
-    """Instructions one after another, cut into turns: a new one wherever the kind changes."""
+def in_turns(instructions: Iterable[Instruction], capacity: int, *, cut: bool) -> list[Turn]:
+    """Instructions one after another, in turns, each cut into parts as its work is worth.
+
+    A new turn begins wherever the kind changes, for each instruction of Python, and in "columns" before one that
+    touches what another of the turn has written: parts do not wait for each other.
+    """
     turns: list[tuple[TurnKind, list[Instruction]]] = []
     for each in instructions:
         kind = each.operation.turn
-        if not turns or turns[-1][0] != kind or kind == "python":
+        if not turns or turns[-1][0] != kind or kind == "python" or _meet(kind, turns[-1][1], each):
             turns.append((kind, []))
         turns[-1][1].append(each)
-    return [Turn(kind, tuple(done)) for kind, done in turns]
+    return [Turn(kind, tuple(done), parts_of(kind, done, capacity) if cut else 1) for kind, done in turns]
 
 
-def plan(table: Table, *, by_turn: bool, kept: Iterable[Place] = ()) -> None:
+def parts_of(kind: TurnKind, instructions: Iterable[Instruction], capacity: int) -> int:
+    """Into how many parts a turn is cut: by its work alone, so that results are the same for any threads.
+
+    A power of two, so that two threads, or four, have as many each.
+    """
+    done = list(instructions)
+    if kind == "python":
+        return 1
+    most = MOST_PARTS
+    matrices = [matrix for each in done if each.operation.is_product for matrix in [_matrix(each)] if matrix]
+    if kind == "rows" or matrices:
+        large = any(matrix.width * (matrix.length or 1) * LEAST_ROWS > PART for matrix in matrices)
+        rows = capacity if kind == "rows" else max(matrix.length or 1 for matrix in matrices)
+        most = min(most, rows // (LEAST_OF_LARGE.get(kind, LEAST_ROWS) if large else LEAST_ROWS))
+    parts = max(1, min(sum(_work(each, capacity) for each in done) // PART, most))
+    return 1 << (int(parts).bit_length() - 1)
+
+
+def _matrix(each: Instruction) -> Place | None:
+    """What a product takes, or makes, that does not grow with the batch."""
+    return next((place for place in each.operands if place is not None and not place.is_batch), None)
+
+
+def _work(each: Instruction, capacity: int) -> int:
+    """About how many multiply-adds take as long."""
+    matrix = _matrix(each) if each.operation.is_product else None
+    if matrix is not None:
+        widest = max(place.width for place in each.operands if place is not None and place.is_batch)
+        return capacity * widest * min(matrix.width, matrix.length or 1)
+    return PER_ELEMENT * max(
+        (_size(place, capacity) for place in each.operands if place is not None), default=0
+    )
+
+
+def _size(place: Place, capacity: int) -> int:
+    if place.space in ("data", "python", "indices"):
+        return 0
+    return place.width * (capacity if place.length is None else place.length)
+
+
+def written(each: Instruction) -> list[Place]:
+    """What an instruction of the machine writes to."""
+    forms = zip(each.operands, each.operation.operands, strict=False)
+    return [place for place, form in forms if place is not None and form[0] in "=~"]
+
+
+def _meet(kind: TurnKind, done: list[Instruction], each: Instruction) -> bool:
+    changed = {id(place) for earlier in done for place in written(earlier)} if kind == "columns" else set()
+    return any(id(place) in changed for place in each.operands)
+
+
+def plan(table: Table, kept: Iterable[Place] = ()) -> None:
     """Give every array of the arena its place, and tell the table how wide the arena is.
 
-    A place is free again after the last use of its array. With `by_turn`, one that is used in a turn is in use for
-    the whole turn, since the parts of a turn do not wait for each other. What is `kept` is read after the last
-    instruction. Each array is put into the lowest gap that holds it.
+    A place is free again after the last use of its array; one that is used in a turn of several parts is in use for
+    the whole turn, since they do not wait for each other. What is `kept` is read after the last instruction. Each
+    array is put into the lowest gap that holds it.
     """
     first: dict[int, int] = {}
     last: dict[int, int] = {}
@@ -188,8 +268,8 @@ def plan(table: Table, *, by_turn: bool, kept: Iterable[Place] = ()) -> None:
                         first[id(place)] = moment
                         arrays.append(place)
                     last[id(place)] = moment
-            moment += not by_turn
-        moment += by_turn
+            moment += turn.parts == 1
+        moment += turn.parts > 1
     last.update({id(place): moment for place in kept if id(place) in first})
     placed: list[Place] = []
     for place in sorted(arrays, key=lambda each: (first[id(each)], -each.width)):
@@ -218,9 +298,7 @@ def described(table: Table, layers: dict[int, Any]) -> list[str]:
     lines = []
     for k, turn in enumerate(table.turns):
         of_loss = k >= len(table.turns) - table.measured
-        lines.append(
-            "  the loss, where there are targets:" if of_loss else f"  {_title(turn.kind, table.parts)}"
-        )
+        lines.append("  the loss, where there are targets:" if of_loss else f"  {_title(turn)}")
         for each in turn.instructions:
             layer = layers.get(each.layer)
             note = ", ".join(part for part in (repr(layer) if layer is not None else "", each.note) if part)
@@ -228,11 +306,12 @@ def described(table: Table, layers: dict[int, Any]) -> list[str]:
     return lines
 
 
-def _title(kind: TurnKind, parts: int) -> str:
+def _title(turn: Turn) -> str:
     what = {
         "rows": "the rows of the batch",
+        "columns": "where the rows of the batch meet",
         "gradients": "the gradients of the parameters",
         "update": "the update",
         "python": "Python",
-    }[kind]
-    return f"{what}{', in two parts' if parts == 2 and kind != 'python' else ''}:"
+    }[turn.kind]
+    return f"{what}{f', in {turn.parts} parts' if turn.parts > 1 else ''}:"

@@ -9,9 +9,9 @@ import sys
 LIMITS = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
-def may_share(threads: int | None) -> bool:
-    """Whether a second thread may help, where `threads` are allowed, or as many as is the default."""
-    return cores() > 1 and (threads or default_threads()) > 1
+def allowed(threads: int | None) -> int:
+    """How many threads a call may use: `threads`, or as many as is the default."""
+    return threads or default_threads()
 
 
 def default_threads() -> int:

@@ -13,7 +13,7 @@ from chainrule.program.calls import Call
 from chainrule.program.operations.gather import GATHER, GATHER_LABELS
 from chainrule.program.operations.updates import UPDATE
 from chainrule.program.operations.updates import UPDATES as OF_OPTIMIZERS
-from chainrule.program.table import Instruction, Place, Space, Table
+from chainrule.program.table import MOST_PARTS, Instruction, Place, Space, Table, Turn, written
 
 
 class TableError(ChainruleError, ValueError):
@@ -22,7 +22,11 @@ class TableError(ChainruleError, ValueError):
 
 UPDATES = (*OF_OPTIMIZERS.values(), UPDATE)
 #: Where instructions may write; an update also to the parameters.
-WRITABLE: frozenset[Space] = frozenset({"arena", "labels", "gradient", "spares", "state", "python"})
+WRITABLE: frozenset[Space] = frozenset(
+    {"arena", "labels", "gradient", "spares", "state", "statistics", "python"}
+)
+#: Where numbers lie that do not grow with the batch.
+WHOLE: tuple[Space, ...] = ("parameters", "gradient", "spares", "constants")
 
 
 def verify(table: Table, sizes: Mapping[Space, int]) -> None:
@@ -32,10 +36,8 @@ def verify(table: Table, sizes: Mapping[Space, int]) -> None:
 
     Raises: TableError, which names the instruction.
     """
-    if table.capacity < 0 or table.parts not in (1, 2):
-        raise TableError(
-            f"expected a capacity of at least 0 and 1 or 2 parts, got {table.capacity}, {table.parts}"
-        )
+    if table.capacity < 0:
+        raise TableError(f"expected a capacity of at least 0, got {table.capacity}")
     limits: dict[str, int] = {**sizes, "arena": table.arena_width, "labels": table.labels_width}  # type: ignore[dict-item]
     for place in table.places:
         _check_place(place, limits)
@@ -47,8 +49,7 @@ def verify(table: Table, sizes: Mapping[Space, int]) -> None:
             if (each.operation.kernel is None) != (turn.kind == "python"):
                 raise TableError(f"{each}: what has no kernel is for Python, and nothing else is")
             _check_instruction(each)
-        if table.parts == 2 and turn.kind != "python":
-            _check_apart(place for each in turn.instructions for place in each.operands if place is not None)
+        _check_parts(turn)
 
 
 def _check_place(place: Place, limits: Mapping[str, int]) -> None:
@@ -65,11 +66,9 @@ def _check_place(place: Place, limits: Mapping[str, int]) -> None:
         raise TableError(
             f"{place.name}: only the arena and the labels have a row for each sample, got {place}"
         )
-    if place.space == "labels" and (place.below < 1 or place.width != 1):
-        raise TableError(
-            f"{place.name}: expected labels one a row, below a number of at least 1, got {place}"
-        )
-    if place.space in ("data", "state"):
+    if place.space == "labels" and place.below < 1:
+        raise TableError(f"{place.name}: expected labels below a number of at least 1, got {place}")
+    if place.space in ("data", "state", "statistics"):
         return  # they are measured in each call
     if place.space not in limits:
         raise TableError(f"{place.name}: there is no space {place.space!r}")
@@ -84,7 +83,7 @@ def _check_instruction(each: Instruction) -> None:
     operation = each.operation
     if not operation.operands:  # a layer's own forward or backward takes any places
         for place in each.operands:
-            if place is None or place.space in ("data", "state"):
+            if place is None or place.space in ("data", "state", "statistics", "indices"):
                 raise TableError(
                     f"{operation.name}: a layer in Python takes no data and no state, got {place}"
                 )
@@ -96,16 +95,15 @@ def _check_instruction(each: Instruction) -> None:
     if not all(math.isfinite(number) for number in each.numbers):
         raise TableError(f"{operation.name}: expected finite numbers, got {each.numbers}")
     widths: dict[str, int] = {}
-    written: list[Place] = []
     for place, form in zip(each.operands, operation.operands, strict=True):
         if place is None:
             if not form.startswith("?"):
                 raise TableError(f"{operation.name}: an operand is missing, expected {form!r}")
             continue
         _check_form(each, place, form.lstrip("=~?"), widths)
-        if form[0] in "=~":
-            written.append(place)
-    _check_writes(each, written)
+    _check_writes(each, written(each))
+    if operation.fits is not None and not operation.fits(each):
+        raise TableError(f"{each}: its numbers {each.numbers} do not fit its operands {each.operands}")
     if operation == GATHER_LABELS:
         t = each.operands[1]
         assert t is not None
@@ -120,16 +118,21 @@ def _check_form(each: Instruction, place: Place, form: str, widths: dict[str, in
     elif words[0] == "data":
         words = words[1:]
         fits = place.space == "data" and _unified(widths, words[0], place.width)
-    elif words == ["B", "labels"]:
-        fits = place.space == "labels" and place.below <= widths.get("K", place.below)
+    elif words[:2] == ["B", "labels"]:
+        fits = place.space == "labels" and _unified(widths, words[2], place.width)
+        fits = fits and place.below <= widths.get("K", place.below)
+    elif words[0] == "any":
+        fits = place.space == "arena" or place.space in WHOLE
+    elif words[0] == "indices":
+        fits = place.space == "indices"
     elif words[0] == "B":
         fits = place.space == "arena" and _unified(widths, words[1], place.width)
     elif len(words) == 2:
         fits = _unified(widths, words[0], place.length or 0) and _unified(widths, words[1], place.width)
-        fits = fits and place.space not in ("arena", "labels", "data", "python", "state")
+        fits = fits and place.space in WHOLE
     else:
         fits = place.length == 1 and _unified(widths, words[0], place.width)
-        fits = fits and place.space not in ("arena", "labels", "data", "python")
+        fits = fits and place.space in (*WHOLE, "state", "statistics")
     if not fits:
         raise TableError(f"{each}: expected {place.name} to be {form!r}, widths {widths}, got {place}")
 
@@ -141,8 +144,8 @@ def _unified(widths: dict[str, int], letter: str, width: int) -> bool:
     return widths.setdefault(letter, width) == width
 
 
-def _check_writes(each: Instruction, written: list[Place]) -> None:
-    for place in written:
+def _check_writes(each: Instruction, places: list[Place]) -> None:
+    for place in places:
         if place.space not in WRITABLE and not (place.space == "parameters" and each.operation in UPDATES):
             raise TableError(f"{each}: nothing may write to {place.space}, of which {place.name} is a part")
         if place.is_input and not each.operation.gathers:
@@ -150,7 +153,7 @@ def _check_writes(each: Instruction, written: list[Place]) -> None:
         for other in each.operands:
             if other is not None and other is not place and _overlap(place, other):
                 raise TableError(f"{each}: {place.name} is written, and shares its place with {other.name}")
-    if sum(other is place for place in written for other in each.operands) > len(written):
+    if sum(other is place for place in places for other in each.operands) > len(places):
         raise TableError(f"{each}: a place that is written stands twice")
 
 
@@ -165,8 +168,26 @@ def _check_inputs(table: Table) -> None:
             raise TableError(f"{each}: expected an input, to which nothing else writes, got {place}")
 
 
+def _check_parts(turn: Turn) -> None:
+    """The parts of a turn do not wait for each other: what one writes, no other may need within the turn."""
+    if not 1 <= turn.parts <= MOST_PARTS or (turn.kind == "python" and turn.parts > 1):
+        raise TableError(f"expected 1 to {MOST_PARTS} parts of a turn, got {turn.parts} of {turn.kind}")
+    if turn.parts == 1:
+        return
+    _check_apart(place for each in turn.instructions for place in each.operands if place is not None)
+    changed: set[int] = set()
+    for each in turn.instructions:
+        for place in each.operands:
+            if turn.kind == "columns" and id(place) in changed:
+                raise TableError(f"{each}: another part of the same turn writes to {place.name}")  # type: ignore[union-attr]
+        for place in written(each):
+            if turn.kind == "rows" and not place.is_batch:
+                raise TableError(f"{each}: parts that are cut by rows would all write to {place.name}")
+            changed.add(id(place))
+
+
 def _check_apart(places: Iterable[Place]) -> None:
-    """The parts of a turn do not wait for each other, so that arrays of one turn must not share their place."""
+    """Arrays of one turn of several parts must not share their place."""
     arrays = sorted(
         {id(each): each for each in places if each.is_batch}.values(), key=lambda each: each.start
     )
@@ -174,13 +195,15 @@ def _check_apart(places: Iterable[Place]) -> None:
         own = [each for each in arrays if each.space == space and each.width]
         for one, other in pairwise(own):
             if one.end > other.start:
-                raise TableError(f"{one.name} and {other.name} share their place within a turn of two parts")
+                raise TableError(
+                    f"{one.name} and {other.name} share their place within a turn of several parts"
+                )
 
 
 def _overlap(one: Place, other: Place) -> bool:
     return (
         one.space == other.space
-        and one.space not in ("python", "data", "state")
+        and one.space not in ("python", "data", "state", "statistics")
         and (one.start < other.end and other.start < one.end)
     )
 
@@ -221,9 +244,7 @@ def _check_data(place: Place, call: Call) -> None:
         return  # an optional input of a layer in Python
     if call.rows is None and len(array) < call.total:
         raise ShapeError(f"{place.source}: expected {call.total} rows, got {len(array)}")
-    if place.below or place.row:
-        width = 1 if place.below else place.width
-        if array.ndim == 0 or math.prod(array.shape[1:]) != width:
-            raise ShapeError(f"{place.source}: expected {width} numbers in a row, got shape {array.shape}")
+    if (place.below or place.row) and (array.ndim == 0 or math.prod(array.shape[1:]) != place.width):
+        raise ShapeError(f"{place.source}: expected {place.width} numbers in a row, got shape {array.shape}")
     if place.below and array.dtype.kind not in "iub":
         raise DataError(f"{place.source}: expected labels in whole numbers, got {array.dtype}")

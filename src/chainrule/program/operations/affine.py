@@ -34,7 +34,12 @@ def _bias_gradient(step: Step, each: Instruction, dy: Array, db: Array) -> None:
 
 
 MATMUL = Operation(
-    "matmul", ("B K", "K N", "=B N"), "{2} = matmul({0}, {1})", kernel="matmul", statement=_matmul
+    "matmul",
+    ("B K", "K N", "=B N"),
+    "{2} = matmul({0}, {1})",
+    kernel="matmul",
+    statement=_matmul,
+    is_product=True,
 )
 MATMUL_BY_TRANSPOSED = Operation(
     "matmul_by_transposed",
@@ -42,6 +47,7 @@ MATMUL_BY_TRANSPOSED = Operation(
     "{2} = matmul({0}, {1}ᵀ)",
     kernel="matmul_by_transposed",
     statement=_matmul_by_transposed,
+    is_product=True,
 )
 TRANSPOSED_MATMUL = Operation(
     "transposed_matmul",
@@ -50,6 +56,7 @@ TRANSPOSED_MATMUL = Operation(
     turn="gradients",
     kernel="transposed_matmul",
     statement=_transposed_matmul,
+    is_product=True,
 )
 ADD_BIAS = Operation(
     "add_bias", ("~B N", "N"), "{0} = add_bias({0}, {1})", kernel="add_bias", statement=_add_bias

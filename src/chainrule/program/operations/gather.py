@@ -54,7 +54,7 @@ GATHER = Operation(
 )  # number 0: whether the data may be used where they lie, since nothing writes to the batch
 GATHER_LABELS = Operation(
     "gather_labels",
-    ("data 1", "=B labels"),
+    ("data D", "=B labels D"),
     "{1} = gather_labels({0}, rows)",
     kernel="gather_labels",
     statement=_gather_labels,
@@ -86,6 +86,6 @@ def _gather_of(place: Place) -> Instruction:
 
 def data_of(place: Place) -> Place:
     """The data that an input is taken from: the caller's array of that name."""
-    row = (1,) if place.space == "labels" else place.row
     name = f"data[{place.name!r}]"
+    row = place.row if place.space == "python" else place.row or (1,)
     return Place(name, "data", row, 0, below=place.below, is_input=True, source=place.name)

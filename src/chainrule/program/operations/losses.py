@@ -51,7 +51,7 @@ class LossKernels:
 
 
 CLASSES = LossKernels(
-    _operation("softmax_cross_entropy", "B labels"), _counting("count_right_classes", "B labels")
+    _operation("softmax_cross_entropy", "B labels 1"), _counting("count_right_classes", "B labels 1")
 )
 LOSSES: dict[type[Layer], LossKernels] = {
     layers.SoftmaxCrossEntropy: CLASSES,
@@ -102,7 +102,7 @@ class LossRule:
         if walk.value(t).space == "python":
             row = walk.shapes[walk.sources(i)[0]]
             if type(walk.layer(i)) is layers.SoftmaxCrossEntropy:
-                walk.put_value(t, Place(walk.graph.name_of(t), "labels", (1,), below=row[0], is_input=True))
+                walk.put_value(t, Place(walk.graph.name_of(t), "labels", below=row[0], is_input=True))
             else:
                 walk.put_value(t, Place(walk.graph.name_of(t), "arena", row, is_input=True))
         return walk.value(t)
