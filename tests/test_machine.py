@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import pkgutil
 import threading
-from dataclasses import replace
+from dataclasses import is_dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -18,12 +20,12 @@ from chainrule.layers import Layer
 from chainrule.native import blas
 from chainrule.parameters import Parameters
 from chainrule.program import machine as machines
-from chainrule.program import sums
+from chainrule.program import operations, sums
 from chainrule.program.calls import Call, Step
 from chainrule.program.machine import Machine, kernels, variants
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
-from chainrule.program.operations import activations, affine, arithmetic, gather, losses, updates
+from chainrule.program.operations import activations, affine, arithmetic, losses, updates
 from chainrule.program.operations.activations import ACTIVATIONS
 from chainrule.program.operations.losses import LOSSES
 from chainrule.program.operations.updates import UPDATES, update_of
@@ -131,11 +133,24 @@ class Bench:
 
 
 def all_operations() -> list[Operation]:
-    found = [v for module in (affine, arithmetic, gather, sums, updates) for v in vars(module).values()]
-    found += [*UPDATES.values(), *(each.loss for each in LOSSES.values())]
-    found += [each.count for each in LOSSES.values() if each.count is not None]
-    found += [each for kinds in activations.OPERATIONS.values() for each in kinds.values()]
-    return list({each: None for each in found if isinstance(each, Operation)})
+    """Every operation that a module of `chainrule.program.operations` defines, or `sums` does."""
+    modules = [
+        importlib.import_module(f"{operations.__name__}.{each.name}")
+        for each in pkgutil.iter_modules(operations.__path__)
+    ]
+    found = [each for module in (*modules, sums) for value in vars(module).values() for each in held(value)]
+    return list(dict.fromkeys(found))
+
+
+def held(value: Any) -> list[Operation]:
+    """The operations in a value: one itself, a dict of them, or a dataclass that holds some."""
+    if isinstance(value, Operation):
+        return [value]
+    if isinstance(value, dict):
+        return [each for one in value.values() for each in held(one)]
+    if is_dataclass(value) and not isinstance(value, type):
+        return [each for one in vars(value).values() for each in held(one)]
+    return []
 
 
 def test_every_operation_has_both_sides_and_every_kernel_an_operation() -> None:

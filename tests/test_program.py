@@ -305,7 +305,7 @@ def test_the_arrays_of_a_step_are_allocated_once() -> None:
         step()
     after, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert after - before < 2_000
+    assert after - before < 5_000  # boxed numbers that Python keeps for the next
     assert peak - before < 40_000  # the numbers of the rows; the batch alone has 96,000 bytes
 
 
