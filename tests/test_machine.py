@@ -109,9 +109,20 @@ class Bench:
                 place.start, table.arena_width = table.arena_width, table.arena_width + place.width
             elif place.space == "labels":
                 place.start, table.labels_width = table.labels_width, table.labels_width + place.width
+        table.indices = np.concatenate(
+            [np.zeros(0, np.int64), *(a.ravel() for p, a in self.arrays if p.space == "indices")]
+        )
         sizes = {s: sum(a.size for p, a in self.arrays if p.space == s) for s in ("parameters", "gradient")}
         params = Parameters.empty({"p": (max(sizes.values()),)}, self.dtype)
-        verify(table, {**sizes, "spares": table.spares_size, "constants": table.constants.size})  # type: ignore[dict-item]
+        verify(
+            table,
+            {
+                **sizes,
+                "spares": table.spares_size,
+                "constants": table.constants.size,
+                "indices": table.indices.size,
+            },
+        )  # type: ignore[dict-item]
         memory = Memory(table, params)
         for place, array in self.arrays:
             memory.view(place)[...] = array

@@ -80,10 +80,10 @@ NATIVE = {
     ),
     "paths": lambda: graph_form(paths),
     "odd names": lambda: graph_form(odd_names),
+    "dropout": lambda: chain(cr.Affine(5), cr.ReLU(), cr.Dropout(0.4)),
 }
 IN_PYTHON = {
     "own layer": lambda: chain(cr.Affine(5), Doubled(), cr.ReLU()),
-    "dropout": lambda: chain(cr.Affine(5), cr.ReLU(), cr.Dropout(0.4)),
     "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
     "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
     "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),

@@ -30,7 +30,7 @@ from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Paramet
 from chainrule.graph.structure import Structure
 from chainrule.graph.values import NodeArrays, Run, shown, unbroadcast
 from chainrule.layers import Layer, ParameterSpec
-from chainrule.randomness import Purpose, fresh_seed, stream
+from chainrule.randomness import Purpose, fresh_seed, layer_key, layer_stream, stream
 
 
 class Graph(Structure):
@@ -172,7 +172,7 @@ class Graph(Structure):
         if "training" in asks:
             asked["training"] = run.training
         if "rng" in asks:
-            asked["rng"] = stream(self.seed, Purpose.LAYER, run.step, i)
+            asked["rng"] = layer_stream(layer_key(self.seed, i), run.step)
         names = self.state_names(layer) if "state" in asks else {}
         if "state" in asks:
             asked["state"] = {short: run.state.get(full, self.state[full]) for short, full in names.items()}

@@ -7,13 +7,14 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.layers.arguments import number
 from chainrule.layers.base import Layer
+from chainrule.randomness import kept
 
 
 class Dropout(Layer):
     """y = x * keep / (1 - rate),    dL/dx = dL/dy * keep / (1 - rate), keep 0 with probability rate, else 1.
 
     Only while training; when predicting, y = x. The division keeps the mean ("inverted dropout"), so that
-    nothing is left to do when predicting.
+    nothing is left to do when predicting. `chainrule.randomness.kept` says which elements are kept.
 
     Shapes: x any -> y the same. float32 or float64, kept; one generator drops the same elements in both.
     Raises: ArgumentError unless 0 <= rate < 1.
@@ -26,7 +27,7 @@ class Dropout(Layer):
     def forward(self, x: Array, *, training: bool, rng: np.random.Generator) -> tuple[Array, Array | None]:
         if not training or self.rate == 0:
             return x, None
-        keep = np.asarray(rng.random(x.shape, dtype=np.float32) >= self.rate)
+        keep = kept(rng, x.shape, self.rate)
         return np.where(keep, x / (1 - self.rate), 0), keep
 
     def backward(self, dy: Array, keep: Array | None) -> Array:

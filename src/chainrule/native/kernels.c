@@ -6,6 +6,7 @@
 #include "affine.c"
 #include "activations.c"
 #include "arithmetic.c"
+#include "dropout.c"
 #include "losses.c"
 #include "updates.c"
 
@@ -24,7 +25,7 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     OF_ACTIVATION(gelu, gelu), OF_ACTIVATION(gelu_tanh, gelu_tanh), OF_ACTIVATION(silu, silu),
     OF_ACTIVATION(softplus, softplus), OF_ACTIVATION(sigmoid, sigmoid), OF_ACTIVATION(tanh, tanh_layer),
     KERNEL(add), KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
-    KERNEL(scale_columns),
+    KERNEL(scale_columns), KERNEL(dropout), KERNEL(dropout_gradient),
     KERNEL(softmax_cross_entropy), KERNEL(mean_squared_error), KERNEL(mean_absolute_error),
     KERNEL(sigmoid_cross_entropy), KERNEL(count_right_classes), KERNEL(count_right_labels),
     KERNEL(stop_unless_finite), KERNEL(sgd), KERNEL(momentum), KERNEL(nesterov),

@@ -61,6 +61,8 @@ class Walk:
         self.spares: list[Place] = []
         self.fused: dict[int, int] = {}
         """An affine whose bias the activation behind it adds, by position, and that bias."""
+        self.saved: dict[int, Place] = {}
+        """What the forward instruction of a node keeps for its backward one, by position."""
         self.users = _users(graph)
         self._started: set[int] = set()
         self._rules: dict[int, Rule] = {}

@@ -1,20 +1,71 @@
-"""Dropout drops nothing in a prediction, where its output is its input."""
+"""Dropout: it draws its own random numbers, so that a step needs nothing of Python."""
 
 from __future__ import annotations
 
+import numpy as np
+
 from chainrule import layers
+from chainrule.arrays import Array
+from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
+from chainrule.program.table import Instruction, Operation, Place
+from chainrule.randomness import layer_key, layer_stream, threshold
+
+
+def _dropout(step: Step, each: Instruction, x: Array, key: Array, m: Array, y: Array) -> None:
+    """The layer's own forward."""
+    rng = layer_stream(key.view(np.uint64), step.run.step)
+    y[...], step.saved[each.layer] = step.layers[each.layer].forward(x, training=step.run.training, rng=rng)
+
+
+def _dropout_gradient(step: Step, each: Instruction, dy: Array, m: Array) -> None:
+    dy[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
+
+
+def _has_a_key(each: Instruction) -> bool:
+    key = each.operands[1]
+    below = 0 <= each.numbers[0] < 2**32 if len(each.numbers) == 2 else False
+    return key is not None and key.width * (key.length or 0) == 2 and below
+
+
+DROPOUT = Operation(
+    "dropout",
+    ("B D", "indices", "=B D", "=B D"),
+    "{3}, {2} = dropout({0}, {1})",
+    kernel="dropout",
+    statement=_dropout,
+    fits=_has_a_key,
+)  # numbers: the threshold below which a word drops its element, and the factor for those that are kept
+DROPOUT_GRADIENT = Operation(
+    "dropout_gradient",
+    ("~B D", "B D"),
+    "{0} = dropout_gradient({0}, {1})",
+    kernel="dropout_gradient",
+    statement=_dropout_gradient,
+)
 
 
 class DropoutRule:
-    """Dropout in a prediction. In training it has no kernel yet, and runs in Python."""
+    """Dropout while training; in a prediction its output is its input."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        is_dropout = type(walk.layer(i)) is layers.Dropout and not walk.training
+        is_dropout = type(walk.layer(i)) is layers.Dropout
         return is_dropout and i in walk.shapes and walk.sources(i)[0] in walk.shapes
 
     def forward(self, walk: Walk, i: int) -> None:
-        walk.put_value(i, walk.value(walk.sources(i)[0]))
+        x, layer = walk.value(walk.sources(i)[0]), walk.layer(i)
+        if not walk.training:
+            walk.put_value(i, x)
+            return
+        assert isinstance(layer, layers.Dropout)
+        name = walk.graph.name_of(i)
+        key = walk.whole_numbers(f"key of {name}", layer_key(walk.graph.seed, i).view(np.int64))
+        walk.saved[i] = Place(f"factors of {name}", "arena", walk.shapes[i])
+        numbers = threshold(layer.rate), 1 / (1 - layer.rate)
+        walk.emit(DROPOUT, x, key, walk.saved[i], walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
-        raise AssertionError("a prediction has no run backward")
+        source = walk.sources(i)[0]
+        if walk.needed[source]:
+            walk.emit(DROPOUT_GRADIENT, walk.gradient(i), walk.saved[i], layer=i)
+            walk.pass_on(walk.gradient(i), source)
