@@ -39,6 +39,10 @@ class FileError(ChainruleError, OSError):
     """A file is missing, unreadable, truncated, corrupt, or could not be written."""
 
 
+class BusyError(ChainruleError, RuntimeError):
+    """Another thread is using what this call would change."""
+
+
 class DivergedError(ChainruleError, ArithmeticError):
     """The loss or a gradient became NaN or infinite.
 

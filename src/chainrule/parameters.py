@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, MutableMapping
+from collections.abc import Callable, Iterator, Mapping, MutableMapping
 from typing import Any
 
 import numpy as np
@@ -24,6 +24,8 @@ class Parameters(MutableMapping[str, Array]):
     def __init__(self, flat: Array, shapes: Mapping[str, Shape]) -> None:
         self._flat = flat
         self.shapes = dict(shapes)
+        #: Called before an assignment; it raises an error where nothing may be assigned now.
+        self.guard: Callable[[], None] | None = None
         size = _size_of(self.shapes)
         if flat.shape != (size,):
             raise ShapeError(
@@ -46,6 +48,7 @@ class Parameters(MutableMapping[str, Array]):
         array = as_numbers(value, "params.flat")
         if array.shape != self._flat.shape:
             raise ShapeError(f"params.flat: expected shape {self._flat.shape}, got {array.shape}")
+        self._check_guard()
         self._flat[...] = array
 
     @classmethod
@@ -69,7 +72,15 @@ class Parameters(MutableMapping[str, Array]):
             raise ShapeError(
                 f"parameter {name!r}: expected an array of shape {view.shape}, got {array.shape}"
             )
+        self._check_guard()
         view[...] = array
+
+    def _check_guard(self) -> None:
+        if self.guard is not None:
+            self.guard()
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Parameters, (self._flat, self.shapes)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The array, or `default` when there is no parameter of this name."""

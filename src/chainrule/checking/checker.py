@@ -85,6 +85,8 @@ def check(
     began = time.perf_counter()
     _refuse_options(target, backward, gradients, names)
     settings = Settings(checked_seed(seed), _dtype(dtype))
+    if isinstance(target, Network):
+        target = target.settled()
     if isinstance(target, (Graph, Network)):
         with one_thread(), np.errstate(all="ignore"):
             name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, settings, training)

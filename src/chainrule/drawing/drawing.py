@@ -155,7 +155,7 @@ def draw(
             raise ArgumentError("draw: a report is drawn as it is, draw(report), without data")
         return Drawing(source_of_report(target, title), collapse=collapse)
     if isinstance(target, Network):
-        return Drawing(_of_network(target, x, t, training, title), collapse=collapse)
+        return Drawing(_of_network(target.settled(), x, t, training, title), collapse=collapse)
     if isinstance(target, Graph):
         return Drawing(_of_graph(target, x, t, training, title), collapse=collapse)
     raise ArgumentError(

@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import functools
 import shlex
-import threading
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from chainrule.errors import ArgumentError, ChainruleError
+from chainrule.locks import Lock
 from chainrule.native import record
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["NativeLibraryError", "library", "remedy", "why_not"]
 
 FOLDER = Path(__file__).parent
-_LOCK = threading.Lock()
+_LOCK = Lock()
 
 
 class NativeLibraryError(ChainruleError, ImportError):

@@ -9,11 +9,13 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
-import threading
+import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
+
+from chainrule.locks import Lock
 
 #: How a function is called in the libraries that NumPy is built with, and how wide its integers are there. Wheels
 #: of NumPy prefix the names; those of 32 bits are in Linux distributions.
@@ -110,7 +112,7 @@ def one_thread() -> contextlib.AbstractContextManager[None]:
     return threads(1)
 
 
-_LOCK = threading.Lock()
+_LOCK = Lock()
 _BLOCKS: list[list[int]] = []  # those that have begun and not ended, the last begun last
 _BEFORE: list[Callable[[], object]] = []  # what puts back the number before the first
 
@@ -130,6 +132,17 @@ def _leave(own: list[int]) -> None:
             _set(_BLOCKS[-1][0])
         else:
             _BEFORE[0]()
+
+
+def _forget() -> None:
+    """In a child process, the blocks of the threads that the fork left behind never end."""
+    if _BLOCKS:
+        _BLOCKS.clear()
+        _BEFORE[0]()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
 
 
 def _set(number: int) -> None:

@@ -70,7 +70,10 @@ class Fitting:
         """Forward, backward and update on each batch. Returns the losses and the learning rates."""
         rates = [self.optimizer.schedule(iteration + k, total) for k in range(len(batches))]
         self._iteration = iteration + 1
-        with np.errstate(all="ignore"):  # a number that overflows is found, and its node is named
+        with (
+            self.network.callers.steps(),
+            np.errstate(all="ignore"),
+        ):  # what overflows is found, its node named
             losses = self._trainer.steps(
                 self._data(),
                 batches,

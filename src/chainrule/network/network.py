@@ -22,6 +22,7 @@ from chainrule.network.batches import (
     not_empty,
     numbers,
 )
+from chainrule.network.callers import Callers
 from chainrule.network.fitting import Fitting, measured
 from chainrule.network.making import chain, checked_dtype, checked_loss, given
 from chainrule.network.programs import Programs
@@ -116,6 +117,9 @@ class Network:
         values = {name: self.graph.parameter_value(name) for name in names}
         shapes = {name: value.shape for name, value in values.items()}
         self._params = Parameters.empty(shapes, self.graph.dtype)
+        #: Who may do what with the network at the same time.
+        self.callers = Callers()
+        self._params.guard = self.callers.check_assignment
         for name, value in values.items():
             self.params[name] = value
             self.graph.bind(name, self.params[name])
@@ -164,14 +168,21 @@ class Network:
     def astype(self, dtype: Any) -> Network:
         """A copy of the network that computes in another dtype."""
         twin = Network(output=self.output, loss=self.loss_layer, seed=self.seed, dtype=dtype)
-        twin.params.flat[:] = self.params.flat
-        twin.graph.state |= {name: value.astype(twin.dtype) for name, value in self.state.items()}
+        with self.callers.between_steps():
+            twin.params.flat[:] = self.params.flat
+            twin.graph.state |= {name: value.astype(twin.dtype) for name, value in self.state.items()}
         twin.iterations, twin.metadata = self.iterations, copy.deepcopy(self.metadata)
         return twin
 
+    def settled(self) -> Network:
+        """The network itself; while another thread is training it, a copy as it is between two steps."""
+        return copy.deepcopy(self) if self.callers.others_train else self
+
     def __reduce__(self) -> tuple[Any, ...]:
         nodes = in_order(self.output)  # each after its inputs, so that a deep graph needs no deep recursion
-        made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, self.params.flat, self.state)
+        with self.callers.between_steps():
+            flat, state = self.params.flat.copy(), {name: value.copy() for name, value in self.state.items()}
+        made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, flat, state)
         made = (
             "output",
             "loss_layer",
@@ -180,6 +191,7 @@ class Network:
             "decays",
             "_measuring",
             "_programs",
+            "callers",
             "_of_one_row",
         )
         return _made_again, (type(self), *made_from), {k: v for k, v in vars(self).items() if k not in made}
@@ -411,7 +423,7 @@ class Network:
         }
         from chainrule.native.blas import one_thread
 
-        with one_thread():  # what stands between the calls of the machine, too
+        with self.callers.training(), one_thread():  # BLAS: of what stands between the machine's calls, too
             return train(fitting, plan, [*callbacks, *watch], settings)
 
     # What is handed in ---------------------------------------------------------------------------------

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import threading
 from typing import TYPE_CHECKING, Any
 
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
+from chainrule.locks import Lock
 from chainrule.parameters import Parameters
 
 if (
@@ -25,7 +25,7 @@ class Programs:
         self._inputs = inputs
         self._shapes: dict[int, Shape] | None = None
         self._made: dict[tuple[Any, ...], Program] = {}
-        self._lock = threading.Lock()
+        self._lock = Lock()
         #: What predicts single rows quickly, once a prediction was made.
         self.of_one_row: OneRow | None = None
 

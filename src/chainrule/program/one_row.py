@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import threading
-from ctypes import byref
+import ctypes
+from ctypes import byref, c_int64, c_void_p
 from typing import Any
 
 import numpy as np
@@ -11,35 +11,54 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.program.machine import ADDRESS, KIND, KINDS, LENGTH, STRIDE, Machine, machine
 
+BRIEF = 200_000  # parameters up to which a prediction keeps Python's lock: to hand it on would take longer
+
 
 class OneRow:
-    """The prediction of a machine for a single row, which is copied to a place of its own."""
+    """The prediction of a machine for a single row, from any number of threads.
+
+    Every call takes a slot, with a row, a result and an arena of its own, and puts it back.
+    """
 
     def __init__(self, executor: Machine) -> None:
+        ((_, place),) = executor.data_places[False]
+        self._executor = executor
+        self._shape, self._dtype = (1, *place.row), executor.memory.dtype
         loaded = machine()
         assert loaded is not None
-        ((k, place),) = executor.data_places[False]
-        self._function = loaded.chainrule_predict_again
-        self._x = np.zeros((1, *place.row), executor.memory.dtype)
-        self._y = np.zeros((1, *executor.table.output.row), executor.memory.dtype)
-        self._shape, self._dtype = self._x.shape, self._x.dtype
-        self._arrays, call, worker = executor.structures_of_its_own()
-        row = self._arrays[k]
-        row[ADDRESS], row[LENGTH], row[STRIDE] = self._x.ctypes.data, 1, self._x.nbytes
-        row[KIND] = KINDS[self._dtype.str[1:]]
-        call.turn_count = len(executor.table.turns) - executor.table.measured
-        call.steps = call.batch = call.total = 1
-        call.result = self._y.ctypes.data
-        self._kept = executor, call, worker  # the machine knows their addresses
-        self._arguments = byref(call), byref(worker)
-        self._lock = threading.Lock()
+        address = ctypes.cast(loaded.chainrule_predict_again, c_void_p).value
+        brief = executor.memory.params.flat.size <= BRIEF
+        kind = ctypes.PYFUNCTYPE if brief else ctypes.CFUNCTYPE
+        self._function = kind(c_int64, c_void_p, c_void_p)(address)
+        self._free = [_Slot(executor)]
 
     def __call__(self, x: Any) -> Array | None:
         """The output for x; None when x is no single row of the network's dtype, or something is not finite."""
         if type(x) is not np.ndarray or x.shape != self._shape or x.dtype != self._dtype:
             return None
-        with self._lock:
-            np.copyto(self._x, x)
-            if self._function(*self._arguments):
-                return None
-            return self._y.copy()
+        try:
+            slot = self._free.pop()
+        except IndexError:  # other threads are using all there are
+            slot = _Slot(self._executor)
+        np.copyto(slot.x, x)
+        y = None if self._function(*slot.arguments) else slot.y.copy()
+        self._free.append(slot)
+        return y
+
+
+class _Slot:
+    """What one call needs."""
+
+    def __init__(self, executor: Machine) -> None:
+        ((k, place),) = executor.data_places[False]
+        self.x = np.zeros((1, *place.row), executor.memory.dtype)
+        self.y = np.zeros((1, *executor.table.output.row), executor.memory.dtype)
+        arrays, call, worker = executor.structures_of_its_own()
+        row = arrays[k]
+        row[ADDRESS], row[LENGTH], row[STRIDE] = self.x.ctypes.data, 1, self.x.nbytes
+        row[KIND] = KINDS[self.x.dtype.str[1:]]
+        call.turn_count = len(executor.table.turns) - executor.table.measured
+        call.steps = call.batch = call.total = 1
+        call.result = self.y.ctypes.data
+        self._kept = arrays, call, worker  # the machine knows their addresses
+        self.arguments = byref(call), byref(worker)

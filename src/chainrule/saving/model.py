@@ -25,7 +25,8 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
     """Write a network to a safetensors file: parameters under their names, statistics, constants, architecture.
 
     The file is written beside `path` and renamed when complete, so a crash or a full disk leaves what was
-    there. Any safetensors reader finds the weights as "W1", "b1", ...
+    there. Any safetensors reader finds the weights as "W1", "b1", ... While another thread trains the network, the
+    weights are those between two of its steps.
 
     Raises: FileError when the file cannot be written; ArgumentError for a layer made from values, or metadata,
     that the file cannot hold.
@@ -36,6 +37,7 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
         raise ArgumentError(
             f"save takes a network and then a path, cr.save(net, path), got {network!r} first"
         )
+    network = network.settled()
     tensors = dict(network.params)
     tensors |= {STATE + name: value for name, value in network.state.items()}
     tensors |= {CONSTANT + name: value for name, value in constants_of(network).items()}

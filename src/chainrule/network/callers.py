@@ -1,0 +1,79 @@
+"""Who may do what with a network at the same time: one training, and any number of readers beside it."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Iterator
+
+from chainrule.errors import BusyError
+from chainrule.locks import Lock, renew_after_fork
+
+
+class Callers:
+    """The callers of one network, from any number of threads.
+
+    Predictions need no permission: each has an arena of its own, and reads the parameters as they are. A training
+    holds `steps` while steps run, for about a twentieth of a second at a time; what must see the parameters between
+    two steps holds `between_steps`, and gets its turn before the next ones.
+    """
+
+    def __init__(self) -> None:
+        self._gate, self._steps = Lock(), Lock()
+        self._trainer = 0
+        renew_after_fork(self, Callers._renew)
+
+    def _renew(self) -> None:
+        """In a child process: only the thread that forked lives on."""
+        if self._trainer != threading.get_ident():
+            self._trainer = 0
+
+    @property
+    def others_train(self) -> bool:
+        """Whether another thread is training the network."""
+        return self._trainer not in (0, threading.get_ident())
+
+    @contextlib.contextmanager
+    def training(self) -> Iterator[None]:
+        """A training, from its first step to its last. Raises BusyError when there is one already."""
+        with self._gate:
+            if self._trainer:
+                raise BusyError(
+                    "this network is being trained already, "
+                    + (
+                        "by another thread"
+                        if self.others_train
+                        else "and a callback or layer called fit again"
+                    )
+                    + ": wait until that has ended, or train a copy, copy.deepcopy(net)"
+                )
+            self._trainer = threading.get_ident()
+        try:
+            yield
+        finally:
+            self._trainer = 0
+
+    @contextlib.contextmanager
+    def steps(self) -> Iterator[None]:
+        """Some steps of a training."""
+        with self._gate:  # whoever waits for a moment between two steps has it first
+            pass
+        with self._steps:
+            yield
+
+    @contextlib.contextmanager
+    def between_steps(self) -> Iterator[None]:
+        """A moment in which no other thread changes the parameters."""
+        if not self.others_train:
+            yield
+            return
+        with self._gate, self._steps:
+            yield
+
+    def check_assignment(self) -> None:
+        """Raise BusyError when another thread is training: what is assigned would be lost among its steps."""
+        if self.others_train:
+            raise BusyError(
+                "the parameters of this network cannot be assigned: another thread is training it; wait until that "
+                "has ended, or change a copy, copy.deepcopy(net)"
+            )
