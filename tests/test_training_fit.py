@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import ArgumentError
 from chainrule.training import Plan, train
 
 RNG = np.random.default_rng(0)
@@ -275,3 +276,35 @@ def test_a_network_without_parameters_can_be_measured():
     net = network(cr.Tanh(), cr.Reshape((-1, 6)))
     history = net.fit(X, T, epochs=1, batch_size=10)
     assert len(history.loss) == 6
+
+
+def test_a_batch_norm_never_trains_on_one_row() -> None:
+    """A single row has no variance: what is left over joins the batch before it, and the history says so."""
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(21, 6)), rng.integers(0, 3, 21)
+
+    def network(*layers: cr.Layer) -> cr.Network:
+        return cr.Network(*layers, cr.Affine(3), input_shape=6, loss=cr.SoftmaxCrossEntropy(), seed=0)
+
+    normed = network(cr.Affine(5), cr.BatchNorm(), cr.ReLU())
+    history = normed.fit(x, t, epochs=3, batch_size=5)
+    assert len(history.loss) == 3 * 4
+    assert history.settings["last_batch"].startswith("6 rows: BatchNorm")
+    plan = Plan.make(21, epochs=2, iterations=None, batch_size=5, sampling="shuffle", seed=0, least=2)
+    sizes = [len(rows) for rows in plan.batches()]
+    assert sizes == [5, 5, 5, 6] * 2
+    assert sorted(np.concatenate(list(plan.batches())[:4])) == list(range(21))
+    assert "last_batch" not in normed.fit(x[:20], t[:20], epochs=1, batch_size=5).settings
+    assert len(normed.fit(x, t, epochs=1, batch_size=19).loss) == 2  # two rows are left over
+    plain = network(cr.Affine(5), cr.ReLU()).fit(x, t, epochs=3, batch_size=5)
+    assert len(plain.loss) == 3 * 5
+    for rows, size in ((21, 1), (1, 1)):
+        flat = normed.params.flat.copy()
+        with pytest.raises(ArgumentError, match="batch_size: BatchNorm takes means .*expected at least 2"):
+            normed.fit(x[:rows], t[:rows], epochs=1, batch_size=size)
+        np.testing.assert_array_equal(normed.params.flat, flat)
+    images = network(
+        cr.Reshape((-1, 2, 3)), cr.BatchNorm(), cr.Flatten()
+    )  # three numbers a row in each channel
+    assert "last_batch" not in images.fit(x, t, epochs=1, batch_size=5).settings
+    assert len(images.fit(x, t, epochs=1, batch_size=1).loss) == 21

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +14,7 @@ from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, ShapeError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
-from chainrule.layers import Layer, Loss, SoftmaxCrossEntropy
+from chainrule.layers import BatchNorm, Layer, Loss, SoftmaxCrossEntropy
 from chainrule.network.batches import (
     Data,
     check_values,
@@ -393,7 +394,13 @@ class Network:
             sampling=sampling,
             seed=self.seed if seed is None else seed,
             first=self.iterations,
+            least=self._least_batch(),
         )
+        if plan.batch_size < plan.least:
+            raise ArgumentError(
+                f"batch_size: BatchNorm takes means over a batch, expected at least {plan.least} rows, got "
+                f"{plan.batch_size}"
+            )
         chosen = SGD(0.1) if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
             raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
@@ -407,7 +414,7 @@ class Network:
             weights,
             chosen,
             checked,
-            batch_size=plan.batch_size,
+            batch_size=plan.largest,
             threads=None if threads is None else whole_number("threads", threads, 1),
         )
         watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
@@ -421,10 +428,22 @@ class Network:
             "dtype": str(self.dtype),
             "executor": fitting.program.executor,
         }
+        if plan.joins:
+            settings["last_batch"] = f"{plan.largest} rows: BatchNorm can do nothing with one left over"
         from chainrule.native.blas import one_thread
 
         with self.callers.training(), one_thread():  # BLAS: of what stands between the machine's calls, too
             return train(fitting, plan, [*callbacks, *watch], settings)
+
+    def _least_batch(self) -> int:
+        """How many rows a batch of training must have: 2 where a BatchNorm has one number a row in each channel."""
+        shapes = self._programs.shapes
+        for i, node in enumerate(self.graph):
+            if isinstance(node.layer, BatchNorm):
+                x, gamma = self.graph.source_positions(i)[:2]
+                if math.prod(shapes.get(x, ())) == self.graph.parameter_value(self.graph.name_of(gamma)).size:
+                    return 2
+        return 1
 
     # What is handed in ---------------------------------------------------------------------------------
 

@@ -45,6 +45,18 @@ class Programs:
             self.of_one_row = program.of_one_row()
         return program
 
+    @property
+    def shapes(self) -> dict[int, Shape]:
+        """The shape of one row of every node that has a row of floats for each sample, by position."""
+        from chainrule.native.blas import one_thread
+        from chainrule.program import row_shapes
+
+        graph, output, _ = self._network
+        if self._shapes is None:
+            with one_thread():  # it tries the layers on two and three rows
+                self._shapes = row_shapes(graph, output, self._inputs)
+        return self._shapes
+
     def _kept(self, key: tuple[Any, ...], *arguments: Any) -> Program:
         with self._lock:
             program = self._made.pop(key, None) or self._new(*arguments)
@@ -55,13 +67,11 @@ class Programs:
 
     def _new(self, *arguments: Any) -> Program:
         from chainrule.native.blas import one_thread
-        from chainrule.program import Program, row_shapes
+        from chainrule.program import Program
 
         graph, output, params = self._network
-        with one_thread():  # it tries the layers on two and three rows
-            if self._shapes is None:
-                self._shapes = row_shapes(graph, output, self._inputs)
-            return Program(graph, output, self._shapes, params, *arguments)
+        with one_thread():  # it tries layers in Python on a few rows
+            return Program(graph, output, self.shapes, params, *arguments)
 
     def __len__(self) -> int:
         return len(self._made)

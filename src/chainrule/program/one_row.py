@@ -26,7 +26,7 @@ class OneRow:
         self._shape, self._dtype = (1, *place.row), executor.memory.dtype
         loaded = machine()
         assert loaded is not None
-        address = ctypes.cast(loaded.chainrule_predict_again, c_void_p).value
+        address = ctypes.cast(loaded.chainrule_predict_again, c_void_p).value or 0
         brief = executor.memory.params.flat.size <= BRIEF
         kind = ctypes.PYFUNCTYPE if brief else ctypes.CFUNCTYPE
         self._function = kind(c_int64, c_void_p, c_void_p)(address)

@@ -31,7 +31,8 @@ class Plan:
     `samples` rows of data, in batches of `batch_size`. "shuffle" goes through all the data in a new order every
     epoch, the last batch of an epoch being what is left; "replacement" draws every row independently, and its
     epoch is `samples // batch_size` iterations. `first` is the number of iterations done in earlier trainings,
-    so that a second training does not repeat the draws of the first.
+    so that a second training does not repeat the draws of the first. What is left of an epoch joins the batch
+    before it when it has fewer than `least` rows.
     """
 
     samples: int
@@ -40,6 +41,7 @@ class Plan:
     sampling: Sampling
     seed: int
     first: int = 0
+    least: int = 1
 
     @classmethod
     def make(
@@ -52,6 +54,7 @@ class Plan:
         sampling: str,
         seed: int,
         first: int = 0,
+        least: int = 1,
     ) -> Plan:
         """Check the arguments of `fit` and turn epochs into iterations."""
         epochs = None if epochs is None else whole_number("epochs", epochs, 1)
@@ -68,14 +71,24 @@ class Plan:
                 "say how long to train: either epochs= or iterations="
                 + (", not both" if epochs is not None else "")
             )
-        plan = cls(samples, iterations or 1, batch_size, sampling, seed, first)  # type: ignore[arg-type]  # checked
+        plan = cls(samples, iterations or 1, batch_size, sampling, seed, first, least)  # type: ignore[arg-type]  # checked
         return plan if epochs is None else cls(**{**vars(plan), "iterations": epochs * plan.epoch_length})
 
     @property
     def epoch_length(self) -> int:
         """How many iterations an epoch has."""
-        whole = self.samples // self.batch_size
-        return whole + (self.sampling == "shuffle" and self.samples % self.batch_size > 0)
+        left = self.samples % self.batch_size
+        return self.samples // self.batch_size + (self.sampling == "shuffle" and left > 0 and not self.joins)
+
+    @property
+    def joins(self) -> bool:
+        """Whether what is left of an epoch joins the batch before it."""
+        return self.sampling == "shuffle" and 0 < self.samples % self.batch_size < self.least
+
+    @property
+    def largest(self) -> int:
+        """The rows of the largest batch."""
+        return self.batch_size + (self.samples % self.batch_size if self.joins else 0)
 
     def batches(self) -> Iterator[Array]:
         """The row numbers of each batch, in order."""
@@ -87,7 +100,7 @@ class Plan:
         done = 0
         for epoch in range(-(-self.iterations // self.epoch_length)):
             rng = stream(self.seed, Purpose.SAMPLE, self.first, epoch)
-            whole = self.samples // self.batch_size
+            whole = self.samples // self.batch_size - self.joins
             if self.sampling == "shuffle":
                 order = rng.permutation(self.samples)
                 parts = [
