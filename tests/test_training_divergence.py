@@ -168,3 +168,24 @@ def test_training_goes_on_after_a_divergence():
         net.fit(X, X[:, :1], epochs=2, batch_size=5).loss
         == fresh.fit(X, X[:, :1], epochs=2, batch_size=5).loss
     )
+
+
+def test_a_layer_that_fails_leaves_the_steps_before_it_counted():
+    class Fails(cr.Layer):
+        calls = 0
+
+        def forward(self, x, *, training):
+            Fails.calls += training
+            if Fails.calls == 8:
+                raise RuntimeError("the eighth")
+            return x, None
+
+        def backward(self, dy, saved):
+            return dy
+
+    net, twin = (network(layer, cr.Affine(3)) for layer in (Fails(), cr.Flatten()))
+    with pytest.raises(RuntimeError, match="the eighth"):
+        net.fit(X, T, iterations=20, batch_size=5)
+    assert net.iterations == 7
+    twin.fit(X, T, iterations=7, batch_size=5)
+    np.testing.assert_array_equal(net.params.flat, twin.params.flat)

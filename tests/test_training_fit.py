@@ -300,7 +300,7 @@ def test_a_batch_norm_never_trains_on_one_row() -> None:
     assert len(plain.loss) == 3 * 5
     for rows, size in ((21, 1), (1, 1)):
         flat = normed.params.flat.copy()
-        with pytest.raises(ArgumentError, match="batch_size: BatchNorm takes means .*expected at least 2"):
+        with pytest.raises(ArgumentError, match=r"batch_size: BatchNorm takes means .*expected at least 2"):
             normed.fit(x[:rows], t[:rows], epochs=1, batch_size=size)
         np.testing.assert_array_equal(normed.params.flat, flat)
     images = network(

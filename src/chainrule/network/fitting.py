@@ -63,26 +63,22 @@ class Fitting:
         self.program = network.program(batch_size, targets, weights is not None)
         self._trainer = self.program.trainer(optimizer, self._state)
         self._threads = threads
-        #: How many steps to do in one call.
-        self.together = 1 if self.program.trains_in_python else 100_000
+        #: How many steps to do in one call, at most.
+        self.together = 100_000
 
     def steps(self, batches: Array, iteration: int, total: int) -> tuple[Sequence[float], Sequence[float]]:
         """Forward, backward and update on each batch. Returns the losses and the learning rates."""
         rates = [self.optimizer.schedule(iteration + k, total) for k in range(len(batches))]
         self._iteration = iteration + 1
-        with (
-            self.network.callers.steps(),
-            np.errstate(all="ignore"),
-        ):  # what overflows is found, its node named
-            losses = self._trainer.steps(
-                self._data(),
-                batches,
-                np.array(rates),
-                iteration=self.network.iterations,
-                threads=self._threads,
-            )
-        done = len(losses)
-        self.network.iterations += done
+        before, first = self._state.iteration, self.network.iterations
+        try:
+            with self.network.callers.steps(), np.errstate(all="ignore"):  # what overflows is found and named
+                losses = self._trainer.steps(
+                    self._data(), batches, np.array(rates), iteration=first, threads=self._threads
+                )
+        finally:  # a layer in Python may raise anything, after steps that changed the parameters
+            done = self._state.iteration - before
+            self.network.iterations = first + done
         if done == 0:
             self._locate_and_raise(batches[0])
         return losses.tolist(), rates[:done]

@@ -232,13 +232,15 @@ class Machine:
 
     def _train(self, call: Call) -> int:
         """The steps of a training, or those before one that diverges."""
-        self._worker.task = 0
-        with self._helped(call, self.table.parts - 1):
-            status = self._loop(self._library.chainrule_train, call)
-        self._raise_failure(call)
-        done = int(self._worker.step) if status == NOT_FINITE else call.steps
-        if call.update is not None and self._updates_natively:
-            call.update.state.iteration += done
+        self._worker.task, status = 0, NOT_FINITE
+        try:
+            with self._helped(call, self.table.parts - 1):
+                status = self._loop(self._library.chainrule_train, call)
+            self._raise_failure(call)
+        finally:  # a layer in Python may raise anything
+            done = call.steps if status == FINISHED else int(self._worker.step)
+            if call.update is not None and self._updates_natively:
+                call.update.state.iteration += done
         return done
 
     def _predict(self, call: Call) -> int:
