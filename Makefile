@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 BUILT_FROM := pyproject.toml hatch_build.py src/chainrule/native/build.py $(wildcard src/chainrule/native/*.[ch])
 
-.PHONY: train test bench mutations docs-pictures sanitize wheel clean
+.PHONY: train test test-peers bench mutations docs-pictures sanitize wheel clean
 
 train: .venv/.installed
 	@$(BIN)/chainrule train digits --out runs/digits --force
@@ -19,6 +19,11 @@ test: .venv/.installed-test
 	$(BIN)/ruff format --check src tests examples benchmarks hatch_build.py
 	$(BIN)/mypy
 	$(BIN)/pytest
+
+# chainrule beside PyTorch: the same gradients, the same trainings.
+test-peers: export CHAINRULE_NATIVE = require
+test-peers: .venv/.installed-test .venv/.installed-torch
+	$(BIN)/pytest tests/peers
 
 # All of it, or a part: make bench BENCH='--only W1,W3', make bench BENCH=--quick
 bench: .venv/.installed-bench
@@ -66,10 +71,14 @@ wheel: | .venv/bin/python
 # torch comes first, by its exact version: left to the extra, pip takes PyPI's newest build for Linux, which
 # brings gigabytes of CUDA libraries that no benchmark here uses. The build without them is "+cpu", from where pip
 # is set to look or else from PyTorch's own index. Then the extra finds torch there and fetches no other.
-.venv/.installed-bench: $(BUILT_FROM) | .venv/bin/python
-	@echo "Installing the peers (once; PyTorch and JAX, about 1 GB)"
+.venv/.installed-torch: | .venv/bin/python
+	@echo "Installing PyTorch (once; about 700 MB)"
 	@$(PIP) torch==2.13.0+cpu 2>/dev/null || \
 	  $(PIP) --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+	@touch $@
+
+.venv/.installed-bench: $(BUILT_FROM) .venv/.installed-torch | .venv/bin/python
+	@echo "Installing the other peers (once; JAX)"
 	@$(PIP) -e '.[bench]'
 	@touch $@ .venv/.installed
 
