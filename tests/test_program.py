@@ -80,12 +80,12 @@ NATIVE = {
     ),
     "paths": lambda: graph_form(paths),
     "odd names": lambda: graph_form(odd_names),
+    "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
+    "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
 }
 IN_PYTHON = {
     "own layer": lambda: chain(cr.Affine(5), Doubled(), cr.ReLU()),
     "dropout": lambda: chain(cr.Affine(5), cr.ReLU(), cr.Dropout(0.4)),
-    "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
-    "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
     "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
     "smoothing": lambda: chain(cr.Affine(5), cr.ReLU(), loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)),
     "explicit": lambda: graph_form(

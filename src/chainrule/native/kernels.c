@@ -6,6 +6,7 @@
 #include "affine.c"
 #include "activations.c"
 #include "arithmetic.c"
+#include "normalization.c"
 #include "losses.c"
 #include "updates.c"
 
@@ -25,6 +26,8 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     OF_ACTIVATION(softplus, softplus), OF_ACTIVATION(sigmoid, sigmoid), OF_ACTIVATION(tanh, tanh_layer),
     KERNEL(add), KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
     KERNEL(scale_columns),
+    KERNEL(layer_norm), KERNEL(layer_norm_gradient), KERNEL(layer_norm_parameters),
+    KERNEL(batch_norm), KERNEL(batch_norm_predicting), KERNEL(batch_norm_gradient), KERNEL(running_statistics),
     KERNEL(softmax_cross_entropy), KERNEL(mean_squared_error), KERNEL(mean_absolute_error),
     KERNEL(sigmoid_cross_entropy), KERNEL(count_right_classes), KERNEL(count_right_labels),
     KERNEL(stop_unless_finite), KERNEL(sgd), KERNEL(momentum), KERNEL(nesterov),

@@ -97,7 +97,7 @@ def _check_instruction(each: Instruction) -> None:
     widths: dict[str, int] = {}
     for place, form in zip(each.operands, operation.operands, strict=True):
         if place is None:
-            if not form.startswith("?"):
+            if "?" not in form:
                 raise TableError(f"{operation.name}: an operand is missing, expected {form!r}")
             continue
         _check_form(each, place, form.lstrip("=~?"), widths)

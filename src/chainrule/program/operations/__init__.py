@@ -9,6 +9,7 @@ from chainrule.program.operations.affine import AffineRule
 from chainrule.program.operations.arithmetic import AddRule, ScaleRule, ViewRule
 from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.normalization import BatchNormRule, LayerNormRule
 from chainrule.program.operations.python import PythonRule
 
 #: In the order in which they are asked; the last takes every node.
@@ -19,6 +20,8 @@ RULES = (
     ViewRule(),
     AddRule(),
     ScaleRule(),
+    BatchNormRule(),
+    LayerNormRule(),
     DropoutRule(),
     PythonRule(),
 )
