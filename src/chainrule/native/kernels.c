@@ -7,6 +7,8 @@
 #include "activations.c"
 #include "arithmetic.c"
 #include "normalization.c"
+#include "softmax.c"
+#include "embedding.c"
 #include "losses.c"
 #include "updates.c"
 
@@ -28,6 +30,8 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     KERNEL(scale_columns),
     KERNEL(layer_norm), KERNEL(layer_norm_gradient), KERNEL(layer_norm_parameters),
     KERNEL(batch_norm), KERNEL(batch_norm_predicting), KERNEL(batch_norm_gradient), KERNEL(running_statistics),
+    KERNEL(softmax), KERNEL(softmax_gradient), KERNEL(log_softmax), KERNEL(log_softmax_gradient),
+    KERNEL(embedding), KERNEL(embedding_gradient),
     KERNEL(softmax_cross_entropy), KERNEL(mean_squared_error), KERNEL(mean_absolute_error),
     KERNEL(sigmoid_cross_entropy), KERNEL(count_right_classes), KERNEL(count_right_labels),
     KERNEL(stop_unless_finite), KERNEL(sgd), KERNEL(momentum), KERNEL(nesterov),

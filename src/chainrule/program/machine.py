@@ -337,7 +337,7 @@ class Machine:
         place = self._places[c.failed_array]
         if c.failed == LABEL_OUT_OF_RANGE:
             row = c.failed_row if call.origin is None else int(call.origin[c.failed_row])
-            raise wrong_label(place.source, place.below, c.failed_value, row)
+            raise wrong_label(place, c.failed_value, row)
         raise wrong_row(place.source, int(self._arrays[c.failed_array, LENGTH]), c.failed_value, c.failed_row)
 
     # Data that it does not read where they lie -----------------------------------------------------------

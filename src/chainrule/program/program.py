@@ -22,7 +22,7 @@ from chainrule.program.one_row import OneRow
 from chainrule.program.operations.losses import LOSSES, has_kernel
 from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Table, described
+from chainrule.program.table import Space, Table, described
 from chainrule.program.verify import verify
 
 Executor = Machine | NumpyExecutor
@@ -59,7 +59,7 @@ class Program:
         self.predicting = predicting_table(graph, output, shapes, target if measured else None)
         counting = [kernels.count for kernels in LOSSES.values() if kernels.count is not None]
         self._counts = any(each.operation in counting for each in self.predicting.instructions)
-        fed = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
+        fed = set(self._inputs)
         #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
         self.unwatched = [
             name for name, node in graph.inputs.items() if node.shape is not None and name not in fed
@@ -179,10 +179,17 @@ class Program:
             executor.run(call)
         return call.is_doubtful
 
+    @property
+    def _inputs(self) -> dict[str, Space]:
+        """The inputs that the machine reads in a prediction, and to where they are gathered."""
+        places = [place for place in self.predicting.places if place.is_input]
+        return {place.name: place.space for place in places if place.space in ("arena", "labels")}
+
     def of_one_row(self) -> OneRow | None:
         """What predicts single rows quickly; None where it cannot."""
-        inputs = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
-        fits = len(inputs) == 1 and not self.unwatched and not self.predicting.in_python
+        fits = (
+            list(self._inputs.values()) == ["arena"] and not self.unwatched and not self.predicting.in_python
+        )
         fits = fits and not any(place.space == "statistics" for place in self.predicting.places)
         with self._executor(self.predicting) as executor:
             return OneRow(executor) if fits and isinstance(executor, Machine) else None

@@ -245,6 +245,11 @@ class LayerNormRule:
         layer = walk.layer(i)
         if type(layer) is not layers.LayerNorm or not _is_plain(walk, i):
             return False
+        gamma, beta = walk.sources(i)[1:]
+        if len(walk.gradient(gamma).shape) > 1 and len(walk.users[gamma]) + len(walk.users[beta]) > 2:
+            return (
+                False  # its parts would be other ones than those that add up the gradients of several paths
+            )
         ndim = 1 + len(walk.shapes[i])
         axes = axes_of(layer, layer.axes, ndim)
         return axes == tuple(range(ndim - len(axes), ndim)) and 0 < len(axes) < ndim
