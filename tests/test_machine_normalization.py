@@ -175,7 +175,7 @@ def test_wrong_ids_are_named_by_the_layer() -> None:
     for wrong, remedy in ((7, "correct it, or make room for it"), (-1, "count from the front")):
         bad = ids.copy()
         bad[20, 2] = wrong
-        text = rf"Embedding\(7, 3\): expected ids from 0 to 6, got {wrong} in row 20 of x; {remedy}"
+        text = rf"dimension=3\): expected ids from 0 to 6, got {wrong} in row 20 of x; {remedy}"
         for use in (net.predict, lambda x: net.gradient(x, t), lambda x: net.evaluate(x, t)):
             with pytest.raises(DataError, match=text):
                 use(bad)
@@ -203,7 +203,9 @@ def test_ids_that_several_tables_look_up_are_held_to_the_smallest() -> None:
     for key, value in gradient.items():
         assert_close(value, expected[key], key)
     x[3, 1] = 6
-    with pytest.raises(DataError, match=r"Embedding\(6, 3\): expected ids from 0 to 5, got 6"):
+    with pytest.raises(
+        DataError, match=r"Embedding\(vocabulary=6, dimension=3\): expected ids from 0 to 5, got 6"
+    ):
         net.predict(x)
 
 

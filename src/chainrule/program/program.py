@@ -64,6 +64,8 @@ class Program:
         self.unwatched = [
             name for name, node in graph.inputs.items() if node.shape is not None and name not in fed
         ]
+        tables = (self.predicting, self.training or self.predicting)
+        self._kept = {p.name for table in tables for p in table.places if p.space == "statistics"}
         #: Those that no call is using, by table: each call has one, with its arena, to itself.
         self._free: dict[int, list[Executor]] = {}
 
@@ -157,11 +159,20 @@ class Program:
             training=training,
             iteration=step,
             threads=threads,
-            statistics=self.graph.state,
+            statistics=self.statistics(),
         )
         with self._executor(self.training) as executor:
             executor.run(call)
             return float(call.losses[0]), executor.memory.gradient.copy()
+
+    def statistics(self) -> Mapping[str, Array]:
+        """What layers keep from step to step. What was put in by hand, and the machine could not use, is copied."""
+        state, dtype = self.graph.state, self.params.flat.dtype
+        for name in self._kept:
+            held = state[name]
+            if held.dtype != dtype or not held.flags.carray:
+                state[name] = np.array(held, dtype, order="C")
+        return state
 
     def trainer(self, optimizer: Optimizer, state: OptimizerState) -> Trainer:
         """What does steps of training with an optimizer."""
@@ -190,9 +201,8 @@ class Program:
         fits = (
             list(self._inputs.values()) == ["arena"] and not self.unwatched and not self.predicting.in_python
         )
-        fits = fits and not any(place.space == "statistics" for place in self.predicting.places)
         with self._executor(self.predicting) as executor:
-            return OneRow(executor) if fits and isinstance(executor, Machine) else None
+            return OneRow(executor, self.statistics) if fits and isinstance(executor, Machine) else None
 
     def measure(
         self, data: Mapping[str, Array], threads: int | None = None
@@ -214,7 +224,7 @@ class Program:
 
     def _prediction(self, data: Mapping[str, Array], rows: int, threads: int | None) -> Call:
         batch = self.predicting.capacity
-        statistics = self.graph.state
+        statistics = self.statistics()
         return Call(data, batch, -(-rows // batch), None, rows, threads=threads, statistics=statistics)
 
     # To look at ----------------------------------------------------------------------------------------
@@ -279,7 +289,7 @@ class Trainer:
             training=True,
             iteration=iteration,
             update=self.update,
-            statistics=self.program.graph.state,
+            statistics=self.program.statistics(),
             threads=threads,
         )
         return losses[: self.executor.run(call)]
