@@ -1,4 +1,5 @@
 // All kernels, in one unit that is compiled for each variant and number type: -DVARIANT=v3 -DREAL_BITS=32.
+#include "lines.h"
 #include "products.h"
 #include "real.h"
 

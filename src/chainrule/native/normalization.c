@@ -1,49 +1,6 @@
 // Normalization: z = (x - mean) * inverse, inverse = 1 / sqrt(var + epsilon), y = gamma z + beta, and its gradients.
 // z is not kept: it is computed again from x, mean and inverse, which is quicker than to write and to read it.
 
-// Sums of n numbers that lie together: so many at a time in every variant, which thus give the same bits.
-enum { WIDE = 64 / sizeof(real) };
-typedef real wide __attribute__((vector_size(64), aligned(sizeof(real))));
-
-INLINE double total(wide sums) {
-    double sum = 0;
-    for (int k = 0; k < WIDE; k++) sum += sums[k];
-    return sum;
-}
-
-INLINE double sum_of(const real *x, int64_t n) {
-    wide sums = {0};
-    int64_t j = 0;
-    for (; j + WIDE <= n; j += WIDE) sums += *(const wide *)(x + j);
-    double sum = total(sums);
-    for (; j < n; j++) sum += x[j];
-    return sum;
-}
-
-// of (x - mean)^2
-INLINE double sum_of_squares(const real *x, real mean, int64_t n) {
-    wide sums = {0};
-    int64_t j = 0;
-    for (; j + WIDE <= n; j += WIDE) {
-        const wide d = *(const wide *)(x + j) - mean;
-        sums += d * d;
-    }
-    double sum = total(sums);
-    for (; j < n; j++) sum += (x[j] - mean) * (x[j] - mean);
-    return sum;
-}
-
-// of dy z
-INLINE double sum_of_slopes(const real *dy, const real *x, real mean, real inverse, int64_t n) {
-    wide sums = {0};
-    int64_t j = 0;
-    for (; j + WIDE <= n; j += WIDE)
-        sums += *(const wide *)(dy + j) * ((*(const wide *)(x + j) - mean) * inverse);
-    double sum = total(sums);
-    for (; j < n; j++) sum += dy[j] * ((x[j] - mean) * inverse);
-    return sum;
-}
-
 // Each line of a row by itself --------------------------------------------------------------------------------------
 
 // How many lines a row at operand `x` holds, as long as gamma.

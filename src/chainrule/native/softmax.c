@@ -24,14 +24,19 @@ INLINE real largest_of(const real *x, int64_t n, int64_t step) {
     return largest;
 }
 
+INLINE real sum_along(const real *x, int64_t n, int64_t step) {
+    if (step == 1) return (real)sum_of(x, n);
+    real sum = 0;
+    for (int64_t k = 0; k < n; k++) sum += x[k * step];
+    return sum;
+}
+
 // y = exp(x - m) / sum of exp(x - m), m the largest.
 INLINE void softmax_line(const real *x, const real *unused, real *restrict y, int64_t n, int64_t step) {
     const real largest = largest_of(x, n, step);
-    real sum = 0;
     (void)unused;
     for (int64_t k = 0; k < n; k++) y[k * step] = fading(largest - x[k * step]);
-    for (int64_t k = 0; k < n; k++) sum += y[k * step];
-    const real scale = 1 / sum;
+    const real scale = 1 / sum_along(y, n, step);
     for (int64_t k = 0; k < n; k++) {
         const real p = y[k * step] * scale;
         y[k * step] = p < REAL_TINY ? 0 : p;
@@ -41,25 +46,24 @@ INLINE void softmax_line(const real *x, const real *unused, real *restrict y, in
 // dx = y (dy - sum of dy y).
 INLINE void softmax_slope(const real *dy, const real *y, real *restrict dx, int64_t n, int64_t step) {
     real sum = 0;
-    for (int64_t k = 0; k < n; k++) sum += dy[k * step] * y[k * step];
+    if (step == 1) sum = (real)sum_of_products(dy, y, n);
+    else
+        for (int64_t k = 0; k < n; k++) sum += dy[k * step] * y[k * step];
     for (int64_t k = 0; k < n; k++) dx[k * step] = y[k * step] * (dy[k * step] - sum);
 }
 
 // y = x - m - log(sum of exp(x - m)), m the largest.
 INLINE void log_softmax_line(const real *x, const real *unused, real *restrict y, int64_t n, int64_t step) {
     const real largest = largest_of(x, n, step);
-    real sum = 0;
     (void)unused;
     for (int64_t k = 0; k < n; k++) y[k * step] = fading(largest - x[k * step]);
-    for (int64_t k = 0; k < n; k++) sum += y[k * step];
-    const real log_sum = real_log(sum);
+    const real log_sum = real_log(sum_along(y, n, step));
     for (int64_t k = 0; k < n; k++) y[k * step] = (x[k * step] - largest) - log_sum;
 }
 
 // dx = dy - exp(y) (sum of dy).
 INLINE void log_softmax_slope(const real *dy, const real *y, real *restrict dx, int64_t n, int64_t step) {
-    real sum = 0;
-    for (int64_t k = 0; k < n; k++) sum += dy[k * step];
+    const real sum = sum_along(dy, n, step);
     for (int64_t k = 0; k < n; k++) dx[k * step] = dy[k * step] - fading(-y[k * step]) * sum;
 }
 
