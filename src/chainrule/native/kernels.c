@@ -1,4 +1,5 @@
 // All kernels, in one unit that is compiled for each variant and number type: -DVARIANT=v3 -DREAL_BITS=32.
+#include "lines.h"
 #include "products.h"
 #include "real.h"
 
@@ -7,6 +8,9 @@
 #include "activations.c"
 #include "arithmetic.c"
 #include "dropout.c"
+#include "normalization.c"
+#include "softmax.c"
+#include "embedding.c"
 #include "losses.c"
 #include "updates.c"
 
@@ -26,6 +30,10 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     OF_ACTIVATION(softplus, softplus), OF_ACTIVATION(sigmoid, sigmoid), OF_ACTIVATION(tanh, tanh_layer),
     KERNEL(add), KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
     KERNEL(scale_columns), KERNEL(dropout), KERNEL(dropout_gradient),
+    KERNEL(layer_norm), KERNEL(layer_norm_gradient), KERNEL(layer_norm_parameters),
+    KERNEL(batch_norm), KERNEL(batch_norm_predicting), KERNEL(batch_norm_gradient), KERNEL(running_statistics),
+    KERNEL(softmax), KERNEL(softmax_gradient), KERNEL(log_softmax), KERNEL(log_softmax_gradient),
+    KERNEL(embedding), KERNEL(embedding_gradient),
     KERNEL(softmax_cross_entropy), KERNEL(mean_squared_error), KERNEL(mean_absolute_error),
     KERNEL(sigmoid_cross_entropy), KERNEL(count_right_classes), KERNEL(count_right_labels),
     KERNEL(stop_unless_finite), KERNEL(sgd), KERNEL(momentum), KERNEL(nesterov),

@@ -53,6 +53,12 @@ INLINE real *all_rows(const worker *w, const instruction *i, int k) { return ope
 
 INLINE int64_t own_count(const worker *w) { return w->high - w->low; }
 
+// How many rows as long as the vector at operand `b` this part has, where a row of `y` holds one of them or several.
+INLINE int64_t rows_of_vector(const worker *w, const instruction *i, int y, int b) {
+    const int64_t N = operand(w, i, b)->width;
+    return N ? own_count(w) * (operand(w, i, y)->width / N) : 0;
+}
+
 INLINE int all_finite(const real *x, int64_t n) {
     int bad = 0;
     for (int64_t j = 0; j < n; j++) bad |= !(real_abs(x[j]) <= REAL_LARGEST);

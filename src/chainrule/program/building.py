@@ -35,7 +35,8 @@ def training_table(
     walk.run()
     size = sum(value.size for value in map(graph.parameter_value, graph.parameters))
     stop = Instruction(STOP_UNLESS_FINITE, (gradient_place(size),))
-    table = _table(walk, [*gathers(walk, walk.instructions), *walk.instructions, stop], batch_size, cut=True)
+    body = [*gathers(walk, walk.instructions), *walk.instructions]
+    table = _table(walk, [*body, stop, *walk.update_instructions], batch_size, cut=True)
     plan(table)
     return table
 

@@ -55,14 +55,15 @@ class Walk:
         self.needed = graph.leading_to({graph.position(name) for name in graph.parameters})
         self.instructions: list[Instruction] = []
         self.gradient_instructions: list[Instruction] = []
+        self.update_instructions: list[Instruction] = []
         self.skipped: list[str] = []
         self.constants: list[Array] = []
         self.indices: list[Array] = []
         self.spares: list[Place] = []
         self.fused: dict[int, int] = {}
         """An affine whose bias the activation behind it adds, by position, and that bias."""
-        self.saved: dict[int, Place] = {}
-        """What the forward instruction of a node keeps for its backward one, by position."""
+        self.kept: dict[int, Place] = {}
+        """What the forward of a node keeps for its backward, beside its value, by position."""
         self.users = _users(graph)
         self._started: set[int] = set()
         self._rules: dict[int, Rule] = {}
@@ -125,10 +126,17 @@ class Walk:
         wanted: tuple[bool, ...] = (),
         fresh: tuple[bool, ...] = (),
     ) -> None:
-        """Write an instruction down. Gradients of parameters come after all rows, in a turn of their own."""
+        """Write an instruction down.
+
+        Gradients of parameters come after all rows, in a turn of their own; an update comes last, in steps of which
+        nothing is infinite or NaN.
+        """
         made = Instruction(operation, operands, tuple(map(float, numbers)), layer, note, wanted, fresh)
         if operation.turn == "gradients":
             self.gradient_instructions.append(made)
+            return
+        if operation.turn == "update":
+            self.update_instructions.append(made)
             return
         if operation.turn == "python" and any(
             place is not None and place.space == "gradient" for place in operands

@@ -138,7 +138,7 @@ class Machine:
         #: What batches are taken from, with the loss and without it: the numbers of the arrays, and their places.
         self.data_places = {True: data, False: [each for each in data if id(each[1]) in before_loss]}
         self._taken = {measured: table.data_places(measured) for measured in (True, False)}
-        self._kept = [(k, p) for k, p in enumerate(self._places) if p.space in ("state", "statistics")]
+        self.kept_places = [(k, p) for k, p in enumerate(self._places) if p.space in ("state", "statistics")]
         self._updates_natively = any(each.operation in UPDATES.values() for each in table.instructions)
         self._sums, self._squares = np.zeros((2, MOST_PARTS * LINE))
         self._own_arenas: list[Array] = []
@@ -204,7 +204,7 @@ class Machine:
             array, row = call.data[place.source], self._arrays[k]
             row[ADDRESS], row[LENGTH], row[STRIDE] = array.ctypes.data, len(array), array.strides[0]
             row[KIND] = KINDS[array.dtype.str[1:]]
-        for k, place in self._kept:
+        for k, place in self.kept_places:
             held = (
                 call.statistics if place.space == "statistics" or call.update is None else call.update.arrays
             )
@@ -314,7 +314,7 @@ class Machine:
                 while len(self._arenas) <= k:
                     self._arenas.append(self._moved())
                 arrays = self._arenas[k]
-                for number_of_array, _ in [*self.data_places[True], *self._kept]:
+                for number_of_array, _ in [*self.data_places[True], *self.kept_places]:
                     arrays[number_of_array] = self._arrays[number_of_array]
             worker.task, worker.arrays = -1, arrays.ctypes.data
         return workers
@@ -339,7 +339,7 @@ class Machine:
         place = self._places[c.failed_array]
         if c.failed == LABEL_OUT_OF_RANGE:
             row = c.failed_row if call.origin is None else int(call.origin[c.failed_row])
-            raise wrong_label(place.source, place.below, c.failed_value, row)
+            raise wrong_label(place, c.failed_value, row)
         raise wrong_row(place.source, int(self._arrays[c.failed_array, LENGTH]), c.failed_value, c.failed_row)
 
     # Data that it does not read where they lie -----------------------------------------------------------

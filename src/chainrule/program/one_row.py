@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable, Mapping
 from ctypes import byref, c_int64, c_void_p
 from typing import Any
 
@@ -17,12 +18,13 @@ BRIEF = 200_000  # parameters up to which a prediction keeps Python's lock: to h
 class OneRow:
     """The prediction of a machine for a single row, from any number of threads.
 
-    Every call takes a slot, with a row, a result and an arena of its own, and puts it back.
+    Every call takes a slot, with a row, a result and an arena of its own, and puts it back. `statistics` returns
+    what layers keep from step to step, by name.
     """
 
-    def __init__(self, executor: Machine) -> None:
+    def __init__(self, executor: Machine, statistics: Callable[[], Mapping[str, Array]]) -> None:
         ((_, place),) = executor.data_places[False]
-        self._executor = executor
+        self._executor, self._statistics = executor, statistics
         self._shape, self._dtype = (1, *place.row), executor.memory.dtype
         loaded = machine()
         assert loaded is not None
@@ -40,6 +42,8 @@ class OneRow:
             slot = self._free.pop()
         except IndexError:  # other threads are using all there are
             slot = _Slot(self._executor)
+        if slot.kept and not slot.find(self._statistics()):
+            return None
         np.copyto(slot.x, x)
         y = None if self._function(*slot.arguments) else slot.y.copy()
         self._free.append(slot)
@@ -60,5 +64,20 @@ class _Slot:
         call.turn_count = len(executor.table.turns) - executor.table.measured
         call.steps = call.batch = call.total = 1
         call.result = self.y.ctypes.data
-        self._kept = arrays, call, worker  # the machine knows their addresses
+        self._held = arrays, call, worker  # the machine knows their addresses
         self.arguments = byref(call), byref(worker)
+        #: What layers keep from step to step, and where the machine looks for it.
+        self.kept = [(arrays[k], place) for k, place in executor.kept_places]
+        self._found: dict[str, Array] = {}
+
+    def find(self, statistics: Mapping[str, Array]) -> bool:
+        """Use the statistics where they are now; False where they do not fit."""
+        for row, place in self.kept:
+            array = statistics[place.name]
+            if self._found.get(place.name) is not array:
+                fits = array.size == place.width and array.dtype == self.x.dtype and array.flags.c_contiguous
+                if not fits:
+                    return False
+                row[ADDRESS] = array.ctypes.data
+                self._found[place.name] = array
+        return True

@@ -22,7 +22,7 @@ from chainrule.program.one_row import OneRow
 from chainrule.program.operations.losses import LOSSES, has_kernel
 from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Table, described
+from chainrule.program.table import Space, Table, described
 from chainrule.program.verify import verify
 
 Executor = Machine | NumpyExecutor
@@ -59,11 +59,13 @@ class Program:
         self.predicting = predicting_table(graph, output, shapes, target if measured else None)
         counting = [kernels.count for kernels in LOSSES.values() if kernels.count is not None]
         self._counts = any(each.operation in counting for each in self.predicting.instructions)
-        fed = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
+        fed = set(self._inputs)
         #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
         self.unwatched = [
             name for name, node in graph.inputs.items() if node.shape is not None and name not in fed
         ]
+        tables = (self.predicting, self.training or self.predicting)
+        self._kept = {p.name for table in tables for p in table.places if p.space == "statistics"}
         #: Those that no call is using, by table: each call has one, with its arena, to itself.
         self._free: dict[int, list[Executor]] = {}
 
@@ -157,11 +159,20 @@ class Program:
             training=training,
             iteration=step,
             threads=threads,
-            statistics=self.graph.state,
+            statistics=self.statistics(),
         )
         with self._executor(self.training) as executor:
             executor.run(call)
             return float(call.losses[0]), executor.memory.gradient.copy()
+
+    def statistics(self) -> Mapping[str, Array]:
+        """What layers keep from step to step. What was put in by hand, and the machine could not use, is copied."""
+        state, dtype = self.graph.state, self.params.flat.dtype
+        for name in self._kept:
+            held = state[name]
+            if held.dtype != dtype or not held.flags.carray:
+                state[name] = np.array(held, dtype, order="C")
+        return state
 
     def trainer(self, optimizer: Optimizer, state: OptimizerState) -> Trainer:
         """What does steps of training with an optimizer."""
@@ -179,13 +190,19 @@ class Program:
             executor.run(call)
         return call.is_doubtful
 
+    @property
+    def _inputs(self) -> dict[str, Space]:
+        """The inputs that the machine reads in a prediction, and to where they are gathered."""
+        places = [place for place in self.predicting.places if place.is_input]
+        return {place.name: place.space for place in places if place.space in ("arena", "labels")}
+
     def of_one_row(self) -> OneRow | None:
         """What predicts single rows quickly; None where it cannot."""
-        inputs = {place.name for place in self.predicting.places if place.is_input and place.space == "arena"}
-        fits = len(inputs) == 1 and not self.unwatched and not self.predicting.in_python
-        fits = fits and not any(place.space == "statistics" for place in self.predicting.places)
+        fits = (
+            list(self._inputs.values()) == ["arena"] and not self.unwatched and not self.predicting.in_python
+        )
         with self._executor(self.predicting) as executor:
-            return OneRow(executor) if fits and isinstance(executor, Machine) else None
+            return OneRow(executor, self.statistics) if fits and isinstance(executor, Machine) else None
 
     def measure(
         self, data: Mapping[str, Array], threads: int | None = None
@@ -207,7 +224,7 @@ class Program:
 
     def _prediction(self, data: Mapping[str, Array], rows: int, threads: int | None) -> Call:
         batch = self.predicting.capacity
-        statistics = self.graph.state
+        statistics = self.statistics()
         return Call(data, batch, -(-rows // batch), None, rows, threads=threads, statistics=statistics)
 
     # To look at ----------------------------------------------------------------------------------------
@@ -272,7 +289,7 @@ class Trainer:
             training=True,
             iteration=iteration,
             update=self.update,
-            statistics=self.program.graph.state,
+            statistics=self.program.statistics(),
             threads=threads,
         )
         return losses[: self.executor.run(call)]

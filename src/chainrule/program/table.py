@@ -43,6 +43,8 @@ class Place:
     """Of what does not grow with the batch."""
     below: int = 0
     """What labels are smaller than."""
+    looked_up_by: str = ""
+    """Of labels that are no targets: the layer that takes them as ids."""
     is_input: bool = False
     source: str = ""
     """Of data: the name of the input that they are for."""

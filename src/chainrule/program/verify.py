@@ -42,6 +42,7 @@ def verify(table: Table, sizes: Mapping[Space, int]) -> None:
     for place in table.places:
         _check_place(place, limits)
     _check_inputs(table)
+    _check_apart(place for place in table.places if place.space == "labels")
     for turn in table.turns:
         for each in turn.instructions:
             if each.operation.turn != turn.kind:
@@ -97,7 +98,7 @@ def _check_instruction(each: Instruction) -> None:
     widths: dict[str, int] = {}
     for place, form in zip(each.operands, operation.operands, strict=True):
         if place is None:
-            if not form.startswith("?"):
+            if "?" not in form:
                 raise TableError(f"{operation.name}: an operand is missing, expected {form!r}")
             continue
         _check_form(each, place, form.lstrip("=~?"), widths)
@@ -187,7 +188,7 @@ def _check_parts(turn: Turn) -> None:
 
 
 def _check_apart(places: Iterable[Place]) -> None:
-    """Arrays of one turn of several parts must not share their place."""
+    """Arrays of one turn of several parts must not share their place; labels never: each has its limits."""
     arrays = sorted(
         {id(each): each for each in places if each.is_batch}.values(), key=lambda each: each.start
     )
@@ -196,7 +197,8 @@ def _check_apart(places: Iterable[Place]) -> None:
         for one, other in pairwise(own):
             if one.end > other.start:
                 raise TableError(
-                    f"{one.name} and {other.name} share their place within a turn of several parts"
+                    f"{one.name} and {other.name} share their place, which labels and the arrays of a turn of "
+                    f"several parts must not"
                 )
 
 
@@ -246,5 +248,10 @@ def _check_data(place: Place, call: Call) -> None:
         raise ShapeError(f"{place.source}: expected {call.total} rows, got {len(array)}")
     if (place.below or place.row) and (array.ndim == 0 or math.prod(array.shape[1:]) != place.width):
         raise ShapeError(f"{place.source}: expected {place.width} numbers in a row, got shape {array.shape}")
+    if place.looked_up_by and array.dtype.kind not in "iu":
+        raise DataError(
+            f"{place.looked_up_by}: expected ids to be whole numbers, got {array.dtype}; convert them with "
+            f"{place.source}.astype(int)"
+        )
     if place.below and array.dtype.kind not in "iub":
         raise DataError(f"{place.source}: expected labels in whole numbers, got {array.dtype}")

@@ -8,8 +8,11 @@ from chainrule.program.operations.activations import ActivationRule
 from chainrule.program.operations.affine import AffineRule
 from chainrule.program.operations.arithmetic import AddRule, ScaleRule, ViewRule
 from chainrule.program.operations.dropout import DropoutRule
+from chainrule.program.operations.embedding import EmbeddingRule
 from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.normalization import BatchNormRule, LayerNormRule
 from chainrule.program.operations.python import PythonRule
+from chainrule.program.operations.softmax import SoftmaxRule
 
 #: In the order in which they are asked; the last takes every node.
 RULES = (
@@ -19,6 +22,10 @@ RULES = (
     ViewRule(),
     AddRule(),
     ScaleRule(),
+    BatchNormRule(),
+    LayerNormRule(),
+    SoftmaxRule(),
+    EmbeddingRule(),
     DropoutRule(),
     PythonRule(),
 )

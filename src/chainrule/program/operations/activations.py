@@ -68,6 +68,14 @@ def _activation_gradient(step: Step, each: Instruction, dy: Array, kept: Array) 
     dy[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
 
 
+def has_biased_rows(each: Instruction) -> bool:
+    """Whether a row of the first operand is one row, or several, as long as the bias at the second."""
+    y, b = each.operands[:2]
+    assert y is not None
+    assert b is not None
+    return y.width % b.width == 0 if b.width else y.width == 0
+
+
 def _operations(kernel: str) -> dict[str, Operation]:
     return {
         "plain": Operation(
@@ -75,17 +83,19 @@ def _operations(kernel: str) -> dict[str, Operation]:
         ),
         "biased": Operation(
             "bias_activation_in_place",
-            ("~B D", "D"),
+            ("~B D", "N"),
             "{0} = bias_activation_in_place({0}, {1})",
             kernel=f"bias_{kernel}",
             statement=_bias_activation,
+            fits=has_biased_rows,
         ),
         "kept": Operation(
             "bias_activation",
-            ("~B D", "D", "=B D"),
+            ("~B D", "N", "=B D"),
             "{0}, {2} = bias_activation({0}, {1})",
             kernel=f"bias_{kernel}_kept",
             statement=_bias_activation_kept,
+            fits=has_biased_rows,
         ),
         "gradient": Operation(
             "activation_gradient",

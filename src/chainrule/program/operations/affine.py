@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
+
 import numpy as np
 
 from chainrule import layers
@@ -9,20 +12,25 @@ from chainrule.arrays import Array
 from chainrule.graph import Parameter
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
-from chainrule.program.operations.activations import ActivationRule, activation_of
+from chainrule.program.operations.activations import ActivationRule, activation_of, has_biased_rows
 from chainrule.program.table import Instruction, Operation
 
 
+def _lines(x: Array) -> Array:
+    """The same numbers as a matrix, with a row for each along the last axis."""
+    return x.reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
 def _matmul(step: Step, each: Instruction, x: Array, W: Array, y: Array) -> None:
-    np.dot(x, W, out=y)  # np.matmul avoids BLAS with a batch of one
+    np.dot(_lines(x), W, out=_lines(y))  # np.matmul avoids BLAS with a batch of one
 
 
 def _matmul_by_transposed(step: Step, each: Instruction, dy: Array, W: Array, dx: Array) -> None:
-    np.dot(dy, W.T, out=dx)
+    np.dot(_lines(dy), W.T, out=_lines(dx))
 
 
 def _transposed_matmul(step: Step, each: Instruction, x: Array, dy: Array, dW: Array) -> None:
-    np.dot(x.T, dy, out=dW)
+    np.dot(_lines(x).T, _lines(dy), out=dW)
 
 
 def _add_bias(step: Step, each: Instruction, y: Array, b: Array) -> None:
@@ -30,55 +38,82 @@ def _add_bias(step: Step, each: Instruction, y: Array, b: Array) -> None:
 
 
 def _bias_gradient(step: Step, each: Instruction, dy: Array, db: Array) -> None:
-    np.sum(dy, axis=0, out=db)
+    np.sum(_lines(dy), axis=0, out=db)
+
+
+def _has_rows_of(x: int, W: int, y: int) -> Callable[[Instruction], bool]:
+    """Whether a row of x holds one row of K numbers, or several, and a row of y as many of N, for W (K, N).
+
+    The operands are given by their numbers.
+    """
+
+    def fits(each: Instruction) -> bool:
+        a, matrix, b = (each.operands[k] for k in (x, W, y))
+        assert a is not None
+        assert matrix is not None
+        assert b is not None
+        K, N = matrix.length or 0, matrix.width
+        lines = a.width // K if K else b.width // N if N else 0
+        return a.width == lines * K and b.width == lines * N
+
+    return fits
 
 
 MATMUL = Operation(
     "matmul",
-    ("B K", "K N", "=B N"),
+    ("B X", "K N", "=B Y"),
     "{2} = matmul({0}, {1})",
     kernel="matmul",
     statement=_matmul,
     is_product=True,
+    fits=_has_rows_of(0, 1, 2),
 )
 MATMUL_BY_TRANSPOSED = Operation(
     "matmul_by_transposed",
-    ("B N", "K N", "=B K"),
+    ("B Y", "K N", "=B X"),
     "{2} = matmul({0}, {1}ᵀ)",
     kernel="matmul_by_transposed",
     statement=_matmul_by_transposed,
     is_product=True,
+    fits=_has_rows_of(2, 1, 0),
 )
 TRANSPOSED_MATMUL = Operation(
     "transposed_matmul",
-    ("B K", "B N", "=K N"),
+    ("B X", "B Y", "=K N"),
     "{2} = matmul({0}ᵀ, {1})",
     turn="gradients",
     kernel="transposed_matmul",
     statement=_transposed_matmul,
     is_product=True,
+    fits=_has_rows_of(0, 2, 1),
 )
 ADD_BIAS = Operation(
-    "add_bias", ("~B N", "N"), "{0} = add_bias({0}, {1})", kernel="add_bias", statement=_add_bias
+    "add_bias",
+    ("~B Y", "N"),
+    "{0} = add_bias({0}, {1})",
+    kernel="add_bias",
+    statement=_add_bias,
+    fits=has_biased_rows,
 )
 BIAS_GRADIENT = Operation(
     "bias_gradient",
-    ("B N", "=N"),
+    ("B Y", "=N"),
     "{1} = bias_gradient({0})",
     turn="gradients",
     kernel="bias_gradient",
     statement=_bias_gradient,
+    fits=has_biased_rows,
 )
 
 
 class AffineRule:
-    """Affine on rows of numbers, with parameters of its own."""
+    """Affine along the last axis, with parameters of its own."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        if type(walk.layer(i)) is not layers.Affine or len(walk.shapes.get(i, ())) != 1:
+        if type(walk.layer(i)) is not layers.Affine or not walk.shapes.get(i):
             return False
         x, *parameters = walk.sources(i)
-        return len(walk.shapes.get(x, ())) == 1 and all(
+        return bool(walk.shapes.get(x)) and all(
             isinstance(walk.graph.nodes[source], Parameter) for source in parameters
         )
 

@@ -60,12 +60,12 @@ class DropoutRule:
         assert isinstance(layer, layers.Dropout)
         name = walk.graph.name_of(i)
         key = walk.whole_numbers(f"key of {name}", layer_key(walk.graph.seed, i).view(np.int64))
-        walk.saved[i] = Place(f"factors of {name}", "arena", walk.shapes[i])
+        walk.kept[i] = Place(f"factors of {name}", "arena", walk.shapes[i])
         numbers = threshold(layer.rate), 1 / (1 - layer.rate)
-        walk.emit(DROPOUT, x, key, walk.saved[i], walk.value(i), numbers=numbers, layer=i)
+        walk.emit(DROPOUT, x, key, walk.kept[i], walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
         source = walk.sources(i)[0]
         if walk.needed[source]:
-            walk.emit(DROPOUT_GRADIENT, walk.gradient(i), walk.saved[i], layer=i)
+            walk.emit(DROPOUT_GRADIENT, walk.gradient(i), walk.kept[i], layer=i)
             walk.pass_on(walk.gradient(i), source)

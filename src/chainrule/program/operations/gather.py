@@ -19,17 +19,24 @@ def _gather_labels(step: Step, each: Instruction, data: Array, t: Array) -> None
     t[...] = data[step.rows].reshape(t.shape)
     place = each.operands[1]
     assert place is not None
-    wrong = np.flatnonzero((t < 0) | (t >= place.below))
+    wrong = np.argwhere((t < 0) | (t >= place.below))
     if wrong.size:
-        row = np.arange(len(data))[step.rows][wrong[0]]
-        raise wrong_label(place.name, place.below, t[wrong[0]], row)
+        row = np.arange(len(data))[step.rows][wrong[0][0]]
+        raise wrong_label(place, t[tuple(wrong[0])], row)
 
 
-def wrong_label(name: str, below: int, label: int, row: int) -> DataError:
-    """The error for a label that is out of range when it is read."""
+def wrong_label(place: Place, label: int, row: int) -> DataError:
+    """The error for a label, or an id, that is out of range when it is read."""
+    if place.looked_up_by:
+        return DataError(
+            f"{place.looked_up_by}: expected ids from 0 to {place.below - 1}, got {label} in row {row} of "
+            f"{place.source or place.name}; "
+            + ("count from the front" if label < 0 else "correct it, or make room for it")
+        )
+    name = place.source or place.name
     return DataError(
-        f"{name}: expected labels from 0 to {below - 1}, got {label} in row {row}; were the targets changed after "
-        f"they were handed over?"
+        f"{name}: expected labels from 0 to {place.below - 1}, got {label} in row {row}; were the targets "
+        f"changed after they were handed over?"
     )
 
 
@@ -88,4 +95,13 @@ def data_of(place: Place) -> Place:
     """The data that an input is taken from: the caller's array of that name."""
     name = f"data[{place.name!r}]"
     row = place.row if place.space == "python" else place.row or (1,)
-    return Place(name, "data", row, 0, below=place.below, is_input=True, source=place.name)
+    return Place(
+        name,
+        "data",
+        row,
+        0,
+        below=place.below,
+        looked_up_by=place.looked_up_by,
+        is_input=True,
+        source=place.name,
+    )
