@@ -79,6 +79,7 @@ NATIVE = {
         cr.Affine(5), cr.LeakyReLU(0.1), cr.Flatten(), cr.Affine(5), cr.LeakyReLU(0.3)
     ),
     "paths": lambda: graph_form(paths),
+    "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
     "odd names": lambda: graph_form(odd_names),
 }
 IN_PYTHON = {
@@ -86,7 +87,6 @@ IN_PYTHON = {
     "dropout": lambda: chain(cr.Affine(5), cr.ReLU(), cr.Dropout(0.4)),
     "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
     "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
-    "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
     "smoothing": lambda: chain(cr.Affine(5), cr.ReLU(), loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)),
     "explicit": lambda: graph_form(
         lambda x: (x * cr.Parameter("s", np.ones(6))) @ cr.Parameter("M", np.eye(6, 4))

@@ -7,6 +7,7 @@
 #include "activations.c"
 #include "arithmetic.c"
 #include "losses.c"
+#include "reductions.c"
 #include "updates.c"
 
 #define PASTED(variant, bits) kernels_##variant##_##bits
@@ -23,8 +24,12 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     OF_ACTIVATION(relu, relu), OF_ACTIVATION(leaky_relu, leaky_relu), OF_ACTIVATION(elu, elu),
     OF_ACTIVATION(gelu, gelu), OF_ACTIVATION(gelu_tanh, gelu_tanh), OF_ACTIVATION(silu, silu),
     OF_ACTIVATION(softplus, softplus), OF_ACTIVATION(sigmoid, sigmoid), OF_ACTIVATION(tanh, tanh_layer),
-    KERNEL(add), KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
-    KERNEL(scale_columns),
+    OF_ACTIVATION(negative, negative), OF_ACTIVATION(exp, exp_layer), OF_ACTIVATION(log, log_layer),
+    OF_ACTIVATION(sqrt, sqrt_layer),
+    KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
+    KERNEL(add), KERNEL(subtract), KERNEL(multiply), KERNEL(divide), KERNEL(power),
+    KERNEL(divisor_gradient), KERNEL(base_gradient), KERNEL(exponent_gradient),
+    KERNEL(sum_axis), KERNEL(spread_axis), KERNEL(max_axis), KERNEL(max_axis_gradient), KERNEL(sum_rows),
     KERNEL(softmax_cross_entropy), KERNEL(mean_squared_error), KERNEL(mean_absolute_error),
     KERNEL(sigmoid_cross_entropy), KERNEL(count_right_classes), KERNEL(count_right_labels),
     KERNEL(stop_unless_finite), KERNEL(sgd), KERNEL(momentum), KERNEL(nesterov),

@@ -6,10 +6,11 @@ layer's fast form is one file here and one C function.
 
 from chainrule.program.operations.activations import ActivationRule
 from chainrule.program.operations.affine import AffineRule
-from chainrule.program.operations.arithmetic import AddRule, ScaleRule, ViewRule
+from chainrule.program.operations.arithmetic import ArithmeticRule, ViewRule
 from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.losses import LossRule
 from chainrule.program.operations.python import PythonRule
+from chainrule.program.operations.reductions import ReductionRule
 
 #: In the order in which they are asked; the last takes every node.
 RULES = (
@@ -17,8 +18,8 @@ RULES = (
     AffineRule(),
     ActivationRule(),
     ViewRule(),
-    AddRule(),
-    ScaleRule(),
+    ArithmeticRule(),
+    ReductionRule(),
     DropoutRule(),
     PythonRule(),
 )
