@@ -59,7 +59,20 @@ static int spread_axis(worker *w, const instruction *i) {
 }
 
 // The larger number, and NaN where one of them is.
-INLINE real larger(real a, real b) { return a > b || isnan(a) ? a : b; }
+INLINE real larger(real a, real b) { return (a > b) | (a != a) ? a : b; }
+
+// The largest of n numbers, one at least: eight candidates, for the vectoriser.
+INLINE real largest_of(const real *x, int64_t n) {
+    enum { CANDIDATES = 8 };
+    real found[CANDIDATES];
+    int64_t j = 0;
+    for (int k = 0; k < CANDIDATES; k++) found[k] = x[0];
+    for (; j + CANDIDATES <= n; j += CANDIDATES)
+        for (int k = 0; k < CANDIDATES; k++) found[k] = larger(found[k], x[j + k]);
+    for (; j < n; j++) found[0] = larger(found[0], x[j]);
+    for (int k = 1; k < CANDIDATES; k++) found[0] = larger(found[0], found[k]);
+    return found[0];
+}
 
 // y (B, outer, inner) = the largest of x (B, outer, n, inner).
 static int max_axis(worker *w, const instruction *i) {
@@ -67,11 +80,23 @@ static int max_axis(worker *w, const instruction *i) {
     const real *restrict x = own_rows(w, i, 0);
     real *restrict y = own_rows(w, i, 1);
     for (int64_t o = 0; o < of.rows; o++, x += of.n * of.inner, y += of.inner) {
+        if (of.inner == 1) {
+            *y = largest_of(x, of.n);
+            continue;
+        }
         for (int64_t j = 0; j < of.inner; j++) y[j] = x[j];
         for (int64_t k = 1; k < of.n; k++)
             for (int64_t j = 0; j < of.inner; j++) y[j] = larger(y[j], x[k * of.inner + j]);
     }
     return 0;
+}
+
+// dx (n,) = dy where x is y, shared by all that are; else 0. NaN where none is, since y is NaN.
+INLINE void share_among_largest(real dy, const real *restrict x, real y, real *restrict dx, int64_t n) {
+    int64_t count = 0;
+    for (int64_t k = 0; k < n; k++) count += x[k] == y;
+    const real each = dy * (1 / (real)count), other = dy * (0 / (real)count);
+    for (int64_t k = 0; k < n; k++) dx[k] = x[k] == y ? each : other;
 }
 
 // dx (B, outer, n, inner) = dy (B, outer, inner) where x is y, shared by all that are; else 0. NaN where y is.
@@ -80,6 +105,10 @@ static int max_axis_gradient(worker *w, const instruction *i) {
     const real *dy = own_rows(w, i, 0), *x = own_rows(w, i, 1), *y = own_rows(w, i, 2);
     real *restrict dx = own_rows(w, i, 3);
     for (int64_t o = 0; o < of.rows; o++, dy += of.inner, y += of.inner, x += of.n * of.inner, dx += of.n * of.inner) {
+        if (of.inner == 1) {
+            share_among_largest(*dy, x, *y, dx, of.n);
+            continue;
+        }
         for (int64_t j = 0; j < of.inner; j++) dx[j] = 0;  // how many are the largest, until the last pass
         for (int64_t k = 0; k < of.n; k++)
             for (int64_t j = 0; j < of.inner; j++) dx[j] += x[k * of.inner + j] == y[j];

@@ -115,7 +115,7 @@ def pattern_of(shape: Shape, full: Shape) -> tuple[int, int] | None:
     own = (1,) * (len(full) - len(shape)) + shape
     long = [axis for axis, length in enumerate(own) if length > 1]
     if not long:
-        return 1, 1
+        return math.prod(full), 1
     inside = range(long[0], long[-1] + 1)
     if any(own[axis] != full[axis] for axis in inside):
         return None
