@@ -13,6 +13,7 @@ import pytest
 import chainrule as cr
 from chainrule.program.machine import variants
 from chainrule.program.operations.arithmetic import ARITHMETIC, NEGATED, pattern_of
+from chainrule.program.operations.movement import _elements, runs_of
 from chainrule.program.operations.reductions import MAX, MAX_GRADIENT, REDUCE, SPREAD, SUM_ROWS, SUM_TO
 from chainrule.program.table import Instruction
 from chainrule.program.verify import TableError
@@ -56,8 +57,12 @@ def agrees(net: cr.Network, is_native: bool = True) -> None:
             program = net.program(8, feeds["t"])
         assert program.training is not None
         assert program.trains_in_python == (not is_native)
-        for kind, threads in (("machine", 1), ("machine", 2), ("machine", 5), ("NumPy", 1)):
-            program._free[id(program.training)] = [program.make_executor(program.training, kind)]
+        for kind, variant, threads in (
+            *(("machine", k, 2 + 3 * k) for k in range(len(variants()))),
+            ("machine", None, 1),
+            ("NumPy", None, 1),
+        ):
+            program._free[id(program.training)] = [program.make_executor(program.training, kind, variant)]
             found, flat = program.loss_and_gradient(feeds, threads=threads)
             assert found == pytest.approx(loss, rel=1e-12, abs=1e-14)
             for name, gradient in net.params.like(flat).items():
@@ -296,6 +301,61 @@ NATIVE: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
 def test_a_network_of_arithmetic_is_done_by_the_machine_alone(name: str) -> None:
     make, shape = NATIVE[name]
     agrees(network(make, shape))
+
+
+MOVED: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
+    "concatenate": (lambda h: cr.Concatenate()(h, h * 2, h), (5,)),
+    "concatenate steps": (lambda h: cr.Concatenate(1)(h, h[:, 1:3] * h[:, :2]), (4, 5)),
+    "concatenate features": (lambda h: cr.Concatenate(-1)(h, h[:, :, ::2], cr.Mean(2, True)(h)), (4, 5)),
+    "index": (lambda h: h[:, 3:4] * h[:, -1:], (7,)),
+    "index a step": (lambda h: h[:, -1] * h[:, 0], (4, 5)),
+    "slices": (lambda h: h[:, ::-1] * h[:, 1:2] + h[..., ::-1], (4, 5)),
+    "lists": (lambda h: h[:, [0, 3, 3, 1]] + h[:, [1, 1, 1, 1]], (5,)),
+    "lists inside": (lambda h: h[:, 1:, [0, 2, 2]], (4, 5)),
+    "an axis more": (lambda h: h[:, None] * h[:, :, None], (5,)),
+    "transpose": (lambda h: cr.Transpose((0, 2, 1))(h) * parameter(4), (4, 5)),
+    "transpose three": (lambda h: cr.Transpose((0, -1, 1, 2))(h), (2, 3, 4)),
+    "take": (lambda h: cr.Take(1)(h, np.array([[2, 2], [0, 3]])), (4, 5)),
+}
+
+
+@pytest.mark.parametrize("name", MOVED)
+def test_a_network_that_moves_elements_is_done_by_the_machine_alone(name: str) -> None:
+    make, shape = MOVED[name]
+    agrees(network(make, shape))
+
+
+@pytest.mark.parametrize(
+    "key", [slice(0, 1000), (slice(None, None, -1),), (Ellipsis, slice(0, 1000), slice(None))]
+)
+def test_a_key_that_takes_some_rows_of_the_batch_is_left_to_the_layer(key: Any) -> None:
+    agrees(network(lambda h: cr.Index(key)(h), (5,)), is_native=False)
+
+
+def test_runs_are_as_long_as_they_can_be() -> None:
+    rng = np.random.default_rng(0)
+    assert runs_of(np.arange(9), np.arange(9)).tolist() == [[0, 0, 9, 1]]
+    assert len(runs_of(np.arange(20).reshape(4, 5).T.ravel(), np.arange(20))) == 5
+    assert runs_of(np.array([3, 3, 3]), np.array([0, 1, 2])).tolist() == [[3, 0, 3, 0]]
+    for size in (1, 2, 3, 50):
+        for _ in range(20):
+            to = np.sort(rng.permutation(size + 5)[:size])
+            from_ = rng.integers(0, rng.integers(1, 9), size)
+            back = _elements(runs_of(from_, to))
+            np.testing.assert_array_equal(back[0], from_)
+            np.testing.assert_array_equal(back[1], to)
+
+
+@pytest.mark.parametrize("position", range(4))
+@pytest.mark.parametrize("wrong", [-1, -(2**62), 100, 2**62])
+def test_runs_that_lead_outside_are_refused(position: int, wrong: int) -> None:
+    program = network(lambda h: h[:, [0, 3, 1]], (5,)).program(4)
+    assert program.training is not None
+    if position == 3 and wrong == -1:
+        return  # a step back, which may lie inside
+    program.training.indices[position] = wrong
+    with pytest.raises(TableError, match="lead outside"):
+        program.make_executor(program.training)
 
 
 IN_PYTHON: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {

@@ -49,6 +49,7 @@ def verify(table: Table, sizes: Mapping[Space, int]) -> None:
             if (each.operation.kernel is None) != (turn.kind == "python"):
                 raise TableError(f"{each}: what has no kernel is for Python, and nothing else is")
             _check_instruction(each)
+            _check_indices(each, table)
         _check_parts(turn)
 
 
@@ -109,6 +110,16 @@ def _check_instruction(each: Instruction) -> None:
         assert t is not None
         if each.numbers[:1] != (t.below,):
             raise TableError(f"{each}: expected labels checked to be below {t.below}, got {each.numbers}")
+
+
+def _check_indices(each: Instruction, table: Table) -> None:
+    if each.operation.indices_fit is None:
+        return
+    for place in each.operands:
+        if place is not None and place.space == "indices":
+            numbers = table.indices[place.start : place.end]
+            if len(numbers) != place.width or not each.operation.indices_fit(each, numbers):
+                raise TableError(f"{each}: the whole numbers in {place.name} lead outside of its operands")
 
 
 def _check_form(each: Instruction, place: Place, form: str, widths: dict[str, int]) -> None:

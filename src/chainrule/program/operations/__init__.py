@@ -6,9 +6,10 @@ layer's fast form is one file here and one C function.
 
 from chainrule.program.operations.activations import ActivationRule
 from chainrule.program.operations.affine import AffineRule
-from chainrule.program.operations.arithmetic import ArithmeticRule, ViewRule
+from chainrule.program.operations.arithmetic import ArithmeticRule
 from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.movement import MovementRule, ViewRule
 from chainrule.program.operations.python import PythonRule
 from chainrule.program.operations.reductions import ReductionRule
 
@@ -18,6 +19,7 @@ RULES = (
     AffineRule(),
     ActivationRule(),
     ViewRule(),
+    MovementRule(),
     ArithmeticRule(),
     ReductionRule(),
     DropoutRule(),

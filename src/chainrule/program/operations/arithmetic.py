@@ -1,4 +1,4 @@
-"""Arithmetic between two nodes that broadcast, and views."""
+"""Arithmetic between two nodes that broadcast."""
 
 from __future__ import annotations
 
@@ -15,7 +15,6 @@ from chainrule.layers import Layer
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
 from chainrule.program.operations.reductions import SUM_ROWS, sum_within_rows, whole_numbers_of
-from chainrule.program.sums import COPY
 from chainrule.program.table import Instruction, Operation, Place
 
 # In NumPy: the layer's own forward and backward --------------------------------------------------------------
@@ -203,18 +202,3 @@ class ArithmeticRule:
         if shape is None or len(shape) > len(row) + 1 or (len(shape) > len(row) and shape[0] != 1):
             return None
         return pattern_of(shape[1:] if len(shape) > len(row) else shape, row)
-
-
-class ViewRule:
-    """The same numbers in rows of another shape."""
-
-    def takes(self, walk: Walk, i: int) -> bool:
-        is_view = type(walk.layer(i)) in (layers.Flatten, layers.Reshape)
-        return is_view and i in walk.shapes and walk.sources(i)[0] in walk.shapes
-
-    def forward(self, walk: Walk, i: int) -> None:
-        x = walk.value(walk.sources(i)[0])
-        walk.emit(COPY, x, walk.value(i), note="the same numbers in another shape")
-
-    def backward(self, walk: Walk, i: int) -> None:
-        walk.pass_on(walk.gradient(i), walk.sources(i)[0])
