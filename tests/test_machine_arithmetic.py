@@ -303,6 +303,25 @@ def test_a_network_of_arithmetic_is_done_by_the_machine_alone(name: str) -> None
     agrees(network(make, shape))
 
 
+PRODUCTS: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
+    "of each sample": (lambda h: h @ (cr.Transpose((0, 2, 1))(h) * parameter(4)), (4, 5)),
+    "with itself": (lambda h: h @ h @ h * 0.01, (5, 5)),
+    "heads": (lambda h: h @ cr.Transpose((0, 1, 3, 2))(h), (2, 3, 4)),
+    "by a matrix": (lambda h: h @ parameter(5, 3), (5,)),
+    "steps by a matrix": (lambda h: h @ parameter(5, 16) @ parameter(16, 1), (4, 5)),
+    "by a matrix used twice": (lambda h: [h @ p @ p for p in (parameter(5, 5),)][-1], (2, 4, 5)),
+    "by a constant": (lambda h: h @ np.arange(10.0).reshape(5, 2), (4, 5)),
+    "by a vector": (lambda h: h @ parameter(5), (4, 5)),
+    "attention": (lambda h: softmax(h @ cr.Transpose((0, 2, 1))(h) / 2) @ h, (4, 5)),
+}
+
+
+@pytest.mark.parametrize("name", PRODUCTS)
+def test_a_network_of_products_is_done_by_the_machine_alone(name: str) -> None:
+    make, shape = PRODUCTS[name]
+    agrees(network(make, shape))
+
+
 MOVED: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
     "concatenate": (lambda h: cr.Concatenate()(h, h * 2, h), (5,)),
     "concatenate steps": (lambda h: cr.Concatenate(1)(h, h[:, 1:3] * h[:, :2]), (4, 5)),
@@ -347,7 +366,7 @@ def test_runs_are_as_long_as_they_can_be() -> None:
 
 
 @pytest.mark.parametrize("position", range(4))
-@pytest.mark.parametrize("wrong", [-1, -(2**62), 100, 2**62])
+@pytest.mark.parametrize("wrong", [-1, -(2**63), -(2**62), 100, 2**62])
 def test_runs_that_lead_outside_are_refused(position: int, wrong: int) -> None:
     program = network(lambda h: h[:, [0, 3, 1]], (5,)).program(4)
     assert program.training is not None
@@ -361,6 +380,8 @@ def test_runs_that_lead_outside_are_refused(position: int, wrong: int) -> None:
 IN_PYTHON: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
     "middle parameter": (lambda h: h * parameter(2, 1, 4), (2, 3, 4)),
     "parameters only": (lambda h: h * (parameter(5) * 2), (5,)),
+    "parameter on the left": (lambda h: parameter(3, 4) @ h, (4, 5)),
+    "stack of matrices": (lambda h: h @ parameter(2, 4, 3), (2, 3, 4)),
     "axes apart": (lambda h: cr.Sum((1, 3))(h), (2, 3, 4)),
     "own layer": (lambda h: Kept()(h * parameter(5)) * h, (5,)),
 }

@@ -80,6 +80,9 @@ NATIVE = {
     ),
     "paths": lambda: graph_form(paths),
     "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
+    "explicit": lambda: graph_form(
+        lambda x: (x * cr.Parameter("s", np.ones(6))) @ cr.Parameter("M", np.eye(6, 4))
+    ),
     "odd names": lambda: graph_form(odd_names),
 }
 IN_PYTHON = {
@@ -88,9 +91,6 @@ IN_PYTHON = {
     "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
     "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
     "smoothing": lambda: chain(cr.Affine(5), cr.ReLU(), loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)),
-    "explicit": lambda: graph_form(
-        lambda x: (x * cr.Parameter("s", np.ones(6))) @ cr.Parameter("M", np.eye(6, 4))
-    ),
 }
 
 

@@ -7,6 +7,7 @@
 #include "activations.c"
 #include "arithmetic.c"
 #include "losses.c"
+#include "matrices.c"
 #include "movement.c"
 #include "reductions.c"
 #include "updates.c"
@@ -30,7 +31,7 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
     KERNEL(add), KERNEL(subtract), KERNEL(multiply), KERNEL(divide), KERNEL(power),
     KERNEL(divisor_gradient), KERNEL(base_gradient), KERNEL(exponent_gradient),
-    KERNEL(move), KERNEL(add_back),
+    KERNEL(matrix_product), KERNEL(matrix_gradient), KERNEL(move), KERNEL(add_back),
     KERNEL(sum_axis), KERNEL(spread_axis), KERNEL(max_axis), KERNEL(max_axis_gradient), KERNEL(sum_rows),
     KERNEL(softmax_cross_entropy), KERNEL(mean_squared_error), KERNEL(mean_absolute_error),
     KERNEL(sigmoid_cross_entropy), KERNEL(count_right_classes), KERNEL(count_right_labels),

@@ -9,6 +9,7 @@ from chainrule.program.operations.affine import AffineRule
 from chainrule.program.operations.arithmetic import ArithmeticRule
 from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.matrices import MatMulRule
 from chainrule.program.operations.movement import MovementRule, ViewRule
 from chainrule.program.operations.python import PythonRule
 from chainrule.program.operations.reductions import ReductionRule
@@ -21,6 +22,7 @@ RULES = (
     ViewRule(),
     MovementRule(),
     ArithmeticRule(),
+    MatMulRule(),
     ReductionRule(),
     DropoutRule(),
     PythonRule(),

@@ -20,11 +20,13 @@ from chainrule.program.table import Instruction, Operation, Place
 # In NumPy: the layer's own forward and backward --------------------------------------------------------------
 
 
-def _combine(step: Step, each: Instruction, a: Array, b: Array, y: Array) -> None:
+def combined(step: Step, each: Instruction, a: Array, b: Array, y: Array) -> None:
+    """The forward of a layer of two inputs."""
     y[...], step.saved[each.layer] = step.layers[each.layer].forward(a, b)
 
 
-def _gradient(which: int, step: Step, each: Instruction, dy: Array, *operands: Array) -> None:
+def gradient_of(which: int, step: Step, each: Instruction, dy: Array, *operands: Array) -> None:
+    """The gradient of one input of a layer, by its backward."""
     needs = which == 0, which == 1
     layer, saved = step.layers[each.layer], step.saved[each.layer]
     asked = {"needs": needs} if "needs" in layer.signature.backward_asks else {}
@@ -50,7 +52,7 @@ def _fits(each: Instruction, first: int) -> bool:
 def _value(kernel: str) -> Operation:
     printed = f"{{2}} = {kernel}({{0}}, {{1}})"
     fits = partial(_fits, first=0)
-    return Operation(kernel, ("any", "any", "=B D"), printed, kernel=kernel, statement=_combine, fits=fits)
+    return Operation(kernel, ("any", "any", "=B D"), printed, kernel=kernel, statement=combined, fits=fits)
 
 
 def _of_two(kernel: str, which: int) -> Operation:
@@ -60,7 +62,7 @@ def _of_two(kernel: str, which: int) -> Operation:
         ("any", "any", "=B D"),
         f"{{2}} = {kernel}({{0}}, {{1}})",
         kernel=kernel,
-        statement=partial(_gradient, which),
+        statement=partial(gradient_of, which),
         fits=partial(_fits, first=0),
     )
 
@@ -72,7 +74,7 @@ def _of_all(kernel: str, which: int) -> Operation:
         ("B D", "any", "any", "B D", "=B D"),
         f"{{4}} = {kernel}({{0}}, {{1}}, {{2}}, {{3}})",
         kernel=kernel,
-        statement=partial(_gradient, which),
+        statement=partial(gradient_of, which),
         fits=partial(_fits, first=1),
     )
 

@@ -25,7 +25,7 @@ def _move(step: Step, each: Instruction, x: Array, runs: Array, y: Array) -> Non
 def _add_back(step: Step, each: Instruction, dy: Array, runs: Array, dx: Array) -> None:
     from_, to = _elements(runs)
     dx[...] = 0
-    np.add.at(dx.reshape(len(dx), -1), (slice(None), from_), dy.reshape(len(dy), -1)[:, to])
+    np.add.at(dx.reshape(len(dx), -1).T, from_, dy.reshape(len(dy), -1)[:, to].T)
 
 
 def _elements(runs: Array) -> tuple[Array, Array]:
@@ -54,7 +54,7 @@ def _runs_fit(runs: Array, long: int, short: int) -> bool:
     if runs.size % RUN:
         return False
     from_, to, n, step = runs.reshape(-1, RUN).T
-    if not ((n >= 1) & (n <= short) & (abs(step) <= long)).all():
+    if not ((n >= 1) & (n <= short) & (step >= -long) & (step <= long)).all():
         return False
     if not ((from_ >= 0) & (from_ < long) & (to >= 0) & (to <= short - n)).all():
         return False

@@ -14,6 +14,8 @@ from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
 from chainrule.program.table import Instruction, Operation, Place
 
+LONGEST = 2**31 - 1  # so that the product of two lengths is a whole number in C
+
 
 def _reduce(step: Step, each: Instruction, x: Array, y: Array) -> None:
     """The layer's own forward."""
@@ -39,14 +41,11 @@ def _sum_rows(step: Step, each: Instruction, x: Array, out: Array) -> None:
     np.sum(x.reshape(-1, mod, div), axis=(0, 2), out=out.reshape(mod))
 
 
-def whole_numbers_of(each: Instruction, count: int, at_least: int = 1) -> list[int] | None:
-    """The first numbers of an instruction, where they are whole ones that are large enough; else None."""
+def whole_numbers_of(each: Instruction, count: int) -> list[int] | None:
+    """The first numbers of an instruction, where they are lengths: whole ones of at least 1; else None."""
     numbers = each.numbers[:count]
-    if len(numbers) < count or not all(
-        float(number).is_integer() and number >= at_least for number in numbers
-    ):
-        return None
-    return [int(number) for number in numbers]
+    lengths = all(float(number).is_integer() and 1 <= number <= LONGEST for number in numbers)
+    return [int(number) for number in numbers] if lengths and len(numbers) == count else None
 
 
 def _fits(each: Instruction, long: int, short: int) -> bool:
