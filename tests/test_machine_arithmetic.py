@@ -377,6 +377,13 @@ def test_runs_that_lead_outside_are_refused(position: int, wrong: int) -> None:
         program.make_executor(program.training)
 
 
+def test_a_result_wider_than_the_output_is_refused() -> None:
+    program = network(lambda h: h + 1, (5,)).program(4)
+    program.predicting.output = replace(program.predicting.output, row=(2,))
+    with pytest.raises(TableError, match="expected rows of 2 numbers, got 3"):
+        program.make_executor(program.predicting)
+
+
 IN_PYTHON: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
     "middle parameter": (lambda h: h * parameter(2, 1, 4), (2, 3, 4)),
     "parameters only": (lambda h: h * (parameter(5) * 2), (5,)),
