@@ -366,12 +366,10 @@ def test_runs_are_as_long_as_they_can_be() -> None:
 
 
 @pytest.mark.parametrize("position", range(4))
-@pytest.mark.parametrize("wrong", [-1, -(2**63), -(2**62), 100, 2**62])
+@pytest.mark.parametrize("wrong", [-6, -(2**63), -(2**62), 100, 2**62])
 def test_runs_that_lead_outside_are_refused(position: int, wrong: int) -> None:
     program = network(lambda h: h[:, [0, 3, 1]], (5,)).program(4)
     assert program.training is not None
-    if position == 3 and wrong == -1:
-        return  # a step back, which may lie inside
     program.training.indices[position] = wrong
     with pytest.raises(TableError, match="lead outside"):
         program.make_executor(program.training)
