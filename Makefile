@@ -47,7 +47,7 @@ sanitize: .venv/.installed-test
 	  $(BIN)/python $(SANITIZED)/hatch_build.py
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" PYTHONPATH=$(SANITIZED)/src \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc $(BIN)/pytest --capture=sys -p no:cacheprovider \
-	  tests/test_machine.py tests/test_program.py --deselect tests/test_program.py::test_the_arrays_of_a_step_are_allocated_once
+	  tests/test_machine.py tests/test_machine_arithmetic.py tests/test_program.py --deselect tests/test_program.py::test_the_arrays_of_a_step_are_allocated_once
 
 # For this machine's platform, and any Python 3.
 wheel: | .venv/bin/python

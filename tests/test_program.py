@@ -79,6 +79,10 @@ NATIVE = {
         cr.Affine(5), cr.LeakyReLU(0.1), cr.Flatten(), cr.Affine(5), cr.LeakyReLU(0.3)
     ),
     "paths": lambda: graph_form(paths),
+    "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
+    "explicit": lambda: graph_form(
+        lambda x: (x * cr.Parameter("s", np.ones(6))) @ cr.Parameter("M", np.eye(6, 4))
+    ),
     "odd names": lambda: graph_form(odd_names),
     "dropout": lambda: chain(cr.Affine(5), cr.ReLU(), cr.Dropout(0.4)),
     "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
@@ -86,11 +90,7 @@ NATIVE = {
 }
 IN_PYTHON = {
     "own layer": lambda: chain(cr.Affine(5), Doubled(), cr.ReLU()),
-    "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
     "smoothing": lambda: chain(cr.Affine(5), cr.ReLU(), loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)),
-    "explicit": lambda: graph_form(
-        lambda x: (x * cr.Parameter("s", np.ones(6))) @ cr.Parameter("M", np.eye(6, 4))
-    ),
 }
 
 

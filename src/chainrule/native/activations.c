@@ -57,6 +57,18 @@ INLINE real sigmoid_slope(real dy, real y, real p) { return (void)p, dy * y * (1
 INLINE real tanh_layer_value(real x, real p) { return (void)p, real_tanh(x); }
 INLINE real tanh_layer_slope(real dy, real y, real p) { return (void)p, dy * (1 - y * y); }
 
+INLINE real negative_value(real x, real p) { return (void)p, -x; }
+INLINE real negative_slope(real dy, real y, real p) { return (void)y, (void)p, -dy; }
+
+INLINE real exp_layer_value(real x, real p) { return (void)p, real_exp(x); }
+INLINE real exp_layer_slope(real dy, real y, real p) { return (void)p, dy * y; }
+
+INLINE real log_layer_value(real x, real p) { return (void)p, real_log(x); }
+INLINE real log_layer_slope(real dy, real x, real p) { return (void)p, dy / x; }
+
+INLINE real sqrt_layer_value(real x, real p) { return (void)p, real_sqrt(x); }
+INLINE real sqrt_layer_slope(real dy, real y, real p) { return (void)p, dy / (2 * y); }
+
 // The loops over a batch ------------------------------------------------------------------------------------------
 
 typedef real scalar(real x, real p);
@@ -117,3 +129,7 @@ ACTIVATION(silu)
 ACTIVATION(softplus)
 ACTIVATION(sigmoid)
 ACTIVATION(tanh_layer)
+ACTIVATION(negative)
+ACTIVATION(exp_layer)
+ACTIVATION(log_layer)
+ACTIVATION(sqrt_layer)

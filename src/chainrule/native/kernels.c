@@ -12,6 +12,9 @@
 #include "softmax.c"
 #include "embedding.c"
 #include "losses.c"
+#include "matrices.c"
+#include "movement.c"
+#include "reductions.c"
 #include "updates.c"
 
 #define PASTED(variant, bits) kernels_##variant##_##bits
@@ -28,8 +31,14 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     OF_ACTIVATION(relu, relu), OF_ACTIVATION(leaky_relu, leaky_relu), OF_ACTIVATION(elu, elu),
     OF_ACTIVATION(gelu, gelu), OF_ACTIVATION(gelu_tanh, gelu_tanh), OF_ACTIVATION(silu, silu),
     OF_ACTIVATION(softplus, softplus), OF_ACTIVATION(sigmoid, sigmoid), OF_ACTIVATION(tanh, tanh_layer),
-    KERNEL(add), KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
-    KERNEL(scale_columns), KERNEL(dropout), KERNEL(dropout_gradient),
+    OF_ACTIVATION(negative, negative), OF_ACTIVATION(exp, exp_layer), OF_ACTIVATION(log, log_layer),
+    OF_ACTIVATION(sqrt, sqrt_layer),
+    KERNEL(copy), KERNEL(accumulate), KERNEL(accumulate_matrix), KERNEL(accumulate_vector),
+    KERNEL(add), KERNEL(subtract), KERNEL(multiply), KERNEL(divide), KERNEL(power),
+    KERNEL(divisor_gradient), KERNEL(base_gradient), KERNEL(exponent_gradient),
+    KERNEL(matrix_product), KERNEL(matrix_gradient), KERNEL(move), KERNEL(add_back),
+    KERNEL(sum_axis), KERNEL(spread_axis), KERNEL(max_axis), KERNEL(max_axis_gradient), KERNEL(sum_rows),
+    KERNEL(dropout), KERNEL(dropout_gradient),
     KERNEL(layer_norm), KERNEL(layer_norm_gradient), KERNEL(layer_norm_parameters),
     KERNEL(batch_norm), KERNEL(batch_norm_predicting), KERNEL(batch_norm_gradient), KERNEL(running_statistics),
     KERNEL(softmax), KERNEL(softmax_gradient), KERNEL(log_softmax), KERNEL(log_softmax_gradient),

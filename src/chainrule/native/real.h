@@ -23,6 +23,7 @@ typedef float real;
 #define real_erfc erfcf
 #define real_sqrt sqrtf
 #define real_abs fabsf
+#define real_pow powf
 #else
 typedef double real;
 #define REAL_KIND F64
@@ -37,6 +38,7 @@ typedef double real;
 #define real_erfc erfc
 #define real_sqrt sqrt
 #define real_abs fabs
+#define real_pow pow
 #endif
 
 #define INLINE static inline __attribute__((always_inline))

@@ -66,6 +66,7 @@ class Walk:
         """What the forward of a node keeps for its backward, beside its value, by position."""
         self.users = _users(graph)
         self._started: set[int] = set()
+        self._constant_places: dict[int, Place] = {}
         self._rules: dict[int, Rule] = {}
         self._values, self._gradients = self._places()
 
@@ -153,6 +154,15 @@ class Walk:
         start = sum(each.size for each in self.constants)
         self.constants.append(np.ravel(value))
         return Place(name, "constants", (value.size,), 1, start, (value.size,))
+
+    def constant_of(self, i: int) -> Place:
+        """A place for the value of a constant, as a number or numbers of the network's dtype."""
+        node = self.graph.nodes[i]
+        assert isinstance(node, Constant)
+        if i not in self._constant_places:
+            self._constant_places[i] = made = self.constant(self.graph.name_of(i), node.value)
+            made.shape = node.value.shape
+        return self._constant_places[i]
 
     def whole_numbers(self, name: str, value: Array) -> Place:
         """A place for whole numbers that never change."""

@@ -92,6 +92,8 @@ class Operation:
     """Whether it is a product with a matrix."""
     fits: Callable[[Instruction], bool] | None = field(default=None, repr=False)
     """What else the numbers and operands of an instruction must satisfy, beside their widths."""
+    indices_fit: Callable[[Instruction, Array], bool] | None = field(default=None, repr=False)
+    """What the whole numbers that never change must satisfy, of which it takes one array."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
 from chainrule.program.calls import Call
-from chainrule.program.operations.gather import GATHER, GATHER_LABELS
+from chainrule.program.operations.gather import GATHER, GATHER_LABELS, RESULT
 from chainrule.program.operations.updates import UPDATE
 from chainrule.program.operations.updates import UPDATES as OF_OPTIMIZERS
 from chainrule.program.table import MOST_PARTS, Instruction, Place, Space, Table, Turn, written
@@ -50,6 +50,8 @@ def verify(table: Table, sizes: Mapping[Space, int]) -> None:
             if (each.operation.kernel is None) != (turn.kind == "python"):
                 raise TableError(f"{each}: what has no kernel is for Python, and nothing else is")
             _check_instruction(each)
+            _check_indices(each, table)
+            _check_result(each, table)
         _check_parts(turn)
 
 
@@ -110,6 +112,23 @@ def _check_instruction(each: Instruction) -> None:
         assert t is not None
         if each.numbers[:1] != (t.below,):
             raise TableError(f"{each}: expected labels checked to be below {t.below}, got {each.numbers}")
+
+
+def _check_indices(each: Instruction, table: Table) -> None:
+    if each.operation.indices_fit is None:
+        return
+    for place in each.operands:
+        if place is not None and place.space == "indices":
+            numbers = table.indices[place.start : place.end]
+            if len(numbers) != place.width or not each.operation.indices_fit(each, numbers):
+                raise TableError(f"{each}: the whole numbers in {place.name} lead outside of its operands")
+
+
+def _check_result(each: Instruction, table: Table) -> None:
+    """A call makes room for rows of the table's output, and for no wider ones."""
+    place = each.operands[0] if each.operation == RESULT else None
+    if place is not None and place.width != table.output.width:
+        raise TableError(f"{each}: expected rows of {table.output.width} numbers, got {place.width}")
 
 
 def _check_form(each: Instruction, place: Place, form: str, widths: dict[str, int]) -> None:

@@ -6,12 +6,15 @@ layer's fast form is one file here and one C function.
 
 from chainrule.program.operations.activations import ActivationRule
 from chainrule.program.operations.affine import AffineRule
-from chainrule.program.operations.arithmetic import AddRule, ScaleRule, ViewRule
+from chainrule.program.operations.arithmetic import ArithmeticRule
 from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.embedding import EmbeddingRule
 from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.matrices import MatMulRule
+from chainrule.program.operations.movement import MovementRule, ViewRule
 from chainrule.program.operations.normalization import BatchNormRule, LayerNormRule
 from chainrule.program.operations.python import PythonRule
+from chainrule.program.operations.reductions import ReductionRule
 from chainrule.program.operations.softmax import SoftmaxRule
 
 #: In the order in which they are asked; the last takes every node.
@@ -20,8 +23,10 @@ RULES = (
     AffineRule(),
     ActivationRule(),
     ViewRule(),
-    AddRule(),
-    ScaleRule(),
+    MovementRule(),
+    ArithmeticRule(),
+    MatMulRule(),
+    ReductionRule(),
     BatchNormRule(),
     LayerNormRule(),
     SoftmaxRule(),

@@ -31,6 +31,10 @@ ACTIVATIONS: dict[type[Layer], Activation] = {
     layers.Softplus: Activation("softplus", "input"),
     layers.Sigmoid: Activation("sigmoid", "output"),
     layers.Tanh: Activation("tanh", "output"),
+    layers.Negative: Activation("negative", "output"),
+    layers.Exp: Activation("exp", "output"),
+    layers.Log: Activation("log", "input"),
+    layers.Sqrt: Activation("sqrt", "output"),
 }
 _GELU_TANH = Activation("gelu_tanh", "input")
 

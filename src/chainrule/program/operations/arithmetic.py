@@ -1,120 +1,206 @@
-"""Sums, views and scales."""
+"""Arithmetic between two nodes that broadcast."""
 
 from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
 from chainrule import layers
-from chainrule.arrays import Array
-from chainrule.graph import Constant
+from chainrule.arrays import Array, Shape
+from chainrule.graph import Constant, Parameter
+from chainrule.layers import Layer
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
-from chainrule.program.sums import COPY
-from chainrule.program.table import Instruction, Operation
+from chainrule.program.operations.reductions import SUM_ROWS, sum_within_rows, whole_numbers_of
+from chainrule.program.table import Instruction, Operation, Place
+
+# In NumPy: the layer's own forward and backward --------------------------------------------------------------
 
 
-def _add(step: Step, each: Instruction, a: Array, b: Array, out: Array) -> None:
-    np.add(a, b, out=out)
+def combined(step: Step, each: Instruction, a: Array, b: Array, y: Array) -> None:
+    """The forward of a layer of two inputs."""
+    y[...], step.saved[each.layer] = step.layers[each.layer].forward(a, b)
 
 
-def _scale_columns(step: Step, each: Instruction, x: Array, factor: Array, shift: Array, y: Array) -> None:
-    np.multiply(x, factor, out=y)
-    y += shift
+def gradient_of(which: int, step: Step, each: Instruction, dy: Array, *operands: Array) -> None:
+    """The gradient of one input of a layer, by its backward."""
+    needs = which == 0, which == 1
+    layer, saved = step.layers[each.layer], step.saved[each.layer]
+    asked = {"needs": needs} if "needs" in layer.signature.backward_asks else {}
+    operands[-1][...] = layer.backward(dy, saved, **asked)[which]
 
 
-ADD = Operation("add", ("B D", "B D", "=B D"), "{2} = add({0}, {1})", kernel="add", statement=_add)
-SCALE_COLUMNS = Operation(
-    "scale_columns",
-    ("B D", "D", "D", "=B D"),
-    "{3} = scale_columns({0}, {1}, {2})",
-    kernel="scale_columns",
-    statement=_scale_columns,
+# Operations --------------------------------------------------------------------------------------------------
+
+
+def _reads_inside(place: Place | None, div: int, mod: int) -> bool:
+    """Whether the elements (j / div) % mod are within a row, or within what does not grow with the batch."""
+    return place is not None and mod <= place.width * (1 if place.length is None else place.length)
+
+
+def _fits(each: Instruction, first: int) -> bool:
+    numbers = whole_numbers_of(each, 4)
+    if numbers is None or len(each.numbers) != 4:
+        return False
+    a, b = each.operands[first : first + 2]
+    return _reads_inside(a, *numbers[:2]) and _reads_inside(b, *numbers[2:])
+
+
+def _value(kernel: str) -> Operation:
+    printed = f"{{2}} = {kernel}({{0}}, {{1}})"
+    fits = partial(_fits, first=0)
+    return Operation(kernel, ("any", "any", "=B D"), printed, kernel=kernel, statement=combined, fits=fits)
+
+
+def _of_two(kernel: str, which: int) -> Operation:
+    """The gradient of one operand from dy and the other."""
+    return Operation(
+        f"{kernel}_gradient",
+        ("any", "any", "=B D"),
+        f"{{2}} = {kernel}({{0}}, {{1}})",
+        kernel=kernel,
+        statement=partial(gradient_of, which),
+        fits=partial(_fits, first=0),
+    )
+
+
+def _of_all(kernel: str, which: int) -> Operation:
+    """The gradient of one operand from dy, both operands and y."""
+    return Operation(
+        kernel,
+        ("B D", "any", "any", "B D", "=B D"),
+        f"{{4}} = {kernel}({{0}}, {{1}}, {{2}}, {{3}})",
+        kernel=kernel,
+        statement=partial(gradient_of, which),
+        fits=partial(_fits, first=1),
+    )
+
+
+@dataclass(frozen=True)
+class Arithmetic:
+    """The operation of a layer, and those of its two gradients; None where that is dy itself."""
+
+    value: Operation
+    gradients: tuple[Operation | None, Operation | None]
+    other: tuple[int | None, int | None] = (None, None)
+    """What the gradient of each reads beside dy: one of the operands, or (None) all that there is."""
+
+
+NEGATED = Operation(
+    "negated",
+    ("any", "any", "=B D"),
+    "{2} = {0} * {1}",
+    kernel="multiply",
+    statement=lambda step, each, dy, minus, out: np.multiply(dy, minus, out=out),
+    fits=partial(_fits, first=0),
 )
+ARITHMETIC: dict[type[Layer], Arithmetic] = {
+    layers.Add: Arithmetic(_value("add"), (None, None)),
+    layers.Subtract: Arithmetic(_value("subtract"), (None, NEGATED)),
+    layers.Multiply: Arithmetic(_value("multiply"), (_of_two("multiply", 0), _of_two("multiply", 1)), (1, 0)),
+    layers.Divide: Arithmetic(
+        _value("divide"), (_of_two("divide", 0), _of_all("divisor_gradient", 1)), (1, None)
+    ),
+    layers.Power: Arithmetic(_value("power"), (_of_all("base_gradient", 0), _of_all("exponent_gradient", 1))),
+}
 
 
-class AddRule:
-    """The sum of two arrays of one shape."""
+def pattern_of(shape: Shape, full: Shape) -> tuple[int, int] | None:
+    """How an operand is broadcast within a row: as (j / div) % mod; None where it is not so simple.
 
-    def takes(self, walk: Walk, i: int) -> bool:
-        if type(walk.layer(i)) is not layers.Add or i not in walk.shapes:
-            return False
-        return all(walk.shapes.get(source) == walk.shapes[i] for source in walk.sources(i))
-
-    def forward(self, walk: Walk, i: int) -> None:
-        walk.emit(ADD, *(walk.value(source) for source in walk.sources(i)), walk.value(i))
-
-    def backward(self, walk: Walk, i: int) -> None:
-        for source in walk.sources(i):
-            walk.pass_on(walk.gradient(i), source)
-
-
-class ViewRule:
-    """The same numbers in rows of another shape."""
-
-    def takes(self, walk: Walk, i: int) -> bool:
-        is_view = type(walk.layer(i)) in (layers.Flatten, layers.Reshape)
-        return is_view and i in walk.shapes and walk.sources(i)[0] in walk.shapes
-
-    def forward(self, walk: Walk, i: int) -> None:
-        x = walk.value(walk.sources(i)[0])
-        walk.emit(COPY, x, walk.value(i), note="the same numbers in another shape")
-
-    def backward(self, walk: Walk, i: int) -> None:
-        walk.pass_on(walk.gradient(i), walk.sources(i)[0])
+    Shapes: `shape` is broadcast to the row `full`; it may have fewer axes.
+    """
+    own = (1,) * (len(full) - len(shape)) + shape
+    long = [axis for axis, length in enumerate(own) if length > 1]
+    if not long:
+        return math.prod(full), 1
+    inside = range(long[0], long[-1] + 1)
+    if any(own[axis] != full[axis] for axis in inside):
+        return None
+    return math.prod(full[long[-1] + 1 :]), math.prod(own)
 
 
-class ScaleRule:
-    """x + c, x - c, x * c, x / c or c * x, for a constant with one number for each column, or for all."""
+class ArithmeticRule:
+    """Add, Subtract, Multiply, Divide and Power, of arrays of the batch, parameters and constants."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        kinds = (layers.Add, layers.Subtract, layers.Multiply, layers.Divide)
-        if type(walk.layer(i)) not in kinds or i not in walk.shapes or len(walk.sources(i)) != 2:
+        if type(walk.layer(i)) not in ARITHMETIC or i not in walk.shapes or math.prod(walk.shapes[i]) == 0:
             return False
-        x, c = self._scaled(walk, i)
-        constant = walk.graph.nodes[c]
-        if len(walk.shapes.get(x, ())) != 1 or not isinstance(constant, Constant):
-            return False
-        return constant.value.shape in ((), walk.shapes[x]) and self._is_exact(walk, i)
-
-    def _is_exact(self, walk: Walk, i: int) -> bool:
-        """Whether the factors are ordinary numbers in the network's dtype: 1 / c may be too large, or denormal."""
-        dtype = walk.graph.dtype or np.dtype(np.float64)
-        with np.errstate(all="ignore"):
-            factor = abs(self._scale(walk, i)[0].astype(dtype))
-        tiny, largest = np.finfo(dtype).tiny, np.finfo(dtype).max
-        return bool((((factor >= tiny) & (factor <= largest)) | (factor == 0)).all())
+        return all(self._pattern(walk, i, source) is not None for source in walk.sources(i))
 
     def forward(self, walk: Walk, i: int) -> None:
-        self._emit(walk, i, walk.value(self._scaled(walk, i)[0]), walk.value(i), *self._scale(walk, i))
+        a, b = walk.sources(i)
+        numbers = (*self._found(walk, i, a), *self._found(walk, i, b))
+        operation = self._kind(walk, i).value
+        walk.emit(
+            operation, self._place(walk, a), self._place(walk, b), walk.value(i), numbers=numbers, layer=i
+        )
 
     def backward(self, walk: Walk, i: int) -> None:
-        x = self._scaled(walk, i)[0]
-        factor, _ = self._scale(walk, i)
-        into = walk.destination(x)
-        self._emit(walk, i, walk.gradient(i), into, factor, np.zeros_like(factor))
-        walk.arrived(x, into)
+        for which, source in enumerate(walk.sources(i)):
+            if walk.needed[source]:
+                self._backward(walk, i, which, source)
 
-    def _emit(self, walk: Walk, i: int, x: object, y: object, factor: Array, shift: Array) -> None:
-        name = walk.graph.name_of(i)
-        places = walk.constant(f"factor of {name}", factor), walk.constant(f"shift of {name}", shift)
-        walk.emit(SCALE_COLUMNS, x, *places, y, note="constant")  # type: ignore[arg-type]
+    def _backward(self, walk: Walk, i: int, which: int, source: int) -> None:
+        """The gradient as if nothing was broadcast, then summed where something was."""
+        dy, operation = walk.gradient(i), self._kind(walk, i).gradients[which]
+        own = walk.gradient(source)
+        is_full = own.is_batch and own.width == dy.width
+        if operation is None and is_full:
+            walk.pass_on(dy, source)
+            return
+        into = walk.destination(source)
+        full = dy
+        if operation is not None:
+            full = into if is_full else Place(f"{into.name} (unsummed)", "arena", dy.row)
+            self._emit_gradient(walk, i, which, operation, full)
+        if not is_full:
+            div, mod = self._found(walk, i, source)
+            if own.is_batch:
+                sum_within_rows(walk, full, into, div, mod)
+            else:
+                walk.emit(SUM_ROWS, full, into, numbers=(div, mod, len(own.shape) != 1))
+        walk.arrived(source, into)
 
-    def _scaled(self, walk: Walk, i: int) -> tuple[int, int]:
-        """What is scaled, and the constant it is scaled with."""
-        x, c = walk.sources(i)
-        swap = type(walk.layer(i)) is layers.Multiply and isinstance(walk.graph.nodes[x], Constant)
-        return (c, x) if swap else (x, c)
+    def _emit_gradient(self, walk: Walk, i: int, which: int, operation: Operation, out: Place) -> None:
+        dy, (a, b) = walk.gradient(i), walk.sources(i)
+        all_of_dy = 1, dy.width
+        other = self._kind(walk, i).other[which]
+        if operation is NEGATED:
+            minus = walk.constant("-1", np.full(1, -1.0))
+            walk.emit(operation, dy, minus, out, numbers=(*all_of_dy, 1, 1), layer=i)
+        elif other is not None:
+            numbers = *all_of_dy, *self._found(walk, i, (a, b)[other])
+            walk.emit(operation, dy, self._place(walk, (a, b)[other]), out, numbers=numbers, layer=i)
+        else:
+            numbers = *self._found(walk, i, a), *self._found(walk, i, b)
+            places = dy, self._place(walk, a), self._place(walk, b), walk.value(i), out
+            walk.emit(operation, *places, numbers=numbers, layer=i)
 
-    def _scale(self, walk: Walk, i: int) -> tuple[Array, Array]:
-        """The factor and the shift for each column."""
-        constant = walk.graph.nodes[self._scaled(walk, i)[1]]
-        assert isinstance(constant, Constant)
-        value = np.broadcast_to(constant.value.astype(np.float64), walk.shapes[i])
-        one, zero = np.ones_like(value), np.zeros_like(value)
-        kind = type(walk.layer(i))
-        if kind is layers.Add:
-            return one, value
-        if kind is layers.Subtract:
-            return one, -value
-        with np.errstate(all="ignore"):
-            return (value if kind is layers.Multiply else 1 / value), zero
+    def _kind(self, walk: Walk, i: int) -> Arithmetic:
+        return ARITHMETIC[type(walk.layer(i))]  # type: ignore[index]  # `takes` looked there
+
+    def _place(self, walk: Walk, source: int) -> Place:
+        is_constant = isinstance(walk.graph.nodes[source], Constant)
+        return walk.constant_of(source) if is_constant else walk.value(source)
+
+    def _found(self, walk: Walk, i: int, source: int) -> tuple[int, int]:
+        found = self._pattern(walk, i, source)
+        assert found is not None
+        return found
+
+    def _pattern(self, walk: Walk, i: int, source: int) -> tuple[int, int] | None:
+        """How a source is broadcast within a row of node i; None where it has no place, or cannot be."""
+        row, node = walk.shapes[i], walk.graph.nodes[source]
+        if source in walk.shapes:
+            own = walk.shapes[source]
+            return pattern_of(own, row) if len(own) == len(row) else None  # else the batch axis is elsewhere
+        shape = walk.value(source).shape if isinstance(node, Parameter) else None
+        if isinstance(node, Constant) and node.value.dtype.kind in "buif":
+            shape = node.value.shape
+        if shape is None or len(shape) > len(row) + 1 or (len(shape) > len(row) and shape[0] != 1):
+            return None
+        return pattern_of(shape[1:] if len(shape) > len(row) else shape, row)
