@@ -219,7 +219,7 @@ def test_a_rule_of_ones_own_is_not_mistaken_for_its_parents() -> None:
         def rule(self, w: Any, g: Any, running: Any, scratch: Any, rate: float, t: int) -> None:
             w -= 0.5 * rate * g
 
-    for optimizer in (Halved(0.1), cr.Adam(0.01, clip_norm=0.5)):
+    for optimizer in (Halved(0.1), Halved(0.1, clip_norm=0.5)):
         w = np.zeros(3)
         assert update_of(optimizer, optimizer.start(w), w.dtype)[0].operation is UPDATE
     nets = [chain(cr.Affine(5), cr.ReLU()) for _ in range(2)]

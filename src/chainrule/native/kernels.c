@@ -27,7 +27,7 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     KERNEL(scale_columns),
     KERNEL(softmax_cross_entropy), KERNEL(mean_squared_error), KERNEL(mean_absolute_error),
     KERNEL(sigmoid_cross_entropy), KERNEL(count_right_classes), KERNEL(count_right_labels),
-    KERNEL(stop_unless_finite), KERNEL(sgd), KERNEL(momentum), KERNEL(nesterov),
+    KERNEL(stop_unless_finite), KERNEL(gradient_norm), KERNEL(sgd), KERNEL(momentum), KERNEL(nesterov),
     KERNEL(adagrad), KERNEL(rmsprop), KERNEL(adam),
     {0, 0},
 };

@@ -13,7 +13,7 @@ from chainrule.program.operations import RULES
 from chainrule.program.operations.affine import MATMUL
 from chainrule.program.operations.gather import GATHER, RESULT, RESULT_OF_PYTHON, WATCH, gathers
 from chainrule.program.operations.losses import LossRule
-from chainrule.program.operations.updates import STOP_UNLESS_FINITE, gradient_place
+from chainrule.program.operations.updates import STOP_UNLESS_FINITE, before_update, gradient_place
 from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, parts_of, plan
 
 ROWS_AT_ONCE = (
@@ -45,6 +45,7 @@ def with_update(table: Table, update: Instruction) -> Table:
     *before, last = table.turns
     if update.operation.kernel is None:
         return replace(table, turns=[*table.turns, Turn("python", (update,))])
+    before += in_turns(before_update(update), table.capacity, cut=True)
     instructions = *last.instructions, update
     return replace(
         table, turns=[*before, Turn("update", instructions, parts_of("update", instructions, table.capacity))]

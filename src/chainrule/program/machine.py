@@ -25,7 +25,7 @@ from chainrule.program.table import MOST_PARTS, Instruction, Place, Table, Turn,
 from chainrule.program.threads import allowed
 from chainrule.program.verify import verify_call
 
-OPERANDS, NUMBERS = 8, 4
+OPERANDS, NUMBERS = 8, 6
 KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
 FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE = range(5)  # as in native/machine.h
 ADDRESS, WIDTH, LENGTH, STRIDE, KIND, HOME = range(6)  # of an array in the machine
