@@ -80,6 +80,7 @@ NATIVE = {
     ),
     "paths": lambda: graph_form(paths),
     "odd names": lambda: graph_form(odd_names),
+    "smoothing": lambda: chain(cr.Affine(5), cr.ReLU(), loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)),
 }
 IN_PYTHON = {
     "own layer": lambda: chain(cr.Affine(5), Doubled(), cr.ReLU()),
@@ -87,7 +88,6 @@ IN_PYTHON = {
     "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
     "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
     "product": lambda: graph_form(lambda x: cr.Affine(4)(cr.Affine(6)(x) * x * x)),
-    "smoothing": lambda: chain(cr.Affine(5), cr.ReLU(), loss=cr.SoftmaxCrossEntropy(label_smoothing=0.1)),
     "explicit": lambda: graph_form(
         lambda x: (x * cr.Parameter("s", np.ones(6))) @ cr.Parameter("M", np.eye(6, 4))
     ),

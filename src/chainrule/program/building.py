@@ -70,8 +70,9 @@ def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], targe
         forward = [_in_place(each, walk) for each in forward]
     table = _table(walk, forward, ROWS_OF_LAYERS if in_python else ROWS_AT_ONCE, cut=False)
     if measured:
-        table.turns.append(Turn("rows", tuple(measured)))
-        table.measured = 1
+        of_measuring = in_turns(measured, table.capacity, cut=False)
+        table.turns += of_measuring
+        table.measured = len(of_measuring)
     plan(table, kept=[walk.value(walk.output)])
     return table
 

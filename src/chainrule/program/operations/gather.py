@@ -19,10 +19,10 @@ def _gather_labels(step: Step, each: Instruction, data: Array, t: Array) -> None
     t[...] = data[step.rows].reshape(t.shape)
     place = each.operands[1]
     assert place is not None
-    wrong = np.flatnonzero((t < 0) | (t >= place.below))
+    wrong = np.argwhere((t < 0) | (t >= place.below))
     if wrong.size:
-        row = np.arange(len(data))[step.rows][wrong[0]]
-        raise wrong_label(place.name, place.below, t[wrong[0]], row)
+        row = np.arange(len(data))[step.rows][wrong[0][0]]
+        raise wrong_label(place.name, place.below, t[tuple(wrong[0])], row)
 
 
 def wrong_label(name: str, below: int, label: int, row: int) -> DataError:
