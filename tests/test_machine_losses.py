@@ -304,3 +304,14 @@ def test_the_total_is_found_in_a_turn_of_its_own() -> None:
     assert table is not None
     assert [turn.kind for turn in table.turns] == ["rows", "columns", "rows", "gradients", "update"]
     assert [each.operation for each in table.turns[1].instructions] == [TOTAL_OF_WEIGHTS]
+
+
+def test_a_weighted_training_measures_validation_data_on_the_machine(executor: str) -> None:
+    net = network(cr.SoftmaxCrossEntropy(0.1), (5,), "float64")
+    feeds = feeds_of((5,), "labels", 40, "float64", weighted=True)
+    program = net.program(8, feeds["t"], weighted=True)
+    loss, accuracy, _ = program.measure({"x": feeds["x"], "t": feeds["t"]}) or (0, 0, 0)
+    assert net.evaluate(feeds["x"], feeds["t"]) == pytest.approx({"loss": loss, "accuracy": accuracy})
+    weighted = net.evaluate(feeds["x"], feeds["t"], feeds["sample_weight"])["loss"]
+    assert weighted == pytest.approx(float(net.graph.forward(feeds, training=False)))
+    assert weighted != pytest.approx(loss)

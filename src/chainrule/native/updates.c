@@ -70,16 +70,22 @@ enum { NO_DECAY, COUPLED, BESIDE };     // of the weights: none, as part of the 
 enum { DECOUPLED = 3, MOST_NORM = 4, MOST_VALUE = 5 };  // numbers of an instruction, behind those of its rule
 
 // In this order: clip g by its norm, and by its value; g += decay x, or x -= r decay x; and the rule.
-INLINE void update_share(const worker *w, const instruction *i, rule *change, const numbers *n, int running, int decays) {
-    const int64_t P = operand(w, i, 0)->width, low = share(P, w->part, w->parts), high = share(P, w->part + 1, w->parts);
+// How, is known to the compiler, which makes a loop of each case.
+INLINE void update_share(const worker *w, const instruction *i, rule *change, const numbers *n, const int running,
+                         const int decays, const int clips) {
+    const int64_t P = operand(w, i, 0)->width;
+    const int64_t low = share(P, w->part, w->parts), high = share(P, w->part + 1, w->parts);
     const real scale = i->number[MOST_NORM] > 0 ? clipping(w->call, i->number[MOST_NORM]) : 1;
     const real most = i->number[MOST_VALUE] > 0 ? (real)i->number[MOST_VALUE] : (real)INFINITY;
     real *restrict x = all_rows(w, i, 0), none = 0;
     const real *restrict gradient = all_rows(w, i, 1), *restrict decay = decays ? all_rows(w, i, 2) : 0;
     real *restrict u = running > 0 ? all_rows(w, i, 3) : 0, *restrict v = running > 1 ? all_rows(w, i, 4) : 0;
     for (int64_t j = low; j < high; j++) {
-        real g = gradient[j] * scale;
-        g = g > most ? most : g < -most ? -most : g;
+        real g = gradient[j];
+        if (clips) {
+            g *= scale;
+            g = g > most ? most : g < -most ? -most : g;
+        }
         if (decays == BESIDE) x[j] = normal_or_0(x[j] - x[j] * decay[j] * n->r);
         if (decays == COUPLED) {
             x[j] = normal_or_0(x[j]);
@@ -89,10 +95,16 @@ INLINE void update_share(const worker *w, const instruction *i, rule *change, co
     }
 }
 
-INLINE int update(const worker *w, const instruction *i, rule *change, const numbers n, int running) {
-    if (i->operand[2] < 0) update_share(w, i, change, &n, running, NO_DECAY);
-    else if (i->number[DECOUPLED] != 0) update_share(w, i, change, &n, running, BESIDE);
-    else update_share(w, i, change, &n, running, COUPLED);
+INLINE void update_decaying(const worker *w, const instruction *i, rule *change, const numbers *n, const int running,
+                            const int clips) {
+    if (i->operand[2] < 0) update_share(w, i, change, n, running, NO_DECAY, clips);
+    else if (i->number[DECOUPLED] != 0) update_share(w, i, change, n, running, BESIDE, clips);
+    else update_share(w, i, change, n, running, COUPLED, clips);
+}
+
+INLINE int update(const worker *w, const instruction *i, rule *change, const numbers n, const int running) {
+    if (i->number[MOST_NORM] > 0 || i->number[MOST_VALUE] > 0) update_decaying(w, i, change, &n, running, 1);
+    else update_decaying(w, i, change, &n, running, 0);
     return 0;
 }
 

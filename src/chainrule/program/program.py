@@ -54,7 +54,7 @@ class Program:
         if target is not None:
             self.training = training_table(graph, output, shapes, target, weighted, batch_size)
             self._try_layers()
-        self.predicting = predicting_table(graph, output, shapes, None if weighted else target)
+        self.predicting = predicting_table(graph, output, shapes, target)
         counting = [each for each in self.predicting.instructions if each.operation in COUNTS]
         #: Of a sample, that can be right; 0 in a regression.
         self._answers = answers_of(counting[0]) if counting else 0

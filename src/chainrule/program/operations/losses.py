@@ -250,7 +250,8 @@ class LossRule:
             return False
         if not all(self._is_free(walk, i, source) for source in (t, *weights)):
             return False
-        kernels, layer = kernels_of(walk.layer(i), walk.shapes[x], walk.target), walk.layer(i)
+        layer = walk.layer(i)
+        kernels = kernels_of(layer, walk.shapes[x], walk.target)
         if kernels is OF_DISTRIBUTIONS and not _exact(walk):
             return False
         # in a prediction, means of its steps are averaged: no weights may decide how much each counts
