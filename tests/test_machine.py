@@ -240,7 +240,8 @@ def test_a_loss_and_its_gradient_equal_the_layer(kind: type[Layer], dtype: str, 
             targets = (
                 (bench.batch(x), bench.labels(t, shape[1])) if softmax else (bench.batch(x), bench.batch(t))
             )
-            made = Instruction(operation, (*targets, bench.batch(np.zeros_like(x))), layer=0)
+            numbers = losses.numbers_of(layer, shape[1:])
+            made = Instruction(operation, (*targets, bench.batch(np.zeros_like(x))), numbers, layer=0)
             dx = bench.run(made, where=where, layer=layer)[-1]
             np.testing.assert_allclose(bench.loss, loss, **tolerance(dtype))
             np.testing.assert_allclose(dx, expected, **tolerance(dtype))
@@ -253,7 +254,7 @@ def test_softmax_cross_entropy_does_not_hide_what_is_not_finite(bad: float, dtyp
     z[2, 1] = bad
     bench = Bench(4, dtype)
     places = bench.batch(z), bench.labels(np.zeros(4, int), 3), bench.batch(np.zeros_like(z))
-    bench.run(Instruction(losses.CLASSES.loss, places, layer=0))
+    bench.run(Instruction(losses.OF_LABELS.loss, places, layer=0))
     assert np.isnan(bench.loss)
 
 
@@ -491,7 +492,7 @@ def test_the_gradient_of_a_saturated_softmax_is_0_or_normal(dtype: str) -> None:
     z[:, 3] = 0
     bench = Bench(500, dtype)
     places = bench.batch(z), bench.labels(np.full(500, 3), 10), bench.batch(np.zeros_like(z))
-    dz = bench.run(Instruction(losses.CLASSES.loss, places, layer=0))[-1]
+    dz = bench.run(Instruction(losses.OF_LABELS.loss, places, layer=0))[-1]
     assert bench.loss == 0
     assert not denormal(dz).any()
     assert (dz[:, 4] > 0).any()

@@ -9,13 +9,13 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { OPERANDS = 8, NUMBERS = 4, LINE = 8 };  // LINE: numbers of 8 bytes in a line of the cache
+enum { OPERANDS = 8, NUMBERS = 6, LINE = 8 };  // LINE: numbers of 8 bytes in a line of the cache
 
 // Of what kind the numbers of an array are.
 enum { F32, F64, I8, I16, I32, I64, U8, U16, U32, U64 };
 
 // Why a call came back.
-enum { FINISHED, IN_PYTHON, NOT_FINITE, ROW_OUT_OF_RANGE, LABEL_OUT_OF_RANGE };
+enum { FINISHED, IN_PYTHON, NOT_FINITE, ROW_OUT_OF_RANGE, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE };
 
 // Where a part of a turn is done.
 enum { TURN_NATIVE, TURN_PYTHON };
@@ -63,10 +63,10 @@ typedef struct {
     int64_t parts;            // of the turn that is cut into most
     _Atomic int64_t *box;     // what passes between threads, see machine.c; NULL where there is one
     double *sums;             // the loss of each part, LINE apart
-    double *squares;          // of the gradient, added up by each part, LINE apart
+    double *squares;          // of the gradient, added up by each part, LINE apart: the sum, and its unit
     _Atomic int64_t next;     // the next step that no thread has taken, of a prediction
     _Atomic int64_t doubtful; // whether something watched was not finite
-    _Atomic int64_t failed;   // ROW_OUT_OF_RANGE or LABEL_OUT_OF_RANGE, and what was read where:
+    _Atomic int64_t failed;   // ROW_OUT_OF_RANGE or what follows it, and what was read where:
     int64_t failed_array, failed_value, failed_row;
 } call;
 
@@ -91,7 +91,7 @@ typedef struct {
 // The part of `length` that belongs to part `part` of `parts`.
 static inline int64_t share(int64_t length, int64_t part, int64_t parts) { return length * part / parts; }
 
-// Note a number out of range, unless another thread has noted one before.
+// Note a number that ends the call, unless another thread has noted one before.
 static inline void fail(call *c, int64_t code, int64_t which, int64_t value, int64_t row) {
     int64_t none = 0;
     if (atomic_compare_exchange_strong(&c->failed, &none, code)) {

@@ -67,6 +67,8 @@ INLINE int all_finite(const real *x, int64_t n) {
     return !bad;
 }
 
+INLINE real normal_or_0(real v) { return real_abs(v) < REAL_TINY ? 0 : v; }
+
 // exp(-a) for a >= 0, and 0 where that would be denormal.
 INLINE real fading(real a) { return a > FAR ? 0 : real_exp(-a); }
 

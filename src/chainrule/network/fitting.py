@@ -31,8 +31,8 @@ def measured(
     found = program.measure({**inputs, "t": targets}, threads)
     if found is None or found[2] or not np.isfinite(found[0]):
         return None
-    loss, right, _ = found
-    return {"loss": loss, **({} if right is None else {"accuracy": right / targets.size})}
+    loss, accuracy, _ = found
+    return {"loss": loss, **({} if accuracy is None else {"accuracy": accuracy})}
 
 
 def copied(arrays: Mapping[str, Array]) -> dict[str, Array]:

@@ -31,12 +31,12 @@ class Programs:
 
     def training(self, batch_size: int, example: Array, weighted: bool) -> Program:
         """For batches of this size, and targets such as the example."""
-        key = (batch_size, example.ndim, example.dtype.kind in "iu", weighted)
+        key = (batch_size, example.ndim, example.dtype, weighted)
         return self._kept(key, batch_size, example[:1], weighted)
 
     def evaluating(self, targets: Array) -> Program:
         """To find the loss of predictions, for targets such as these."""
-        return self._kept(("evaluate", targets.ndim, targets.dtype.kind in "iu"), 1, targets[:1])
+        return self._kept(("evaluate", targets.ndim, targets.dtype), 1, targets[:1])
 
     def predicting(self) -> Program:
         """Without a loss."""

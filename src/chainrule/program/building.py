@@ -13,7 +13,7 @@ from chainrule.program.operations import RULES
 from chainrule.program.operations.affine import MATMUL
 from chainrule.program.operations.gather import GATHER, RESULT, RESULT_OF_PYTHON, WATCH, gathers
 from chainrule.program.operations.losses import LossRule
-from chainrule.program.operations.updates import STOP_UNLESS_FINITE, gradient_place
+from chainrule.program.operations.updates import STOP_UNLESS_FINITE, before_update, gradient_place
 from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, parts_of, plan
 
 ROWS_AT_ONCE = (
@@ -46,6 +46,7 @@ def with_update(table: Table, update: Instruction) -> Table:
     *before, last = table.turns
     if update.operation.kernel is None:
         return replace(table, turns=[*table.turns, Turn("python", (update,))])
+    before += in_turns(before_update(update), table.capacity, cut=True)
     instructions = *last.instructions, update
     return replace(
         table, turns=[*before, Turn("update", instructions, parts_of("update", instructions, table.capacity))]
@@ -70,8 +71,9 @@ def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], targe
         forward = [_in_place(each, walk) for each in forward]
     table = _table(walk, forward, ROWS_OF_LAYERS if in_python else ROWS_AT_ONCE, cut=False)
     if measured:
-        table.turns.append(Turn("rows", tuple(measured)))
-        table.measured = 1
+        of_measuring = in_turns(measured, table.capacity, cut=False)
+        table.turns += of_measuring
+        table.measured = len(of_measuring)
     plan(table, kept=[walk.value(walk.output)])
     return table
 

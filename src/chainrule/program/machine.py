@@ -19,15 +19,18 @@ from chainrule.native import blas, library
 from chainrule.program.calls import Call, Step
 from chainrule.program.memory import Memory
 from chainrule.program.operations.gather import wrong_label, wrong_row
+from chainrule.program.operations.losses import nothing_to_average
 from chainrule.program.operations.updates import UPDATES
 from chainrule.program.python_turns import PythonTurns
 from chainrule.program.table import MOST_PARTS, Instruction, Place, Table, Turn, unique
 from chainrule.program.threads import allowed
 from chainrule.program.verify import verify_call
 
-OPERANDS, NUMBERS = 8, 4
+OPERANDS, NUMBERS = 8, 6
 KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
-FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE = range(5)  # as in native/machine.h
+FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE = range(
+    6
+)  # as in native/machine.h
 ADDRESS, WIDTH, LENGTH, STRIDE, KIND, HOME = range(6)  # of an array in the machine
 BOX = 64  # numbers in what passes between threads
 NOTHING_LEFT = 127  # a ticket, where the last part of a turn is taken
@@ -332,11 +335,13 @@ class Machine:
         return arrays
 
     def _raise_failure(self, call: Call) -> None:
-        """Raise what either thread found of rows or labels out of range."""
+        """Raise what a thread found of rows or labels out of range, or of weights that are all 0."""
         c = self._call
         if not c.failed:
             return
         place = self._places[c.failed_array]
+        if c.failed == NOTHING_TO_AVERAGE:
+            raise nothing_to_average(self.table, self.python.layers, place, bool(c.failed_value))
         if c.failed == LABEL_OUT_OF_RANGE:
             row = c.failed_row if call.origin is None else int(call.origin[c.failed_row])
             raise wrong_label(place, c.failed_value, row)

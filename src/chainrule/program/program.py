@@ -19,7 +19,7 @@ from chainrule.program.machine import Machine, machine
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
 from chainrule.program.one_row import OneRow
-from chainrule.program.operations.losses import LOSSES, has_kernel
+from chainrule.program.operations.losses import COUNTS, answers_of
 from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
 from chainrule.program.table import Space, Table, described
@@ -54,11 +54,10 @@ class Program:
         if target is not None:
             self.training = training_table(graph, output, shapes, target, weighted, batch_size)
             self._try_layers()
-        loss = graph.nodes[-1].layer
-        measured = target is not None and not weighted and has_kernel(loss, target)
-        self.predicting = predicting_table(graph, output, shapes, target if measured else None)
-        counting = [kernels.count for kernels in LOSSES.values() if kernels.count is not None]
-        self._counts = any(each.operation in counting for each in self.predicting.instructions)
+        self.predicting = predicting_table(graph, output, shapes, target)
+        counting = [each for each in self.predicting.instructions if each.operation in COUNTS]
+        #: Of a sample, that can be right; 0 in a regression.
+        self._answers = answers_of(counting[0]) if counting else 0
         fed = set(self._inputs)
         #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
         self.unwatched = [
@@ -206,10 +205,10 @@ class Program:
 
     def measure(
         self, data: Mapping[str, Array], threads: int | None = None
-    ) -> tuple[float, int | None, bool] | None:
-        """The mean loss over all rows, how many answers are right, and whether a watched array was not finite.
+    ) -> tuple[float, float | None, bool] | None:
+        """The mean loss over all rows, the accuracy, and whether a watched array was not finite.
 
-        None where the loss has no kernel; no number of right answers for a regression.
+        None where the loss has no kernel, or means of weighted rows; no accuracy of a regression.
         """
         if not self.predicting.measured:
             return None
@@ -220,7 +219,8 @@ class Program:
             executor.run(call)
         lengths = [call.length_of(number) for number in range(call.steps)]
         loss = float(np.dot(call.losses, lengths)) / rows
-        return loss, (int(call.right.sum()) if self._counts else None), call.is_doubtful
+        accuracy = int(call.right.sum()) / (rows * self._answers) if self._answers else None
+        return loss, accuracy, call.is_doubtful
 
     def _prediction(self, data: Mapping[str, Array], rows: int, threads: int | None) -> Call:
         batch = self.predicting.capacity

@@ -32,6 +32,15 @@ class Loss(Layer):
         """Whether the likeliest answer for each sample is the target's; None when there is no such thing."""
         return None
 
+    def nothing_to_average(self, *, of_samples: bool) -> DataError:
+        """The error for a batch whose weights are all 0: those of its samples, or else with those of classes."""
+        return DataError(
+            f"{self!r}: expected a sample_weight above 0, got zeros only; leave such batches out"
+            if of_samples
+            else f"{self!r}: the weights of all samples in the batch are 0, so there is nothing to average; "
+            f"leave such batches out, or weigh their classes above 0"
+        )
+
     def _check_numbers(self, t: Array) -> None:
         if t.dtype.kind not in "iufb":
             raise DataError(
@@ -74,9 +83,7 @@ class Loss(Layer):
                 f"{self!r}: expected every sample_weight to be finite and at least 0; correct the others"
             )
         if not w.any():
-            raise DataError(
-                f"{self!r}: expected a sample_weight above 0, got zeros only; leave such batches out"
-            )
+            raise self.nothing_to_average(of_samples=True)
         return w.astype(x.dtype).reshape(w.shape + (1,) * (len(samples) - w.ndim))
 
     def _shares(self, x: Array, sample_weight: Array | None) -> Array:

@@ -82,10 +82,7 @@ class SoftmaxCrossEntropy(Loss):
         distribution = distribution.astype(x.dtype, copy=False)
         total = (weight * distribution).sum()  # D
         if total == 0:
-            raise DataError(
-                f"{self!r}: the weights of all samples in the batch are 0, so there is nothing to average; "
-                f"leave such batches out, or weigh their classes above 0"
-            )
+            raise self.nothing_to_average(of_samples=False)
         e = self.label_smoothing
         w = weight / total * ((1 - e) * distribution + e / K)
         y = np.asarray(-(w * np.where(w == 0, 0, log_p)).sum())  # 0 * -infinity would be NaN

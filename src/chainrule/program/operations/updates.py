@@ -24,6 +24,10 @@ def _update(step: Step, each: Instruction, w: Array, g: Array, *running: Array) 
     update.optimizer.step(w, g, update.state, learning_rate=rate)
 
 
+def _gradient_norm(step: Step, each: Instruction, gradient: Array) -> None:
+    """The optimizer's own step finds it."""
+
+
 STOP_UNLESS_FINITE = Operation(
     "stop_unless_finite",
     ("P",),
@@ -33,15 +37,25 @@ STOP_UNLESS_FINITE = Operation(
     statement=_stop_unless_finite,
 )
 
+GRADIENT_NORM = Operation(
+    "gradient_norm",
+    ("P",),
+    "gradient_norm({0})",
+    turn="columns",
+    kernel="gradient_norm",
+    statement=_gradient_norm,
+)
+
 
 def _operation(kernel: str, running: int) -> Operation:
-    operands = ("~P", "~P", "?P", *["~P"] * running)
+    operands = ("~P", "P", "?P", *["~P"] * running)
     printed = f"{{0}} = {kernel}({{0}}, {{1}}{{more}})"
     return Operation(kernel, operands, printed, turn="update", kernel=kernel, statement=_update)
 
 
 #: The kernel of each optimizer, by the name of its class: parameters, gradient, weight decay, running arrays. The
-#: numbers are the rule's own, and at the end whether the weight decay bypasses the gradient.
+#: numbers are the rule's own, and behind them whether the weight decay bypasses the gradient, clip_norm and
+#: clip_value, which are 0 where nothing is clipped.
 UPDATES = {
     "SGD": _operation("sgd", 0),
     "Momentum": _operation("momentum", 1),
@@ -54,7 +68,7 @@ UPDATES = {
 UPDATE = Operation(
     "update", ("~P", "~P"), "{0} = update({0}, {1})", turn="python", statement=_update
 )  # by the optimizer's own rule
-DECOUPLED = 3  # the number that says so
+DECOUPLED, CLIP_NORM = 3, 4  # the numbers that say so
 
 
 def update_of(
@@ -62,12 +76,12 @@ def update_of(
 ) -> tuple[Instruction, Update]:
     """The instruction of an optimizer, and the arrays that it names.
 
-    One that clips, or is a class of its own, does its step in Python.
+    One that is a class of its own does its step in Python.
     """
     size = state.size
     parameters, gradient = Place("parameters", "parameters", (size,), 1, shape=(size,)), gradient_place(size)
     native = vars(type(optimizer)).get("native")
-    if not native or optimizer.clip_norm is not None or optimizer.clip_value is not None:
+    if not native:
         note = f"{optimizer!r}, its own rule"
         return Instruction(UPDATE, (parameters, gradient), note=note), Update(optimizer, state, {})
     arrays = {name: state.arrays[name] for name in optimizer.running}
@@ -78,9 +92,16 @@ def update_of(
     running = [Place(name, "state", (size,), 1, shape=(size,)) for name in optimizer.running]
     numbers = [float(getattr(optimizer, name)) for name in native[1:]]
     numbers += [0.0] * (DECOUPLED - len(numbers)) + [float(optimizer.decoupled)]
+    numbers += [optimizer.clip_norm or 0.0, optimizer.clip_value or 0.0]
     operands = (parameters, gradient, decay, *running)
     made = Instruction(UPDATES[native[0]], operands, tuple(numbers), note=repr(optimizer))
     return made, Update(optimizer, state, arrays)
+
+
+def before_update(update: Instruction) -> list[Instruction]:
+    """What must be known of the whole gradient before the update: its norm, where it is clipped by that."""
+    clips = update.operation.kernel is not None and update.numbers[CLIP_NORM] > 0
+    return [Instruction(GRADIENT_NORM, (update.operands[1],))] if clips else []
 
 
 def gradient_place(size: int) -> Place:
