@@ -32,7 +32,6 @@ from chainrule.program.operations.updates import UPDATES, update_of
 from chainrule.program.python_turns import PythonTurns
 from chainrule.program.table import Instruction, Operation, Place, Table, Turn
 from chainrule.program.verify import TableError, verify
-from conftest import cut_small
 
 DTYPES = ["float32", "float64"]
 LAYERS = [
@@ -527,83 +526,6 @@ def test_every_variant_gives_the_same_bits(dtype: str) -> None:
         ]
         found.append([each.tobytes() for each in (*made, *weights)])
     assert found[0] == found[1]
-
-
-# Random graphs -------------------------------------------------------------------------------------------
-
-
-class Halved(cr.Layer):
-    """y = x / 2, in Python."""
-
-    def forward(self, x: Any) -> Any:
-        return x / 2, None
-
-    def backward(self, dy: Any, saved: None) -> Any:
-        return dy / 2
-
-
-@st.composite
-def networks(draw: st.DrawFn) -> tuple[cr.Network, int]:
-    """Dense layers, branches, layers used twice, several inputs, a layer in Python."""
-    inputs = [cr.Input(f"in{k}", shape=(draw(st.integers(1, 9)),)) for k in range(draw(st.integers(1, 2)))]
-    nodes: list[tuple[cr.Node, int]] = [(node, node.shape[0]) for node in inputs]
-    shared: dict[tuple[int, int], cr.Affine] = {}
-    kinds = [cr.ReLU, cr.Tanh, cr.Sigmoid, cr.LeakyReLU, cr.Softplus, cr.SiLU, cr.ELU, cr.GELU]
-    for _ in range(draw(st.integers(1, 6))):
-        node, width = draw(st.sampled_from(nodes))
-        what = draw(st.sampled_from(["affine", "affine", "activation", "add", "scale", "python"]))
-        if what == "affine":
-            units = draw(st.sampled_from([1, 4, 16, 20]))
-            fresh = cr.Affine(units, bias=draw(st.booleans()))
-            layer = shared.setdefault((width, units), fresh) if draw(st.booleans()) else fresh
-            nodes.append((layer(node), units))
-        elif what == "activation":
-            nodes.append((draw(st.sampled_from(kinds))()(node), width))
-        elif what == "add":
-            others = [other for other, same in nodes if same == width]
-            nodes.append((node + draw(st.sampled_from(others)), width))
-        elif what == "scale":
-            nodes.append(((node - 0.3) * np.linspace(0.5, 1, width), width))
-        else:
-            nodes.append((Halved()(node), width))
-    output = nodes[-1][0]
-    for node in inputs:  # every input is used, and there is something to learn
-        output = (cr.Affine(3)(node) if output is nodes[-1][0] else output) + cr.Affine(3)(node)
-    last, width = nodes[-1]
-    if width != 3 or last in inputs:
-        last = cr.Affine(3)(last)
-    loss = draw(st.sampled_from([cr.SoftmaxCrossEntropy(), cr.MeanSquaredError(), cr.Huber()]))
-    made = cr.Network(output=last + output, loss=loss, seed=draw(st.integers(0, 99)), dtype="float64")
-    return made, draw(st.sampled_from([1, 2, 7, 16]))
-
-
-@settings(max_examples=200, deadline=None)
-@given(networks(), st.sampled_from([1, 2, 5]))
-def test_graph_numpy_and_machine_agree(made: tuple[cr.Network, int], threads: int) -> None:
-    net, rows = made
-    rng = np.random.default_rng(0)
-    feeds: dict[str, Any] = {
-        name: rng.normal(size=(rows, *shape)) for name, shape in net.input_shapes.items()
-    }
-    classes = isinstance(net.loss_layer, cr.SoftmaxCrossEntropy)
-    feeds["t"] = rng.integers(0, 3, rows) if classes else rng.normal(size=(rows, 3))
-    loss = float(net.graph.forward(feeds))
-    gradients = net.graph.backward(wrt=net.params)
-    with pytest.MonkeyPatch.context() as patch:
-        if threads > 1:
-            cut_small(patch)
-        program = net.program(16, feeds["t"])
-    assert program.training is not None
-    for kind in ("machine", "NumPy"):
-        executor = program.make_executor(program.training, kind)
-        program._free[id(program.training)] = [executor]
-        found, flat = program.loss_and_gradient(feeds, threads=threads)
-        assert found == pytest.approx(loss, rel=1e-12, abs=1e-14)
-        for name, gradient in net.params.like(flat).items():
-            np.testing.assert_allclose(gradient, gradients[name], rtol=1e-9, atol=1e-12, err_msg=name)
-    x = {name: feeds[name] for name in net.input_shapes}
-    np.testing.assert_allclose(net.predict(x), net.graph.evaluate(x, net.output), rtol=1e-10, atol=1e-12)
-    assert net.loss(x, feeds["t"]) == pytest.approx(loss, rel=1e-10, abs=1e-13)
 
 
 # Wrong tables --------------------------------------------------------------------------------------------

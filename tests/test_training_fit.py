@@ -294,6 +294,7 @@ def test_a_batch_norm_never_trains_on_one_row() -> None:
     sizes = [len(rows) for rows in plan.batches()]
     assert sizes == [5, 5, 5, 6] * 2
     assert sorted(np.concatenate(list(plan.batches())[:4])) == list(range(21))
+    assert len(normed.fit(x[:3], t[:3], epochs=2, batch_size=2).loss) == 2  # the only batch grows
     assert "last_batch" not in normed.fit(x[:20], t[:20], epochs=1, batch_size=5).settings
     assert len(normed.fit(x, t, epochs=1, batch_size=19).loss) == 2  # two rows are left over
     plain = network(cr.Affine(5), cr.ReLU()).fit(x, t, epochs=3, batch_size=5)

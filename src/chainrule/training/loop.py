@@ -104,7 +104,7 @@ class Plan:
             if self.sampling == "shuffle":
                 order = rng.permutation(self.samples)
                 parts = [
-                    order[: whole * self.batch_size].reshape(whole, -1),
+                    order[: whole * self.batch_size].reshape(whole, self.batch_size),
                     order[None, whole * self.batch_size :],
                 ]
             else:
