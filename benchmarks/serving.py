@@ -16,8 +16,8 @@ inside a call, set in PyTorch for each thread that calls. chainrule is as it com
 that all have, OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1, as a server that has threads of its own sets it.
 
 Each contestant is a process of its own, stopped while another is timed. In every round each has its turn, in
-an order of the round; medians over the rounds are shown. All outputs are first compared with a product in
-float64.
+an order of the round; medians over the rounds are shown, and of "ours / theirs" the median of each round's
+ratio of calls a second. All outputs are first compared with a product in float64.
 """
 
 from __future__ import annotations
@@ -272,7 +272,7 @@ def main(
                 answer = processes[who].ask(do="time", network=name, threads=threads, seconds=long)
                 if number:
                     found.setdefault((name, threads, who), []).append(answer)
-    console = Console(width=130)
+    console = Console(width=110)
     for name, task in NETWORKS.items():
         console.print(table(task, {key[1:]: value for key, value in found.items() if key[0] == name}))
     if quick:
@@ -280,25 +280,31 @@ def main(
 
 
 def table(task: Task, found: dict[tuple[int, str], list[dict[str, float]]]) -> Table:
-    """A line for each contestant, and for each number of threads three columns."""
+    """A line for each contestant, for each number of threads."""
     title = (
         f"one row, {'-'.join(map(str, task.sizes))}: medians of {len(next(iter(found.values()), []))} rounds"
     )
     made = Table(title=title, title_justify="left")
+    made.add_column("threads")
     made.add_column("")
+    for name in ("calls/s", "ours / theirs", "p50 µs", "p99 µs", "longest ms"):
+        made.add_column(name, justify="right")
     for threads in THREADS:
-        made.add_column(f"{threads} thread{'s' * (threads > 1)}\ncalls/s", justify="right")
-        made.add_column("\np50 µs", justify="right")
-        made.add_column("\np99 µs", justify="right")
-        made.add_column("longest\nms", justify="right")
-    for who, label in CONTESTANTS.items():
-        cells = []
-        for threads in THREADS:
+        for who, label in CONTESTANTS.items():
             samples = found.get((threads, who), [])
-            for what, form in (("calls", ",.0f"), ("p50", ".1f"), ("p99", ".1f"), ("longest", ".1f")):
-                cells.append(format(statistics.median(s[what] for s in samples), form) if samples else "-")
-        if any(cell != "-" for cell in cells):
-            made.add_row(label, *cells)
+            if not samples:
+                continue
+            middle = {key: statistics.median(each[key] for each in samples) for key in samples[0]}
+            own = found.get((threads, "ours"), [])
+            ratios = [one["calls"] / other["calls"] for one, other in zip(own, samples, strict=False)]
+            made.add_row(
+                str(threads),
+                label,
+                f"{middle['calls']:,.0f}",
+                f"{statistics.median(ratios):.2f}" if ratios else "-",
+                *(f"{middle[key]:.1f}" for key in ("p50", "p99", "longest")),
+            )
+        made.add_section()
     return made
 
 
