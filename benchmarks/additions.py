@@ -355,7 +355,7 @@ def main(
             if now - began + (now - since) > limit:  # another one would be too long
                 break
     console = Console(width=130)
-    for line in run.said:
+    for line in dict.fromkeys(run.said):
         print(line)
     for each in numbers:
         console.print(run.table(each))
@@ -397,6 +397,9 @@ class Run:
                         if not error <= TOLERANCE:
                             raise Missing(f"its losses differ from ours by {error:.1e}")
                     except Missing as missing:
+                        if "ModuleNotFoundError" in str(missing):
+                            self.said.append(f"{label} takes no part: {missing}")
+                            break
                         self.said.append(f"{label}, {threads} threads, {addition.label}: {missing}")
                         continue
                     if who == "ours":
