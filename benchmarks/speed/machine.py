@@ -14,6 +14,8 @@ from threadpoolctl import threadpool_info
 
 from peers.registry import REGISTRY
 
+BUSY = 0.5  # the load from which on the figures of a machine are not to be trusted
+
 
 def machine() -> dict[str, Any]:
     """Processor, cores, load, versions."""
@@ -38,6 +40,22 @@ def machine() -> dict[str, Any]:
         "compiler": next((name for name in ("g++", "clang++", "c++") if shutil.which(name)), "none"),
         "versions": versions,
     }
+
+
+def said(*packages: str) -> str:
+    """Two lines: what a script runs on, with which packages, and whether others were at work when it began."""
+    import chainrule
+
+    versions = {"Python": platform.python_version(), "chainrule": chainrule.__version__}
+    for name in ("numpy", *packages):
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            versions[name] = importlib.metadata.version(name)
+    load = os.getloadavg()[0]
+    busy = "; others are at work: the figures are a trial, and threads that wait for each other suffer most"
+    return (
+        f"{_processor()}, {os.cpu_count()} cores; {', '.join(f'{k} {v}' for k, v in versions.items())}\n"
+        f"load at the start {load:.2f}{busy if load > BUSY else ''}"
+    )
 
 
 def _processor() -> str:
