@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
 
 from chainrule.program import program, table
+
+#: How many times as many random examples as usual.
+MORE = float(os.environ.get("CHAINRULE_EXAMPLES", "1"))
+
+
+def examples(usual: int) -> int:
+    """How many random examples a test tries."""
+    return max(1, round(usual * MORE))
 
 
 @pytest.fixture(params=["machine", "NumPy"])

@@ -16,6 +16,7 @@ import io
 import math
 import os
 import re
+import runpy
 import shlex
 import subprocess
 import sys
@@ -254,3 +255,12 @@ def test_a_wrong_arrow_is_found():
     wrong = Block(("python",), "1 + 1  # -> 3\n", 1, False)
     with pytest.raises(AssertionError, match="line 1"):
         run_python(wrong, Path("some.md"), {})
+
+
+def test_the_table_of_what_the_machine_runs_is_true_and_complete() -> None:
+    """It is printed by docs/machine_table.py, which builds a network with each layer and looks."""
+    path = ROOT / "docs/machine_table.py"
+    made = runpy.run_path(str(path))
+    assert set(made["USES"]) == set(cr.layers.__all__) - {"Layer", "Loss", "ParameterSpec"}
+    text = (ROOT / "docs/programs.md").read_text(encoding="utf-8")
+    assert made["table"]() in text, f"run python {path} and put what it prints into programs.md"

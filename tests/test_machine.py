@@ -32,6 +32,7 @@ from chainrule.program.operations.updates import UPDATES, update_of
 from chainrule.program.python_turns import PythonTurns
 from chainrule.program.table import Instruction, Operation, Place, Table, Turn
 from chainrule.program.verify import TableError, verify
+from conftest import examples
 
 DTYPES = ["float32", "float64"]
 LAYERS = [
@@ -537,7 +538,7 @@ def good_program() -> Any:
     return net, net.program(8)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 def test_a_wrong_table_is_refused_or_does_no_harm(data: st.DataObject) -> None:
     """Places, widths, operands and numbers are changed at random. What the verifier lets through runs, and changes

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import numpy as np
@@ -13,10 +12,8 @@ from hypothesis import strategies as st
 import chainrule as cr
 from chainrule.errors import DivergedError
 from chainrule.program import program as programs
-from conftest import cut_small
+from conftest import cut_small, examples
 
-#: How many times as many examples as usual.
-MORE = int(os.environ.get("CHAINRULE_EXAMPLES", "1"))
 Shape = tuple[int, ...]
 
 
@@ -199,7 +196,7 @@ def gradient_of(
     return found
 
 
-@settings(max_examples=500 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(500), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(), st.booleans())
 def test_graph_numpy_and_machine_agree(
     made: tuple[cr.Network, dict[str, Any], cr.Optimizer], training: bool
@@ -223,7 +220,7 @@ def test_graph_numpy_and_machine_agree(
     np.testing.assert_allclose(net.predict(x), net.graph.evaluate(x, net.output), rtol=1e-9, atol=1e-10)
 
 
-@settings(max_examples=60 * MORE, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(60), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(networks())
 def test_trainings_are_the_same_for_any_number_of_threads(
     made: tuple[cr.Network, dict[str, Any], cr.Optimizer],

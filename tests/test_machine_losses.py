@@ -19,7 +19,7 @@ from chainrule.program.machine import variants
 from chainrule.program.operations.losses import OF_DISTRIBUTIONS, TOTAL_OF_WEIGHTS
 from chainrule.program.table import Instruction
 from chainrule.program.verify import TableError
-from conftest import cut_small
+from conftest import cut_small, examples
 from test_machine import DTYPES, Bench
 
 WHERE = [("machine", k) for k in range(len(variants()))] + [("NumPy", None)]
@@ -247,7 +247,7 @@ def test_a_label_of_a_sequence_that_is_out_of_range_is_named(executor: str) -> N
         program.loss_and_gradient({"x": np.ones((4, 3)), "t": t})
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=examples(300), deadline=None)
 @given(st.data())
 def test_a_wrong_weighted_loss_is_refused_or_does_no_harm(data: st.DataObject) -> None:
     """Its places, operands and numbers are changed at random; what is let through runs inside its own arrays."""

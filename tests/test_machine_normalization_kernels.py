@@ -19,6 +19,7 @@ from chainrule.program.machine import variants
 from chainrule.program.operations import embedding, normalization, softmax, updates
 from chainrule.program.table import Instruction, Operation, Place, Table
 from chainrule.program.verify import TableError
+from conftest import examples
 from test_machine import DTYPES, Bench, values
 
 WHERE = [*variants(), "NumPy"]
@@ -239,7 +240,7 @@ def new_instruction(data: st.DataObject, old: Instruction, places: list[Place]) 
     return replace(old, operands=tuple(operands))
 
 
-@settings(max_examples=400, deadline=None)
+@settings(max_examples=examples(400), deadline=None)
 @given(st.data())
 def test_a_wrong_table_is_refused_or_does_no_harm(data: st.DataObject) -> None:
     """As in test_machine.py, with these instructions."""
