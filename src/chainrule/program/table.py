@@ -55,6 +55,11 @@ class Place:
         return prod(self.row)
 
     @property
+    def size(self) -> int:
+        """How many numbers it has: per sample, or in all."""
+        return self.width * (1 if self.length is None else self.length)
+
+    @property
     def is_batch(self) -> bool:
         """Whether it has a row for each sample."""
         return self.length is None
@@ -62,7 +67,7 @@ class Place:
     @property
     def end(self) -> int:
         """Behind its last number: per sample, or in the flat vector."""
-        return self.start + self.width * (1 if self.length is None else self.length)
+        return self.start + self.size
 
 
 @dataclass(frozen=True)
