@@ -259,6 +259,9 @@ NATIVE: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
     "parameters": (scaled, (5,)),
     "matrix": (lambda h: h * (cr.Mean(0)(h) * parameter(4, 5) + parameter(4, 5)), (4, 5)),
     "two sizes": (lambda h: h - cr.Sum((0, 1))(h) * cr.Mean((0, 2), True)(h) / cr.Sum()(h), (4, 5)),
+    "the other way round": (lambda h: cr.Sum(0)(h) - h * cr.Mean(0)(h) ** h, (5,)),
+    "numbers": (lambda h: h * (cr.Mean()(h) - cr.Sum()(h) / (1 - cr.Mean(None, True)(h))), (5,)),
+    "subtracted twice": (lambda h: next(h - m - (h * h - m) for m in [cr.Mean(0)(h)]), (5,)),
     "of the affine alone": (lambda h: cr.Affine(5)(h) * cr.Mean(0)(h), (5,)),
 }  # fmt: skip
 
@@ -285,6 +288,26 @@ IN_PYTHON: dict[str, tuple[Callable[[cr.Node], cr.Node], tuple[int, ...]]] = {
 def test_a_value_that_does_not_grow_feeds_layers_in_python(name: str) -> None:
     make, shape = IN_PYTHON[name]
     agrees(network(make, shape), is_native=False)
+
+
+def test_the_inputs_themselves_are_normalised() -> None:
+    x = cr.Input("x", shape=(4,))
+    output = cr.Affine(3)(normalized(x) * cr.Affine(4)(x))
+    agrees(cr.Network(output=output, loss=cr.SoftmaxCrossEntropy(), seed=1, dtype="float64"))
+
+
+def test_a_mean_that_is_infinite_stops_the_step_only_where_a_gradient_is() -> None:
+    x = cr.Input("x", shape=(4,))
+    infinite = cr.Exp()(cr.Mean(0)(x) * 1e9)
+    hidden = cr.Affine(4)(x)
+    feeds = {"x": np.ones((8, 4)), "t": np.zeros(8, int)}
+    for made, is_finite in ((hidden + 1 / infinite, True), (hidden * infinite, False)):
+        net = cr.Network(output=cr.Affine(3)(made), loss=cr.SoftmaxCrossEntropy(), seed=1, dtype="float64")
+        with np.errstate(all="ignore"):
+            loss, flat = net.program(8).loss_and_gradient(feeds)
+            if is_finite:
+                assert loss == pytest.approx(float(net.graph.forward(feeds)), rel=1e-12)
+        assert np.isfinite(loss) == np.isfinite(flat).all() == is_finite
 
 
 def test_a_prediction_reduces_what_it_is_given_in_python() -> None:

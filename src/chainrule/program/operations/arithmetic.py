@@ -102,7 +102,7 @@ NEGATED = Operation(
     ("any", "any", "=B D"),
     "{2} = {0} * {1}",
     kernel="multiply",
-    statement=lambda step, each, dy, minus, out: np.multiply(dy, minus, out=out),
+    statement=lambda step, each, dy, minus, out: np.multiply(dy, minus[0], out=out),
     fits=partial(_fits, first=0),
 )
 ARITHMETIC: dict[type[Layer], Arithmetic] = {
@@ -197,6 +197,9 @@ class ArithmeticRule:
         if operation is None and is_full:
             walk.pass_on(dy, source)
             return
+        if operation is NEGATED and dy.is_batch and walk.is_whole(source):
+            self._negate_sum(walk, i, source)
+            return
         into = walk.destination(source)
         full = dy
         if operation is not None:
@@ -210,6 +213,15 @@ class ArithmeticRule:
                 walk.emit(SUM_ROWS, full, into, numbers=(div, mod, len(own.shape) != 1))
             else:
                 walk.emit(SUM_BATCH, full, into, numbers=(div, mod, 0))
+        walk.arrived(source, into)
+
+    def _negate_sum(self, walk: Walk, i: int, source: int) -> None:
+        """The gradient of what is subtracted from every row: the sum is negated, not each of its terms."""
+        into = walk.destination(source)
+        summed = walk.spare(f"{into.name} (summed)", into.shape)
+        walk.emit(SUM_BATCH, walk.gradient(i), summed, numbers=(*self._found(walk, i, source), 0))
+        minus, numbers = walk.constant("-1", np.full(1, -1.0)), (1, into.size, 1, 1)
+        self._emit(walk, NEGATED, summed, minus, into, numbers=numbers, layer=i)
         walk.arrived(source, into)
 
     def _emit_gradient(self, walk: Walk, i: int, which: int, operation: Operation, out: Place) -> None:
