@@ -106,8 +106,8 @@ INLINE int each_biased_kept(worker *w, const instruction *i, scalar *value) {
     return 0;
 }
 
-// dy (B, D) = gradient(dy, kept), in place, or of what does not grow with the batch. Every element is written: stores of
-// some take three times as long.
+// dy (B, D) = gradient(dy, kept), in place, or of what does not grow with the batch. Every element is written: stores
+// of some take three times as long.
 INLINE int each_gradient(worker *w, const instruction *i, scalar_gradient *gradient) {
     const span own = own_numbers(w, i, 0);
     const real p = (real)i->number[0], *restrict kept = all_rows(w, i, 1) + own.first;

@@ -128,8 +128,8 @@ INLINE int combine_whole(scalar_of_two *value, span own, const real *dy, broadca
     for (int64_t j = own.first, n; j < end; j += n) {
         n = run - j % run;
         if (n > end - j) n = end - j;
-        combine_run(value, dy + j, a.data + j / a.div % a.mod, a_step, b.data + j / b.div % b.mod, b_step, y + j, out + j,
-                    n);
+        const real *from_a = a.data + j / a.div % a.mod, *from_b = b.data + j / b.div % b.mod;
+        combine_run(value, dy + j, from_a, a_step, from_b, b_step, y + j, out + j, n);
     }
     return 0;
 }
@@ -151,7 +151,8 @@ INLINE int combine_slopes(worker *w, const instruction *i, scalar_of_two *slope)
     const int64_t D = of_out->width * (of_out->length > 0 ? of_out->length : 1);
     const broadcast a = broadcast_operand(w, i, 1, 0, D), b = broadcast_operand(w, i, 2, 2, D);
     if (of_out->length > 0)
-        return combine_whole(slope, own_numbers(w, i, 4), all_rows(w, i, 0), a, b, all_rows(w, i, 3), all_rows(w, i, 4));
+        return combine_whole(slope, own_numbers(w, i, 4), all_rows(w, i, 0), a, b, all_rows(w, i, 3),
+                             all_rows(w, i, 4));
     return combine(w, slope, own_rows(w, i, 0), a, b, own_rows(w, i, 3), own_rows(w, i, 4), D);
 }
 

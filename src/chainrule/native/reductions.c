@@ -140,7 +140,7 @@ static int sum_rows(worker *w, const instruction *i) {
     return 0;
 }
 
-// The same sum, or mean, where it is not the gradient of a parameter: some of the K by each part. Numbers: div, mod = K,
+// The same sum, or mean, where it is not the gradient of a parameter: some of the K by each part. Numbers: div, mod = K
 // and whether it is a mean.
 static int sum_batch(worker *w, const instruction *i) {
     const readers of = readers_of(i);
