@@ -133,23 +133,27 @@ USES: dict[str, list[Use]] = {
 }  # fmt: skip
 
 
-def runs_in_python(make: Callable[[], tuple[cr.Network, Any, bool]]) -> bool:
-    """Whether a part of a step of training returns to Python."""
+def where(words: str, make: Callable[[], tuple[cr.Network, Any, bool]]) -> tuple[str, str]:
+    """The words in the column of the machine, or in that of Python, or in both."""
     net, targets, weighted = make()
-    return net.program(4, targets, weighted).trains_in_python
+    program = net.program(4, targets, weighted)
+    if program.trains_in_python:
+        return "", words
+    return (
+        (f"{words} in training", f"{words} in predictions") if program.predicting.in_python else (words, "")
+    )
 
 
 def table() -> str:
     """The table, in Markdown. Layers with the same entries share a line."""
-    lines: dict[tuple[str, str], list[str]] = {}
+    lines: dict[tuple[str, ...], list[str]] = {}
     for name, uses in USES.items():
-        found: tuple[list[str], list[str]] = [], []
-        for words, make in uses:
-            found[runs_in_python(make)].append(words)
-        native, python = (", ".join(each) for each in found)
-        lines.setdefault((native, python), []).append(f"`{name}`")
+        columns = zip(*(where(words, make) for words, make in uses), strict=True)
+        found = tuple(", ".join(each for each in column if each) for column in columns)
+        lines.setdefault(found, []).append(f"`{name}`")
     head = ["| layer | by the machine | by its own Python |", "|---|---|---|"]
-    return "\n".join([*head, *(f"| {', '.join(names)} | {a} | {b} |" for (a, b), names in lines.items())])
+    rows = [f"| {' | '.join([', '.join(names), *found])} |" for found, names in lines.items()]
+    return "\n".join([*head, *rows])
 
 
 if __name__ == "__main__":

@@ -74,12 +74,12 @@ INLINE real sqrt_layer_slope(real dy, real y, real p) { return (void)p, dy / (2 
 typedef real scalar(real x, real p);
 typedef real scalar_gradient(real dy, real kept, real p);
 
-// y (B, D) = value(x).
+// y (B, D) = value(x), or of what does not grow with the batch.
 INLINE int each(worker *w, const instruction *i, scalar *value) {
-    const int64_t n = own_count(w) * operand(w, i, 0)->width;
-    const real p = (real)i->number[0], *restrict x = own_rows(w, i, 0);
-    real *restrict y = own_rows(w, i, 1);
-    for (int64_t j = 0; j < n; j++) y[j] = value(x[j], p);
+    const span own = own_numbers(w, i, 1);
+    const real p = (real)i->number[0], *restrict x = all_rows(w, i, 0) + own.first;
+    real *restrict y = all_rows(w, i, 1) + own.first;
+    for (int64_t j = 0; j < own.count; j++) y[j] = value(x[j], p);
     return 0;
 }
 
@@ -106,12 +106,13 @@ INLINE int each_biased_kept(worker *w, const instruction *i, scalar *value) {
     return 0;
 }
 
-// dy (B, D) = gradient(dy, kept), in place. Every element is written: stores of some take three times as long.
+// dy (B, D) = gradient(dy, kept), in place, or of what does not grow with the batch. Every element is written: stores
+// of some take three times as long.
 INLINE int each_gradient(worker *w, const instruction *i, scalar_gradient *gradient) {
-    const int64_t n = own_count(w) * operand(w, i, 0)->width;
-    const real p = (real)i->number[0], *restrict kept = own_rows(w, i, 1);
-    real *restrict dy = own_rows(w, i, 0);
-    for (int64_t j = 0; j < n; j++) dy[j] = gradient(dy[j], kept[j], p);
+    const span own = own_numbers(w, i, 0);
+    const real p = (real)i->number[0], *restrict kept = all_rows(w, i, 1) + own.first;
+    real *restrict dy = all_rows(w, i, 0) + own.first;
+    for (int64_t j = 0; j < own.count; j++) dy[j] = gradient(dy[j], kept[j], p);
     return 0;
 }
 

@@ -1,17 +1,18 @@
 // Copies, sums where gradients meet, and arithmetic between two arrays that broadcast.
 
-// out (B, D) = a.
+// out (B, D) = a, or of what does not grow with the batch.
 static int copy(worker *w, const instruction *i) {
-    memcpy(own_rows(w, i, 1), own_rows(w, i, 0), (size_t)(own_count(w) * operand(w, i, 1)->width) * sizeof(real));
+    const span own = own_numbers(w, i, 1);
+    memcpy(all_rows(w, i, 1) + own.first, all_rows(w, i, 0) + own.first, (size_t)own.count * sizeof(real));
     return 0;
 }
 
-// out (B, D) += a.
+// out (B, D) += a, or of what does not grow with the batch.
 static int accumulate(worker *w, const instruction *i) {
-    const int64_t n = own_count(w) * operand(w, i, 1)->width;
-    const real *restrict a = own_rows(w, i, 0);
-    real *restrict out = own_rows(w, i, 1);
-    for (int64_t j = 0; j < n; j++) out[j] += a[j];
+    const span own = own_numbers(w, i, 1);
+    const real *restrict a = all_rows(w, i, 0) + own.first;
+    real *restrict out = all_rows(w, i, 1) + own.first;
+    for (int64_t j = 0; j < own.count; j++) out[j] += a[j];
     return 0;
 }
 
@@ -119,18 +120,40 @@ INLINE int combine(worker *w, scalar_of_two *value, const real *dy, broadcast a,
     return 0;
 }
 
-// out (B, D) = value(a, b). Numbers: div and mod of a, and those of b.
-INLINE int combine_values(worker *w, const instruction *i, scalar_of_two *value) {
-    const int64_t D = operand(w, i, 2)->width;
-    real *out = own_rows(w, i, 2);
-    return combine(w, value, out, broadcast_operand(w, i, 0, 0, D), broadcast_operand(w, i, 1, 2, D), out, out, D);
+// out (D,) = value(dy, a, b, y), where nothing grows with the batch: this part's share, which may begin within a run.
+INLINE int combine_whole(scalar_of_two *value, span own, const real *dy, broadcast a, broadcast b, const real *y,
+                         real *out) {
+    const int64_t run = common_divisor(run_of(a), run_of(b)), a_step = step_of(a), b_step = step_of(b);
+    const int64_t end = own.first + own.count;
+    for (int64_t j = own.first, n; j < end; j += n) {
+        n = run - j % run;
+        if (n > end - j) n = end - j;
+        const real *from_a = a.data + j / a.div % a.mod, *from_b = b.data + j / b.div % b.mod;
+        combine_run(value, dy + j, from_a, a_step, from_b, b_step, y + j, out + j, n);
+    }
+    return 0;
 }
 
-// out (B, D) = slope(dy, a, b, y), for dy (B, D) and y (B, D). Numbers as above.
+// out (B, D) = value(a, b), or (D,) where nothing grows with the batch. Numbers: div and mod of a, and those of b.
+INLINE int combine_values(worker *w, const instruction *i, scalar_of_two *value) {
+    const array *of_out = operand(w, i, 2);
+    const int64_t D = of_out->width * (of_out->length > 0 ? of_out->length : 1);
+    const broadcast a = broadcast_operand(w, i, 0, 0, D), b = broadcast_operand(w, i, 1, 2, D);
+    real *out = all_rows(w, i, 2);
+    if (of_out->length > 0) return combine_whole(value, own_numbers(w, i, 2), out, a, b, out, out);
+    out = own_rows(w, i, 2);
+    return combine(w, value, out, a, b, out, out, D);
+}
+
+// out (B, D) = slope(dy, a, b, y), for dy (B, D) and y (B, D), or (D,) as above. Numbers as above.
 INLINE int combine_slopes(worker *w, const instruction *i, scalar_of_two *slope) {
-    const int64_t D = operand(w, i, 4)->width;
-    return combine(w, slope, own_rows(w, i, 0), broadcast_operand(w, i, 1, 0, D), broadcast_operand(w, i, 2, 2, D),
-                   own_rows(w, i, 3), own_rows(w, i, 4), D);
+    const array *of_out = operand(w, i, 4);
+    const int64_t D = of_out->width * (of_out->length > 0 ? of_out->length : 1);
+    const broadcast a = broadcast_operand(w, i, 1, 0, D), b = broadcast_operand(w, i, 2, 2, D);
+    if (of_out->length > 0)
+        return combine_whole(slope, own_numbers(w, i, 4), all_rows(w, i, 0), a, b, all_rows(w, i, 3),
+                             all_rows(w, i, 4));
+    return combine(w, slope, own_rows(w, i, 0), a, b, own_rows(w, i, 3), own_rows(w, i, 4), D);
 }
 
 static int add(worker *w, const instruction *i) { return combine_values(w, i, add_value); }

@@ -38,6 +38,7 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     KERNEL(divisor_gradient), KERNEL(base_gradient), KERNEL(exponent_gradient),
     KERNEL(matrix_product), KERNEL(matrix_gradient), KERNEL(move), KERNEL(add_back),
     KERNEL(sum_axis), KERNEL(spread_axis), KERNEL(max_axis), KERNEL(max_axis_gradient), KERNEL(sum_rows),
+    KERNEL(sum_batch), KERNEL(spread_batch),
     KERNEL(dropout), KERNEL(dropout_gradient),
     KERNEL(layer_norm), KERNEL(layer_norm_gradient), KERNEL(layer_norm_parameters),
     KERNEL(batch_norm), KERNEL(batch_norm_predicting), KERNEL(batch_norm_gradient), KERNEL(running_statistics),

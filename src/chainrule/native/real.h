@@ -55,6 +55,24 @@ INLINE real *all_rows(const worker *w, const instruction *i, int k) { return ope
 
 INLINE int64_t own_count(const worker *w) { return w->high - w->low; }
 
+// How many numbers an array has: in the rows of this batch, or where it does not grow with the batch.
+INLINE int64_t all_count(const worker *w, const instruction *i, int k) {
+    const array *a = operand(w, i, k);
+    return a->width * (a->length > 0 ? a->length : w->rows);
+}
+
+// The numbers of an array that are this part's: in its rows, or its share of what does not grow with the batch.
+typedef struct {
+    int64_t first, count;
+} span;
+
+INLINE span own_numbers(const worker *w, const instruction *i, int k) {
+    const array *a = operand(w, i, k);
+    if (a->length <= 0) return (span){w->low * a->width, own_count(w) * a->width};
+    const int64_t n = a->width * a->length, first = share(n, w->part, w->parts);
+    return (span){first, share(n, w->part + 1, w->parts) - first};
+}
+
 // How many rows as long as the vector at operand `b` this part has, where a row of `y` holds one of them or several.
 INLINE int64_t rows_of_vector(const worker *w, const instruction *i, int y, int b) {
     const int64_t N = operand(w, i, b)->width;

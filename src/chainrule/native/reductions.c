@@ -108,21 +108,73 @@ static int max_axis_gradient(worker *w, const instruction *i) {
     return 0;
 }
 
-// out (K,) = the sum over the batch of those numbers of x (B, D) that read out[k] where out is broadcast: x[r, j] with
-// (j / div) % mod = k. Numbers: div, mod = K, and whether the parts take whole rows of out, as accumulate_matrix does.
-static int sum_rows(worker *w, const instruction *i) {
-    const array *of_x = operand(w, i, 0), *of_out = operand(w, i, 1);
-    const int64_t D = of_x->width, div = (int64_t)i->number[0], mod = (int64_t)i->number[1];
-    const int64_t unit = i->number[2] != 0 ? of_out->width : 1, units = mod / unit;
-    const int64_t low = share(units, w->part, w->parts) * unit, high = share(units, w->part + 1, w->parts) * unit;
-    const real *restrict x = all_rows(w, i, 0);
-    real *restrict out = all_rows(w, i, 1);
+// How an array is broadcast: its number k is read by x[j] where (j / div) % mod = k, for mod numbers in all.
+typedef struct {
+    int64_t div, mod;
+} readers;
+
+INLINE readers readers_of(const instruction *i) {
+    return (readers){(int64_t)i->number[0], (int64_t)i->number[1]};
+}
+
+// out[k] = the sum of those of n numbers x that read it, for k from low to high.
+INLINE void sum_readers(const real *restrict x, int64_t n, readers of, int64_t low, int64_t high, real *restrict out) {
     for (int64_t k = low; k < high; k++) out[k] = 0;
-    for (int64_t at = 0; at < w->rows * D; at += div * mod)
-        if (div == 1)
+    for (int64_t at = 0; at < n; at += of.div * of.mod)
+        if (of.div == 1)
             for (int64_t k = low; k < high; k++) out[k] += x[at + k];
         else
-            for (int64_t k = low; k < high; k++) out[k] += (real)sum_of(x + at + k * div, div);
+            for (int64_t k = low; k < high; k++) out[k] += (real)sum_of(x + at + k * of.div, of.div);
+}
+
+// out (K,), the gradient of a parameter, = the sum of those numbers of x that read it, in all rows of x (B, D), or in x
+// that does not grow with the batch. Numbers: div, mod = K, and whether the parts take whole rows of out, as
+// accumulate_matrix does.
+static int sum_rows(worker *w, const instruction *i) {
+    const readers of = readers_of(i);
+    const int64_t unit = i->number[2] != 0 ? operand(w, i, 1)->width : 1, units = of.mod / unit;
+    const int64_t low = share(units, w->part, w->parts) * unit, high = share(units, w->part + 1, w->parts) * unit;
+    real *out = all_rows(w, i, 1);
+    sum_readers(all_rows(w, i, 0), all_count(w, i, 0), of, low, high, out);
     if (!all_finite(out + low, high - low)) *w->sum = NAN;
+    return 0;
+}
+
+// The same sum, or mean, where it is not the gradient of a parameter: some of the K by each part. Numbers: div, mod = K
+// and whether it is a mean.
+static int sum_batch(worker *w, const instruction *i) {
+    const readers of = readers_of(i);
+    const int64_t n = all_count(w, i, 0);
+    const span own = own_numbers(w, i, 1);
+    const int64_t end = own.first + own.count;
+    const real count = (real)(n / of.mod);
+    real *restrict out = all_rows(w, i, 1);
+    sum_readers(all_rows(w, i, 0), n, of, own.first, end, out);
+    if (i->number[2] != 0)
+        for (int64_t k = own.first; k < end; k++) out[k] /= count;
+    return 0;
+}
+
+// dx (B, D) = what sum_batch did to x: each number reads its own of dy (K,), divided by their count if it was a mean.
+// Numbers: those of sum_batch, and whether it is added to dx.
+static int spread_batch(worker *w, const instruction *i) {
+    const readers of = readers_of(i);
+    const int64_t D = operand(w, i, 1)->width, rows = own_count(w);
+    const real divisor = i->number[2] != 0 ? (real)(w->rows * (D / of.mod)) : 1, *restrict dy = all_rows(w, i, 0);
+    const int adds = i->number[3] != 0;
+    real *restrict dx = own_rows(w, i, 1);
+    for (int64_t r = 0; r < (adds ? rows : rows > 0); r++)
+        for (int64_t at = r * D; at < (r + 1) * D; at += of.div * of.mod)
+            if (of.div == 1 && adds)
+                for (int64_t k = 0; k < of.mod; k++) dx[at + k] += dy[k] / divisor;
+            else if (of.div == 1)
+                for (int64_t k = 0; k < of.mod; k++) dx[at + k] = dy[k] / divisor;
+            else
+                for (int64_t k = 0; k < of.mod; k++) {
+                    const real value = dy[k] / divisor;
+                    real *restrict run = dx + at + k * of.div;
+                    for (int64_t j = 0; j < of.div; j++) run[j] = adds ? run[j] + value : value;
+                }
+    for (int64_t r = 1; !adds && r < rows; r++) memcpy(dx + r * D, dx, (size_t)D * sizeof(real));
     return 0;
 }

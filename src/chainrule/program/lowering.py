@@ -14,7 +14,14 @@ import numpy as np
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import Layer
-from chainrule.program.sums import ACCUMULATE, ACCUMULATE_MATRIX, ACCUMULATE_VECTOR, COPY
+from chainrule.program.sums import (
+    ACCUMULATE,
+    ACCUMULATE_MATRIX,
+    ACCUMULATE_VECTOR,
+    ACCUMULATE_WHOLE,
+    COPY,
+    COPY_WHOLE,
+)
 from chainrule.program.table import Instruction, Operation, Place, Space
 
 
@@ -115,6 +122,22 @@ class Walk:
         """Let the value of a node be computed in another's place."""
         self._values[i] = place
 
+    def put_whole(self, i: int, shape: Shape) -> None:
+        """Let the value of a node, and its gradient, be arrays of this shape, however many rows the batch has."""
+        value, slope = self._values[i], self._gradients[i]
+        self._values[i], self._gradients[i] = self.spare(value.name, shape), self.spare(slope.name, shape)
+
+    def is_whole(self, i: int) -> bool:
+        """Whether the value of a node is such an array: it is one only behind the `forward` that put it there."""
+        return self._values[i].space == "spares"
+
+    def may_be_whole(self, i: int) -> bool:
+        """Whether the machine may compute such a value of a node.
+
+        Only in training: a prediction does some rows at a time. The last node is the loss, which is kept elsewhere.
+        """
+        return self.training and i not in self.shapes and i != len(self.graph) - 1
+
     # Writing -------------------------------------------------------------------------------------------
 
     def emit(
@@ -189,7 +212,8 @@ class Walk:
         """The gradient of `source` is dy itself, or that is one part of it."""
         if self.needed[source]:
             into = self.gradient(source)
-            self.emit(COPY if self.starts(into) else ACCUMULATE, dy, into)
+            first, more = (COPY, ACCUMULATE) if into.is_batch else (COPY_WHOLE, ACCUMULATE_WHOLE)
+            self.emit(first if self.starts(into) else more, dy, into)
 
     def destination(self, i: int) -> Place:
         """Where to write a gradient: its own place, or a second one when that holds another path's already."""
@@ -205,10 +229,10 @@ class Walk:
         """A gradient was written to what `destination` returned."""
         own = self.gradient(i)
         if not self.starts(own):
-            of_parameter = ACCUMULATE_VECTOR if len(own.shape) == 1 else ACCUMULATE_MATRIX
-            self.emit(
-                ACCUMULATE if own.is_batch else of_parameter, into, own, note="paths meet: gradients add up"
-            )
+            operation = ACCUMULATE_VECTOR if len(own.shape) == 1 else ACCUMULATE_MATRIX
+            if own.space != "gradient":
+                operation = ACCUMULATE if own.is_batch else ACCUMULATE_WHOLE
+            self.emit(operation, into, own, note="paths meet: gradients add up")
 
     # Places --------------------------------------------------------------------------------------------
 

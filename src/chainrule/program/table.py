@@ -55,6 +55,11 @@ class Place:
         return prod(self.row)
 
     @property
+    def size(self) -> int:
+        """How many numbers it has: per sample, or in all."""
+        return self.width * (1 if self.length is None else self.length)
+
+    @property
     def is_batch(self) -> bool:
         """Whether it has a row for each sample."""
         return self.length is None
@@ -62,7 +67,7 @@ class Place:
     @property
     def end(self) -> int:
         """Behind its last number: per sample, or in the flat vector."""
-        return self.start + self.width * (1 if self.length is None else self.length)
+        return self.start + self.size
 
 
 @dataclass(frozen=True)
@@ -191,7 +196,7 @@ def in_turns(instructions: Iterable[Instruction], capacity: int, *, cut: bool) -
     """Instructions one after another, in turns, each cut into parts as its work is worth.
 
     A new turn begins wherever the kind changes, for each instruction of Python, and in "columns" before one that
-    touches what another of the turn has written: parts do not wait for each other.
+    touches what another of the turn has written, or writes what it has read: parts do not wait for each other.
     """
     turns: list[tuple[TurnKind, list[Instruction]]] = []
     for each in instructions:
@@ -249,8 +254,11 @@ def written(each: Instruction) -> list[Place]:
 
 
 def _meet(kind: TurnKind, done: list[Instruction], each: Instruction) -> bool:
-    changed = {id(place) for earlier in done for place in written(earlier)} if kind == "columns" else set()
-    return any(id(place) in changed for place in each.operands)
+    if kind != "columns":
+        return False
+    changed = {id(place) for earlier in done for place in written(earlier)}
+    used = {id(place) for earlier in done for place in earlier.operands}
+    return any(id(place) in changed for place in each.operands) or any(id(p) in used for p in written(each))
 
 
 def plan(table: Table, kept: Iterable[Place] = ()) -> None:

@@ -196,14 +196,18 @@ def _check_parts(turn: Turn) -> None:
         return
     _check_apart(place for each in turn.instructions for place in each.operands if place is not None)
     changed: set[int] = set()
+    used: set[int] = set()
     for each in turn.instructions:
-        for place in each.operands:
-            if turn.kind == "columns" and id(place) in changed:
-                raise TableError(f"{each}: another part of the same turn writes to {place.name}")  # type: ignore[union-attr]
-        for place in written(each):
+        places = [place for place in each.operands if place is not None]
+        own = written(each)
+        meets = [p for p in places if id(p) in changed] + [p for p in own if id(p) in used]
+        if turn.kind == "columns" and meets:
+            raise TableError(f"{each}: another part of the same turn writes or reads {meets[0].name}")
+        for place in own:
             if turn.kind == "rows" and not place.is_batch:
                 raise TableError(f"{each}: parts that are cut by rows would all write to {place.name}")
-            changed.add(id(place))
+        changed.update(map(id, own))
+        used.update(map(id, places))
 
 
 def _check_apart(places: Iterable[Place]) -> None:

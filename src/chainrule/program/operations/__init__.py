@@ -7,6 +7,7 @@ layer's fast form is one file here and one C function.
 from chainrule.program.operations.activations import ActivationRule
 from chainrule.program.operations.affine import AffineRule
 from chainrule.program.operations.arithmetic import ArithmeticRule
+from chainrule.program.operations.batch_reductions import BatchReductionRule
 from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.embedding import EmbeddingRule
 from chainrule.program.operations.losses import LossRule
@@ -27,6 +28,7 @@ RULES = (
     ArithmeticRule(),
     MatMulRule(),
     ReductionRule(),
+    BatchReductionRule(),
     BatchNormRule(),
     LayerNormRule(),
     SoftmaxRule(),

@@ -10,6 +10,7 @@ from chainrule.arrays import Array
 from chainrule.layers import Layer
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
+from chainrule.program.sums import are_whole
 from chainrule.program.table import Instruction, Operation
 
 
@@ -108,6 +109,24 @@ def _operations(kernel: str) -> dict[str, Operation]:
             kernel=f"{kernel}_gradient",
             statement=_activation_gradient,
         ),
+        "whole": Operation(
+            "activation",
+            ("any", "=any"),
+            "{1} = activation({0})",
+            turn="columns",
+            kernel=kernel,
+            statement=_activation,
+            fits=are_whole,
+        ),
+        "whole_gradient": Operation(
+            "activation_gradient",
+            ("~any", "any"),
+            "{0} = activation_gradient({0}, {1})",
+            turn="columns",
+            kernel=f"{kernel}_gradient",
+            statement=_activation_gradient,
+            fits=are_whole,
+        ),
     }
 
 
@@ -118,15 +137,22 @@ class ActivationRule:
     """An activation; behind an affine of its own it adds that one's bias in the same pass."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        return is_activation(walk.layer(i)) and i in walk.shapes and walk.sources(i)[0] in walk.shapes
+        if not is_activation(walk.layer(i)):
+            return False
+        (source,) = walk.sources(i)
+        if i in walk.shapes:
+            return source in walk.shapes
+        return walk.may_be_whole(i) and walk.is_whole(source)
 
     def forward(self, walk: Walk, i: int) -> None:
         (source,) = walk.sources(i)
         activation = activation_of(walk.layer(i))
+        if walk.is_whole(source):
+            walk.put_whole(i, walk.value(source).shape)
         kinds, x, y = OPERATIONS[activation.kernel], walk.value(source), walk.value(i)
         numbers = (getattr(walk.layer(i), activation.number),) if activation.number else ()
         if source not in walk.fused:
-            walk.emit(kinds["plain"], x, y, numbers=numbers, layer=i)
+            walk.emit(kinds["plain" if y.is_batch else "whole"], x, y, numbers=numbers, layer=i)
             return
         b, note = walk.value(walk.fused[source]), "fused: bias and activation"
         if x is y:
@@ -141,6 +167,7 @@ class ActivationRule:
             return
         numbers = (getattr(walk.layer(i), activation.number),) if activation.number else ()
         dy, kept = walk.gradient(i), walk.value(i if activation.keeps == "output" else source)
-        walk.emit(OPERATIONS[activation.kernel]["gradient"], dy, kept, numbers=numbers, layer=i)
+        kind = "gradient" if dy.is_batch else "whole_gradient"
+        walk.emit(OPERATIONS[activation.kernel][kind], dy, kept, numbers=numbers, layer=i)
         if source not in walk.fused:  # else dy is now the gradient of the affine, which reads it there
             walk.pass_on(dy, source)

@@ -12,7 +12,12 @@ from chainrule.arrays import Array
 from chainrule.graph import Parameter
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
-from chainrule.program.operations.activations import ActivationRule, activation_of, has_biased_rows
+from chainrule.program.operations.activations import (
+    ActivationRule,
+    activation_of,
+    has_biased_rows,
+    is_activation,
+)
 from chainrule.program.table import Instruction, Operation
 
 
@@ -120,7 +125,7 @@ class AffineRule:
     def forward(self, walk: Walk, i: int) -> None:
         x, W, *bias = walk.sources(i)
         users = walk.users.get(i, [])
-        if bias and len(users) == 1 and i != walk.output and isinstance(walk.rule(users[0]), ActivationRule):
+        if bias and len(users) == 1 and i != walk.output and self._is_activated(walk, users[0]):
             walk.fused[i] = bias[0]  # the activation behind it adds the bias
             if not walk.training or activation_of(walk.layer(users[0])).keeps == "output":
                 walk.put_value(i, walk.value(users[0]))  # nobody needs the affine's own value again
@@ -142,3 +147,7 @@ class AffineRule:
             into = walk.destination(x)
             walk.emit(MATMUL_BY_TRANSPOSED, dz, walk.value(W), into)
             walk.arrived(x, into)
+
+    def _is_activated(self, walk: Walk, user: int) -> bool:
+        """Whether a node is an activation. Other rules are asked later, when all sources have places."""
+        return is_activation(walk.layer(user)) and isinstance(walk.rule(user), ActivationRule)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -14,7 +14,7 @@ from chainrule.graph import Constant, Parameter
 from chainrule.layers import Layer
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
-from chainrule.program.operations.reductions import SUM_ROWS, sum_within_rows, whole_numbers_of
+from chainrule.program.operations.reductions import SUM_BATCH, SUM_ROWS, sum_within_rows, whole_numbers_of
 from chainrule.program.table import Instruction, Operation, Place
 
 # In NumPy: the layer's own forward and backward --------------------------------------------------------------
@@ -38,7 +38,7 @@ def gradient_of(which: int, step: Step, each: Instruction, dy: Array, *operands:
 
 def _reads_inside(place: Place | None, div: int, mod: int) -> bool:
     """Whether the elements (j / div) % mod are within a row, or within what does not grow with the batch."""
-    return place is not None and mod <= place.width * (1 if place.length is None else place.length)
+    return place is not None and mod <= place.size
 
 
 def _fits(each: Instruction, first: int) -> bool:
@@ -47,6 +47,14 @@ def _fits(each: Instruction, first: int) -> bool:
         return False
     a, b = each.operands[first : first + 2]
     return _reads_inside(a, *numbers[:2]) and _reads_inside(b, *numbers[2:])
+
+
+def _fits_whole(each: Instruction, first: int) -> bool:
+    """The same where nothing grows with the batch: dy and y have as many numbers as the result."""
+    if any(place is None or place.is_batch for place in each.operands):
+        return False
+    sizes = {place.size for k, place in enumerate(each.operands) if place and k not in (first, first + 1)}
+    return len(sizes) == 1 and _fits(each, first)
 
 
 def _value(kernel: str) -> Operation:
@@ -94,7 +102,7 @@ NEGATED = Operation(
     ("any", "any", "=B D"),
     "{2} = {0} * {1}",
     kernel="multiply",
-    statement=lambda step, each, dy, minus, out: np.multiply(dy, minus, out=out),
+    statement=lambda step, each, dy, minus, out: np.multiply(dy, minus[0], out=out),
     fits=partial(_fits, first=0),
 )
 ARITHMETIC: dict[type[Layer], Arithmetic] = {
@@ -105,6 +113,26 @@ ARITHMETIC: dict[type[Layer], Arithmetic] = {
         _value("divide"), (_of_two("divide", 0), _of_all("divisor_gradient", 1)), (1, None)
     ),
     layers.Power: Arithmetic(_value("power"), (_of_all("base_gradient", 0), _of_all("exponent_gradient", 1))),
+}
+
+
+def _whole(operation: Operation) -> Operation:
+    """The same operation where nothing grows with the batch."""
+    first = len(operation.operands) // 2 - 1  # of the two operands: behind dy, where there is one
+    return replace(
+        operation,
+        operands=("any",) * (len(operation.operands) - 1) + ("=any",),
+        turn="columns",
+        fits=partial(_fits_whole, first=first),
+    )
+
+
+#: Each operation, where nothing grows with the batch.
+WHOLE: dict[Operation, Operation] = {
+    each: _whole(each)
+    for kind in ARITHMETIC.values()
+    for each in (kind.value, *kind.gradients)
+    if each is not None
 }
 
 
@@ -124,19 +152,36 @@ def pattern_of(shape: Shape, full: Shape) -> tuple[int, int] | None:
 
 
 class ArithmeticRule:
-    """Add, Subtract, Multiply, Divide and Power, of arrays of the batch, parameters and constants."""
+    """Add, Subtract, Multiply, Divide and Power, of arrays of the batch, its reductions, parameters and constants.
+
+    What the batch is reduced to does not grow with it; nor does its combination with such a value, or with a
+    parameter or constant.
+    """
 
     def takes(self, walk: Walk, i: int) -> bool:
-        if type(walk.layer(i)) not in ARITHMETIC or i not in walk.shapes or math.prod(walk.shapes[i]) == 0:
+        if type(walk.layer(i)) not in ARITHMETIC:
+            return False
+        shape = self._shape(walk, i)
+        if shape is None or math.prod(shape) == 0:
             return False
         return all(self._pattern(walk, i, source) is not None for source in walk.sources(i))
 
     def forward(self, walk: Walk, i: int) -> None:
+        if i not in walk.shapes:
+            shape = self._shape(walk, i)
+            assert shape is not None
+            walk.put_whole(i, shape)
         a, b = walk.sources(i)
         numbers = (*self._found(walk, i, a), *self._found(walk, i, b))
         operation = self._kind(walk, i).value
-        walk.emit(
-            operation, self._place(walk, a), self._place(walk, b), walk.value(i), numbers=numbers, layer=i
+        self._emit(
+            walk,
+            operation,
+            self._place(walk, a),
+            self._place(walk, b),
+            walk.value(i),
+            numbers=numbers,
+            layer=i,
         )
 
     def backward(self, walk: Walk, i: int) -> None:
@@ -148,37 +193,62 @@ class ArithmeticRule:
         """The gradient as if nothing was broadcast, then summed where something was."""
         dy, operation = walk.gradient(i), self._kind(walk, i).gradients[which]
         own = walk.gradient(source)
-        is_full = own.is_batch and own.width == dy.width
+        is_full = own.space == dy.space and own.size == dy.size
         if operation is None and is_full:
             walk.pass_on(dy, source)
+            return
+        if operation is NEGATED and dy.is_batch and walk.is_whole(source):
+            self._negate_sum(walk, i, source)
             return
         into = walk.destination(source)
         full = dy
         if operation is not None:
-            full = into if is_full else Place(f"{into.name} (unsummed)", "arena", dy.row)
+            full = into if is_full else self._unsummed(walk, dy, into)
             self._emit_gradient(walk, i, which, operation, full)
         if not is_full:
             div, mod = self._found(walk, i, source)
             if own.is_batch:
                 sum_within_rows(walk, full, into, div, mod)
-            else:
+            elif own.space == "gradient":
                 walk.emit(SUM_ROWS, full, into, numbers=(div, mod, len(own.shape) != 1))
+            else:
+                walk.emit(SUM_BATCH, full, into, numbers=(div, mod, 0))
+        walk.arrived(source, into)
+
+    def _negate_sum(self, walk: Walk, i: int, source: int) -> None:
+        """The gradient of what is subtracted from every row: the sum is negated, not each of its terms."""
+        into = walk.destination(source)
+        summed = walk.spare(f"{into.name} (summed)", into.shape)
+        walk.emit(SUM_BATCH, walk.gradient(i), summed, numbers=(*self._found(walk, i, source), 0))
+        minus, numbers = walk.constant("-1", np.full(1, -1.0)), (1, into.size, 1, 1)
+        self._emit(walk, NEGATED, summed, minus, into, numbers=numbers, layer=i)
         walk.arrived(source, into)
 
     def _emit_gradient(self, walk: Walk, i: int, which: int, operation: Operation, out: Place) -> None:
         dy, (a, b) = walk.gradient(i), walk.sources(i)
-        all_of_dy = 1, dy.width
+        all_of_dy = 1, dy.size
         other = self._kind(walk, i).other[which]
         if operation is NEGATED:
             minus = walk.constant("-1", np.full(1, -1.0))
-            walk.emit(operation, dy, minus, out, numbers=(*all_of_dy, 1, 1), layer=i)
+            self._emit(walk, operation, dy, minus, out, numbers=(*all_of_dy, 1, 1), layer=i)
         elif other is not None:
             numbers = *all_of_dy, *self._found(walk, i, (a, b)[other])
-            walk.emit(operation, dy, self._place(walk, (a, b)[other]), out, numbers=numbers, layer=i)
+            self._emit(walk, operation, dy, self._place(walk, (a, b)[other]), out, numbers=numbers, layer=i)
         else:
             numbers = *self._found(walk, i, a), *self._found(walk, i, b)
             places = dy, self._place(walk, a), self._place(walk, b), walk.value(i), out
-            walk.emit(operation, *places, numbers=numbers, layer=i)
+            self._emit(walk, operation, *places, numbers=numbers, layer=i)
+
+    def _emit(
+        self, walk: Walk, operation: Operation, *places: Place, numbers: tuple[int, ...], layer: int
+    ) -> None:
+        """Write an operation down, in its form for what does not grow with the batch where that is the result."""
+        form = operation if places[-1].is_batch else WHOLE[operation]
+        walk.emit(form, *places, numbers=numbers, layer=layer)
+
+    def _unsummed(self, walk: Walk, dy: Place, into: Place) -> Place:
+        name = f"{into.name} (unsummed)"
+        return Place(name, "arena", dy.row) if dy.is_batch else walk.spare(name, dy.shape)
 
     def _kind(self, walk: Walk, i: int) -> Arithmetic:
         return ARITHMETIC[type(walk.layer(i))]  # type: ignore[index]  # `takes` looked there
@@ -192,15 +262,32 @@ class ArithmeticRule:
         assert found is not None
         return found
 
+    def _shape(self, walk: Walk, i: int) -> Shape | None:
+        """The shape of a row of the node, or of all of it where it does not grow with the batch."""
+        if i in walk.shapes:
+            return walk.shapes[i]
+        sources = walk.sources(i)
+        if not (walk.may_be_whole(i) and any(walk.is_whole(source) for source in sources)):
+            return None
+        shapes = [self._own_shape(walk, source) for source in sources]
+        known = [shape for shape in shapes if shape is not None]
+        return np.broadcast_shapes(*known) if len(known) == len(shapes) else None
+
+    def _own_shape(self, walk: Walk, source: int) -> Shape | None:
+        """The shape of what does not grow with the batch; None where it has no place."""
+        node = walk.graph.nodes[source]
+        if isinstance(node, Constant):
+            return node.value.shape if node.value.dtype.kind in "buif" else None
+        return walk.value(source).shape if isinstance(node, Parameter) or walk.is_whole(source) else None
+
     def _pattern(self, walk: Walk, i: int, source: int) -> tuple[int, int] | None:
         """How a source is broadcast within a row of node i; None where it has no place, or cannot be."""
-        row, node = walk.shapes[i], walk.graph.nodes[source]
+        row = self._shape(walk, i)
+        assert row is not None
         if source in walk.shapes:
             own = walk.shapes[source]
             return pattern_of(own, row) if len(own) == len(row) else None  # else the batch axis is elsewhere
-        shape = walk.value(source).shape if isinstance(node, Parameter) else None
-        if isinstance(node, Constant) and node.value.dtype.kind in "buif":
-            shape = node.value.shape
+        shape = self._own_shape(walk, source)
         if shape is None or len(shape) > len(row) + 1 or (len(shape) > len(row) and shape[0] != 1):
             return None
         return pattern_of(shape[1:] if len(shape) > len(row) else shape, row)

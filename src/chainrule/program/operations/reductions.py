@@ -62,7 +62,7 @@ def _fits_rows(each: Instruction) -> bool:
     if numbers is None or x is None or out is None or len(each.numbers) != 3 or each.numbers[2] not in (0, 1):
         return False
     div, mod = numbers
-    return mod == (out.length or 0) * out.width and x.width % (div * mod) == 0
+    return not out.is_batch and out.size == mod and x.size > 0 and x.size % (div * mod) == 0
 
 
 REDUCE = Operation(
@@ -107,13 +107,22 @@ SUM_TO = Operation(
 )
 SUM_ROWS = Operation(
     "sum_rows",
-    ("B D", "=any"),
+    ("any", "=any"),
     "{1} = sum_rows({0})",
     turn="gradients",
     kernel="sum_rows",
     statement=_sum_rows,
     fits=_fits_rows,
-)
+)  # into the gradient of a parameter
+SUM_BATCH = Operation(
+    "sum_batch",
+    ("any", "=any"),
+    "{1} = sum_batch({0})",
+    turn="columns",
+    kernel="sum_batch",
+    statement=_sum_rows,
+    fits=lambda each: _fits_rows(each) and each.numbers[2] == 0,
+)  # into another gradient that does not grow with the batch
 
 
 @dataclass(frozen=True)
