@@ -19,10 +19,10 @@ from chainrule.errors import ChainruleError, DataError
 from chainrule.layers import Layer
 from chainrule.native import blas
 from chainrule.parameters import Parameters
-from chainrule.program import machine as machines
-from chainrule.program import operations, sums
+from chainrule.program import layout, operations, sums
 from chainrule.program.calls import Call, Step
-from chainrule.program.machine import Machine, kernels, variants
+from chainrule.program.layout import kernels, variants
+from chainrule.program.machine import Machine
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
 from chainrule.program.operations import activations, affine, arithmetic, losses, updates
@@ -653,7 +653,7 @@ def test_data_changed_by_another_thread_crash_nothing() -> None:
 
 
 def test_the_structures_are_laid_out_as_the_library_says() -> None:
-    assert machines.machine() is not None  # it raises where they are not
+    assert layout.machine() is not None  # it raises where they are not
 
 
 def test_several_threads_predict_with_one_network() -> None:

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.program.machine import variants
+from chainrule.program.layout import variants
 from chainrule.program.operations.arithmetic import ARITHMETIC, NEGATED, pattern_of
 from chainrule.program.operations.movement import _elements, runs_of
 from chainrule.program.operations.reductions import MAX, MAX_GRADIENT, REDUCE, SPREAD, SUM_ROWS, SUM_TO

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.program.machine import variants
+from chainrule.program.layout import variants
 from chainrule.program.operations.activations import OPERATIONS, activation_of
 from chainrule.program.operations.arithmetic import ARITHMETIC, NEGATED, WHOLE, pattern_of
 from chainrule.program.operations.batch_reductions import REDUCE_BATCH, SPREAD_BATCH, SPREAD_MORE

@@ -15,7 +15,7 @@ import chainrule as cr
 from chainrule.errors import ChainruleError, DataError, DivergedError
 from chainrule.program import Program
 from chainrule.program import program as programs
-from chainrule.program.machine import variants
+from chainrule.program.layout import variants
 from chainrule.program.operations.losses import OF_DISTRIBUTIONS, TOTAL_OF_WEIGHTS
 from chainrule.program.table import Instruction
 from chainrule.program.verify import TableError

@@ -15,7 +15,7 @@ import chainrule as cr
 from chainrule.errors import ChainruleError
 from chainrule.layers import Layer
 from chainrule.program.calls import Call
-from chainrule.program.machine import variants
+from chainrule.program.layout import variants
 from chainrule.program.operations import embedding, normalization, softmax, updates
 from chainrule.program.table import Instruction, Operation, Place, Table
 from chainrule.program.verify import TableError

@@ -11,7 +11,8 @@ import chainrule as cr
 from chainrule.parameters import Parameters
 from chainrule.program.building import with_update
 from chainrule.program.calls import Call
-from chainrule.program.machine import Machine, variants
+from chainrule.program.layout import variants
+from chainrule.program.machine import Machine
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
 from chainrule.program.operations.updates import (

@@ -306,7 +306,7 @@ def test_the_arrays_of_a_step_are_allocated_once() -> None:
     after, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert after - before < 5_000  # boxed numbers that Python keeps for the next
-    assert peak - before < 45_000  # the numbers of the rows; the batch alone has 96,000 bytes
+    assert peak - before < 70_000  # the numbers of the rows; the batch alone has 96,000 bytes
 
 
 def test_the_listing_says_what_is_done_fused_and_left_out() -> None:

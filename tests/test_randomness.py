@@ -9,7 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.program.calls import Call
-from chainrule.program.machine import variants
+from chainrule.program.layout import variants
 from chainrule.program.operations.dropout import DROPOUT, DROPOUT_GRADIENT
 from chainrule.program.table import Instruction, Place
 from chainrule.randomness import kept, layer_key, layer_stream, threshold

@@ -44,7 +44,7 @@ def _executor() -> dict[str, str]:
     try:
         reason = native.why_not()
         if reason is None:
-            from chainrule.program.machine import variant_name
+            from chainrule.program.layout import variant_name
 
             return {"executor": "machine", "variant": variant_name()}
         native.library()  # raises where the library is required

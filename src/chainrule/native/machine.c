@@ -223,7 +223,7 @@ EXPORT const char *chainrule_kernel_name(const void *kernels, int64_t operation)
     return ((const kernel *)kernels)[operation].name;
 }
 
-// The sizes of the structures, which program/machine.py lays out too.
+// The sizes of the structures, which program/layout.py lays out too.
 EXPORT int64_t chainrule_size(const char *of) {
     if (!strcmp(of, "call")) return sizeof(call);
     if (!strcmp(of, "worker")) return sizeof(worker);

@@ -2,7 +2,7 @@
 //
 // Everything is allocated by the caller. The table was verified before: the operands of every instruction lie inside
 // their arrays for up to the largest number of rows. What is an address and comes from data (row numbers, labels) is
-// checked where it is read. The names and the order of the fields are those of program/machine.py.
+// checked where it is read. The names and the order of the fields are those of program/layout.py.
 #ifndef CHAINRULE_MACHINE_H
 #define CHAINRULE_MACHINE_H
 

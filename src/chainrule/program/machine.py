@@ -6,17 +6,38 @@ import _thread
 import contextlib
 import ctypes
 from collections.abc import Iterator
-from ctypes import POINTER, Structure, byref, c_char_p, c_int64, c_void_p
+from ctypes import byref, c_int64
 from dataclasses import replace
-from functools import cache
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.errors import ChainruleError
-from chainrule.native import blas, library
+from chainrule.native import blas
 from chainrule.program.calls import Call, Step
+from chainrule.program.layout import (
+    ADDRESS,
+    BOX,
+    FINISHED,
+    HOME,
+    IN_PYTHON,
+    KIND,
+    KINDS,
+    LABEL_OUT_OF_RANGE,
+    LENGTH,
+    LINE,
+    NOT_FINITE,
+    NOTHING_LEFT,
+    NOTHING_TO_AVERAGE,
+    NUMBERS,
+    OPERANDS,
+    STRIDE,
+    CallStructure,
+    WorkerStructure,
+    kernels,
+    machine,
+)
 from chainrule.program.memory import Memory
 from chainrule.program.operations.gather import wrong_label, wrong_row
 from chainrule.program.operations.losses import nothing_to_average
@@ -26,98 +47,9 @@ from chainrule.program.table import MOST_PARTS, Instruction, Place, Table, Turn,
 from chainrule.program.threads import allowed
 from chainrule.program.verify import verify_call
 
-OPERANDS, NUMBERS = 8, 6
-KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
-FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE = range(
-    6
-)  # as in native/machine.h
-ADDRESS, WIDTH, LENGTH, STRIDE, KIND, HOME = range(6)  # of an array in the machine
-BOX = 64  # numbers in what passes between threads
-NOTHING_LEFT = 127  # a ticket, where the last part of a turn is taken
-LINE = 8  # numbers in a line of the cache, by which the sums of two parts lie apart
 BLOCK_BYTES = 8_000_000  # of data that the machine does not read, copied at a time
 AT_ONCE = 1_000_000_000  # multiplications in one call of a prediction: about 0.1 s, between looks at Ctrl-C
 WORTH_HELPING = 20_000_000  # multiplications of a prediction, about 0.5 ms, from which on another thread pays
-
-
-class _Call(Structure):
-    """`call` in native/machine.h."""
-
-    _fields_ = (
-        ("code", c_void_p), ("turns", c_void_p), ("turn_count", c_int64),
-        ("gemm", c_void_p), ("gemv", c_void_p), ("blas_bits", c_int64),
-        ("rows", c_void_p), ("steps", c_int64), ("batch", c_int64), ("total", c_int64),
-        ("rates", c_void_p), ("done", c_int64), ("training", c_int64), ("iteration", c_int64),
-        ("losses", c_void_p), ("right", c_void_p), ("result", c_void_p),
-        ("parts", c_int64), ("box", c_void_p), ("sums", c_void_p), ("squares", c_void_p),
-        ("next", c_int64), ("doubtful", c_int64), ("failed", c_int64),
-        ("failed_array", c_int64), ("failed_value", c_int64), ("failed_row", c_int64),
-    )  # fmt: skip
-
-
-class _Worker(Structure):
-    """`worker` in native/machine.h."""
-
-    _fields_ = (
-        ("call", c_void_p), ("arrays", c_void_p), ("kernels", c_void_p), ("task", c_int64),
-        ("step", c_int64), ("turn", c_int64), ("part", c_int64), ("parts", c_int64),
-        ("first", c_int64), ("rows", c_int64), ("low", c_int64), ("high", c_int64), ("sum", c_void_p),
-    )  # fmt: skip
-
-
-@cache
-def machine() -> ctypes.CDLL | None:
-    """The library, with its functions declared; None without it."""
-    loaded = library()
-    if loaded is None:
-        return None
-    for name in ("chainrule_train", "chainrule_predict", "chainrule_predict_again"):
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = [POINTER(_Call), POINTER(_Worker)], c_int64
-    loaded.chainrule_help.argtypes = [POINTER(c_int64), POINTER(_Call), POINTER(_Worker)]
-    loaded.chainrule_close.argtypes = [POINTER(c_int64)]
-    loaded.chainrule_help.restype = loaded.chainrule_close.restype = None
-    loaded.chainrule_best_variant.argtypes, loaded.chainrule_best_variant.restype = [], c_int64
-    loaded.chainrule_variant_name.argtypes, loaded.chainrule_variant_name.restype = [c_int64], c_char_p
-    loaded.chainrule_kernels.argtypes, loaded.chainrule_kernels.restype = [c_int64, c_int64], c_void_p
-    loaded.chainrule_kernel_name.argtypes, loaded.chainrule_kernel_name.restype = (
-        [c_void_p, c_int64],
-        c_char_p,
-    )
-    loaded.chainrule_size.argtypes, loaded.chainrule_size.restype = [c_char_p], c_int64
-    sizes = {b"call": ctypes.sizeof(_Call), b"worker": ctypes.sizeof(_Worker), b"array": 48, b"turn": 32}
-    sizes[b"instruction"] = 8 * (1 + OPERANDS + NUMBERS)
-    for name_, size in sizes.items():
-        if loaded.chainrule_size(name_) != size:
-            raise ChainruleError(
-                f"the library lays {name_.decode()} out otherwise than Python does: rebuild it"
-            )
-    return loaded
-
-
-def variants() -> list[str]:
-    """The names of the variants that this processor can run, the best last."""
-    loaded = machine()
-    if loaded is None:
-        return []
-    return [loaded.chainrule_variant_name(k).decode() for k in range(loaded.chainrule_best_variant() + 1)]
-
-
-def variant_name() -> str:
-    """The name of the variant that runs: 'v3'."""
-    return variants()[-1]
-
-
-@cache
-def kernels(variant: int, bits: int) -> tuple[int, dict[str, int]]:
-    """The address of the table of kernels, and the number of each by name."""
-    loaded = machine()
-    assert loaded is not None
-    address = loaded.chainrule_kernels(variant, bits)
-    names: dict[str, int] = {}
-    while (name := loaded.chainrule_kernel_name(address, len(names))) is not None:
-        names[name.decode()] = len(names)
-    return address, names
 
 
 class Machine:
@@ -146,7 +78,7 @@ class Machine:
         self._sums, self._squares = np.zeros((2, MOST_PARTS * LINE))
         self._own_arenas: list[Array] = []
         self._call, self._worker = self._structures()
-        self._helpers: list[_Worker] = []
+        self._helpers: list[WorkerStructure] = []
         self._arenas: list[Array] = []
 
     # The table, as C reads it --------------------------------------------------------------------------
@@ -176,20 +108,22 @@ class Machine:
         address, kind = view.ctypes.data, KINDS[view.dtype.str[1:]]
         return address, place.width, place.length or 0, place.width * view.itemsize, kind, address
 
-    def _structures(self) -> tuple[_Call, _Worker]:
+    def _structures(self) -> tuple[CallStructure, WorkerStructure]:
         found = blas.found()
         letter = "s" if self.memory.dtype == np.float32 else "d"
-        call = _Call(code=self._code.ctypes.data, turns=self._turns.ctypes.data, parts=self.table.parts)
+        call = CallStructure(
+            code=self._code.ctypes.data, turns=self._turns.ctypes.data, parts=self.table.parts
+        )
         call.sums, call.squares = self._sums.ctypes.data, self._squares.ctypes.data
         if found is not None:
             call.gemm, call.gemv, call.blas_bits = found.gemm[letter], found.gemv[letter], found.integer_bits
         return call, self._worker_of(call, self._arrays)
 
-    def _worker_of(self, call: _Call, arrays: Array) -> _Worker:
+    def _worker_of(self, call: CallStructure, arrays: Array) -> WorkerStructure:
         address = ctypes.addressof(call)
-        return _Worker(call=address, arrays=arrays.ctypes.data, kernels=self._kernels, task=-1)
+        return WorkerStructure(call=address, arrays=arrays.ctypes.data, kernels=self._kernels, task=-1)
 
-    def structures_of_its_own(self) -> tuple[Array, _Call, _Worker]:
+    def structures_of_its_own(self) -> tuple[Array, CallStructure, WorkerStructure]:
         """The arrays, a call and a worker for a caller that prepares them itself, with an arena of its own."""
         arrays, (call, _) = self._moved(), self._structures()
         return arrays, call, self._worker_of(call, arrays)
@@ -306,7 +240,7 @@ class Machine:
             self._library.chainrule_close(box)
             self._call.box = None
 
-    def _workers(self, call: Call, number: int) -> list[_Worker]:
+    def _workers(self, call: Call, number: int) -> list[WorkerStructure]:
         """Those of helpers. A step of a prediction is done by one thread, in an arena of its own."""
         while len(self._helpers) < number:
             self._helpers.append(self._worker_of(self._call, self._arrays))

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.program.machine import ADDRESS, KIND, KINDS, LENGTH, STRIDE, Machine, machine
+from chainrule.program.layout import ADDRESS, KIND, KINDS, LENGTH, STRIDE, machine
+from chainrule.program.machine import Machine
 
 BRIEF = 200_000  # parameters up to which a prediction keeps Python's lock: to hand it on would take longer
 

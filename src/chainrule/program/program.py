@@ -15,7 +15,8 @@ from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.parameters import Parameters
 from chainrule.program.building import predicting_table, training_table, with_update
 from chainrule.program.calls import Call, Update
-from chainrule.program.machine import Machine, machine
+from chainrule.program.layout import machine
+from chainrule.program.machine import Machine
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
 from chainrule.program.one_row import OneRow
