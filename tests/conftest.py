@@ -35,4 +35,4 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
     """Let programs that are made from now on cut their turns into parts of two rows."""
     patch.setattr(table, "PART", 1)
     patch.setattr(table, "LEAST_ROWS", 2)
-    patch.setattr(table, "LEAST_OF_LARGE", {"rows": 2, "gradients": 2})
+    patch.setattr(table, "LEAST_OF_LARGE", {"gradients": 2, "columns": 2})

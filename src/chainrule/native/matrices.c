@@ -15,7 +15,7 @@ static int matrix_product(worker *w, const instruction *i) {
     real *out = own_rows(w, i, 2);
     for (int64_t k = 0; k < count; k += of_all, a += a_step, b += b_step, out += T * S)
         product(w->call, which & OF_A ? (matrix){a, 1, T} : (matrix){a, K, 1},
-                which & OF_B ? (matrix){b, 1, K} : (matrix){b, S, 1}, out, of_all * T, S, K);
+                which & OF_B ? (matrix){b, 1, K} : (matrix){b, S, 1}, out, S, of_all * T, S, K);
     return 0;
 }
 
@@ -25,7 +25,7 @@ static int matrix_gradient(worker *w, const instruction *i) {
     const int64_t S = (int64_t)i->number[0], K = operand(w, i, 2)->length * operand(w, i, 2)->width / S;
     const int64_t low = share(K, w->part, w->parts), high = share(K, w->part + 1, w->parts);
     real *db = all_rows(w, i, 2) + low * S;
-    product(w->call, (matrix){all_rows(w, i, 0) + low, 1, K}, (matrix){all_rows(w, i, 1), S, 1}, db, high - low, S,
+    product(w->call, (matrix){all_rows(w, i, 0) + low, 1, K}, (matrix){all_rows(w, i, 1), S, 1}, db, S, high - low, S,
             w->rows * (operand(w, i, 0)->width / K));
     if (!all_finite(db, (high - low) * S)) *w->sum = NAN;
     return 0;

@@ -90,13 +90,13 @@ static void in_tiles(matrix a, const real *b, int64_t b_row, real *out, int64_t 
 
 // The same for b transposed, of which a copy is made the other way round: for several rows that is quicker than BLAS.
 enum { ROWS_WORTH_TURNING = 16 };
-static void in_tiles_turned(matrix a, matrix b, real *out, int64_t M, int64_t N, int64_t K) {
+static void in_tiles_turned(matrix a, matrix b, real *out, int64_t out_row, int64_t M, int64_t N, int64_t K) {
     enum { BLOCK = 8 };
     real turned[LARGEST_TILED];
     for (int64_t j = 0; j < N; j += BLOCK)  // N is a multiple of it; whole lines of the cache are read and written
         for (int64_t k = 0; k < K; k++)
             for (int64_t d = 0; d < BLOCK; d++) turned[k * N + j + d] = b.data[(j + d) * b.column + k];
-    in_tiles(a, turned, N, out, N, M, N, K);
+    in_tiles(a, turned, N, out, out_row, M, N, K);
 }
 
 // The same for any b: the reference of the tiles, and what runs where there is no BLAS.
@@ -159,23 +159,25 @@ static void row_product(const real *a, int64_t a_step, const real *b, int64_t b_
         }
 }
 
-// out (M, N) = a (M, K) b (K, N).
-static void product(const call *c, matrix a, matrix b, real *out, int64_t M, int64_t N, int64_t K) {
+// out (M, N) = a (M, K) b (K, N), whose rows are `out_row` numbers apart.
+static void product(const call *c, matrix a, matrix b, real *out, int64_t out_row, int64_t M, int64_t N, int64_t K) {
     if (M == 0 || N == 0) return;
-    if (K == 0) memset(out, 0, (size_t)(M * N) * sizeof(real));
-    else if (b.column == 1 && N % WIDEST_TILE == 0 && K * N <= LARGEST_TILED) in_tiles(a, b.data, b.row, out, N, M, N, K);
+    if (K == 0)
+        for (int64_t i = 0; i < M; i++) memset(out + i * out_row, 0, (size_t)N * sizeof(real));
+    else if (b.column == 1 && N % WIDEST_TILE == 0 && K * N <= LARGEST_TILED)
+        in_tiles(a, b.data, b.row, out, out_row, M, N, K);
     else if (b.row == 1 && N % WIDEST_TILE == 0 && K * N <= LARGEST_TILED && M >= ROWS_WORTH_TURNING)
-        in_tiles_turned(a, b, out, M, N, K);
+        in_tiles_turned(a, b, out, out_row, M, N, K);
     else if (M == 1 && b.column == 1) row_product(a.data, a.column, b.data, b.row, out, N, K);
-    else if (!c->gemm) plainly(a, b, out, N, M, N, K);
-    else if (N == 1 && K > 1) times_vector(c, a, b.data, b.row, out, 1, M, K);
+    else if (!c->gemm) plainly(a, b, out, out_row, M, N, K);
+    else if (N == 1 && K > 1) times_vector(c, a, b.data, b.row, out, out_row, M, K);
     else if (M == 1 && K > 1) times_vector(c, (matrix){b.data, b.column, b.row}, a.data, a.column, out, 1, N, K);
     else if (c->blas_bits == 64)
         ((gemm_of_64 *)c->gemm)(ROW_MAJOR, order(a), order(b), M, N, K, 1, a.data, leading(a, K), b.data,
-                                leading(b, N), 0, out, N);
+                                leading(b, N), 0, out, out_row);
     else
         ((gemm_of_32 *)c->gemm)(ROW_MAJOR, order(a), order(b), (int32_t)M, (int32_t)N, (int32_t)K, 1, a.data,
-                                (int32_t)leading(a, K), b.data, (int32_t)leading(b, N), 0, out, (int32_t)N);
+                                (int32_t)leading(a, K), b.data, (int32_t)leading(b, N), 0, out, (int32_t)out_row);
 }
 
 #endif

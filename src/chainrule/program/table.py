@@ -19,7 +19,10 @@ TurnKind = Literal["rows", "columns", "gradients", "update", "python"]
 MOST_PARTS = 64
 PART = 1_000_000  # multiply-adds, or what takes as long, that a part of a turn is made of
 LEAST_ROWS = 16  # of a part
-LEAST_OF_LARGE = {"rows": 50, "gradients": 90}  # beside a large matrix, which BLAS copies once for each part
+LEAST_OF_LARGE = {
+    "gradients": 90,
+    "columns": 128,
+}  # beside a large matrix, of which BLAS copies something for each
 PER_ELEMENT = 8  # multiply-adds that take as long as one element of an elementwise operation
 
 
@@ -217,12 +220,20 @@ def parts_of(kind: TurnKind, instructions: Iterable[Instruction], capacity: int)
         return 1
     most = MOST_PARTS
     matrices = [matrix for each in done if each.operation.is_product for matrix in [_matrix(each)] if matrix]
-    if kind == "rows" or matrices:
-        large = any(matrix.width * (matrix.length or 1) * LEAST_ROWS > PART for matrix in matrices)
-        rows = capacity if kind == "rows" else max(matrix.length or 1 for matrix in matrices)
-        most = min(most, rows // (LEAST_OF_LARGE.get(kind, LEAST_ROWS) if large else LEAST_ROWS))
+    if kind == "rows":
+        most = min(most, capacity // LEAST_ROWS)
+    elif kind == "columns" and matrices:
+        most = min(most, max(written(each)[0].row[-1] for each in done) // LEAST_OF_LARGE[kind])
+    elif matrices:
+        rows = max(matrix.length or 1 for matrix in matrices)
+        most = min(most, rows // (LEAST_OF_LARGE[kind] if any(map(is_large, matrices)) else LEAST_ROWS))
     parts = max(1, min(sum(_work(each, capacity) for each in done) // PART, most))
     return 1 << (int(parts).bit_length() - 1)
+
+
+def is_large(matrix: Place) -> bool:
+    """Whether a product with it is a part's worth already for a few rows."""
+    return matrix.width * (matrix.length or 1) * LEAST_ROWS > PART
 
 
 def _matrix(each: Instruction) -> Place | None:

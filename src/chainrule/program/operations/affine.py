@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
+from dataclasses import replace
 
 import numpy as np
 
@@ -18,7 +19,7 @@ from chainrule.program.operations.activations import (
     has_biased_rows,
     is_activation,
 )
-from chainrule.program.table import Instruction, Operation
+from chainrule.program.table import Instruction, Operation, is_large
 
 
 def _lines(x: Array) -> Array:
@@ -82,6 +83,11 @@ MATMUL_BY_TRANSPOSED = Operation(
     is_product=True,
     fits=_has_rows_of(2, 1, 0),
 )
+#: The same for a large matrix: each part computes some columns for all rows, so that BLAS copies the matrix once.
+OF_LARGE = {
+    each: replace(each, turn="columns", kernel=f"{each.kernel}_of_large")
+    for each in (MATMUL, MATMUL_BY_TRANSPOSED)
+}
 TRANSPOSED_MATMUL = Operation(
     "transposed_matmul",
     ("B X", "B Y", "=K N"),
@@ -129,9 +135,13 @@ class AffineRule:
             walk.fused[i] = bias[0]  # the activation behind it adds the bias
             if not walk.training or activation_of(walk.layer(users[0])).keeps == "output":
                 walk.put_value(i, walk.value(users[0]))  # nobody needs the affine's own value again
-        walk.emit(MATMUL, walk.value(x), walk.value(W), walk.value(i))
+        walk.emit(self._cut(walk, MATMUL, W), walk.value(x), walk.value(W), walk.value(i))
         if bias and i not in walk.fused:
             walk.emit(ADD_BIAS, walk.value(i), walk.value(bias[0]))
+
+    def _cut(self, walk: Walk, product: Operation, W: int) -> Operation:
+        """The product, cut by columns where the matrix is large. Predictions are not cut."""
+        return OF_LARGE[product] if walk.training and is_large(walk.value(W)) else product
 
     def backward(self, walk: Walk, i: int) -> None:
         x, W, *bias = walk.sources(i)
@@ -145,7 +155,7 @@ class AffineRule:
             walk.arrived(bias[0], into)
         if walk.needed[x]:
             into = walk.destination(x)
-            walk.emit(MATMUL_BY_TRANSPOSED, dz, walk.value(W), into)
+            walk.emit(self._cut(walk, MATMUL_BY_TRANSPOSED, W), dz, walk.value(W), into)
             walk.arrived(x, into)
 
     def _is_activated(self, walk: Walk, user: int) -> bool:
