@@ -32,7 +32,8 @@ def many_parts(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def cut_small(patch: pytest.MonkeyPatch) -> None:
-    """Let programs that are made from now on cut their turns into parts of two rows."""
+    """Let programs that are made from now on cut their turns into parts of two rows, or columns of a matrix."""
     patch.setattr(table, "PART", 1)
     patch.setattr(table, "LEAST_ROWS", 2)
+    patch.setattr(table, "LARGE", 60)
     patch.setattr(table, "LEAST_OF_LARGE", {"gradients": 2, "columns": 2})

@@ -19,10 +19,10 @@ TurnKind = Literal["rows", "columns", "gradients", "update", "python"]
 MOST_PARTS = 64
 PART = 1_000_000  # multiply-adds, or what takes as long, that a part of a turn is made of
 LEAST_ROWS = 16  # of a part
-LEAST_OF_LARGE = {
-    "gradients": 90,
-    "columns": 128,
-}  # beside a large matrix, of which BLAS copies something for each
+LARGE = (
+    62_500  # numbers of a matrix that BLAS had better copy once, and not for each part: it is cut by columns
+)
+LEAST_OF_LARGE = {"gradients": 90, "columns": 128}  # rows, or columns, of a part of one
 PER_ELEMENT = 8  # multiply-adds that take as long as one element of an elementwise operation
 
 
@@ -232,8 +232,8 @@ def parts_of(kind: TurnKind, instructions: Iterable[Instruction], capacity: int)
 
 
 def is_large(matrix: Place) -> bool:
-    """Whether a product with it is a part's worth already for a few rows."""
-    return matrix.width * (matrix.length or 1) * LEAST_ROWS > PART
+    """Whether a product with it is cut by columns."""
+    return matrix.width * (matrix.length or 1) > LARGE
 
 
 def _matrix(each: Instruction) -> Place | None:
