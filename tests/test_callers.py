@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import BusyError
+from chainrule.errors import BusyError, ShapeError
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(900, 6)).astype("float32"), RNG.integers(0, 4, 900)
@@ -183,6 +183,37 @@ def test_a_second_training_and_assignments_are_refused_meanwhile() -> None:
         copy.deepcopy(net).fit(X, T, epochs=1)  # as the message says
     net.params["b1"] = np.zeros(16)
     net.fit(X, T, epochs=1)
+
+
+def test_parameters_are_read_only_while_another_thread_trains() -> None:
+    net = network()
+    with trained_meanwhile(net, cr.SGD(0.01)):
+        for change in (net.params["b1"], net.params.flat, copy.copy(net.params)["b1"]):
+            with pytest.raises(ValueError, match="read-only"):
+                change += 1
+    net.params["b1"] += 1
+    np.testing.assert_array_equal(net.params["b1"], net.params.flat[6 * 16 : 7 * 16])
+
+
+def test_statistics_are_assigned_in_place() -> None:
+    net = network(cr.Affine(8), cr.BatchNorm())
+    net.fit(X, T, epochs=1, batch_size=50)
+    mean = net.state["running_mean1"]
+    net.state["running_mean1"] = np.arange(8.0)
+    assert net.state["running_mean1"] is mean
+    np.testing.assert_array_equal(mean, np.arange(8))
+    net.fit(X, T, epochs=1, batch_size=50)
+    assert net.state["running_mean1"] is mean
+    assert mean[7] != 7
+    state = net.state
+    state |= {"running_mean1": np.zeros(8)}
+    net.state.update(running_mean1=[1.0] * 8)
+    np.testing.assert_array_equal(mean, np.ones(8))
+    with pytest.raises(ShapeError, match=r"running_mean1: expected statistics of shape \(8,\), got \(2, 4\)"):
+        net.state["running_mean1"] = np.zeros((2, 4))
+    twin = copy.deepcopy(net)
+    assert twin.state["running_mean1"] is not mean
+    np.testing.assert_array_equal(twin.state["running_mean1"], mean)
 
 
 def test_a_callback_may_assign_but_not_train() -> None:

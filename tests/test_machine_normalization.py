@@ -292,3 +292,17 @@ def test_statistics_that_were_put_in_are_used_and_moved() -> None:
     for name, value in nets[0].state.items():
         np.testing.assert_array_equal(nets[1].state[name], value)
         assert not np.array_equal(value, mean)
+
+
+def test_statistics_as_constants_bear_large_numbers() -> None:
+    """What only training needs must not overflow where it is not wanted."""
+    layers = cr.Affine(4), cr.BatchNorm(), cr.Affine(3)
+    net = cr.Network(*layers, input_shape=5, loss=cr.SoftmaxCrossEntropy(), seed=0)
+    x, t = np.full((6, 5), 1e22, "float32"), np.zeros(6, int)
+    feeds = {"x": x, "t": t}
+    with np.errstate(all="ignore"):
+        net.graph.forward(feeds)
+        expected = net.graph.backward(wrt=net.params)["W1"]
+    found = net.gradient(x, t, training=False)["W1"]
+    assert np.isfinite(expected).all()
+    np.testing.assert_allclose(found, expected, rtol=1e-4)

@@ -13,6 +13,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, DataError, ShapeError
+from chainrule.program import machine
 from conftest import cut_small
 
 RNG = np.random.default_rng(0)
@@ -262,3 +263,64 @@ def test_nan_in_the_data_is_blamed_on_the_data_and_not_on_a_layer_that_cannot_be
     for call in calls:
         with pytest.raises(DataError, match="x holds nan at row 2, column 1"):
             call(x)
+
+
+def test_a_network_of_any_size_is_predicted_by_several_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Also where a step is so much work that Ctrl-C is listened for after each."""
+    started = []
+    start = machine._thread.start_new_thread
+
+    def watched(function: Any, arguments: Any) -> Any:
+        started.append(function)
+        return start(function, arguments)
+
+    monkeypatch.setattr(machine._thread, "start_new_thread", watched)
+    monkeypatch.setattr(machine, "AT_ONCE", 1)
+    monkeypatch.setattr(machine, "WORTH_HELPING", 1)
+    net, many = network(), np.ones((2000, 5), "float32")
+    program = net._programs.predicting()
+    result = np.zeros((2000, 3), "float32")
+    program.predict({"x": many}, result, threads=3)
+    assert started
+    np.testing.assert_allclose(result, net.predict(many[:1]).repeat(2000, axis=0), rtol=1e-5)
+
+
+def test_a_first_prediction_of_one_row_takes_an_arena_for_one_row() -> None:
+    net = cr.Network(
+        cr.Softmax(axis=2),
+        cr.Flatten(),
+        cr.Affine(3),
+        input_shape=(64, 64),
+        loss=cr.SoftmaxCrossEntropy(),
+        seed=0,
+    )
+    x = RNG.random((3, 64, 64), dtype="float32")
+    one = net.predict(x[:1])
+    slot = net._programs.of_one_row._free[0]  # type: ignore[union-attr]
+    assert sum(array.nbytes for array in slot._held[1]) < 100_000
+    np.testing.assert_allclose(one, net.predict(x)[:1], rtol=1e-5)
+
+
+def test_a_class_of_weight_0_may_come_first() -> None:
+    """A network with a layer in Python is tried on two rows such as the first."""
+
+    class Same(cr.Layer):
+        """y = x."""
+
+        def forward(self, x: Any) -> Any:
+            return x, None
+
+        def backward(self, dy: Any, saved: None) -> Any:
+            return dy
+
+    loss = cr.SoftmaxCrossEntropy(class_weights=[0, 1, 1])
+    net = cr.Network(cr.Affine(4), Same(), cr.Affine(3), input_shape=5, loss=loss, seed=0)
+    t = np.array([0, 1, 2, 0, 1, 2])
+    assert len(net.fit(X[:6], t, iterations=3, batch_size=6).loss) == 3
+
+
+@pytest.mark.usefixtures("executor")
+def test_a_total_of_weights_that_overflows_is_no_loss_of_0() -> None:
+    net = network()
+    with pytest.raises(cr.errors.DivergedError):
+        net.fit(X[:20], T[:20], iterations=1, batch_size=20, sample_weight=np.full(20, 3e38))

@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from typing import Any
+from collections.abc import Iterator, Mapping, MutableMapping
+from typing import Any, Protocol
 
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, Shape, as_numbers
 from chainrule.errors import ArgumentError, ShapeError, did_you_mean
+
+
+class Guard(Protocol):
+    """Whoever knows whether another thread is training with the parameters."""
+
+    @property
+    def others_train(self) -> bool:
+        """Whether one does: then the arrays are shown read-only."""
+
+    def check_assignment(self) -> None:
+        """Raise an error then."""
 
 
 class Parameters(MutableMapping[str, Array]):
@@ -24,8 +35,8 @@ class Parameters(MutableMapping[str, Array]):
     def __init__(self, flat: Array, shapes: Mapping[str, Shape]) -> None:
         self._flat = flat
         self.shapes = dict(shapes)
-        #: Called before an assignment; it raises an error where nothing may be assigned now.
-        self.guard: Callable[[], None] | None = None
+        #: Who says whether parameters may be changed now.
+        self.guard: Guard | None = None
         size = _size_of(self.shapes)
         if flat.shape != (size,):
             raise ShapeError(
@@ -41,7 +52,7 @@ class Parameters(MutableMapping[str, Array]):
     @property
     def flat(self) -> Array:
         """The vector that all the arrays are views into. Assigning to it copies the numbers in."""
-        return self._flat
+        return self._shown(self._flat)
 
     @flat.setter
     def flat(self, value: ArrayLike) -> None:
@@ -63,28 +74,40 @@ class Parameters(MutableMapping[str, Array]):
     def __getitem__(self, name: str) -> Array:
         if name not in self._views:
             raise ArgumentError(f"there is no parameter {name!r}; {did_you_mean(str(name), self._views)}")
-        return self._views[name]
+        return self._shown(self._views[name])
 
     def __setitem__(self, name: str, value: ArrayLike) -> None:
+        self._check_guard()
         view = self[name]
         array = as_numbers(value, f"parameter {name!r}")
         if array.shape != view.shape:
             raise ShapeError(
                 f"parameter {name!r}: expected an array of shape {view.shape}, got {array.shape}"
             )
-        self._check_guard()
         view[...] = array
+
+    def _shown(self, array: Array) -> Array:
+        """The array, to be read only while another thread changes it."""
+        if self.guard is not None and self.guard.others_train:
+            array = array.view()
+            array.flags.writeable = False
+        return array
 
     def _check_guard(self) -> None:
         if self.guard is not None:
-            self.guard()
+            self.guard.check_assignment()
+
+    def __copy__(self) -> Parameters:
+        made = Parameters(self._flat, self.shapes)
+        made.guard = self.guard
+        return made
 
     def __reduce__(self) -> tuple[Any, ...]:
         return Parameters, (self._flat, self.shapes)
 
     def get(self, name: str, default: Any = None) -> Any:
         """The array, or `default` when there is no parameter of this name."""
-        return self._views.get(name, default)
+        return self[name] if name in self._views else default
 
     def __delitem__(self, name: str) -> None:
         raise ArgumentError(f"parameter {name!r} belongs to the network and cannot be deleted")
@@ -105,3 +128,32 @@ class Parameters(MutableMapping[str, Array]):
 
 def _size_of(shapes: Mapping[str, Shape]) -> int:
     return sum(math.prod(shape) for shape in shapes.values())
+
+
+class Statistics(dict[str, Array]):
+    """Running statistics by name. Assigning to one copies the numbers into its array, which stays the same one."""
+
+    def __setitem__(self, name: str, value: ArrayLike) -> None:
+        array, held = as_numbers(value, name), self.get(name)
+        if held is None or not held.flags.writeable:
+            super().__setitem__(name, array)
+        elif array.shape != held.shape:
+            raise ShapeError(f"{name}: expected statistics of shape {held.shape}, got {array.shape}")
+        else:
+            held[...] = array
+
+    def update(self, *others: Any, **named: Any) -> None:
+        """Assign each."""
+        for name, value in dict(*others, **named).items():
+            self[name] = value
+
+    def __ior__(self, other: Any) -> Statistics:  # type: ignore[override,misc]  # dict's takes pairs too, as this does
+        self.update(other)
+        return self
+
+    def copy(self) -> Statistics:
+        """The same arrays."""
+        made = Statistics()
+        for name, value in self.items():
+            dict.__setitem__(made, name, value)
+        return made

@@ -30,6 +30,7 @@ from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Paramet
 from chainrule.graph.structure import Structure
 from chainrule.graph.values import NodeArrays, Run, shown, unbroadcast
 from chainrule.layers import Layer, ParameterSpec
+from chainrule.parameters import Statistics
 from chainrule.randomness import Purpose, fresh_seed, layer_key, layer_stream, stream
 
 
@@ -49,7 +50,7 @@ class Graph(Structure):
         super().__init__(output)
         self.seed = fresh_seed() if seed is None else checked_seed(seed)
         self.dtype = None if dtype is None else checked_dtype(dtype)
-        self.state: dict[str, Array] = {}
+        self.state: dict[str, Array] = Statistics()
         self._bound: dict[int, Array] = {}
         self._checked: set[int] = set()
         self._keep_whole = self.index_leaves()
@@ -116,7 +117,7 @@ class Graph(Structure):
             if held is not None and fits and held.flags.writeable:
                 held[...] = value
             else:
-                self.state[name] = value
+                dict.__setitem__(self.state, name, value)
 
     def evaluate(
         self,

@@ -11,11 +11,13 @@ from __future__ import annotations
 
 import functools
 import shlex
+import sys
+import threading
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from chainrule.errors import ArgumentError, ChainruleError
-from chainrule.locks import Lock
+from chainrule.locks import renew_after_fork
 from chainrule.native import record
 
 if TYPE_CHECKING:
@@ -24,7 +26,14 @@ if TYPE_CHECKING:
 __all__ = ["NativeLibraryError", "library", "remedy", "why_not"]
 
 FOLDER = Path(__file__).parent
-_LOCK = Lock()
+
+
+def _renew(module: Any) -> None:
+    module._LOCK = threading.Lock()
+
+
+_LOCK = threading.Lock()
+renew_after_fork(sys.modules[__name__], _renew)
 
 
 class NativeLibraryError(ChainruleError, ImportError):

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import importlib
-import os
+import sys
+import threading
+import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
-from chainrule.locks import Lock
+from chainrule.locks import renew_after_fork
 
 #: How a function is called in the libraries that NumPy is built with, and how wide its integers are there. Wheels
 #: of NumPy prefix the names; those of 32 bits are in Linux distributions.
@@ -95,9 +97,9 @@ def threads(number: int) -> Iterator[None]:
     several threads overlap, that of the last begun holds, and after the last to end it is what it was before the
     first began.
     """
-    own = [number]  # not equal to another block's by identity
-    _enter(own)
+    own = _Block(number)
     try:
+        _enter(own)
         yield
     finally:
         _leave(own)
@@ -112,37 +114,45 @@ def one_thread() -> contextlib.AbstractContextManager[None]:
     return threads(1)
 
 
-_LOCK = Lock()
-_BLOCKS: list[list[int]] = []  # those that have begun and not ended, the last begun last
+class _Block:
+    """A block that has begun. Where Ctrl-C kept it from ending, it ends with its last reference."""
+
+    def __init__(self, number: int) -> None:
+        self.number = number
+
+
+_BLOCKS: list[weakref.ref[_Block]] = []  # the last begun last
 _BEFORE: list[Callable[[], object]] = []  # what puts back the number before the first
 
 
-def _enter(own: list[int]) -> None:
-    with _LOCK:
-        if not _BLOCKS:
-            _BEFORE[:] = [_remembered()]
-        _BLOCKS.append(own)
-        _set(own[0])
-
-
-def _leave(own: list[int]) -> None:
-    with _LOCK:
-        _BLOCKS[:] = [block for block in _BLOCKS if block is not own]
-        if _BLOCKS:
-            _set(_BLOCKS[-1][0])
-        else:
-            _BEFORE[0]()
-
-
-def _forget() -> None:
+def _renew(module: Any) -> None:
     """In a child process, the blocks of the threads that the fork left behind never end."""
+    module._LOCK = threading.Lock()
     if _BLOCKS:
         _BLOCKS.clear()
         _BEFORE[0]()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+_LOCK = threading.Lock()
+renew_after_fork(sys.modules[__name__], _renew)
+
+
+def _enter(own: _Block) -> None:
+    with _LOCK:
+        if not _BLOCKS:
+            _BEFORE[:] = [_remembered()]
+        _BLOCKS.append(weakref.ref(own))
+        _set(own.number)
+
+
+def _leave(own: _Block) -> None:
+    with _LOCK:
+        open_ones = [(each, block) for each in _BLOCKS if (block := each()) is not None and block is not own]
+        if open_ones:
+            _set(open_ones[-1][1].number)
+        elif _BEFORE:  # else this block was interrupted before it began
+            _BEFORE[0]()
+        _BLOCKS[:] = [each for each, _ in open_ones]
 
 
 def _set(number: int) -> None:

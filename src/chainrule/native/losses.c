@@ -95,7 +95,7 @@ static int softmax_cross_entropy_of_distributions(worker *w, const instruction *
 // sample weights are.
 INLINE int found_total(worker *w, const instruction *i, double sum, int zeros) {
     real *total = operand(w, i, 0)->address;
-    *total = (real)sum;
+    *total = isfinite((real)sum) ? (real)sum : NAN;  // an infinite one would make the loss 0
     if (*total == 0) fail(w->call, NOTHING_TO_AVERAGE, i->operand[0], zeros, 0);
     return 0;
 }

@@ -175,7 +175,7 @@ static void channel_sums(const real *restrict dy, const real *restrict x, channe
 
 // dx of one number: in training, mean and variance depend on x too, and `part` is 1 / n, else 0.
 INLINE real through(real dy, real x, real mean, real inverse, real gamma, real dgamma, real dbeta, real part) {
-    return gamma * inverse * (dy - (dbeta + (x - mean) * inverse * dgamma) * part);
+    return gamma * inverse * (part > 0 ? dy - (dbeta + (x - mean) * inverse * dgamma) * part : dy);
 }
 
 // dgamma, dbeta (C,) = the sums of dy z and of dy; dx (B, T C I) = gamma inverse (dy - (dbeta + z dgamma) / n), where

@@ -7,7 +7,7 @@ import threading
 from collections.abc import Iterator
 
 from chainrule.errors import BusyError
-from chainrule.locks import Lock, renew_after_fork
+from chainrule.locks import renew_after_fork
 
 
 class Callers:
@@ -19,39 +19,41 @@ class Callers:
     """
 
     def __init__(self) -> None:
-        self._gate, self._steps = Lock(), Lock()
-        self._trainer = 0
+        self._training: tuple[int, object] | None = None  # the thread that trains, and which training it is
         renew_after_fork(self, Callers._renew)
 
     def _renew(self) -> None:
-        """In a child process: only the thread that forked lives on."""
-        if self._trainer != threading.get_ident():
-            self._trainer = 0
+        self._gate, self._steps = threading.Lock(), threading.Lock()
+        if self.others_train:  # in a child process, only the thread that forked lives on
+            self._training = None
 
     @property
     def others_train(self) -> bool:
         """Whether another thread is training the network."""
-        return self._trainer not in (0, threading.get_ident())
+        training = self._training
+        return training is not None and training[0] != threading.get_ident()
 
     @contextlib.contextmanager
     def training(self) -> Iterator[None]:
         """A training, from its first step to its last. Raises BusyError when there is one already."""
-        with self._gate:
-            if self._trainer:
-                raise BusyError(
-                    "this network is being trained already, "
-                    + (
-                        "by another thread"
-                        if self.others_train
-                        else "and a callback or layer called fit again"
-                    )
-                    + ": wait until that has ended, or train a copy, copy.deepcopy(net)"
-                )
-            self._trainer = threading.get_ident()
+        mine = threading.get_ident(), object()
         try:
+            with self._gate:
+                if self._training is not None:
+                    raise BusyError(
+                        "this network is being trained already, "
+                        + (
+                            "by another thread"
+                            if self.others_train
+                            else "and a callback or layer called fit again"
+                        )
+                        + ": wait until that has ended, or train a copy, copy.deepcopy(net)"
+                    )
+                self._training = mine
             yield
         finally:
-            self._trainer = 0
+            if self._training is mine:
+                self._training = None
 
     @contextlib.contextmanager
     def steps(self) -> Iterator[None]:

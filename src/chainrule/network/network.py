@@ -120,7 +120,7 @@ class Network:
         self._params = Parameters.empty(shapes, self.graph.dtype)
         #: Who may do what with the network at the same time.
         self.callers = Callers()
-        self._params.guard = self.callers.check_assignment
+        self._params.guard = self.callers
         for name, value in values.items():
             self.params[name] = value
             self.graph.bind(name, self.params[name])

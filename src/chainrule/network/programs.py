@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from typing import TYPE_CHECKING, Any
 
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
-from chainrule.locks import Lock
+from chainrule.locks import renew_after_fork
 from chainrule.parameters import Parameters
 
 if (
@@ -25,9 +26,12 @@ class Programs:
         self._inputs = inputs
         self._shapes: dict[int, Shape] | None = None
         self._made: dict[tuple[Any, ...], Program] = {}
-        self._lock = Lock()
+        renew_after_fork(self, Programs._renew)
         #: What predicts single rows quickly, once a prediction was made.
         self.of_one_row: OneRow | None = None
+
+    def _renew(self) -> None:
+        self._lock = threading.Lock()
 
     def training(self, batch_size: int, example: Array, weighted: bool) -> Program:
         """For batches of this size, and targets such as the example."""

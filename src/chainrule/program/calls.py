@@ -51,6 +51,8 @@ class Call:
     """Of a prediction: whether to find the loss too."""
     is_doubtful: bool = False
     """Whether an array that is watched was not finite."""
+    held: list[Array] = field(default_factory=list)
+    """Arrays that the machine uses, and that nobody else may keep."""
     origin: Array | None = None
     """Of a part of another call, on a copy of some rows: which rows of its data they are."""
 

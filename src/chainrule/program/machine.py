@@ -5,6 +5,7 @@ from __future__ import annotations
 import _thread
 import contextlib
 import ctypes
+import os
 from collections.abc import Iterator
 from ctypes import byref, c_int64
 from dataclasses import replace
@@ -76,10 +77,8 @@ class Machine:
         self.kept_places = [(k, p) for k, p in enumerate(self._places) if p.space in ("state", "statistics")]
         self._updates_natively = any(each.operation in UPDATES.values() for each in table.instructions)
         self._sums, self._squares = np.zeros((2, MOST_PARTS * LINE))
-        self._own_arenas: list[Array] = []
         self._call, self._worker = self._structures()
-        self._helpers: list[WorkerStructure] = []
-        self._arenas: list[Array] = []
+        self._arenas: list[tuple[Array, list[Array]]] = []
 
     # The table, as C reads it --------------------------------------------------------------------------
 
@@ -123,10 +122,10 @@ class Machine:
         address = ctypes.addressof(call)
         return WorkerStructure(call=address, arrays=arrays.ctypes.data, kernels=self._kernels, task=-1)
 
-    def structures_of_its_own(self) -> tuple[Array, CallStructure, WorkerStructure]:
-        """The arrays, a call and a worker for a caller that prepares them itself, with an arena of its own."""
-        arrays, (call, _) = self._moved(), self._structures()
-        return arrays, call, self._worker_of(call, arrays)
+    def structures_of_one_row(self) -> tuple[Array, list[Array], CallStructure, WorkerStructure]:
+        """For a caller that prepares them itself: arrays in an arena for one row, a call, and a worker."""
+        (arrays, arena), (call, _) = self._moved(1), self._structures()
+        return arrays, arena, call, self._worker_of(call, arrays)
 
     # Calls ---------------------------------------------------------------------------------------------
 
@@ -148,7 +147,11 @@ class Machine:
             array = held[place.name]
             fits = array.size == place.width and array.dtype == self.memory.dtype and array.flags.c_contiguous
             if not fits:
-                raise ChainruleError(f"{place.name}: expected {place.width} numbers of {self.memory.dtype}")
+                raise ChainruleError(
+                    f"{place.name}: expected {place.width} numbers of {self.memory.dtype}, together in memory, got "
+                    f"{array.dtype} of shape {array.shape}; assign one of that shape"
+                )
+            call.held.append(array)  # another thread may put another into its place meanwhile
             self._arrays[k, ADDRESS] = array.ctypes.data
         self._fill(call)
         with blas.one_thread():
@@ -169,10 +172,10 @@ class Machine:
 
     def _train(self, call: Call) -> int:
         """The steps of a training, or those before one that diverges."""
-        self._worker.task, status = 0, NOT_FINITE
+        self._worker.task = self._worker.step = 0
+        status = NOT_FINITE
         try:
-            with self._helped(call, self.table.parts - 1):
-                status = self._loop(self._library.chainrule_train, call)
+            status = self._shared(self._library.chainrule_train, call, self.table.parts - 1)
             self._raise_failure(call)
         finally:  # a layer in Python may raise anything
             done = call.steps if status == FINISHED else int(self._worker.step)
@@ -183,21 +186,43 @@ class Machine:
     def _predict(self, call: Call) -> int:
         """The steps of a prediction, some at a time, so that Ctrl-C is heard between them."""
         size = self.memory.params.flat.size
-        at_once = max(1, AT_ONCE // max(1, call.batch * size))
+        threads = allowed(call.threads)
+        at_once = max(threads, threads * AT_ONCE // max(1, call.batch * size))
         worth = 0 if self.table.in_python else call.total * size // max(1, WORTH_HELPING)
         for first in range(0, call.steps, at_once):
             self._call.next, self._call.steps = first, min(first + at_once, call.steps)
             self._worker.task = -1
-            with self._helped(call, min(worth, self._call.steps - first - 1)):
-                self._loop(self._library.chainrule_predict, call)
+            self._shared(self._library.chainrule_predict, call, min(worth, self._call.steps - first - 1))
             self._raise_failure(call)
         call.is_doubtful = call.is_doubtful or bool(self._call.doubtful)
         return call.steps
 
+    def _shared(self, function: Any, call: Call, most: int) -> int:
+        """Call the machine, and let as many other threads help as are allowed, `most` at most.
+
+        Nobody waits for them to begin. When this ends, in whatever way, none of them touches anything of the call:
+        the box is closed, by the machine or here.
+        """
+        number = min(most, allowed(call.threads) - 1)
+        if number < 1:
+            self._call.box = None
+            return self._loop(function, call)
+        box, process = (c_int64 * BOX)(NOTHING_LEFT), os.getpid()
+        try:
+            self._call.box = ctypes.addressof(box)
+            with contextlib.suppress(RuntimeError):  # no more threads can be had: there are fewer helpers
+                for worker in self._workers(call, number):
+                    _thread.start_new_thread(_help, (self, call, box, worker))
+            return self._loop(function, call)
+        finally:
+            if os.getpid() == process:  # in a child that a layer forked there are no helpers
+                self._library.chainrule_close(box)
+            self._call.box = None
+
     def _loop(self, function: Any, call: Call) -> int:
         """Call the machine, and again behind each turn that Python does."""
         c, w = byref(self._call), self._worker
-        status: int = function(c, byref(w))
+        process, status = os.getpid(), function(c, byref(w))
         step: Step | None = None
         while status == IN_PYTHON:
             if step is None or step.number != w.step:
@@ -206,67 +231,42 @@ class Machine:
                 step = self.python.begin(call, int(w.step))
             turn = self.table.turns[w.turn]
             self.python.do(turn, step)
+            if os.getpid() != process:  # the layer forked, and this is the child: nobody helps here
+                self._call.box = None
             if turn.instructions[0].layer == len(self.python.graph) - 1 or not np.isfinite(step.loss):
                 self._sums[::LINE] = 0.0
                 self._sums[0] = step.loss
             status = function(c, byref(w))
         if step is not None and (status == FINISHED or call.update is None):
             self.python.end(step)
-        return status
+        return int(status)
 
-    @contextlib.contextmanager
-    def _helped(self, call: Call, most: int) -> Iterator[None]:
-        """Let other threads work on the call inside the block: as many as are allowed, and `most` at most.
-
-        Nobody waits for them to begin. Behind the block none of them touches anything of the call.
-        """
-        number = min(most, allowed(call.threads) - 1)
-        if number < 1:
-            self._call.box = None
-            yield
-            return
-        box = (c_int64 * BOX)(NOTHING_LEFT)
-        self._call.box = ctypes.addressof(box)
-        try:
-            with contextlib.suppress(
-                RuntimeError
-            ):  # where no more threads can be had, there are fewer helpers
-                for worker in self._workers(call, number):
-                    _thread.start_new_thread(
-                        self._library.chainrule_help, (box, byref(self._call), byref(worker))
-                    )
-            yield
-        finally:
-            self._library.chainrule_close(box)
-            self._call.box = None
-
-    def _workers(self, call: Call, number: int) -> list[WorkerStructure]:
+    def _workers(self, call: Call, number: int) -> Iterator[WorkerStructure]:
         """Those of helpers. A step of a prediction is done by one thread, in an arena of its own."""
-        while len(self._helpers) < number:
-            self._helpers.append(self._worker_of(self._call, self._arrays))
-        workers = self._helpers[:number]
-        for k, worker in enumerate(workers):
+        for k in range(number):
             arrays = self._arrays
             if call.rows is None:
-                while len(self._arenas) <= k:
-                    self._arenas.append(self._moved())
-                arrays = self._arenas[k]
-                for number_of_array, _ in [*self.data_places[True], *self.kept_places]:
-                    arrays[number_of_array] = self._arrays[number_of_array]
-            worker.task, worker.arrays = -1, arrays.ctypes.data
-        return workers
+                if len(self._arenas) == k:
+                    self._arenas.append(self._moved(self.table.capacity))
+                arrays = self._arenas[k][0]
+                for which, _ in [*self.data_places[True], *self.kept_places]:
+                    arrays[which] = self._arrays[which]
+            yield self._worker_of(self._call, arrays)
 
-    def _moved(self) -> Array:
-        """The arrays, those of a batch in an arena of their own."""
-        arrays = self._arrays.copy()
+    def _moved(self, rows: int) -> tuple[Array, list[Array]]:
+        """The arrays, those of a batch of so many rows in an arena of their own, and that arena."""
+        arrays, arena = self._arrays.copy(), []
         for space in ("arena", "labels", "spares"):
-            flat = self.memory.flat[space]
-            own = np.zeros_like(flat)
-            self._own_arenas.append(own)
-            mine = [k for k, place in enumerate(self._places) if place.space == space]
-            arrays[mine, HOME] += own.ctypes.data - flat.ctypes.data
-            arrays[mine, ADDRESS] = arrays[mine, HOME]
-        return arrays
+            flat, times = self.memory.flat[space], 1 if space == "spares" else rows
+            sizes = {"arena": self.table.arena_width, "labels": self.table.labels_width}
+            own = np.zeros(times * sizes.get(space, flat.size), flat.dtype)
+            arena.append(own)
+            for k, place in enumerate(self._places):
+                if place.space == space:
+                    arrays[k, HOME] = arrays[k, ADDRESS] = (
+                        own.ctypes.data + times * place.start * own.itemsize
+                    )
+        return arrays, arena
 
     def _raise_failure(self, call: Call) -> None:
         """Raise what a thread found of rows or labels out of range, or of weights that are all 0."""
@@ -328,6 +328,11 @@ class Machine:
         """A copy that the machine reads."""
         dtype = array.dtype.newbyteorder("=") if array.dtype.str[1:] in KINDS else self.memory.dtype
         return np.require(array, dtype, ["C", "ALIGNED"])
+
+
+def _help(machine: Machine, call: Call, box: Any, worker: WorkerStructure) -> None:
+    """What a helper thread does. It holds all that the library reads and writes."""
+    machine._library.chainrule_help(box, byref(machine._call), byref(worker))
 
 
 def _native_places(turns: list[Turn]) -> list[Place]:

@@ -58,14 +58,14 @@ class _Slot:
         ((k, place),) = executor.data_places[False]
         self.x = np.zeros((1, *place.row), executor.memory.dtype)
         self.y = np.zeros((1, *executor.table.output.row), executor.memory.dtype)
-        arrays, call, worker = executor.structures_of_its_own()
+        arrays, arena, call, worker = executor.structures_of_one_row()
         row = arrays[k]
         row[ADDRESS], row[LENGTH], row[STRIDE] = self.x.ctypes.data, 1, self.x.nbytes
         row[KIND] = KINDS[self.x.dtype.str[1:]]
         call.turn_count = len(executor.table.turns) - executor.table.measured
         call.steps = call.batch = call.total = 1
         call.result = self.y.ctypes.data
-        self._held = arrays, call, worker  # the machine knows their addresses
+        self._held = arrays, arena, call, worker  # the machine knows their addresses
         self.arguments = byref(call), byref(worker)
         #: What layers keep from step to step, and where the machine looks for it.
         self.kept = [(arrays[k], place) for k, place in executor.kept_places]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Shape
-from chainrule.errors import ArgumentError, LayerError
+from chainrule.errors import ArgumentError, DataError, LayerError
 from chainrule.graph import Graph, Node
 from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.parameters import Parameters
@@ -84,7 +84,12 @@ class Program:
         inputs = {name: node.shape for name, node in self.graph.inputs.items() if node.shape is not None}
         feeds: dict[str, Any] = {name: np.zeros((2, *shape), dtype=int) for name, shape in inputs.items()}
         with np.errstate(all="ignore"):
-            run = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
+            try:
+                run = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
+            except (
+                DataError
+            ):  # the loss cannot average two rows such as the first, whose class may have weight 0
+                return
             loss = run.values[-1]
             assert loss is not None
             if loss.ndim:
@@ -116,8 +121,10 @@ class Program:
             executor = self.make_executor(table)
         try:
             yield executor
-        finally:
+        except Exception:
             free.append(executor)
+            raise
+        free.append(executor)  # but not after Ctrl-C, of which nobody knows what it left undone
 
     def make_executor(self, table: Table, kind: str = "", variant: int | None = None) -> Executor:
         """A new executor of a table of this program: "machine" or "NumPy"; by default as `executor`."""
@@ -171,7 +178,7 @@ class Program:
         for name in self._kept:
             held = state[name]
             if held.dtype != dtype or not held.flags.carray:
-                state[name] = np.array(held, dtype, order="C")
+                dict.__setitem__(state, name, np.array(held, dtype, order="C"))
         return state
 
     def trainer(self, optimizer: Optimizer, state: OptimizerState) -> Trainer:

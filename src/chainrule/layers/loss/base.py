@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from chainrule.arrays import Array, Shape, first_not_finite, is_float
 from chainrule.errors import DataError, ShapeError
 from chainrule.layers.base import Layer
+
+
+def finite_or_nan(total: Any) -> Any:
+    """A total of weights; NaN for an infinite one, by which all shares would be 0, and with them the loss."""
+    return total if np.isfinite(total) else total * np.nan
 
 
 class Loss(Layer):
@@ -91,7 +98,7 @@ class Loss(Layer):
         if sample_weight is None:
             return np.asarray(1 / x.size, x.dtype)
         w = self._spread(sample_weight, x, x.shape)
-        shares: Array = w / (w.sum() * (x.size // w.size))
+        shares: Array = w / (finite_or_nan(w.sum()) * (x.size // w.size))
         return shares
 
     def _gradients(self, dx: Array, dt: Array | None, weighted: bool) -> tuple[Array | None, ...]:

@@ -12,7 +12,7 @@ from chainrule.errors import ArgumentError, DataError, ShapeError
 from chainrule.layers.activation import log_softmax, sigmoid, softmax
 from chainrule.layers.arguments import number
 from chainrule.layers.arithmetic import floats
-from chainrule.layers.loss.base import Loss, SameShapeLoss
+from chainrule.layers.loss.base import Loss, SameShapeLoss, finite_or_nan
 
 #: How far from 1 the sum of a distribution may be, by the number of bytes of its dtype.
 SUM_TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-5}
@@ -80,7 +80,7 @@ class SoftmaxCrossEntropy(Loss):
             weight = weight * self.class_weights.astype(x.dtype)
         distribution = (t[..., None] == np.arange(K)) if labels else t
         distribution = distribution.astype(x.dtype, copy=False)
-        total = (weight * distribution).sum()  # D
+        total = finite_or_nan((weight * distribution).sum())  # D
         if total == 0:
             raise self.nothing_to_average(of_samples=False)
         e = self.label_smoothing
