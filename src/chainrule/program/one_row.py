@@ -45,7 +45,10 @@ class OneRow:
             slot = _Slot(self._executor)
         if slot.kept and not slot.find(self._statistics()):
             return None
-        np.copyto(slot.x, x)
+        try:
+            slot.bytes[:] = x.data.cast("B")  # np.copyto would let other threads in, and wait for them
+        except TypeError:  # its numbers do not lie together
+            np.copyto(slot.x, x)
         y = None if self._function(*slot.arguments) else slot.y.copy()
         self._free.append(slot)
         return y
@@ -57,6 +60,7 @@ class _Slot:
     def __init__(self, executor: Machine) -> None:
         ((k, place),) = executor.data_places[False]
         self.x = np.zeros((1, *place.row), executor.memory.dtype)
+        self.bytes = self.x.data.cast("B")
         self.y = np.zeros((1, *executor.table.output.row), executor.memory.dtype)
         arrays, arena, call, worker = executor.structures_of_one_row()
         row = arrays[k]

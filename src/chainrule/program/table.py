@@ -23,7 +23,7 @@ LARGE = (
     62_500  # numbers of a matrix that BLAS had better copy once, and not for each part: it is cut by columns
 )
 LEAST_OF_LARGE = {"gradients": 90, "columns": 128}  # rows, or columns, of a part of one
-PER_ELEMENT = 8  # multiply-adds that take as long as one element of an elementwise operation
+PER_ELEMENT = 40  # multiply-adds that take as long as one element of an elementwise operation
 
 
 @dataclass(eq=False)
