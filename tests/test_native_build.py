@@ -298,7 +298,9 @@ def test_an_editable_install_puts_the_library_beside_the_sources(
     wheel = wheel_of(checkout, "editable")
     assert wheel.name.endswith("-py3-none-any.whl")
     kept = record.read(folder)
-    made = {path.name for path in folder.iterdir()} - before - {"__pycache__"}  # of Python, where it keeps bytecode
+    made = (
+        {path.name for path in folder.iterdir()} - before - {"__pycache__"}
+    )  # of Python, where it keeps bytecode
     assert made == {record.RECORD, kept["library"]}
     monkeypatch.setattr(native, "FOLDER", folder)
     library = native.library()

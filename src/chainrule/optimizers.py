@@ -195,7 +195,10 @@ class Optimizer(Frozen, ABC):
                     "use the state that start() of this kind of optimizer returned"
                 )
         if not parameters.flags.writeable:
-            raise ArgumentError(f"{self!r}: expected parameters that can be written to; give a copy()")
+            raise ArgumentError(
+                f"{self!r}: expected parameters that can be written to; give a copy(), or where another thread is "
+                "training the network, wait until that has ended"
+            )
 
 
 class SGD(Optimizer):

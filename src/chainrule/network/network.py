@@ -375,7 +375,7 @@ class Network:
 
         Many steps are done in one call of the machine. `threads` is how many it may use; by default as many as
         the work is large enough for, within what OMP_NUM_THREADS and its like say, and one in a worker of joblib
-        or multiprocessing. The results are the same with one thread and with two.
+        or multiprocessing. The results are the same for any number.
 
         Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
         or a gradient becomes NaN or infinite, with the weights as they were before that step.

@@ -126,7 +126,10 @@ class Instruction:
         if self.operation.name == "layer_backward":
             inputs = len(names) - len(self.fresh)
             return f"{', '.join(names[inputs:])} = layer_backward({', '.join(names[:inputs])})"
-        return self.operation.printed.format(*names, more="".join(f", {name}" for name in names[2:] if name))
+        text = self.operation.printed.format(*names, more="".join(f", {name}" for name in names[2:] if name))
+        return (
+            text.replace("(, ", "(").replace(", , ", ", ").replace(", )", ")")
+        )  # of operands that are missing
 
 
 @dataclass(frozen=True)
