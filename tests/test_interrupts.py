@@ -7,7 +7,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -73,6 +73,15 @@ def test_what_follows_an_interrupted_call_is_right(
     assert event > 3
 
 
+@pytest.fixture
+def hears_ctrl_c() -> Iterator[None]:
+    """A job in the background ignores Ctrl-C, and its tests with it."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("hears_ctrl_c")
 def test_an_interrupt_counts_no_step_that_was_not_done() -> None:
     net = network()
 
