@@ -44,7 +44,7 @@ from chainrule.program.operations.gather import wrong_label, wrong_row
 from chainrule.program.operations.losses import nothing_to_average
 from chainrule.program.operations.updates import UPDATES
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import MOST_PARTS, Instruction, Place, Table, Turn, unique
+from chainrule.program.table import Instruction, Place, Table, Turn, unique
 from chainrule.program.threads import allowed
 from chainrule.program.verify import verify_call
 
@@ -76,7 +76,7 @@ class Machine:
         self._taken = {measured: table.data_places(measured) for measured in (True, False)}
         self.kept_places = [(k, p) for k, p in enumerate(self._places) if p.space in ("state", "statistics")]
         self._updates_natively = any(each.operation in UPDATES.values() for each in table.instructions)
-        self._sums, self._squares = np.zeros((2, MOST_PARTS * LINE))
+        self._sums, self._squares = np.zeros((2, table.parts * LINE))
         self._call, self._worker = self._structures()
         self._arenas: list[tuple[Array, list[Array]]] = []
 
@@ -168,10 +168,10 @@ class Machine:
         c.done = 0 if call.update is None else call.update.state.iteration
         c.training, c.iteration = call.training, call.iteration
         c.next = c.doubtful = c.failed = 0
-        self._sums[:] = self._squares[:] = 0
 
     def _train(self, call: Call) -> int:
         """The steps of a training, or those before one that diverges."""
+        self._sums[:] = self._squares[:] = 0
         self._worker.task = self._worker.step = 0
         status = NOT_FINITE
         try:
@@ -186,7 +186,7 @@ class Machine:
     def _predict(self, call: Call) -> int:
         """The steps of a prediction, some at a time, so that Ctrl-C is heard between them."""
         size = self.memory.params.flat.size
-        threads = allowed(call.threads)
+        threads = allowed(call.threads) if call.steps > 1 else 1
         at_once = max(threads, threads * AT_ONCE // max(1, call.batch * size))
         worth = 0 if self.table.in_python else call.total * size // max(1, WORTH_HELPING)
         for first in range(0, call.steps, at_once):
@@ -203,7 +203,7 @@ class Machine:
         Nobody waits for them to begin. When this ends, in whatever way, none of them touches anything of the call:
         the box is closed, by the machine or here.
         """
-        number = min(most, allowed(call.threads) - 1)
+        number = min(most, allowed(call.threads) - 1) if most > 0 else 0
         if number < 1:
             self._call.box = None
             return self._loop(function, call)
