@@ -84,6 +84,15 @@ class Step:
     stopped: bool = False
     """Whether the loss, or a gradient, is NaN or infinite."""
 
+    def forward(self, i: int, *inputs: Any, **asked: Any) -> Any:
+        """The output of the forward of the layer at node i; what it saves is kept."""
+        output, self.saved[i] = self.layers[i].forward(*inputs, **asked)
+        return output
+
+    def backward(self, i: int, dy: Any, **asked: Any) -> Any:
+        """What the backward of the layer at node i returns."""
+        return self.layers[i].backward(dy, self.saved[i], **asked)
+
     @property
     def rows(self) -> Any:
         """The rows of the data that it takes."""

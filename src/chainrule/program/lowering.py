@@ -22,7 +22,7 @@ from chainrule.program.sums import (
     COPY,
     COPY_WHOLE,
 )
-from chainrule.program.table import Instruction, Operation, Place, Space
+from chainrule.program.table import Instruction, Operation, Place, Space, whole_place
 
 
 class Rule(Protocol):
@@ -187,6 +187,10 @@ class Walk:
             made.shape = node.value.shape
         return self._constant_places[i]
 
+    def operand(self, i: int) -> Place:
+        """Where the value of a node is, a constant's too."""
+        return self.constant_of(i) if isinstance(self.graph.nodes[i], Constant) else self.value(i)
+
     def whole_numbers(self, name: str, value: Array) -> Place:
         """A place for whole numbers that never change."""
         start = sum(each.size for each in self.indices)
@@ -195,8 +199,7 @@ class Walk:
 
     def spare(self, name: str, shape: Shape) -> Place:
         """A place for a value that does not grow with the batch."""
-        row, length = (shape[-1:] or (1,)), int(np.prod(shape[:-1], dtype=np.int64))
-        made = Place(name, "spares", row, length, self.spares[-1].end if self.spares else 0, shape)
+        made = whole_place(name, "spares", shape, self.spares[-1].end if self.spares else 0)
         self.spares.append(made)
         return made
 
@@ -247,9 +250,8 @@ class Walk:
             taken.add(slope)
             if isinstance(node, Parameter):
                 shape = self.graph.parameter_value(name).shape
-                row, length = (shape[-1:] or (1,)), int(np.prod(shape[:-1], dtype=np.int64))
-                values.append(Place(name, "parameters", row, length, start, shape))
-                gradients.append(Place(slope, "gradient", row, length, start, shape))
+                values.append(whole_place(name, "parameters", shape, start))
+                gradients.append(whole_place(slope, "gradient", shape, start))
                 start = values[-1].end
                 continue
             is_batch = i in self.shapes

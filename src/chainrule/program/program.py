@@ -1,4 +1,4 @@
-"""Program: a graph lowered, for one size of batch, to tables of instructions over one arena."""
+"""Program: a graph lowered, for one size of batch, to tables of instructions."""
 
 from __future__ import annotations
 
@@ -86,9 +86,7 @@ class Program:
         with np.errstate(all="ignore"):
             try:
                 run = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
-            except (
-                DataError
-            ):  # the loss cannot average two rows such as the first, whose class may have weight 0
+            except DataError:  # there is nothing to average where the class of the first row has weight 0
                 return
             loss = run.values[-1]
             assert loss is not None

@@ -10,6 +10,7 @@ from chainrule.arrays import Array
 from chainrule.layers import Layer
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
+from chainrule.program.operations.own import own_forward
 from chainrule.program.sums import are_whole
 from chainrule.program.table import Instruction, Operation
 
@@ -55,22 +56,18 @@ def is_activation(layer: Layer | None) -> bool:
 # In NumPy: the layer's own forward and backward -------------------------------------------------------------
 
 
-def _activation(step: Step, each: Instruction, x: Array, y: Array) -> None:
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(x)
-
-
 def _bias_activation(step: Step, each: Instruction, y: Array, b: Array) -> None:
     y += b
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(y.copy())
+    y[...] = step.forward(each.layer, y.copy())
 
 
 def _bias_activation_kept(step: Step, each: Instruction, x: Array, b: Array, y: Array) -> None:
     x += b
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(x)
+    y[...] = step.forward(each.layer, x)
 
 
 def _activation_gradient(step: Step, each: Instruction, dy: Array, kept: Array) -> None:
-    dy[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
+    dy[...] = step.backward(each.layer, dy)
 
 
 def has_biased_rows(each: Instruction) -> bool:
@@ -84,7 +81,7 @@ def has_biased_rows(each: Instruction) -> bool:
 def _operations(kernel: str) -> dict[str, Operation]:
     return {
         "plain": Operation(
-            "activation", ("B D", "=B D"), "{1} = activation({0})", kernel=kernel, statement=_activation
+            "activation", ("B D", "=B D"), "{1} = activation({0})", kernel=kernel, statement=own_forward
         ),
         "biased": Operation(
             "bias_activation_in_place",
@@ -115,7 +112,7 @@ def _operations(kernel: str) -> dict[str, Operation]:
             "{1} = activation({0})",
             turn="columns",
             kernel=kernel,
-            statement=_activation,
+            statement=own_forward,
             fits=are_whole,
         ),
         "whole_gradient": Operation(

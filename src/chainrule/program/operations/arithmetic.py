@@ -14,23 +14,18 @@ from chainrule.graph import Constant, Parameter
 from chainrule.layers import Layer
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
+from chainrule.program.operations.own import own_forward
 from chainrule.program.operations.reductions import SUM_BATCH, SUM_ROWS, sum_within_rows, whole_numbers_of
 from chainrule.program.table import Instruction, Operation, Place
 
 # In NumPy: the layer's own forward and backward --------------------------------------------------------------
 
 
-def combined(step: Step, each: Instruction, a: Array, b: Array, y: Array) -> None:
-    """The forward of a layer of two inputs."""
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(a, b)
-
-
 def gradient_of(which: int, step: Step, each: Instruction, dy: Array, *operands: Array) -> None:
     """The gradient of one input of a layer, by its backward."""
     needs = which == 0, which == 1
-    layer, saved = step.layers[each.layer], step.saved[each.layer]
-    asked = {"needs": needs} if "needs" in layer.signature.backward_asks else {}
-    operands[-1][...] = layer.backward(dy, saved, **asked)[which]
+    asks = step.layers[each.layer].signature.backward_asks
+    operands[-1][...] = step.backward(each.layer, dy, **({"needs": needs} if "needs" in asks else {}))[which]
 
 
 # Operations --------------------------------------------------------------------------------------------------
@@ -60,7 +55,7 @@ def _fits_whole(each: Instruction, first: int) -> bool:
 def _value(kernel: str) -> Operation:
     printed = f"{{2}} = {kernel}({{0}}, {{1}})"
     fits = partial(_fits, first=0)
-    return Operation(kernel, ("any", "any", "=B D"), printed, kernel=kernel, statement=combined, fits=fits)
+    return Operation(kernel, ("any", "any", "=B D"), printed, kernel=kernel, statement=own_forward, fits=fits)
 
 
 def _of_two(kernel: str, which: int) -> Operation:
@@ -177,8 +172,8 @@ class ArithmeticRule:
         self._emit(
             walk,
             operation,
-            self._place(walk, a),
-            self._place(walk, b),
+            walk.operand(a),
+            walk.operand(b),
             walk.value(i),
             numbers=numbers,
             layer=i,
@@ -233,10 +228,10 @@ class ArithmeticRule:
             self._emit(walk, operation, dy, minus, out, numbers=(*all_of_dy, 1, 1), layer=i)
         elif other is not None:
             numbers = *all_of_dy, *self._found(walk, i, (a, b)[other])
-            self._emit(walk, operation, dy, self._place(walk, (a, b)[other]), out, numbers=numbers, layer=i)
+            self._emit(walk, operation, dy, walk.operand((a, b)[other]), out, numbers=numbers, layer=i)
         else:
             numbers = *self._found(walk, i, a), *self._found(walk, i, b)
-            places = dy, self._place(walk, a), self._place(walk, b), walk.value(i), out
+            places = dy, walk.operand(a), walk.operand(b), walk.value(i), out
             self._emit(walk, operation, *places, numbers=numbers, layer=i)
 
     def _emit(
@@ -252,10 +247,6 @@ class ArithmeticRule:
 
     def _kind(self, walk: Walk, i: int) -> Arithmetic:
         return ARITHMETIC[type(walk.layer(i))]  # type: ignore[index]  # `takes` looked there
-
-    def _place(self, walk: Walk, source: int) -> Place:
-        is_constant = isinstance(walk.graph.nodes[source], Constant)
-        return walk.constant_of(source) if is_constant else walk.value(source)
 
     def _found(self, walk: Walk, i: int, source: int) -> tuple[int, int]:
         found = self._pattern(walk, i, source)

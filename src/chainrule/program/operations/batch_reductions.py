@@ -10,25 +10,13 @@ from chainrule.layers.arguments import axes_of
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
 from chainrule.program.operations.arithmetic import pattern_of
+from chainrule.program.operations.own import own_backward, own_forward
 from chainrule.program.operations.reductions import whole_numbers_of
 from chainrule.program.table import Instruction, Operation
 
-# In NumPy: the layer's own forward and backward -------------------------------------------------------------
-
-
-def _reduce(step: Step, each: Instruction, x: Array, y: Array) -> None:
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(x)
-
-
-def _spread(step: Step, each: Instruction, dy: Array, dx: Array) -> None:
-    dx[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
-
 
 def _spread_more(step: Step, each: Instruction, dy: Array, dx: Array) -> None:
-    dx += step.layers[each.layer].backward(dy, step.saved[each.layer])
-
-
-# Operations --------------------------------------------------------------------------------------------------
+    dx += step.backward(each.layer, dy)
 
 
 def _fits(each: Instruction, adds: int | None = None) -> bool:
@@ -47,7 +35,7 @@ REDUCE_BATCH = Operation(
     "{1} = reduce_batch({0})",
     turn="columns",
     kernel="sum_batch",
-    statement=_reduce,
+    statement=own_forward,
     fits=_fits,
 )
 SPREAD_BATCH = Operation(
@@ -55,7 +43,7 @@ SPREAD_BATCH = Operation(
     ("any", "=B D"),
     "{1} = spread_batch({0})",
     kernel="spread_batch",
-    statement=_spread,
+    statement=own_backward,
     fits=lambda each: _fits(each, 0),
 )
 SPREAD_MORE = Operation(

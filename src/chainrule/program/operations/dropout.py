@@ -15,11 +15,11 @@ from chainrule.randomness import layer_key, layer_stream, threshold
 def _dropout(step: Step, each: Instruction, x: Array, key: Array, m: Array, y: Array) -> None:
     """The layer's own forward."""
     rng = layer_stream(key.view(np.uint64), step.run.step)
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(x, training=step.run.training, rng=rng)
+    y[...] = step.forward(each.layer, x, training=step.run.training, rng=rng)
 
 
 def _dropout_gradient(step: Step, each: Instruction, dy: Array, m: Array) -> None:
-    dy[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
+    dy[...] = step.backward(each.layer, dy)
 
 
 def _has_a_key(each: Instruction) -> bool:

@@ -14,12 +14,12 @@ from chainrule.program.table import Instruction, Operation, Place
 
 def _embedding(step: Step, each: Instruction, W: Array, ids: Array, y: Array) -> None:
     """The layer's own forward."""
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(ids, W)
+    y[...] = step.forward(each.layer, ids, W)
 
 
 def _embedding_gradient(step: Step, each: Instruction, dy: Array, ids: Array, dW: Array) -> None:
     """The layer's own backward."""
-    dW[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])[1]
+    dW[...] = step.backward(each.layer, dy)[1]
 
 
 def _looks_up(rows: Place | None, ids: Place | None, W: Place | None) -> bool:

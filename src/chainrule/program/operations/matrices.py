@@ -8,9 +8,10 @@ from functools import partial
 from chainrule import layers
 from chainrule.graph import Constant, Parameter
 from chainrule.program.lowering import Walk
-from chainrule.program.operations.arithmetic import combined, gradient_of
+from chainrule.program.operations.arithmetic import gradient_of
+from chainrule.program.operations.own import own_forward
 from chainrule.program.operations.reductions import whole_numbers_of
-from chainrule.program.table import Instruction, Operation, Place
+from chainrule.program.table import Instruction, Operation
 
 OF_A, OF_B = 1, 2  # which operand is read transposed
 
@@ -24,17 +25,15 @@ def _fits(each: Instruction) -> bool:
     assert out is not None
     T, K, S = numbers
     count = out.width // (T * S)
-    a_size = a.width if a.is_batch else a.width * (a.length or 0)
-    b_size = b.width if b.is_batch else b.width * (b.length or 0)
-    fits = out.width == count * T * S and a_size == T * K * (count if a.is_batch else 1)
-    return fits and b_size == K * S * (count if b.is_batch else 1)
+    fits = out.width == count * T * S and a.size == T * K * (count if a.is_batch else 1)
+    return fits and b.size == K * S * (count if b.is_batch else 1)
 
 
 def _fits_gradient(each: Instruction) -> bool:
     numbers, (a, dy, out) = whole_numbers_of(each, 1), each.operands
     if numbers is None or len(each.numbers) != 1 or a is None or dy is None or out is None:
         return False
-    (S,), size = numbers, out.width * (out.length or 0)
+    (S,), size = numbers, out.size
     if size == 0 or size % S:
         return False
     K = size // S
@@ -53,7 +52,7 @@ def _product(name: str, printed: str, statement: object) -> Operation:
     )
 
 
-PRODUCT = _product("matrix_product", "{2} = matrix_product({0}, {1})", combined)
+PRODUCT = _product("matrix_product", "{2} = matrix_product({0}, {1})", own_forward)
 FIRST_GRADIENT = _product("first_factor_gradient", "{2} = matrix_product({0}, {1}ᵀ)", partial(gradient_of, 0))
 SECOND_GRADIENT = _product(
     "second_factor_gradient",
@@ -92,14 +91,14 @@ class MatMulRule:
     def forward(self, walk: Walk, i: int) -> None:
         a, b = walk.sources(i)
         numbers = (*self._lengths(walk, i), 0)
-        walk.emit(PRODUCT, walk.value(a), self._place(walk, b), walk.value(i), numbers=numbers, layer=i)
+        walk.emit(PRODUCT, walk.value(a), walk.operand(b), walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
         a, b = walk.sources(i)
         dy, (T, K, S) = walk.gradient(i), self._lengths(walk, i)
         if walk.needed[a]:
             into = walk.destination(a)
-            walk.emit(FIRST_GRADIENT, dy, self._place(walk, b), into, numbers=(T, S, K, OF_B), layer=i)
+            walk.emit(FIRST_GRADIENT, dy, walk.operand(b), into, numbers=(T, S, K, OF_B), layer=i)
             walk.arrived(a, into)
         if walk.needed[b]:
             into = walk.destination(b)
@@ -109,14 +108,10 @@ class MatMulRule:
                 walk.emit(WHOLE_GRADIENT, walk.value(a), dy, into, numbers=(S,), layer=i)
             walk.arrived(b, into)
 
-    def _place(self, walk: Walk, source: int) -> Place:
-        is_constant = isinstance(walk.graph.nodes[source], Constant)
-        return walk.constant_of(source) if is_constant else walk.value(source)
-
     def _lengths(self, walk: Walk, i: int) -> tuple[int, int, int]:
         """T, K and S of (T, K) @ (K, S)."""
         a, b = walk.sources(i)
         row = walk.shapes[a]
         T = row[-2] if b in walk.shapes else math.prod(row[:-1])
-        shape = walk.shapes[b] if b in walk.shapes else self._place(walk, b).shape
+        shape = walk.shapes[b] if b in walk.shapes else walk.operand(b).shape
         return T, row[-1], 1 if len(shape) == 1 else shape[-1]

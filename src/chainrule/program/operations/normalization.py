@@ -40,19 +40,19 @@ def _running_statistics(step: Step, each: Instruction, kept: Array, mean: Array,
 
 
 def _layer_norm(step: Step, each: Instruction, x: Array, gamma: Array, beta: Array, *out: Array) -> None:
-    out[-1][...], step.saved[each.layer] = step.layers[each.layer].forward(x, gamma, beta)
+    out[-1][...] = step.forward(each.layer, x, gamma, beta)
 
 
 def _layer_norm_gradient(
     step: Step, each: Instruction, dy: Array, x: Array, gamma: Array, kept: Array, dx: Array
 ) -> None:
-    dx[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])[0]
+    dx[...] = step.backward(each.layer, dy)[0]
 
 
 def _layer_norm_parameters(
     step: Step, each: Instruction, dy: Array, x: Array, kept: Array, dgamma: Array, dbeta: Array
 ) -> None:
-    _, dgamma[...], dbeta[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
+    _, dgamma[...], dbeta[...] = step.backward(each.layer, dy)
 
 
 # What an instruction must satisfy ---------------------------------------------------------------------------
@@ -247,9 +247,7 @@ class LayerNormRule:
             return False
         gamma, beta = walk.sources(i)[1:]
         if len(walk.gradient(gamma).shape) > 1 and len(walk.users[gamma]) + len(walk.users[beta]) > 2:
-            return (
-                False  # its parts would be other ones than those that add up the gradients of several paths
-            )
+            return False  # its parts would be others than those that add up the gradients of several paths
         ndim = 1 + len(walk.shapes[i])
         axes = axes_of(layer, layer.axes, ndim)
         return axes == tuple(range(ndim - len(axes), ndim)) and 0 < len(axes) < ndim

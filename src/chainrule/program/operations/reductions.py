@@ -12,23 +12,10 @@ from chainrule.arrays import Array, Shape
 from chainrule.layers import Layer
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
+from chainrule.program.operations.own import own_backward, own_forward
 from chainrule.program.table import Instruction, Operation, Place
 
 LONGEST = 2**31 - 1  # so that the product of two lengths is a whole number in C
-
-
-def _reduce(step: Step, each: Instruction, x: Array, y: Array) -> None:
-    """The layer's own forward."""
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(x)
-
-
-def _spread(step: Step, each: Instruction, dy: Array, dx: Array) -> None:
-    """The layer's own backward."""
-    dx[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
-
-
-def _max_gradient(step: Step, each: Instruction, dy: Array, x: Array, y: Array, dx: Array) -> None:
-    dx[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
 
 
 def _sum_to(step: Step, each: Instruction, x: Array, y: Array) -> None:
@@ -70,7 +57,7 @@ REDUCE = Operation(
     ("B D", "=B K"),
     "{1} = reduce({0})",
     kernel="sum_axis",
-    statement=_reduce,
+    statement=own_forward,
     fits=lambda each: _fits(each, 0, 1),
 )
 SPREAD = Operation(
@@ -78,7 +65,7 @@ SPREAD = Operation(
     ("B K", "=B D"),
     "{1} = spread({0})",
     kernel="spread_axis",
-    statement=_spread,
+    statement=own_backward,
     fits=lambda each: _fits(each, 1, 0),
 )
 MAX = Operation(
@@ -86,7 +73,7 @@ MAX = Operation(
     ("B D", "=B K"),
     "{1} = max({0})",
     kernel="max_axis",
-    statement=_reduce,
+    statement=own_forward,
     fits=lambda each: _fits(each, 0, 1),
 )
 MAX_GRADIENT = Operation(
@@ -94,7 +81,7 @@ MAX_GRADIENT = Operation(
     ("B K", "B D", "B K", "=B D"),
     "{3} = max_gradient({0}, {1}, {2})",
     kernel="max_axis_gradient",
-    statement=_max_gradient,
+    statement=own_backward,
     fits=lambda each: _fits(each, 1, 0),
 )
 SUM_TO = Operation(

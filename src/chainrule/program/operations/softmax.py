@@ -6,31 +6,21 @@ from math import prod
 from typing import cast
 
 from chainrule import layers
-from chainrule.arrays import Array
 from chainrule.layers import Layer
 from chainrule.layers.arguments import axes_of
-from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
+from chainrule.program.operations.own import own_backward, own_forward
+from chainrule.program.operations.reductions import whole_numbers_of
 from chainrule.program.table import Instruction, Operation
-
-
-def _forward(step: Step, each: Instruction, x: Array, y: Array) -> None:
-    """The layer's own forward."""
-    y[...], step.saved[each.layer] = step.layers[each.layer].forward(x)
-
-
-def _backward(step: Step, each: Instruction, dy: Array, y: Array, dx: Array) -> None:
-    """The layer's own backward."""
-    dx[...] = step.layers[each.layer].backward(dy, step.saved[each.layer])
 
 
 def _has_lines(each: Instruction) -> bool:
     """Whether a row is made of lines of n times `inner` numbers."""
-    x = each.operands[0]
-    assert x is not None
-    if len(each.numbers) != 2 or any(v != int(v) or not 1 <= v <= x.width for v in each.numbers):
+    x, numbers = each.operands[0], whole_numbers_of(each, 2)
+    if x is None or numbers is None or len(each.numbers) != 2:
         return False
-    return x.width % (int(each.numbers[0]) * int(each.numbers[1])) == 0
+    n, inner = numbers
+    return x.width > 0 and x.width % (n * inner) == 0
 
 
 def _operations(kernel: str) -> tuple[Operation, Operation]:
@@ -42,7 +32,7 @@ def _operations(kernel: str) -> tuple[Operation, Operation]:
             ("B D", "=B D"),
             f"{{1}} = {kernel}({{0}})",
             kernel=kernel,
-            statement=_forward,
+            statement=own_forward,
             fits=_has_lines,
         ),
         Operation(
@@ -50,7 +40,7 @@ def _operations(kernel: str) -> tuple[Operation, Operation]:
             ("B D", "B D", "=B D"),
             f"{{2}} = {backward}({{0}}, {{1}})",
             kernel=backward,
-            statement=_backward,
+            statement=own_backward,
             fits=_has_lines,
         ),
     )
