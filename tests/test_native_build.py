@@ -289,26 +289,28 @@ def test_without_the_library_the_wheel_is_pure_and_says_why(
     assert not list(scratch.iterdir())
 
 
+def names_in(folder: Path) -> set[str]:
+    """The files of a folder, without the one where Python may keep bytecode."""
+    return {path.name for path in folder.iterdir()} - {"__pycache__"}
+
+
 @posix
 def test_an_editable_install_puts_the_library_beside_the_sources(
     checkout: Path, scratch: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = checkout / "src" / "chainrule" / "native"
-    before = {path.name for path in folder.iterdir()}
+    before = names_in(folder)
     wheel = wheel_of(checkout, "editable")
     assert wheel.name.endswith("-py3-none-any.whl")
     kept = record.read(folder)
-    made = (
-        {path.name for path in folder.iterdir()} - before - {"__pycache__"}
-    )  # of Python, where it keeps bytecode
-    assert made == {record.RECORD, kept["library"]}
+    assert names_in(folder) - before == {record.RECORD, kept["library"]}
     monkeypatch.setattr(native, "FOLDER", folder)
     library = native.library()
     assert library is not None
     assert library.chainrule_two() == 2
     monkeypatch.setenv("CHAINRULE_NATIVE", "off")
     wheel_of(checkout, "editable")
-    assert {path.name for path in folder.iterdir()} - before == {record.RECORD}
+    assert names_in(folder) - before == {record.RECORD}
     assert not list(scratch.iterdir())
 
 
