@@ -13,7 +13,7 @@ import numpy as np
 
 import chainrule as cr
 from chainrule.arrays import Array
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 
 
 class Affine:
@@ -81,7 +81,7 @@ def train(affine: type[Affine], x: Array, t: Array) -> list[float]:
     return losses
 
 
-def check(affine: type[Affine]) -> list[Report]:
+def check(affine: type[Affine]) -> list[CheckReport]:
     """Each layer by itself, on a few random numbers."""
     rng = np.random.default_rng(1)
     x, t = rng.normal(size=(4, 3)), rng.normal(size=(4, 3))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 
 import pytest
 
@@ -37,3 +38,8 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(table, "LEAST_ROWS", 2)
     patch.setattr(table, "LARGE", 60)
     patch.setattr(table, "LEAST_OF_LARGE", {"gradients": 2, "columns": 2})
+
+
+def printed(value: object) -> str:
+    """The id of a parameter: its repr, without an address, which differs between the workers of pytest-xdist."""
+    return re.sub(r" at 0x[0-9a-f]+", "", repr(value))

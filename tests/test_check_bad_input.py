@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.arrays import Array
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 from chainrule.errors import ArgumentError, DataError
 
 X = np.random.default_rng(0).normal(size=(3, 4))
@@ -33,7 +33,7 @@ class Square:
         return dy * 2 * self.x
 
 
-def told(report: Report) -> str:
+def told(report: CheckReport) -> str:
     return "\n".join([report.summary(), *(f"{f.mistake}: {f.advice}" for f in report.findings)])
 
 

@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.arrays import Array
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 
 Function = Callable[[Array], Any]
 
@@ -18,7 +18,7 @@ RNG = np.random.default_rng(0)
 U = RNG.normal(size=12) + np.array([2.0, -2.0] * 6)  # numbers of both signs
 
 
-def check(f: Function, slope: Function, x: Any, times: Any = 1.0, **options: Any) -> Report:
+def check(f: Function, slope: Function, x: Any, times: Any = 1.0, **options: Any) -> CheckReport:
     """Check y = f(x), element by element, with dx = dy * slope(x) * times."""
 
     def forward(x: Array) -> Any:
@@ -30,7 +30,7 @@ def check(f: Function, slope: Function, x: Any, times: Any = 1.0, **options: Any
     return cr.check(forward, x, backward=backward, **options)
 
 
-def told(report: Report) -> str:
+def told(report: CheckReport) -> str:
     worst = [(f.element, f.analytic, f.numerical) for f in report.findings]
     return f"{report.summary()} {worst}"
 

@@ -9,7 +9,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.arrays import Array
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(5, 4))
@@ -44,11 +44,11 @@ def total(node: Any) -> cr.Graph:
     return cr.Graph(cr.Sum()(node), seed=0)
 
 
-def told(report: Report) -> str:
+def told(report: CheckReport) -> str:
     return "\n".join([report.summary(), *(f"{f.place}: {f.mistake}: {f.advice}" for f in report.findings)])
 
 
-def errors(report: Report) -> list[tuple[str, str]]:
+def errors(report: CheckReport) -> list[tuple[str, str]]:
     return [(f.node, f.mistake) for f in report.findings if f.severity == "error"]
 
 

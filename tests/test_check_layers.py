@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.arrays import Array
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 from layer_cases import CASES, LayerCase, all_cases, all_layers
 
 first_cases = pytest.mark.parametrize(
@@ -21,7 +21,7 @@ first_cases = pytest.mark.parametrize(
 HALF_DEFINED = [case for case in all_cases() if case.layer is cr.Power and case.differentiable is not None]
 
 
-def told(report: Report) -> str:
+def told(report: CheckReport) -> str:
     return "\n".join([report.summary(), *(f.advice for f in report.findings)])
 
 

@@ -13,7 +13,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.arrays import Array
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 
 RNG = np.random.default_rng(0)
 X, W, B = RNG.normal(size=(5, 4)), RNG.normal(size=(4, 3)), RNG.normal(size=3)
@@ -46,11 +46,11 @@ class Affine:
         return dy @ self.weights()[0].T
 
 
-def verdicts(report: Report) -> dict[str, str]:
+def verdicts(report: CheckReport) -> dict[str, str]:
     return {row.input: row.verdict for row in report.rows}
 
 
-def told(report: Report) -> str:
+def told(report: CheckReport) -> str:
     return "\n".join([report.summary(), *(f.advice for f in report.findings)])
 
 

@@ -18,7 +18,7 @@ from rich.console import Console
 
 from chainrule.checking.mistakes import MISTAKES, advice_for
 from chainrule.checking.rendering import ROWS_SHOWN, WIDTH
-from chainrule.checking.report import Finding, Report, Row
+from chainrule.checking.report import CheckReport, Finding, Row
 
 OK = Row("affine1", "Affine(units=3)", "x", (4, 3), 12, 12, 0, 2.3e-10, "ok")
 WRONG = Row("affine1", "Affine(units=3)", "W1", (784, 50), 256, 39_200, 3, 2.0, "wrong")
@@ -36,9 +36,9 @@ SIGN = Finding(
 KINK = Finding("kink", "relu1", advice_for("kink", input="x"), input="x", element=(), severity="note")
 ALIAS = Finding("aliases-upstream", "add1", advice_for("aliases-upstream"), severity="warning")
 
-EMPTY = Report("Nothing()", (), (), 0.0, 0, "float64")
-PASSING = Report("ReLU()", (KINK,), (OK,), 0.1, 0, "float64")
-FAILING = Report("Network", (SIGN, ALIAS, KINK), (OK, WRONG), 0.2, 1, "float32")
+EMPTY = CheckReport("Nothing()", (), (), 0.0, 0, "float64")
+PASSING = CheckReport("ReLU()", (KINK,), (OK,), 0.1, 0, "float64")
+FAILING = CheckReport("Network", (SIGN, ALIAS, KINK), (OK, WRONG), 0.2, 1, "float32")
 
 HOSTILE = [
     "[red]alarm[/red]",
@@ -70,10 +70,10 @@ OBEYED = {
 }
 
 
-def named(name: str) -> Report:
+def named(name: str) -> CheckReport:
     """A failing report in which everything that may be named has this name."""
     finding = replace(SIGN, mistake=name, node=name, input=name, source=name, advice=name)
-    return Report(
+    return CheckReport(
         name,
         (finding, replace(KINK, node=name)),
         (replace(OK, node=name, kind=name, input=name),),
@@ -119,7 +119,7 @@ def squeezed(text: str) -> str:
     return re.sub(r"\s", "", text)
 
 
-def in_a_terminal(report: Report, width: int = 100, **options: Any) -> str:
+def in_a_terminal(report: CheckReport, width: int = 100, **options: Any) -> str:
     console = Console(file=StringIO(), width=width, legacy_windows=False, **options)
     with console.capture() as captured:
         console.print(report)
@@ -127,7 +127,7 @@ def in_a_terminal(report: Report, width: int = 100, **options: Any) -> str:
 
 
 @pytest.mark.parametrize("report", [EMPTY, PASSING, FAILING])
-def test_every_report_renders(report: Report) -> None:
+def test_every_report_renders(report: CheckReport) -> None:
     last = str(report).splitlines()[-1]
     assert last == report.summary()
     assert ("passed" in last) == report.passed
@@ -332,8 +332,8 @@ def test_what_passes() -> None:
 
 def test_rich_is_imported_when_something_is_shown() -> None:
     code = (
-        "import sys, chainrule.checking.rendering as r; from chainrule.checking.report import Report; "
-        "report = Report('x', (), (), 0.0, 0, 'float64'); report._repr_html_(); report.to_dict(); "
+        "import sys, chainrule.checking.rendering as r; from chainrule.checking.report import CheckReport; "
+        "report = CheckReport('x', (), (), 0.0, 0, 'float64'); report._repr_html_(); report.to_dict(); "
         "print('rich' in sys.modules); str(report); print('rich' in sys.modules)"
     )
     done = subprocess.run(

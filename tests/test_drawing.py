@@ -222,7 +222,7 @@ def test_drawing_changes_nothing() -> None:
     cr.draw(net, x, t, training=True).html()
     after = {**net.params, **net.state}
     assert all(np.array_equal(before[name], after[name]) for name in before)
-    assert net.graph.last_run == (None, None)
+    assert net.graph.last_pass == (None, None)
     graph = shop()
     graph.forward(FEEDS)
     graph.backward()

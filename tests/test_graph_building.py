@@ -11,6 +11,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, DataError, GraphError, LayerError
+from conftest import printed
 
 BINARY: dict[str, Callable[[Any, Any], Any]] = {
     "add": operator.add,
@@ -73,7 +74,7 @@ def test_a_constant_is_a_copy() -> None:
     np.testing.assert_array_equal(parameter.value, [0, 0])
 
 
-@pytest.mark.parametrize("wrong", ["two", None, object(), 1j, [1, "x"], [[1, 2], [3]]], ids=repr)
+@pytest.mark.parametrize("wrong", ["two", None, object(), 1j, [1, "x"], [[1, 2], [3]]], ids=printed)
 def test_what_is_no_number_is_no_constant_and_no_parameter(wrong: Any) -> None:
     with pytest.raises(DataError, match="expected a number or an array of numbers"):
         cr.Input("x") + wrong

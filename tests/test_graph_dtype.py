@@ -10,6 +10,7 @@ import pytest
 import chainrule as cr
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, DataError
+from conftest import printed
 
 X32 = np.array([[0.5, 1.5], [2.0, 3.0]], np.float32)
 
@@ -159,7 +160,7 @@ def test_a_layer_that_answers_in_another_dtype() -> None:
     assert dtypes(graph) == {"float32"}
 
 
-@pytest.mark.parametrize("wrong", ["text", ["a", "b"], None, 1j, object(), [[1.0, 2.0], [3.0]]], ids=repr)
+@pytest.mark.parametrize("wrong", ["text", ["a", "b"], None, 1j, object(), [[1.0, 2.0], [3.0]]], ids=printed)
 def test_what_is_no_number_cannot_be_fed(wrong: Any) -> None:
     graph = cr.Graph(cr.Input("x") * 2)
     with pytest.raises(DataError, match="'x': expected a number or an array of numbers, got"):

@@ -7,6 +7,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
+from conftest import printed
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 4))
@@ -115,7 +116,7 @@ def test_bad_validation_targets_are_said_to_be_that(name):
     )
 
 
-@pytest.mark.parametrize("validation", [X, [X, T], (X,), (X, T, T), "test", {"x": X}, 0.2], ids=repr)
+@pytest.mark.parametrize("validation", [X, [X, T], (X,), (X, T, T), "test", {"x": X}, 0.2], ids=printed)
 def test_validation_of_a_wrong_form(validation):
     net = network()
     call = lambda: net.fit(X, T, epochs=1, batch_size=5, validation=validation)  # noqa: E731
@@ -156,7 +157,7 @@ def test_empty_data():
         ({"callbacks": [cr.EarlyStopping]}, r"callbacks: expected a list such as"),
         ({"callbacks": [print]}, r"callbacks: expected a list such as"),
     ],
-    ids=repr,
+    ids=printed,
 )
 def test_bad_arguments_of_fit(arguments, message):
     net = network()

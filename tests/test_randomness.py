@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.loop import Plan
 from chainrule.program.calls import Call
 from chainrule.program.layout import variants
 from chainrule.program.operations.dropout import DROPOUT, DROPOUT_GRADIENT
 from chainrule.program.table import Instruction, Place
 from chainrule.randomness import kept, layer_key, layer_stream, threshold
-from chainrule.training import Plan
 from conftest import cut_small
 from test_machine import DTYPES, Bench, values
 

@@ -17,7 +17,7 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_score, r2_score, recall_score
 
 import chainrule as cr
-from chainrule.drawing.report import RunReport, report
+from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.answers import Classified, Estimated, from_json, judge, to_json
 from chainrule.drawing.report.folder import read_run, write_evaluation
 from chainrule.drawing.report.inside import weights_of_images
@@ -26,7 +26,7 @@ from chainrule.drawing.report.pixels import image_shape_of, picture
 from chainrule.drawing.report.thinning import smoothed, thinned
 from chainrule.drawing.report.words import duration, floats, fold, percent, rounded, short
 from chainrule.errors import ArgumentError, ChainruleError, FileError
-from chainrule.training import Health, History
+from chainrule.loop import Health, History
 
 ODD_NAMES = [
     "<script>alert(1)</script>",
@@ -65,7 +65,7 @@ def data_in(page: str) -> list[dict]:
     return json.loads(found.group(1))
 
 
-def codes(made: RunReport) -> list[str]:
+def codes(made: TrainingReport) -> list[str]:
     return [each.code for each in made.findings]
 
 
@@ -315,7 +315,7 @@ def test_large_pictures_are_shown_and_too_large_ones_told():
         x, t = np.random.default_rng(0).uniform(size=(20, 3, side, side)), np.arange(20) % 2
         answers = from_json(json.loads(json.dumps(to_json(judge(net, x, t)))))
         assert isinstance(answers, Classified)
-        page = RunReport([replace(report(History(), net).runs[0], answers=answers)]).html()
+        page = TrainingReport([replace(report(History(), net).runs[0], answers=answers)]).html()
         assert ('alt="sample' in page) == shown
         assert (f"and {3 * side * side - 12:,} more, too many for a picture here" in page) != shown
 
@@ -404,7 +404,7 @@ def test_ordinary_trainings_raise_no_alarm(optimizer, activation):
     assert [each for each in found if each.severity != "note"] == []
 
 
-def finding(made: RunReport, code: str):
+def finding(made: TrainingReport, code: str):
     """The one finding of this code, whose sentence and advice are on the page."""
     (found,) = [each for each in made.findings if each.code == code]
     page = made.html()
@@ -475,7 +475,7 @@ def test_overfitting():
     made = report(run_of(FALLING, train_loss=train, test_loss=slightly))
     assert codes(made) == ["overfitting"]
     few = replace(made.runs[0], about=About(test_samples=20))
-    assert codes(RunReport([few])) == []  # of few samples that is noise
+    assert codes(TrainingReport([few])) == []  # of few samples that is noise
     found = finding(
         report(run_of(FALLING, train_accuracy=[0.9, 1.0], test_accuracy=[0.8, 0.85])), "overfitting"
     )
@@ -518,7 +518,7 @@ def test_saturation():
 
 
 def test_vanishing_and_exploding_gradients():
-    def made(*sizes: float | None) -> RunReport:
+    def made(*sizes: float | None) -> TrainingReport:
         names = [f"affine{k + 1}" for k in range(len(sizes))]
         layers = {
             name: {"kind": "Affine", "gradient_std": [size] * 3}
@@ -556,7 +556,7 @@ def test_large_gradients():
 
 
 def test_sizes_of_updates():
-    def made(weight: float, bias: float) -> RunReport:
+    def made(weight: float, bias: float) -> TrainingReport:
         return report(
             run_of(
                 FALLING,
@@ -577,10 +577,10 @@ def test_sizes_of_updates():
     assert codes(report(run_of(FALLING, health=health_of({}, weights)))) == []  # where a schedule ends
 
 
-def labelled(confusion, names) -> RunReport:
+def labelled(confusion, names) -> TrainingReport:
     found = Classified(list(names), np.array(confusion), [], [])
     made = report(run_of(FALLING))
-    return RunReport([replace(made.runs[0], answers=found)])
+    return TrainingReport([replace(made.runs[0], answers=found)])
 
 
 def test_no_better_than_the_most_frequent_class():
@@ -614,7 +614,7 @@ def test_classes_that_are_missed():
 def test_a_regression_no_better_than_the_mean():
     nothing = np.zeros((0, 1))
     found = Estimated(["y"], np.ones(1), np.ones(1), np.array([-0.2]), nothing, nothing, [], 50)
-    made = RunReport([replace(report(run_of(FALLING)).runs[0], answers=found)])
+    made = TrainingReport([replace(report(run_of(FALLING)).runs[0], answers=found)])
     assert "no better than always answering its mean (R² = -0.2)" in finding(made, "baseline").text
 
 
@@ -728,7 +728,7 @@ def test_an_evaluation_damaged_in_one_place(folder):
             run = read_run(folder)
             assert run.missing or run.about is not None
             if len(path) < 4:
-                RunReport([run]).html()
+                TrainingReport([run]).html()
 
 
 def test_a_history_with_numbers_that_are_none(folder):

@@ -11,7 +11,7 @@ import pytest
 import chainrule as cr
 from browsing import needs_browser, opened, started_browser
 from chainrule.drawing.report import report
-from chainrule.training import Health
+from chainrule.loop import Health
 
 pytestmark = needs_browser
 ODD = [

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 import chainrule as cr
-from chainrule.training import Plan
+from chainrule.loop import Plan
 
 RATE = 0.1
 

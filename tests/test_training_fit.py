@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError
-from chainrule.training import Plan, train
+from chainrule.loop import Plan, train
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(53, 6)).astype(np.float32)

@@ -12,8 +12,8 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, DivergedError, FileError
-from chainrule.training import Plan, train
-from chainrule.training.health import iterations_apart
+from chainrule.loop import Plan, train
+from chainrule.loop.health import iterations_apart
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4)).astype(np.float32)

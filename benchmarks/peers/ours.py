@@ -8,7 +8,7 @@ from typing import Any
 
 import chainrule as cr
 from chainrule.optimizers import Optimizer
-from chainrule.training import Run
+from chainrule.loop import Run
 from peers.base import Job, Peer
 from peers.task import Array
 

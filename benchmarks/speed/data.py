@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.datasets import make_classification
 
 import chainrule as cr
-from chainrule.training import Plan
+from chainrule.loop import Plan
 from peers.task import Array
 from speed.workloads import ITERATIONS, TABLE, TASKS, W1
 

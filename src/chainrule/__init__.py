@@ -16,11 +16,11 @@ from chainrule import errors, initializers, layers, optimizers, schedules
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import *  # noqa: F403  # every layer is a public name: cr.Affine, cr.ReLU, ...
 from chainrule.layers import __all__ as _layers
+from chainrule.loop import Callback, EarlyStopping, Health, History
 from chainrule.network import Network, TwoLayerNet
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from chainrule.saving import load, save
-from chainrule.training import Callback, EarlyStopping, Health, History
 
 if TYPE_CHECKING:
     from chainrule import datasets

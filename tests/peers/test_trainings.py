@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import chainrule as cr
-from chainrule.training import Plan
+from chainrule.loop import Plan
 
 ROWS, WIDTH, CLASSES, BATCH = 90, 6, 4, 16
 RNG = np.random.default_rng(0)

@@ -1,6 +1,6 @@
 """Checking: `check` holds a backward against numerical differentiation, and names the mistake."""
 
 from chainrule.checking.checker import check
-from chainrule.checking.report import Finding, Report, Row
+from chainrule.checking.report import CheckReport, Finding, Row
 
-__all__ = ["Finding", "Report", "Row", "check"]
+__all__ = ["CheckReport", "Finding", "Row", "check"]

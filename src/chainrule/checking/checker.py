@@ -27,7 +27,7 @@ from chainrule.checking.objects import (
     parts_of,
     written_to,
 )
-from chainrule.checking.report import Finding, LookedAt, Report, Row
+from chainrule.checking.report import CheckReport, Finding, LookedAt, Row
 from chainrule.checking.subjects import (
     ANSWERS,
     FunctionSubject,
@@ -53,7 +53,7 @@ def check(
     dtype: Any = np.float64,
     training: bool = True,
     **feeds: ArrayLike,
-) -> Report:
+) -> CheckReport:
     """Hold a backward against numerical differentiation: where is it wrong, and what is the mistake?
 
     `target` is one of:
@@ -109,7 +109,7 @@ def check(
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
     seconds = time.perf_counter() - began
     found = (tuple(findings), tuple(rows), seconds, settings.seed, settings.dtype, tuple(remarks))
-    return Report(name, *found, looked_at)
+    return CheckReport(name, *found, looked_at)
 
 
 def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> None:

@@ -16,7 +16,7 @@ from chainrule.checking.report import Finding, LookedAt, Row
 from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject
 from chainrule.errors import ArgumentError, NotComputedError
 from chainrule.graph import Constant, Graph, Parameter
-from chainrule.graph.values import Run, copied
+from chainrule.graph.values import Pass, copied
 from chainrule.layers import Loss
 
 WHOLE = "the whole graph"
@@ -45,28 +45,28 @@ def check_graph(
         raise _no_values(graph)
     wide, parameters = float64_graph(graph)
     given = {name: _as_fed(wide, name, value) for name, value in feeds.items()}
-    run = wide.run({**parameters, **given}, len(wide.nodes) - 1, training, 0)
+    pass_ = wide.run({**parameters, **given}, len(wide.nodes) - 1, training, 0)
     findings: list[Finding] = []
     rows: list[Row] = []
     remarks: list[str] = []
     for i, node in enumerate(wide.nodes):
-        if node.layer is None or run.values[i] is None:
+        if node.layer is None or pass_.values[i] is None:
             continue
-        subject = _node_subject(wide, i, run, settings, training)
-        fed = [run.values[k] for k in wide.source_positions(i) if not isinstance(wide.nodes[k], Parameter)]
+        subject = _node_subject(wide, i, pass_, settings, training)
+        fed = [pass_.values[k] for k in wide.source_positions(i) if not isinstance(wide.nodes[k], Parameter)]
         if not all(value is None or np.isfinite(value).all() for value in fed):
             continue  # the node that made it so is the one to name
         examined = examine(subject, settings)
         findings += examined.findings
         rows += examined.rows
         remarks += examined.remarks
-    whole = _whole(wide, run)
-    if whole is not None and np.isfinite(np.asarray(run.values[-1])).all():
+    whole = _whole(wide, pass_)
+    if whole is not None and np.isfinite(np.asarray(pass_.values[-1])).all():
         examined = examine(whole, settings)
         rows += examined.rows
         if not any(finding.severity == "error" for finding in findings):
             findings += [finding for finding in examined.findings if finding.severity == "error"]
-    return findings, rows, remarks, LookedAt(wide, copied(run, None)[0])
+    return findings, rows, remarks, LookedAt(wide, copied(pass_, None)[0])
 
 
 def _as_fed(graph: Graph, name: str, value: ArrayLike) -> Array:
@@ -76,14 +76,14 @@ def _as_fed(graph: Graph, name: str, value: ArrayLike) -> Array:
     return as_data(value, name, whole=False)
 
 
-def _node_subject(graph: Graph, i: int, run: Run, settings: Settings, training: bool) -> LayerSubject:
+def _node_subject(graph: Graph, i: int, pass_: Pass, settings: Settings, training: bool) -> LayerSubject:
     layer = graph.nodes[i].layer
     assert layer is not None
     values: dict[str, Array] = {}
     constants = set()
     names = layer.signature.inputs
     for k, source in enumerate(graph.source_positions(i)):
-        value = run.values[source]
+        value = pass_.values[source]
         if value is None:
             continue
         name = names[k] if k < len(names) else f"{graph.name_of(source)}"
@@ -126,27 +126,27 @@ class _WholeSubject(Subject):
 class _WholeSession(Session):
     def __init__(self, graph: Graph, fed: Mapping[str, Array], training: bool) -> None:
         self._graph, self._fed, self._training = graph, fed, training
-        self._run: Run | None = None
+        self._pass: Pass | None = None
         self._names: list[str] = []
 
     def forward(self, values: Mapping[str, Array]) -> Any:
         self._names = list(values)
         last = len(self._graph.nodes) - 1
-        self._run = self._graph.run({**self._fed, **values}, last, self._training, 0)
-        return self._run.values[last]
+        self._pass = self._graph.run({**self._fed, **values}, last, self._training, 0)
+        return self._pass.values[last]
 
     def backward(self, dy: Any) -> Returned:
-        assert self._run is not None
-        gradients = self._graph.run_backward(self._run, np.asarray(dy, np.float64))
+        assert self._pass is not None
+        gradients = self._graph.run_backward(self._pass, np.asarray(dy, np.float64))
         return {name: gradients[self._graph.position(name)] for name in self._names}
 
 
-def _whole(graph: Graph, run: Run) -> Subject | None:
+def _whole(graph: Graph, pass_: Pass) -> Subject | None:
     """The graph as one function of its parameters and of its inputs that hold floats."""
     values, fed = {}, {}
     answers = _answers(graph)
     for name in [*graph.inputs, *graph.parameters]:
-        value = run.values[graph.position(name)]
+        value = pass_.values[graph.position(name)]
         if value is None:
             continue
         if is_float(value) and name not in answers:
@@ -155,9 +155,9 @@ def _whole(graph: Graph, run: Run) -> Subject | None:
             fed[name] = value
     if not values or len(graph.nodes) - len(graph.inputs) - len(graph.parameters) < 2:
         return None
-    work = sum(value.size for value in run.values if value is not None)
+    work = sum(value.size for value in pass_.values if value is not None)
     what = f"{len(graph.nodes)} nodes"
-    return _WholeSubject(WHOLE, what, values, work=work, graph=graph, fed=fed, training=run.training)
+    return _WholeSubject(WHOLE, what, values, work=work, graph=graph, fed=fed, training=pass_.training)
 
 
 def _answers(graph: Graph) -> set[str]:

@@ -14,7 +14,7 @@ from io import StringIO
 from typing import TYPE_CHECKING
 
 from chainrule.checking.mistakes import MISTAKES
-from chainrule.checking.report import Finding, Report, Row
+from chainrule.checking.report import CheckReport, Finding, Row
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, OverflowMethod, RenderableType
@@ -33,7 +33,7 @@ _BADGE_OF = {"error": "#b3261e", "warning": "#8a5a00", "note": "#0b57a4"}
 _JOINERS = "\u200c\u200d"  # they shape letters and emoji, and hide nothing
 
 
-def as_text(report: Report) -> str:
+def as_text(report: CheckReport) -> str:
     """The report as plain text, without colours, at most 100 columns wide."""
     from rich.console import Console
 
@@ -50,7 +50,7 @@ def as_text(report: Report) -> str:
     return "\n".join(line.rstrip() for line in captured.get().splitlines()).strip("\n")
 
 
-def as_rich(report: Report) -> RenderableType:
+def as_rich(report: CheckReport) -> RenderableType:
     """The report as something that rich can print: the table, the findings, and the verdict."""
     from rich.box import Box
     from rich.console import Group
@@ -86,7 +86,7 @@ def as_rich(report: Report) -> RenderableType:
     return Group(*parts)
 
 
-def as_html(report: Report) -> str:
+def as_html(report: CheckReport) -> str:
     """The report as one <div> that needs nothing else, in the colours of the notebook around it."""
     shown, hidden = _shown(report.rows)
     parts = []

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph
-from chainrule.graph.values import Run
+from chainrule.graph.values import Pass
 
 Severity = Literal["error", "warning", "note"]
 Verdict = Literal["ok", "wrong", "kink", "not checked"]
@@ -64,18 +64,18 @@ class Row:
 
 @dataclass(frozen=True)
 class LookedAt:
-    """What a check looked at, to draw it: a graph and its run, or the inputs of one layer, object or function.
+    """What a check looked at, to draw it: a graph and its pass, or the inputs of one layer, object or function.
 
     Arrays are copies: what was checked can be changed, and checked again.
     """
 
     graph: Graph | None = None
-    run: Run | None = None
+    pass_: Pass | None = None
     inputs: Mapping[str, Array] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Report:
+class CheckReport:
     """The result of `cr.check`. Print it, look at it in a notebook, or read `findings`."""
 
     target: str

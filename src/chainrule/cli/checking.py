@@ -21,7 +21,7 @@ import typer
 from rich.console import Console
 
 from chainrule.arrays import ArrayLike, Shape
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 from chainrule.checking import check as check_target
 from chainrule.checking.subjects import ANSWERS, accepts, input_names
 from chainrule.cli.batches import ROWS, batch_for
@@ -92,20 +92,20 @@ def check(name: str, data: str | None, choices: Choices) -> bool:
     return report.passed
 
 
-def as_json(report: Report) -> str:
+def as_json(report: CheckReport) -> str:
     """The report as JSON, for a file or another program."""
     return json.dumps(report.to_dict(), indent=1, allow_nan=False)
 
 
 def check_network(
     network: Network, feeds: Mapping[str, ArrayLike], seed: int = 0, dtype: str = "float64"
-) -> Report:
+) -> CheckReport:
     """Check a network on a batch. What overflows is told by the report, not by NumPy."""
     with np.errstate(all="ignore"):
         return check_target(network, feeds, seed=seed, dtype=dtype)
 
 
-def show(report: Report) -> None:
+def show(report: CheckReport) -> None:
     """Print the table and the findings: in colour on a terminal, and else as plain text."""
     console = Console(highlight=False)
     if console.is_terminal:
@@ -127,7 +127,7 @@ def _refuse_options_of_code(name: str, choices: Choices) -> None:
     )
 
 
-def _check_model(path: Path, data: str | None, choices: Choices) -> tuple[str, Report]:
+def _check_model(path: Path, data: str | None, choices: Choices) -> tuple[str, CheckReport]:
     if ":" in path.name and not path.exists():
         raise FileError(
             f"there is no model file {clean(str(path))}; a class is named by its Python file, FILE.py:ClassName"
@@ -150,7 +150,7 @@ def _code_named(name: str) -> tuple[Path, str] | None:
     return (Path(name), "") if name.lower().endswith(".py") else None
 
 
-def _check_code(path: Path, name: str, choices: Choices) -> Report:
+def _check_code(path: Path, name: str, choices: Choices) -> CheckReport:
     inputs = [_input(text, [choices.seed, 1, k]) for k, text in enumerate(choices.inputs)]
     with _loaded(path) as module:
         parts = [part.strip() for part in name.split(",")]
@@ -178,7 +178,7 @@ def _check_code(path: Path, name: str, choices: Choices) -> Report:
         if names is not None:
             options["names"] = names
 
-        def run() -> Report:
+        def run() -> CheckReport:
             if isinstance(given, dict):
                 return check_target(target, given, **options)
             return check_target(target, *given, **options)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 from chainrule.cli.batches import batch_for
 from chainrule.cli.texts import clean, print_text
 from chainrule.drawing import draw as draw_target
@@ -48,7 +48,7 @@ def picture_path(option: str, path: Path, force: bool) -> None:
         raise FileError(f"{path} exists; choose another name, or write over it with --force")
 
 
-def draw_report(report: Report, path: Path, *, tell: bool) -> None:
+def draw_report(report: CheckReport, path: Path, *, tell: bool) -> None:
     """Write the picture of a check."""
     draw_target(report).save(path)
     if tell:

@@ -14,7 +14,7 @@ from rich.markup import escape
 
 from chainrule.cli.data import Dataset
 from chainrule.cli.texts import clean
-from chainrule.drawing.report import RunReport
+from chainrule.drawing.report import TrainingReport
 from chainrule.drawing.report import report as report_of
 from chainrule.drawing.report.answers import judge
 from chainrule.drawing.report.folder import EVALUATION, REPORT, write_evaluation
@@ -40,7 +40,7 @@ def report(folders: Sequence[Path], out: Path | None, force: bool) -> None:
     Console(highlight=False).print(f"report     {escape(str(path))}", soft_wrap=True)
 
 
-def tell_findings(made: RunReport) -> None:
+def tell_findings(made: TrainingReport) -> None:
     """What looks wrong, each with what to try; nothing where nothing does."""
     console = Console(highlight=False)
     for finding in made.findings:
@@ -94,7 +94,7 @@ def _option(parameter: Any, value: Any) -> list[str]:
     return [f"{parameter.opts[0]}={text}"] if text.startswith("-") else [parameter.opts[0], text]
 
 
-def write_report(folder: Path) -> RunReport:
+def write_report(folder: Path) -> TrainingReport:
     """Make the page of a run that was just kept."""
     made = report_of(folder)
     made.save(folder / REPORT)

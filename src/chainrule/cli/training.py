@@ -18,7 +18,7 @@ from rich.markup import escape
 
 from chainrule import layers, optimizers
 from chainrule.arrays import Array
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 from chainrule.cli import checking, reporting
 from chainrule.cli.batches import ROWS, feeds
 from chainrule.cli.data import Dataset, load_for_training
@@ -27,10 +27,10 @@ from chainrule.errors import ArgumentError, DataError, DivergedError, FileError
 from chainrule.files import write_bytes
 from chainrule.graph import Input, Node
 from chainrule.initializers import He, Initializer, Normal
+from chainrule.loop import Health, History
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.saving import save
-from chainrule.training import Health, History
 
 MODEL, HISTORY, CURVES, CHECK = "model.safetensors", "history.json", "curves.png", "check.json"
 CHECKED_UP_TO, LAYERS_CHECKED_UP_TO = 50_000, 1_000_000
@@ -169,7 +169,7 @@ def check(network: Network, x: Any, t: Any, wanted: bool | None) -> GradientChec
     return GradientCheck(error, between - start, end - between)
 
 
-def check_layers(network: Network, x: Any, t: Any, wanted: bool | None) -> Report | None:
+def check_layers(network: Network, x: Any, t: Any, wanted: bool | None) -> CheckReport | None:
     """Check every layer by itself, and the whole, on a few rows; above some size only where it is wanted."""
     if wanted is False or (wanted is None and network.params.flat.size > LAYERS_CHECKED_UP_TO):
         return None

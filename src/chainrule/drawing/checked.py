@@ -5,35 +5,35 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.checking import Finding, Report
+from chainrule.checking import CheckReport, Finding
 from chainrule.drawing.rules import Source
 from chainrule.drawing.scene import Scene, SceneEdge, SceneNode, scene_of, with_notes
 
 MOST_NOTES = 6
 
 
-def source_of_report(report: Report, title: str | None = None) -> Source:
+def source_of_report(report: CheckReport, title: str | None = None) -> Source:
     """A graph with the values it was checked at; a layer, an object or a function with its inputs."""
     findings = [finding for finding in report.findings if finding.severity != "note"]
     title = report.summary() if title is None else title
     looked_at = report.looked_at
-    graph, run = looked_at.graph, looked_at.run
-    if graph is None or run is None:
+    graph, pass_ = looked_at.graph, looked_at.pass_
+    if graph is None or pass_ is None:
         scene = _single(report, findings, title)
         return Source(None, None, None, _with_advice(scene, findings))
-    output = run.values[-1]
+    output = pass_.values[-1]
     gradients: list[Array | None] | None = None
     if output is not None and output.size == 1:
         try:
             with np.errstate(all="ignore"):
-                gradients = graph.run_backward(run, np.ones_like(output))
+                gradients = graph.run_backward(pass_, np.ones_like(output))
         except Exception:  # a handwritten backward may raise anything; that is among the findings
             gradients = None
-    scene = scene_of(graph, run, gradients, title=title, findings=findings)
-    return Source(graph, run, gradients, _with_advice(scene, findings))
+    scene = scene_of(graph, pass_, gradients, title=title, findings=findings)
+    return Source(graph, pass_, gradients, _with_advice(scene, findings))
 
 
-def _single(report: Report, findings: list[Finding], title: str) -> Scene:
+def _single(report: CheckReport, findings: list[Finding], title: str) -> Scene:
     """Inputs, one node, output."""
     inputs = dict(report.looked_at.inputs)
     names = list(dict.fromkeys([*inputs, *(row.input for row in report.rows)]))

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike
-from chainrule.checking import Report
+from chainrule.checking import CheckReport
 from chainrule.drawing.blocks import collapsed
 from chainrule.drawing.checked import source_of_report
 from chainrule.drawing.graph_page import graph_page
@@ -130,7 +130,7 @@ class Drawing:
 
 
 def draw(
-    target: Graph | Network | Report,
+    target: Graph | Network | CheckReport,
     x: Data | None = None,
     t: ArrayLike | None = None,
     *,
@@ -150,7 +150,7 @@ def draw(
 
     Raises: ArgumentError for what cannot be drawn; the graph's own errors when it cannot run.
     """
-    if isinstance(target, Report):
+    if isinstance(target, CheckReport):
         if x is not None or t is not None:
             raise ArgumentError("draw: a report is drawn as it is, draw(report), without data")
         return Drawing(source_of_report(target, title), collapse=collapse)
@@ -167,9 +167,9 @@ def draw(
 def _of_graph(graph: Graph, x: Data | None, t: ArrayLike | None, training: bool, title: str | None) -> Source:
     title = f"the graph of {graph.name_of(graph.output)!r}" if title is None else title
     if x is None and t is None:
-        run, gradients = copied(*graph.last_run)
-        return Source(graph, run, gradients, scene_of(graph, run, gradients, title=title))
-    return _run(graph, _fed(graph, x, t), len(graph) - 1, training, title)
+        pass_, gradients = copied(*graph.last_pass)
+        return Source(graph, pass_, gradients, scene_of(graph, pass_, gradients, title=title))
+    return _drawn_pass(graph, _fed(graph, x, t), len(graph) - 1, training, title)
 
 
 def _of_network(
@@ -182,9 +182,9 @@ def _of_network(
             raise ArgumentError("draw: targets t were given without data x; draw(net, x, t) runs both")
         return Source(graph, None, None, scene_of(graph, None, None, title=title))
     if t is not None:
-        return _run(graph, network.feeds(x, t), len(graph) - 1, training, title)
+        return _drawn_pass(graph, network.feeds(x, t), len(graph) - 1, training, title)
     feeds = network.inputs_of(x)
-    return _run(graph, feeds, graph.position(network.output), training, title, backward=False)
+    return _drawn_pass(graph, feeds, graph.position(network.output), training, title, backward=False)
 
 
 def _fed(graph: Graph, x: Data | None, t: ArrayLike | None) -> dict[str, ArrayLike]:
@@ -197,7 +197,7 @@ def _fed(graph: Graph, x: Data | None, t: ArrayLike | None) -> dict[str, ArrayLi
     return given
 
 
-def _run(
+def _drawn_pass(
     graph: Graph,
     feeds: Mapping[str, Any],
     last: int,
@@ -208,11 +208,11 @@ def _run(
 ) -> Source:
     """Run forward to the node at `last`, and backward from a single number, with nothing kept in the graph."""
     with np.errstate(all="ignore"):  # what is not finite is shown in red
-        run = graph.run(feeds, last, training, 0)
-        output = run.values[last]
+        pass_ = graph.run(feeds, last, training, 0)
+        output = pass_.values[last]
         gradients: list[Array | None] | None = None
         if backward and output is not None and output.size == 1:
-            gradients = graph.run_backward(run, np.ones_like(output))
-        held, back = copied(run, gradients)
+            gradients = graph.run_backward(pass_, np.ones_like(output))
+        held, back = copied(pass_, gradients)
         scene = scene_of(graph, held, back, title=title, last=last)
     return Source(graph, held, back, scene)

@@ -16,7 +16,7 @@ from chainrule.arrays import Array
 from chainrule.drawing.scene import Scene
 from chainrule.errors import ChainruleError
 from chainrule.graph import Graph
-from chainrule.graph.values import Run
+from chainrule.graph.values import Pass
 
 MOST_OUTPUTS = 200  # elements of an output whose local derivatives may be asked for one rule
 MOST_WORK = 4_000_000  # elements of the inputs that may be computed for one node's rules
@@ -28,7 +28,7 @@ class Source:
     """What a drawing was made from. `gradients` are by position in the graph."""
 
     graph: Graph | None
-    run: Run | None
+    pass_: Pass | None
     gradients: Sequence[Array | None] | None
     scene: Scene
 
@@ -57,15 +57,15 @@ def rules_of(source: Source, i: int) -> list[Rule | None]:
 
     None where no gradient flows, and where the layer is too large to ask for its local derivatives.
     """
-    graph, run = source.graph, source.run
-    if graph is None or run is None or source.gradients is None:
+    graph, pass_ = source.graph, source.pass_
+    if graph is None or pass_ is None or source.gradients is None:
         return []
     sources = graph.source_positions(i)
     upstream = source.gradients[i]
     if upstream is None or not sources:
         return [None] * len(sources)
     wanted = [True] * len(graph)
-    shares = graph.local_gradients(i, upstream, run, wanted)
+    shares = graph.local_gradients(i, upstream, pass_, wanted)
     work = sum(share.size for share in shares if share is not None)
     if work > MOST_WORK:
         return [None] * len(sources)
@@ -76,12 +76,12 @@ def rules_of(source: Source, i: int) -> list[Rule | None]:
             rules.append(None)
             continue
         element = _largest(share)
-        rule = _elementwise(graph, i, run, upstream, share, port)
+        rule = _elementwise(graph, i, pass_, upstream, share, port)
         calls = sum(upstream.shape) + min(upstream.size, MOST_OUTPUTS)
         if rule is None and work * calls <= MOST_WORK:
-            places = _places(graph, i, run, upstream, rows, port, element)
+            places = _places(graph, i, pass_, upstream, rows, port, element)
             if len(places) <= MOST_OUTPUTS:
-                locals_ = [_local(graph, i, run, upstream, place)[port] for place in places]
+                locals_ = [_local(graph, i, pass_, upstream, place)[port] for place in places]
                 rule = _rule(upstream, share, places, locals_)
         rules.append(rule)
     return rules
@@ -93,7 +93,7 @@ _Rows = dict[tuple[int, int], list[Array | None]]
 def _places(
     graph: Graph,
     i: int,
-    run: Run,
+    pass_: Pass,
     upstream: Array,
     rows: _Rows,
     port: int,
@@ -111,7 +111,7 @@ def _places(
                 only = np.zeros_like(upstream)
                 at = (slice(None),) * axis + (index,)
                 only[at] = gradients[at]
-                rows[axis, index] = _asked(graph, i, run, only)
+                rows[axis, index] = _asked(graph, i, pass_, only)
     kept: list[list[int]] = []
     for axis, size in enumerate(upstream.shape):
         found = [rows[axis, index][port] for index in range(size)]
@@ -119,18 +119,18 @@ def _places(
     return list(product(*kept))
 
 
-def _local(graph: Graph, i: int, run: Run, upstream: Array, place: tuple[int, ...]) -> list[Array | None]:
+def _local(graph: Graph, i: int, pass_: Pass, upstream: Array, place: tuple[int, ...]) -> list[Array | None]:
     """The derivatives of one element of the output with respect to every input."""
     single = np.zeros_like(upstream)
     single[place] = 1
-    return _asked(graph, i, run, single)
+    return _asked(graph, i, pass_, single)
 
 
-def _asked(graph: Graph, i: int, run: Run, upstream: Array) -> list[Array | None]:
+def _asked(graph: Graph, i: int, pass_: Pass, upstream: Array) -> list[Array | None]:
     """What the layer's backward makes of an upstream gradient; nothing where it cannot bear it."""
     try:
         with np.errstate(all="ignore"):
-            return graph.local_gradients(i, upstream, run, [True] * len(graph))
+            return graph.local_gradients(i, upstream, pass_, [True] * len(graph))
     except (ChainruleError, ArithmeticError, ValueError):  # a handwritten backward may not bear it
         return [None] * len(graph.source_positions(i))
 
@@ -149,12 +149,12 @@ def _rule(
     return _checked(element, terms, float(share[element]))
 
 
-def _elementwise(graph: Graph, i: int, run: Run, upstream: Array, share: Array, port: int) -> Rule | None:
+def _elementwise(graph: Graph, i: int, pass_: Pass, upstream: Array, share: Array, port: int) -> Rule | None:
     """The one term of a layer that works element by element; None where one term does not make the gradient."""
     if share.shape != upstream.shape:
         return None
     element = _largest(share)
-    local = _local(graph, i, run, upstream, element)[port]
+    local = _local(graph, i, pass_, upstream, element)[port]
     if local is None or np.count_nonzero(local) > 1:
         return None
     term = Term(element, float(upstream[element]), float(local[element]))

@@ -11,7 +11,7 @@ from chainrule.arrays import Array
 from chainrule.checking import Finding
 from chainrule.drawing.summary import number_text
 from chainrule.graph import Constant, Graph, Input, Parameter
-from chainrule.graph.values import Run
+from chainrule.graph.values import Pass
 from chainrule.layers import Layer, arithmetic, reduction
 
 Kind = Literal["operation", "layer", "input", "parameter", "constant", "block", "output"]
@@ -78,31 +78,31 @@ class Scene:
 
 def scene_of(
     graph: Graph,
-    run: Run | None,
+    pass_: Pass | None,
     gradients: Sequence[Array | None] | None,
     *,
     title: str,
     last: int | None = None,
     findings: Sequence[Finding] = (),
 ) -> Scene:
-    """The scene of a graph up to the node at `last` (the output), with the values and gradients of a run.
+    """The scene of a graph up to the node at `last` (the output), with the values and gradients of a pass.
 
     The values of parameters and constants are known without one.
     """
     last = len(graph) - 1 if last is None else last
-    shown = [i for i in graph.ancestors(last) if not _is_left_out(graph, run, i)]
+    shown = [i for i in graph.ancestors(last) if not _is_left_out(graph, pass_, i)]
     place = {i: k for k, i in enumerate(shown)}
     found: dict[str, list[Finding]] = {}
     for finding in findings:
         found.setdefault(finding.node, []).append(finding)
     nodes = [
-        _node(graph, i, _value(graph, run, i), None if gradients is None else gradients[i], found)
+        _node(graph, i, _value(graph, pass_, i), None if gradients is None else gradients[i], found)
         for i in shown
     ]
     edges = []
     for i in shown:
         sources = graph.source_positions(i)
-        shares = _shares(graph, run, gradients, i)
+        shares = _shares(graph, pass_, gradients, i)
         slots = slots_of(graph, i)
         for port, (source, slot, share) in enumerate(zip(sources, slots, shares, strict=True)):
             if source not in place:
@@ -117,7 +117,7 @@ def scene_of(
         nodes[-1] = replace(final, is_named=False)  # its name stands at the end
         nodes.append(SceneNode("output", "output", final.name if final.is_named else "output"))
         edges.append(SceneEdge(len(nodes) - 2, len(nodes) - 1, 0, "", final.value, final.gradient))
-    ran: Literal["", "forward", "backward"] = "" if run is None else "forward"
+    ran: Literal["", "forward", "backward"] = "" if pass_ is None else "forward"
     return Scene(title, tuple(nodes), tuple(edges), "backward" if gradients is not None else ran)
 
 
@@ -140,10 +140,10 @@ def _node(
     return SceneNode(name, kind, label, node.layer, value, gradient, is_named, findings=at, position=i)
 
 
-def _is_left_out(graph: Graph, run: Run | None, i: int) -> bool:
+def _is_left_out(graph: Graph, pass_: Pass | None, i: int) -> bool:
     """Whether it is an input that may be left out, and was."""
     node = graph.nodes[i]
-    return isinstance(node, Input) and node.optional and (run is None or run.values[i] is None)
+    return isinstance(node, Input) and node.optional and (pass_ is None or pass_.values[i] is None)
 
 
 def _kind_and_label(graph: Graph, i: int, value: Array | None) -> tuple[Kind, str]:
@@ -164,9 +164,9 @@ def _kind_and_label(graph: Graph, i: int, value: Array | None) -> tuple[Kind, st
     return "layer", type(layer).__name__
 
 
-def _value(graph: Graph, run: Run | None, i: int) -> Array | None:
-    if run is not None and run.values[i] is not None:
-        return run.values[i]
+def _value(graph: Graph, pass_: Pass | None, i: int) -> Array | None:
+    if pass_ is not None and pass_.values[i] is not None:
+        return pass_.values[i]
     node = graph.nodes[i]
     value: Array | None = None
     if isinstance(node, Constant):
@@ -177,14 +177,14 @@ def _value(graph: Graph, run: Run | None, i: int) -> Array | None:
 
 
 def _shares(
-    graph: Graph, run: Run | None, gradients: Sequence[Array | None] | None, i: int
+    graph: Graph, pass_: Pass | None, gradients: Sequence[Array | None] | None, i: int
 ) -> list[Array | None]:
     """What each input of the node at `i` gets back from it."""
     sources = graph.source_positions(i)
     upstream = None if gradients is None else gradients[i]
-    if run is None or upstream is None or not sources:
+    if pass_ is None or upstream is None or not sources:
         return [None] * len(sources)
-    shares = graph.local_gradients(i, upstream, run, [True] * len(graph))
+    shares = graph.local_gradients(i, upstream, pass_, [True] * len(graph))
     return [None if share is None else share.copy() for share in shares]  # a backward may use its array again
 
 

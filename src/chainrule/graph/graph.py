@@ -28,7 +28,7 @@ from chainrule.graph.checks import (
 )
 from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.graph.structure import Structure
-from chainrule.graph.values import NodeArrays, Run, shown, unbroadcast
+from chainrule.graph.values import NodeArrays, Pass, shown, unbroadcast
 from chainrule.layers import Layer, ParameterSpec
 from chainrule.parameters import Statistics
 from chainrule.randomness import Purpose, fresh_seed, layer_key, layer_stream, stream
@@ -41,7 +41,7 @@ class Graph(Structure):
     adds up where paths meet, undoes broadcasting, and keeps `gradients`. Both are by name.
 
     Shapes: any.
-    dtype: one for a whole run: the one given, or that of the floats fed and the parameters (float64 when there
+    dtype: one for a whole pass: the one given, or that of the floats fed and the parameters (float64 when there
     are only whole numbers). Whole numbers stay whole only where a layer takes indices.
     Raises: GraphError for a cycle or two nodes of one name; ArgumentError for an unusable seed or dtype.
     """
@@ -54,7 +54,7 @@ class Graph(Structure):
         self._bound: dict[int, Array] = {}
         self._checked: set[int] = set()
         self._keep_whole = self.index_leaves()
-        self._last: Run | None = None
+        self._last: Pass | None = None
         self._gradients: list[Array | None] | None = None
 
     # Parameters ----------------------------------------------------------------------------------------
@@ -67,7 +67,9 @@ class Graph(Structure):
             raise GraphError(f"{name!r} is not a parameter; {did_you_mean(name, self.parameters)}")
         value = self.value_of_parameter(i)
         if value is None:
-            raise NotComputedError(f"{name!r} has no value yet: its shape follows from the first forward run")
+            raise NotComputedError(
+                f"{name!r} has no value yet: its shape follows from the first forward pass"
+            )
         return value
 
     def bind(self, name: str, value: Array) -> None:
@@ -97,17 +99,17 @@ class Graph(Structure):
         """Compute every node and keep its value. Returns the value of the output.
 
         Inputs are fed by name, `graph.forward(x=2.0, w=3.0)`, or in a dict when a name is no Python word.
-        Feeding a parameter replaces its value for this run. `training` and `step` (which random numbers to
+        Feeding a parameter replaces its value for this pass. `training` and `step` (which random numbers to
         draw) are handed to the layers that ask for them; running statistics are kept when training.
 
         Raises: GraphError for unknown, missing or computed names; ShapeError where a layer cannot compute.
         """
         self._last, self._gradients = None, None
-        run = self.run({**(feeds or {}), **named}, len(self.nodes) - 1, training, step)
+        pass_ = self.run({**(feeds or {}), **named}, len(self.nodes) - 1, training, step)
         if training:
-            self.keep_statistics(run.state)
-        self._last = run
-        return shown(self._computed(run, len(self.nodes) - 1))
+            self.keep_statistics(pass_.state)
+        self._last = pass_
+        return shown(self._computed(pass_, len(self.nodes) - 1))
 
     def keep_statistics(self, new: Mapping[str, Array]) -> None:
         """Write new running statistics into the arrays of `state`, where they fit, so that these stay the same."""
@@ -135,48 +137,48 @@ class Graph(Structure):
 
     def run(
         self, feeds: Mapping[str, ArrayLike], last: int, training: bool, step: int, keep_saved: bool = True
-    ) -> Run:
+    ) -> Pass:
         wanted = self.ancestors(last)
         fed = self._check_feeds(feeds, wanted)
         nothing: list[Any] = [None] * len(self.nodes)
-        run = Run(self.dtype or self._dtype_of(fed), training, step, nothing.copy(), nothing)
+        pass_ = Pass(self.dtype or self._dtype_of(fed), training, step, nothing.copy(), nothing)
         before = self._bound.copy(), self._checked.copy(), self.state.copy()
         try:
             for i in wanted:
                 if self.nodes[i].layer is None:
-                    run.values[i] = self._leaf_value(i, fed, run.dtype)
+                    pass_.values[i] = self._leaf_value(i, fed, pass_.dtype)
                 else:
-                    saved = self.compute(i, run)
+                    saved = self.compute(i, pass_)
                     if keep_saved:
-                        run.saved[i] = saved
-        except BaseException:  # parameters made for a wrong shape must not outlive the run that failed
+                        pass_.saved[i] = saved
+        except BaseException:  # parameters made for a wrong shape must not outlive the pass that failed
             self._bound, self._checked, self.state = before
             raise
-        return run
+        return pass_
 
-    def _computed(self, run: Run, i: int) -> Array:
-        value = run.values[i]
+    def _computed(self, pass_: Pass, i: int) -> Array:
+        value = pass_.values[i]
         if value is None:
             raise NotComputedError(
                 f"{self._names[i]!r} has no value: it is an optional input that was left out"
             )
         return value
 
-    def compute(self, i: int, run: Run) -> Any:
-        """Run one layer forward: keep its value in `run`, return what it saved."""
+    def compute(self, i: int, pass_: Pass) -> Any:
+        """Run one layer forward: keep its value in `pass_`, return what it saved."""
         layer = self._layer(i)
         if i not in self._checked:
-            self._initialize(i, run)
-        inputs = self._handed(i, run)
+            self._initialize(i, pass_)
+        inputs = self._handed(i, pass_)
         asks = layer.signature.forward_asks
         asked: dict[str, Any] = {}
         if "training" in asks:
-            asked["training"] = run.training
+            asked["training"] = pass_.training
         if "rng" in asks:
-            asked["rng"] = layer_stream(layer_key(self.seed, i), run.step)
+            asked["rng"] = layer_stream(layer_key(self.seed, i), pass_.step)
         names = self.state_names(layer) if "state" in asks else {}
         if "state" in asks:
-            asked["state"] = {short: run.state.get(full, self.state[full]) for short, full in names.items()}
+            asked["state"] = {short: pass_.state.get(full, self.state[full]) for short, full in names.items()}
         try:
             result = layer.forward(*inputs, **asked)
         except ChainruleError as error:
@@ -192,16 +194,16 @@ class Graph(Structure):
         value = checked_output(self._names[i], layer, result)
         if "state" in asks:
             new = checked_state(self._names[i], layer, result[2], names)
-            run.state |= {full: np.asarray(new[short]) for short, full in names.items()}
-        run.values[i] = value.astype(run.dtype, copy=False) if value.dtype.kind == "f" else value
+            pass_.state |= {full: np.asarray(new[short]) for short, full in names.items()}
+        pass_.values[i] = value.astype(pass_.dtype, copy=False) if value.dtype.kind == "f" else value
         return result[1]
 
-    def _handed(self, i: int, run: Run) -> list[Array | None]:
+    def _handed(self, i: int, pass_: Pass) -> list[Array | None]:
         """The values of a layer's inputs, read-only; all are floats but its indices, None those left out."""
         layer, values = self._layer(i), []
         names = layer.signature.inputs
         for k, source in enumerate(self._sources[i]):
-            value = run.values[source]
+            value = pass_.values[source]
             if value is None:
                 if k < layer.signature.required or k >= len(names):
                     raise GraphError(
@@ -209,16 +211,16 @@ class Graph(Structure):
                         f"cannot do without: call {how_to_feed(self._names[source])}"
                     )
             elif value.dtype.kind != "f" and not (k < len(names) and names[k] in layer.index_inputs):
-                value = value.astype(run.dtype)
+                value = value.astype(pass_.dtype)
             values.append(None if value is None else read_only(value))
         return values
 
-    def _initialize(self, i: int, run: Run) -> None:
+    def _initialize(self, i: int, pass_: Pass) -> None:
         """Make the parameters and statistics that a layer declares, now that its input shapes are known."""
         layer = self._layer(i)
         declared = layer.parameters()
         data = [
-            run.values[source]
+            pass_.values[source]
             for name, source in zip_longest(layer.signature.inputs, self._sources[i])
             if source is not None and name not in declared
         ]
@@ -229,7 +231,7 @@ class Graph(Structure):
             shape = self._declared_shape(i, parameter.spec, shapes)
             if position not in self._bound:
                 rng = stream(self.seed, Purpose.INITIALIZE, position)
-                self._bound[position] = parameter.spec.initializer(shape, rng, run.dtype)
+                self._bound[position] = parameter.spec.initializer(shape, rng, pass_.dtype)
             value = self._bound[position]
             if value.shape != shape:
                 raise ShapeError(
@@ -237,13 +239,13 @@ class Graph(Structure):
                     f"{value.shape} from an earlier use, but inputs of shape {', '.join(map(str, shapes))} "
                     f"need {shape}; use a second layer object for the second shape"
                 )
-            if run.values[position] is None:
-                run.values[position] = np.asarray(value, dtype=run.dtype)
+            if pass_.values[position] is None:
+                pass_.values[position] = np.asarray(value, dtype=pass_.dtype)
         for short, full in self.state_names(layer).items():
             if full not in self.state:
                 spec = layer.state()[short]
                 rng = stream(self.seed, Purpose.INITIALIZE, i, 1)
-                self.state[full] = spec.initializer(self._declared_shape(i, spec, shapes), rng, run.dtype)
+                self.state[full] = spec.initializer(self._declared_shape(i, spec, shapes), rng, pass_.dtype)
         self._checked.add(i)
 
     def _declared_shape(self, i: int, spec: ParameterSpec, shapes: list[Shape]) -> Shape:
@@ -287,7 +289,7 @@ class Graph(Structure):
         return np.result_type(*floats) if floats else np.dtype(np.float64)
 
     def constant_value(self, i: int, dtype: Any) -> Array | None:
-        """The value of the constant at position `i`, in the dtype of a run unless it is of indices."""
+        """The value of the constant at position `i`, in the dtype of a pass unless it is of indices."""
         return self._leaf_value(i, {}, dtype)
 
     def _leaf_value(self, i: int, fed: dict[int, Array], dtype: Any) -> Array | None:
@@ -322,9 +324,9 @@ class Graph(Structure):
         return self.gradients
 
     def run_backward(
-        self, run: Run, dy: Array, wrt: Iterable[str | Node] | None = None
+        self, pass_: Pass, dy: Array, wrt: Iterable[str | Node] | None = None
     ) -> list[Array | None]:
-        """One pass backward over what `run` kept: the gradients, by position."""
+        """One pass backward over what `pass_` kept: the gradients, by position."""
         gradients: list[Array | None] = [None] * len(self.nodes)
         gradients[-1] = dy
         wanted = (
@@ -334,7 +336,9 @@ class Graph(Structure):
             upstream, sources = gradients[i], self._sources[i]
             if upstream is None or not any(wanted[source] for source in sources):
                 continue
-            for source, gradient in zip(sources, self.local_gradients(i, upstream, run, wanted), strict=True):
+            for source, gradient in zip(
+                sources, self.local_gradients(i, upstream, pass_, wanted), strict=True
+            ):
                 if gradient is not None and wanted[source]:
                     total = gradients[source]
                     gradients[source] = gradient if total is None else np.asarray(total + gradient)
@@ -353,21 +357,21 @@ class Graph(Structure):
             raise ShapeError(f"expected dy of the output's shape {output.shape}, got {gradient.shape}")
         return gradient
 
-    def local_gradients(self, i: int, upstream: Array, run: Run, wanted: list[bool]) -> list[Array | None]:
+    def local_gradients(self, i: int, upstream: Array, pass_: Pass, wanted: list[bool]) -> list[Array | None]:
         """The layer's own backward, held to the contract, with broadcasting undone."""
         layer, sources = self._layer(i), self._sources[i]
         asked = {}
         if "needs" in layer.signature.backward_asks:
             asked["needs"] = tuple(wanted[source] for source in sources)
         try:
-            result = layer.backward(read_only(upstream), run.saved[i], **asked)
+            result = layer.backward(read_only(upstream), pass_.saved[i], **asked)
         except Exception as error:
             if (wrote := written_to(self._names[i], layer, "backward", error)) is not None:
                 raise wrote from error
             error.add_note(f"in the backward of the node {self._names[i]!r}")
             raise
         returned = result if isinstance(result, tuple) else (result,)
-        given = sum(run.values[source] is not None for source in sources)  # optional inputs may be left out
+        given = sum(pass_.values[source] is not None for source in sources)  # optional inputs may be left out
         if len(returned) < given or any(extra is not None for extra in returned[len(sources) :]):
             raise LayerError(
                 f"{self._names[i]}: the backward of {type(layer).__name__} returned {len(returned)} gradients "
@@ -375,7 +379,7 @@ class Graph(Structure):
             )
         gradients: list[Array | None] = [None] * len(sources)
         for k, (source, gradient) in enumerate(zip(sources, returned, strict=False)):
-            value = run.values[source]
+            value = pass_.values[source]
             if gradient is None or value is None or not is_float(value):
                 continue
             array = np.asarray(gradient)
@@ -400,13 +404,13 @@ class Graph(Structure):
 
     @property
     def values(self) -> NodeArrays:
-        """The value of every node in the last forward run, by name."""
+        """The value of every node in the last forward pass, by name."""
         arrays = self._last.values if self._last else ()
         return NodeArrays(self, arrays, "it has no value yet; call forward() first")
 
     @property
     def gradients(self) -> NodeArrays:
-        """The gradient of every node in the last backward run, by name."""
+        """The gradient of every node in the last backward pass, by name."""
         if self._gradients is None:
             return NodeArrays(self, (), "it has no gradient yet; call backward() after forward()")
         return NodeArrays(
@@ -417,7 +421,7 @@ class Graph(Structure):
         )
 
     @property
-    def last_run(self) -> tuple[Run | None, list[Array | None] | None]:
+    def last_pass(self) -> tuple[Pass | None, list[Array | None] | None]:
         """What the last runs left, by position: the values with all that layers saved, and the gradients."""
         return self._last, self._gradients
 

@@ -1,4 +1,4 @@
-"""What a run computed: values and gradients by the name of their node, and how broadcasting is undone."""
+"""What a pass computed: values and gradients by the name of their node, and how broadcasting is undone."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from chainrule.graph.structure import Structure
 
 
 @dataclass
-class Run:
+class Pass:
     """What one pass forward computed: by position, the values and what each layer saved."""
 
     dtype: Any
@@ -28,15 +28,17 @@ class Run:
 
 
 def copied(
-    run: Run | None, gradients: Sequence[Array | None] | None
-) -> tuple[Run | None, Sequence[Array | None] | None]:
-    """A run and its gradients with arrays of their own, which nothing changes that is done with the graph later.
+    pass_: Pass | None, gradients: Sequence[Array | None] | None
+) -> tuple[Pass | None, Sequence[Array | None] | None]:
+    """A pass and its gradients with arrays of their own, which nothing changes that is done with the graph later.
 
     What a layer saved and cannot be copied stays as it is.
     """
-    if run is not None:
-        run = replace(run, values=[_copy(value) for value in run.values], saved=[_copy(s) for s in run.saved])
-    return run, None if gradients is None else [_copy(gradient) for gradient in gradients]
+    if pass_ is not None:
+        pass_ = replace(
+            pass_, values=[_copy(value) for value in pass_.values], saved=[_copy(s) for s in pass_.saved]
+        )
+    return pass_, None if gradients is None else [_copy(gradient) for gradient in gradients]
 
 
 def _copy(held: Any) -> Any:

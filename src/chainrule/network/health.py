@@ -9,8 +9,8 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.layers import Layer, ReLU, Sigmoid, Tanh, activation
+from chainrule.loop import Findings, Measures
 from chainrule.optimizers import Optimizer, OptimizerState
-from chainrule.training import Findings, Measures
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
@@ -77,14 +77,14 @@ class NetworkExaminer:
         graph = self.network.graph
         last = len(graph) - 1
         with np.errstate(all="ignore"):
-            run = graph.run(self._feeds, last, training=True, step=self.network.iterations)
-            loss = run.values[last]
+            pass_ = graph.run(self._feeds, last, training=True, step=self.network.iterations)
+            loss = pass_.values[last]
             assert loss is not None
-            gradients = graph.run_backward(run, np.ones_like(loss), self._wanted)
+            gradients = graph.run_backward(pass_, np.ones_like(loss), self._wanted)
             layers: dict[str, Measures] = {}
             for name, layer in self._layers.items():
                 i = graph.position(name)
-                value = run.values[i]
+                value = pass_.values[i]
                 assert value is not None
                 layers[name] = {"kind": type(layer).__name__, **_of_output(layer, value)}
                 layers[name] |= _of_gradient(gradients[i])

@@ -15,6 +15,7 @@ from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, S
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.layers import BatchNorm, Layer, Loss, SoftmaxCrossEntropy
+from chainrule.loop import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
 from chainrule.network.batches import (
     Data,
     check_values,
@@ -31,7 +32,6 @@ from chainrule.network.summary import Summary, summarize
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
-from chainrule.training import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
 
 if (
     TYPE_CHECKING

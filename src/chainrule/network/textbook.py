@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chainrule.initializers import Normal
 from chainrule.layers import Affine, ReLU, SoftmaxCrossEntropy
+from chainrule.loop import whole_number
 from chainrule.network.network import Network
-from chainrule.training import whole_number
 
 
 class TwoLayerNet(Network):

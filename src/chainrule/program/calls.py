@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.graph.values import Run
+from chainrule.graph.values import Pass
 from chainrule.layers import Layer
 from chainrule.optimizers import Optimizer, OptimizerState
 
@@ -75,7 +75,7 @@ class Step:
     call: Call
     number: int
     layers: Mapping[int, Layer]
-    run: Run
+    pass_: Pass
     values: dict[int, Any] = field(default_factory=dict)
     """Of places in Python's space, by their identity."""
     saved: dict[int, Any] = field(default_factory=dict)

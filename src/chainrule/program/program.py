@@ -85,17 +85,17 @@ class Program:
         feeds: dict[str, Any] = {name: np.zeros((2, *shape), dtype=int) for name, shape in inputs.items()}
         with np.errstate(all="ignore"):
             try:
-                run = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
+                pass_ = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
             except DataError:  # there is nothing to average where the class of the first row has weight 0
                 return
-            loss = run.values[-1]
+            loss = pass_.values[-1]
             assert loss is not None
             if loss.ndim:
                 raise LayerError(
                     f"{self.graph.nodes[-1].layer!r}: a loss is one number, the mean over the batch; its "
                     f"forward returned an array of shape {np.shape(loss)}"
                 )
-            gradients = self.graph.run_backward(run, np.ones_like(loss), self.params)
+            gradients = self.graph.run_backward(pass_, np.ones_like(loss), self.params)
         for name in self.params:
             if gradients[self.graph.position(name)] is None:
                 raise LayerError(

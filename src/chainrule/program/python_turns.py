@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.graph import Constant, Graph
-from chainrule.graph.values import Run
+from chainrule.graph.values import Pass
 from chainrule.layers import Layer
 from chainrule.program.calls import Call, Step
 from chainrule.program.memory import Memory
@@ -35,13 +35,13 @@ class PythonTurns:
     def begin(self, call: Call, number: int) -> Step:
         """A step that nothing is computed of yet."""
         nothing: list[Any] = [None] * len(self.graph)
-        run = Run(self.memory.dtype, call.training, call.iteration + number, nothing.copy(), nothing)
-        return Step(call, number, self.layers, run)
+        pass_ = Pass(self.memory.dtype, call.training, call.iteration + number, nothing.copy(), nothing)
+        return Step(call, number, self.layers, pass_)
 
     def end(self, step: Step) -> None:
         """Keep the running statistics of a step that was done to its end."""
-        if step.call.training and step.run.state:
-            self.graph.keep_statistics(step.run.state)
+        if step.call.training and step.pass_.state:
+            self.graph.keep_statistics(step.pass_.state)
 
     def do(self, turn: Turn, step: Step) -> None:
         """One turn, of one instruction."""
@@ -66,11 +66,11 @@ class PythonTurns:
 
     def _forward(self, each: Instruction, step: Step) -> None:
         *reads, out = each.operands
-        i, run = each.layer, step.run
+        i, pass_ = each.layer, step.pass_
         for source, place in zip(self.graph.source_positions(i), reads, strict=True):
-            run.values[source] = self._value(source, place, step)
-        run.saved[i] = self.graph.compute(i, run)
-        value = run.values[i]
+            pass_.values[source] = self._value(source, place, step)
+        pass_.saved[i] = self.graph.compute(i, pass_)
+        value = pass_.values[i]
         assert out is not None
         if out.space == "python":
             step.values[id(out)] = value
@@ -83,7 +83,7 @@ class PythonTurns:
         dy = self._upstream(each, step)
         parts: list[Array | None] = [None] * len(each.wanted)
         if dy is not None:  # else no gradient flows into the node, nor through it
-            parts = self.graph.local_gradients(each.layer, dy, step.run, self._wanted)
+            parts = self.graph.local_gradients(each.layer, dy, step.pass_, self._wanted)
         into = each.operands[len(each.operands) - len(each.fresh) :]
         contributions = (part for part, want in zip(parts, each.wanted, strict=True) if want)
         for place, part, first in zip(into, contributions, each.fresh, strict=True):
@@ -104,7 +104,7 @@ class PythonTurns:
         place = each.operands[0]
         assert place is not None
         if each.layer == len(self.graph) - 1:
-            return np.ones_like(step.run.values[each.layer])
+            return np.ones_like(step.pass_.values[each.layer])
         return step.values.get(id(place)) if place.space == "python" else self._rows(place, step)
 
     def _value(self, source: int, place: Place | None, step: Step) -> Any:

@@ -15,8 +15,8 @@ from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.graph import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.initializers import Initializer
 from chainrule.layers import Layer
+from chainrule.loop import whole_number
 from chainrule.network import Network
-from chainrule.training import whole_number
 
 FORMAT = "chainrule model 1"
 Classes = Mapping[str, type[Configured]]

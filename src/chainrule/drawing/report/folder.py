@@ -19,8 +19,8 @@ from chainrule.drawing.report.pixels import is_image
 from chainrule.drawing.report.words import whole
 from chainrule.errors import ChainruleError, FileError
 from chainrule.files import write_bytes
+from chainrule.loop import History
 from chainrule.saving import load
-from chainrule.training import History
 
 MODEL, HISTORY, CHECK, EVALUATION = "model.safetensors", "history.json", "check.json", "evaluation.json"
 REPORT = "report.html"
@@ -167,5 +167,5 @@ def _read_check(path: Path) -> dict[str, Any]:
     rows, findings = content.get("rows"), content.get("findings")
     whole = isinstance(rows, list) and isinstance(findings, list) and isinstance(content.get("passed"), bool)
     if not whole or not all(isinstance(each, dict) for each in [*(rows or []), *(findings or [])]):
-        raise FileError(f"{path.name} is damaged: expected what Report.to_dict gives")
+        raise FileError(f"{path.name} is damaged: expected what CheckReport.to_dict gives")
     return content

@@ -16,8 +16,8 @@ from chainrule.arrays import Array, Shape
 from chainrule.drawing.report.answers import Answers
 from chainrule.drawing.report.words import floats
 from chainrule.layers import activation
+from chainrule.loop import History
 from chainrule.network import Network
-from chainrule.training import History
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Material:
     about: About
     network: Network | None = None
     answers: Answers | None = None
-    #: The gradient check, as `checking.Report.to_dict` gives it.
+    #: The gradient check, as `checking.CheckReport.to_dict` gives it.
     check: dict[str, Any] | None = None
     image_shape: Shape | None = None
     #: A few rows of input and their targets, to draw the network with.

@@ -14,7 +14,7 @@ from typing import Any, overload
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike
-from chainrule.checking import Report as CheckReport
+from chainrule.checking import CheckReport
 from chainrule.drawing.report.answers import judge
 from chainrule.drawing.report.comparison import comparison_page
 from chainrule.drawing.report.findings import RunFinding, findings_of
@@ -24,12 +24,12 @@ from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.drawing.report.run_page import run_page
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
+from chainrule.loop import History
 from chainrule.network import Network
 from chainrule.network.batches import Data
-from chainrule.training import History
 
 
-class RunReport:
+class TrainingReport:
     """The report of one training, or of several side by side. Made by `cr.report`.
 
     A notebook shows it as the page that `save("report.html")` writes; printing it tells the findings.
@@ -92,7 +92,7 @@ class RunReport:
         )
 
     def __repr__(self) -> str:
-        return f"<RunReport: {self.title}, {len(self.findings)} findings>"
+        return f"<TrainingReport: {self.title}, {len(self.findings)} findings>"
 
 
 @overload
@@ -107,11 +107,11 @@ def report(
     class_names: Sequence[str] | None = None,
     image_shape: Sequence[int] | None = None,
     sample: int = 0,
-) -> RunReport: ...
+) -> TrainingReport: ...
 
 
 @overload
-def report(*runs: History | str | os.PathLike[str], title: str | None = None) -> RunReport: ...
+def report(*runs: History | str | os.PathLike[str], title: str | None = None) -> TrainingReport: ...
 
 
 def report(
@@ -125,7 +125,7 @@ def report(
     image_shape: Sequence[int] | None = None,
     sample: int = 0,
     **history: Any,
-) -> RunReport:
+) -> TrainingReport:
     """The report of a training, `cr.report(history, net, x_test, t_test)`, or of run folders,
     `cr.report("runs/digits")`; several, `cr.report("runs/a", "runs/b")`, are compared.
 
@@ -151,12 +151,12 @@ def report(
     given["image_shape"] = image_shape
     extra = [name for name, value in given.items() if value is not None]
     if len(runs) == 1 and isinstance(runs[0], History):
-        return RunReport(
+        return TrainingReport(
             [_material(runs[0], network, x, t, check, title, class_names, image_shape, sample)], title
         )
     if extra:
         raise ArgumentError(f"report: {extra[0]} goes with one history; a run folder holds its own")
-    return RunReport(_told_apart([_any_run(each, k) for k, each in enumerate(runs)]), title)
+    return TrainingReport(_told_apart([_any_run(each, k) for k, each in enumerate(runs)]), title)
 
 
 def _any_run(given: Any, number: int) -> Material:

@@ -14,8 +14,8 @@ from chainrule.randomness import layer_key, layer_stream, threshold
 
 def _dropout(step: Step, each: Instruction, x: Array, key: Array, m: Array, y: Array) -> None:
     """The layer's own forward."""
-    rng = layer_stream(key.view(np.uint64), step.run.step)
-    y[...] = step.forward(each.layer, x, training=step.run.training, rng=rng)
+    rng = layer_stream(key.view(np.uint64), step.pass_.step)
+    y[...] = step.forward(each.layer, x, training=step.pass_.training, rng=rng)
 
 
 def _dropout_gradient(step: Step, each: Instruction, dy: Array, m: Array) -> None:

@@ -15,9 +15,9 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, DivergedError, did_you_mean
+from chainrule.loop.callbacks import Callback, Run, Trainee
+from chainrule.loop.history import History
 from chainrule.randomness import Purpose, stream
-from chainrule.training.callbacks import Callback, Run, Trainee
-from chainrule.training.history import History
 
 Sampling = Literal["shuffle", "replacement"]
 CHUNK_SECONDS = 0.05  # between looks at Ctrl-C, the progress bar and the callbacks

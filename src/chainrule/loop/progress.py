@@ -6,7 +6,7 @@ import sys
 import time
 from typing import Any
 
-from chainrule.training.callbacks import Callback, Run
+from chainrule.loop.callbacks import Callback, Run
 
 
 class ProgressBar(Callback):

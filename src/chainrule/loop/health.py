@@ -6,8 +6,8 @@ import math
 from typing import Any
 
 from chainrule.errors import ArgumentError
-from chainrule.training.callbacks import Callback, Examiner, Run
-from chainrule.training.loop import whole_number
+from chainrule.loop.callbacks import Callback, Examiner, Run
+from chainrule.loop.loop import whole_number
 
 EXAMINATIONS = 40  # of a training, unless told otherwise
 SHARE = 0.045  # of the time of a training, which they are planned to take at most: a twentieth, with a margin
@@ -51,7 +51,7 @@ class Health(Callback):
         if not hasattr(run.trainee, "examiner"):
             raise ArgumentError(
                 f"Health: expected a trainee with a method examiner(rows, seed), got "
-                f"{type(run.trainee).__name__}; see chainrule.training.Trainee, or leave Health out"
+                f"{type(run.trainee).__name__}; see chainrule.loop.Trainee, or leave Health out"
             )
         self._examiner = run.trainee.examiner(self.rows, run.seed)
         self.every_iteration = self.every or iterations_apart(run.total, self._examiner.cost)

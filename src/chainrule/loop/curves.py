@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-    from chainrule.training.history import History
+    from chainrule.loop.history import History
 
 BLUE, ORANGE, GREY = "#1f6feb", "#d9730d", "#9aa4b2"
 

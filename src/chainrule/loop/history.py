@@ -118,7 +118,7 @@ class History:
 
     def plot(self) -> Figure:
         """A matplotlib figure: the loss of every iteration, and the accuracy (or loss) of every epoch."""
-        from chainrule.training.curves import plot_history
+        from chainrule.loop.curves import plot_history
 
         return plot_history(self)
 

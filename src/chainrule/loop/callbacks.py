@@ -9,7 +9,7 @@ from typing import Any, Protocol, TypeAlias
 
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, did_you_mean
-from chainrule.training.history import MEASURES, History
+from chainrule.loop.history import MEASURES, History
 
 #: What an examination finds of a layer or a parameter, by the name of the measure; a text tells what it is.
 Measures: TypeAlias = dict[str, str | float]
