@@ -47,9 +47,9 @@ RULES = """\
   advance. `torch.compile` takes 13 s (W7), longer than any of these fits.
   The start weights are each program's own; whose training accuracy ends more than 0.02 from the median
   of all is refused.
-- **W7, start**: a new process that loads 1,000 images, imports, and does one step. "In all" begins with Python's start
-  and has everything in it. "Cached" is a second process with the same cache folders (TorchInductor's, JAX's); there
-  are none of chainrule's. The operating system has the files in memory in both.
+- **W7, start**: a new process that loads 1,000 images, imports, and does one step. "In all" begins with Python's
+  start and has everything in it. "Cached" is a second process with the same cache folders (TorchInductor's, JAX's);
+  there are none of chainrule's. The operating system has the files in memory in both.
 - **Peak memory** is that of a new process that loads MNIST and does W1's job.
 """
 
