@@ -94,7 +94,8 @@ class Network:
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
         self.decays: Array = where_decayed(self.graph, self._params)
         self._feeds = Feeds(self._inputs, self.output_shape, self.loss_layer, dtype)
-        self._programs = Programs(self.graph, self.output, self._inputs, self._params)
+        #: The fast forms of the network that are kept.
+        self.programs = Programs(self.graph, self.output, self._inputs, self._params)
 
     # What it is ----------------------------------------------------------------------------------------
 
@@ -161,7 +162,7 @@ class Network:
             "_params",
             "decays",
             "_measuring",
-            "_programs",
+            "programs",
             "callers",
             "_of_one_row",
             "_feeds",
@@ -180,11 +181,11 @@ class Network:
 
         Raises: ShapeError, DataError (NaN, infinity, or a number too large for the dtype).
         """
-        of_one_row = self._programs.of_one_row
+        of_one_row = self.programs.of_one_row
         if of_one_row is not None and (output := of_one_row(x)) is not None:
             return output
         inputs = self._feeds.inputs(x, values=False)
-        program = self._programs.predicting()
+        program = self.programs.predicting()
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
         result = np.empty((rows_of(inputs), *self.output_shape), dtype=self.dtype)
@@ -221,7 +222,7 @@ class Network:
             inputs = self._feeds.inputs(x, values=False)
             targets, _ = self._feeds.targets(t, rows_of(inputs))
             try:
-                by_program = measured(self._programs.evaluating(targets), {**inputs, "t": targets})
+                by_program = measured(self.programs.evaluating(targets), {**inputs, "t": targets})
             except Exception:  # as in predict: what is wrong may be the input, not the layer
                 self._feeds.check_values(inputs)
                 raise
@@ -286,7 +287,7 @@ class Network:
             raise ArgumentError(
                 f"targets: expected an example of the targets, at least one row, got {targets!r}"
             )
-        return self._programs.training(size, example, weighted)
+        return self.programs.training(size, example, weighted)
 
     def _example_targets(self) -> Array:
         labels = isinstance(self._feeds.the_loss(), SoftmaxCrossEntropy)
@@ -445,7 +446,7 @@ class Network:
 
     def _least_batch(self) -> int:
         """How many rows a batch of training must have: 2 where a BatchNorm has one number a row in each channel."""
-        shapes = self._programs.shapes
+        shapes = self.programs.shapes
         for i, node in enumerate(self.graph):
             if isinstance(node.layer, BatchNorm):
                 x, gamma = self.graph.source_positions(i)[:2]
