@@ -1,9 +1,10 @@
 """The training loop, its callbacks and its record."""
 
+from chainrule.arguments import whole_number
 from chainrule.loop.callbacks import Callback, EarlyStopping, Examiner, Findings, Measures, Run, Trainee
 from chainrule.loop.health import Health
 from chainrule.loop.history import History
-from chainrule.loop.loop import Plan, Sampling, train, whole_number
+from chainrule.loop.loop import Plan, Sampling, train
 from chainrule.loop.progress import ProgressBar, is_watched
 
 __all__ = [

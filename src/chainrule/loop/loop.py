@@ -11,10 +11,9 @@ from dataclasses import dataclass
 from types import FrameType
 from typing import Any, Literal
 
-import numpy as np
-
+from chainrule.arguments import one_of, whole_number
 from chainrule.arrays import Array
-from chainrule.errors import ArgumentError, DivergedError, did_you_mean
+from chainrule.errors import ArgumentError, DivergedError
 from chainrule.loop.callbacks import Callback, Run, Trainee
 from chainrule.loop.history import History
 from chainrule.randomness import Purpose, stream
@@ -64,8 +63,7 @@ class Plan:
             raise ArgumentError(
                 f"batch_size: expected at most the number of samples, {samples}, got {batch_size}"
             )
-        if sampling not in SAMPLINGS:
-            raise ArgumentError(f"unknown sampling {sampling!r}; {did_you_mean(str(sampling), SAMPLINGS)}")
+        one_of("sampling", sampling, SAMPLINGS)
         if (epochs is None) == (iterations is None):
             raise ArgumentError(
                 "say how long to train: either epochs= or iterations="
@@ -114,13 +112,6 @@ class Plan:
                 if block.size:
                     yield block
                     done += len(block)
-
-
-def whole_number(name: str, value: Any, at_least: int) -> int:
-    """The value as an int. Raises ArgumentError, which names it, unless it is a whole number in range."""
-    if isinstance(value, bool) or not isinstance(value, (int, np.integer)) or value < at_least:
-        raise ArgumentError(f"{name}: expected a whole number of at least {at_least}, got {value!r}")
-    return int(value)
 
 
 def train(

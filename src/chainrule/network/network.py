@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.arguments import checked_dtype
 from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, ShapeError, did_you_mean
 from chainrule.graph import Graph, Input, Node
@@ -26,7 +27,7 @@ from chainrule.network.batches import (
 )
 from chainrule.network.callers import Callers
 from chainrule.network.fitting import Fitting, measured
-from chainrule.network.making import chain, checked_dtype, checked_loss, given
+from chainrule.network.making import chain, checked_loss, given
 from chainrule.network.programs import Programs
 from chainrule.network.summary import Summary, summarize
 from chainrule.numerical import numerical_gradient
