@@ -173,15 +173,16 @@ class Train:
             node = activation()(layers.Affine(units, weights=weights)(node))
             if self.dropout:
                 node = layers.Dropout(self.dropout)(node)
-        outputs = 1 if data.classes is None else len(data.classes)
-        loss: layers.Loss = (
-            layers.MeanSquaredError() if data.classes is None else layers.SoftmaxCrossEntropy()
-        )
+        loss: layers.Loss
+        if data.classes is None:
+            task, outputs, loss = "regression", 1, layers.MeanSquaredError()
+        else:
+            task, outputs, loss = "classification", len(data.classes), layers.SoftmaxCrossEntropy()
         output = layers.Affine(outputs, weights=weights)(node)
         network = Network(output=output, loss=loss, seed=self.seed, dtype=self.dtype)
         network.metadata = {
             "data": self.data,
-            "task": "regression" if data.classes is None else "classification",
+            "task": task,
             "classes": data.classes,
             "columns": data.columns,
             "target": data.target,
@@ -203,8 +204,7 @@ class Train:
         )
 
     def _keep(self, folder: Path, network: Network, history: History, data: Dataset) -> None:
-        options = {name: value for name, value in vars(self).items() if name not in NOT_SETTINGS}
-        given = {name: value for name, value in options.items() if value is not None}
+        given = {k: v for k, v in vars(self).items() if v is not None and k not in NOT_SETTINGS}
         history.settings = {**given, **history.settings}
         keep_run(folder, network, history)
         keep_evaluation(folder, network, data, command_of(self.context))
@@ -247,10 +247,8 @@ def results(network: Network, history: History, data: Dataset) -> Iterator[tuple
         train_value, test_value = history.latest(f"train_{name}"), history.latest(f"test_{name}")
         if train_value is not None and test_value is not None:
             unit = " (share of the target's variance)" if data.classes is None else ""
-            yield (
-                name,
-                f"{test_value:{digits}} on the test data, {train_value:{digits}} on the training data{unit}",
-            )
+            test_text, train_text = f"{test_value:{digits}}", f"{train_value:{digits}}"
+            yield name, f"{test_text} on the test data, {train_text} on the training data{unit}"
     count, seconds = len(history.loss), history.seconds[-1] if history.seconds else 0.0
     stopped = "" if history.stopped == "finished" else f"; stopped: {escape(history.stopped)}"
     yield "time", f"{seconds:.2f} s for {count:,} iterations{stopped}"
