@@ -16,7 +16,6 @@ from chainrule.datasets import Table
 from chainrule.datasets.images import Split
 from chainrule.datasets.targets import Task
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
-from chainrule.layers import SoftmaxCrossEntropy
 from chainrule.network import Network
 from chainrule.randomness import Purpose, stream
 
@@ -111,7 +110,9 @@ def load_for_model(name: str, network: Network, target: str | None, with_target:
         path,
         _as_target(path, target) if with_target else None,
         columns=notes.columns,
-        task="classification" if isinstance(network.loss_layer, SoftmaxCrossEntropy) else "regression",
+        task="classification"
+        if network.loss_layer and network.loss_layer.task == "classification"
+        else "regression",
     )
     if with_target and table.classes is not None:
         known = notes.classes or [str(k) for k in range(network.output_shape[-1])]

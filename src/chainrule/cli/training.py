@@ -307,8 +307,8 @@ def _tell(rows: Iterable[tuple[str, str]]) -> None:
 
 
 def _widths(network: Network) -> list[int]:
-    found = [node.layer for node in network.graph if isinstance(node.layer, layers.Affine)]
-    return [layer.units for layer in found[:-1]]
+    units = [node.layer.units for node in network.graph if node.layer is not None]
+    return [each for each in units if each is not None][:-1]
 
 
 def _told(checked: GradientCheck | None, size: int) -> str:
