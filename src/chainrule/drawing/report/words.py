@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.loop.wording import duration as duration
 
 
 def percent(share: float, digits: int = 1) -> str:
@@ -48,19 +49,6 @@ def whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1e15:
         raise ValueError(f"expected a count, got {value!r:.50}")
     return value
-
-
-def duration(seconds: float) -> str:
-    """0.153 as '0.15 s', 125 as '2 min 5 s'."""
-    if not math.isfinite(seconds):
-        return str(seconds)
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
 
 
 def counted(count: int, thing: str, things: str | None = None) -> str:
