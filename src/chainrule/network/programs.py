@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
@@ -79,3 +82,17 @@ class Programs:
 
     def __len__(self) -> int:
         return len(self._made)
+
+
+def measured(
+    program: Program, data: Mapping[str, Array], threads: int | None = None
+) -> dict[str, float] | None:
+    """The loss over all rows of data and targets by the program, and for a classifier the accuracy.
+
+    None where it cannot tell: the loss has no kernel, or something is not finite, which is then looked for.
+    """
+    found = program.measure(data, threads)
+    if found is None or found[2] or not np.isfinite(found[0]):
+        return None
+    loss, accuracy, _ = found
+    return {"loss": loss, **({} if accuracy is None else {"accuracy": accuracy})}

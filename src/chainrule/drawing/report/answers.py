@@ -14,7 +14,7 @@ from chainrule.drawing.report.words import whole
 from chainrule.errors import ArgumentError
 from chainrule.layers.activation import log_softmax
 from chainrule.network import Network
-from chainrule.network.batches import Data
+from chainrule.network.feeds import Data
 
 MOST_WRONG, LEAST_CERTAIN = 24, 12
 """So many samples of each kind are kept."""
