@@ -15,7 +15,6 @@ from chainrule.cli.options import choose
 from chainrule.datasets.images import Split
 from chainrule.datasets.targets import Task
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
-from chainrule.layers import SoftmaxCrossEntropy
 from chainrule.network import Network
 from chainrule.randomness import Purpose, stream
 
@@ -112,7 +111,11 @@ def load_answered(name: str, network: Network, target: str | None) -> tuple[Arra
     target = target or notes.target
     if target is None and path.suffix.lower() in TEXT:
         raise ArgumentError(f"{name}: say which column holds the answers, --target COLUMN")
-    task: Task = "classification" if isinstance(network.loss_layer, SoftmaxCrossEntropy) else "regression"
+    task: Task = (
+        "classification"
+        if network.loss_layer and network.loss_layer.task == "classification"
+        else "regression"
+    )
     table = datasets.load_table(path, _as_target(path, target), columns=notes.columns, task=task)
     if table.t is None:
         raise ArgumentError(f"{name}: there are no answers to compare with; name their column with --target")

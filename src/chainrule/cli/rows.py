@@ -6,11 +6,10 @@ import contextlib
 
 import numpy as np
 
-from chainrule.arrays import Array, Shape, first_not_finite
+from chainrule.arrays import Array, first_not_finite
 from chainrule.cli.data import NAMED, Notes, load_answered, load_named
 from chainrule.cli.writing import clean
 from chainrule.errors import ArgumentError, ChainruleError, DataError
-from chainrule.layers import Layer, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.network import Network
 
 ROWS = 10
@@ -69,13 +68,5 @@ def _random_batch(network: Network, rows: int, rng: np.random.Generator) -> dict
         full = (rows, *shape)
         batch[name] = rng.integers(0, below[name], full) if name in below else rng.normal(size=full)
     if network.loss_layer is not None:
-        batch["t"] = _answers(network.loss_layer, (rows, *network.output_shape), rng)
+        batch["t"] = network.loss_layer.example_targets((rows, *network.output_shape), np.float64, rng)
     return batch
-
-
-def _answers(loss: Layer | None, shape: Shape, rng: np.random.Generator) -> Array:
-    if isinstance(loss, SoftmaxCrossEntropy):
-        return rng.integers(0, shape[-1], shape[:-1])
-    if isinstance(loss, SigmoidCrossEntropy):
-        return rng.integers(0, 2, shape)
-    return rng.normal(size=shape)

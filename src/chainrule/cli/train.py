@@ -238,7 +238,7 @@ def write_page(folder: Path) -> TrainingReport:
 
 def results(network: Network, history: History, data: Dataset) -> Iterator[tuple[str, str]]:
     """What the training came to, as labels and texts."""
-    units = [node.layer.units for node in network.graph if isinstance(node.layer, layers.Affine)]
+    units = [node.layer.units for node in network.graph if node.layer is not None and node.layer.units]
     shape = " -> ".join(map(str, [data.x.shape[1], *units]))
     yield "network", f"{shape}, {network.params.flat.size:,} parameters"
     counts = f"{len(data.x):,} samples to train on, {len(data.x_test):,} to test on"

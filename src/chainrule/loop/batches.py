@@ -44,11 +44,11 @@ class Batches:
             )
         one_of("sampling", sampling, SAMPLINGS)
         made = cls(samples, batch_size, sampling, seed, least)
-        if made.largest < least:
+        if batch_size < least:
             raise ArgumentError(
                 f"batch_size: BatchNorm takes means over a batch, expected at least {least} rows, got {batch_size}"
             )
-        return made
+        return cls(samples, batch_size, sampling, seed, least)
 
     @property
     def epoch_length(self) -> int:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +14,7 @@ from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
-from chainrule.layers import BatchNorm, Layer, Loss, SoftmaxCrossEntropy
+from chainrule.layers import Layer, Loss
 from chainrule.loop import (
     Batches,
     Callback,
@@ -289,9 +288,7 @@ class Network:
         return self.programs.training(size, example, weighted)
 
     def _example_targets(self) -> Array:
-        labels = isinstance(self._feeds.the_loss(), SoftmaxCrossEntropy)
-        shape = self.output_shape[:-1] if labels else self.output_shape
-        return np.zeros((1, *shape), dtype=int if labels else self.dtype)
+        return self._feeds.the_loss().example_targets((1, *self.output_shape), self.dtype)
 
     def numerical_gradient(
         self,
@@ -444,14 +441,13 @@ class Network:
         )
 
     def _least_batch(self) -> int:
-        """How many rows a batch of training must have: 2 where a BatchNorm has one number a row in each channel."""
-        shapes = self.programs.shapes
+        """How many rows a batch of training must have: what the most demanding layer needs."""
+        shapes, least = self.programs.shapes, 1
         for i, node in enumerate(self.graph):
-            if isinstance(node.layer, BatchNorm):
-                x, gamma = self.graph.source_positions(i)[:2]
-                if math.prod(shapes.get(x, ())) == self.graph.parameter_value(self.graph.name_of(gamma)).size:
-                    return 2
-        return 1
+            first = self.graph.source_positions(i)[:1]
+            if node.layer is not None and first and first[0] in shapes:
+                least = max(least, node.layer.least_rows((1, *shapes[first[0]])))
+        return least
 
     # What is handed in ---------------------------------------------------------------------------------
 
