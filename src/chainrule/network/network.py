@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, GraphError, LayerError, ShapeError, did_you_mean
+from chainrule.errors import ArgumentError, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.layers import Layer, Loss
@@ -26,7 +26,17 @@ from chainrule.loop import (
 )
 from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, numbers, rows_of
-from chainrule.network.making import chain, checked_dtype, checked_loss, given
+from chainrule.network.making import (
+    chain,
+    checked_dtype,
+    checked_loss,
+    flat_parameters,
+    given,
+    input_shapes,
+    shape_of_output,
+    where_decayed,
+    with_loss,
+)
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
 from chainrule.network.summary import Summary, summarize
@@ -65,70 +75,26 @@ class Network:
         dtype = checked_dtype(dtype)
         self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
         self.loss_layer = checked_loss(loss)
-        self.graph = Graph(self._loss_of(self.output), seed=seed, dtype=dtype)
+        self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
         #: The loss alone, to measure outputs with.
-        self._measuring = Graph(self._loss_of(Input("output")), seed=self.graph.seed, dtype=dtype)
+        measured_loss = with_loss(Input("output"), self.loss_layer)
+        self._measuring = Graph(measured_loss, seed=self.graph.seed, dtype=dtype)
         #: Iterations trained so far. It decides which random numbers the next one draws.
         self.iterations = 0
         #: How far trainings have come; the next one goes on from there.
         self.progress = Progress()
         #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
         self.metadata: dict[str, Any] = {}
-        self._inputs = self._find_inputs()
-        self._initialize()
-        self._feeds = Feeds(self._inputs, self.output_shape, self.loss_layer, dtype)
-        self._programs = Programs(self.graph, self.output, self._inputs, self.params)
-
-    def _loss_of(self, output: Node) -> Node:
-        if self.loss_layer is None:
-            return output
-        inputs: list[Node] = [output, Input("t")]
-        if "sample_weight" in self.loss_layer.signature.inputs:
-            inputs.append(Input("sample_weight", optional=True))
-        node: Node = self.loss_layer(*inputs, name="loss")
-        return node
-
-    def _find_inputs(self) -> dict[str, Shape]:
-        shapes = {}
-        needed = set(self.graph.ancestors(self.graph.position(self.output)))
-        for name, node in self.graph.inputs.items():
-            if self.graph.position(name) in needed:
-                if node.shape is None:
-                    raise ArgumentError(
-                        f"the input {name!r} has no shape: a network needs that of one sample, "
-                        f"cr.Input({name!r}, shape=(784,))"
-                    )
-                shapes[name] = node.shape
-        if not shapes:
-            raise GraphError("the output of the network depends on no cr.Input")
-        return shapes
-
-    def _initialize(self) -> None:
-        """Find every shape by one run on zeros, then move the parameters into one flat vector."""
-        from chainrule.native.blas import one_thread
-
-        zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in self._inputs.items()}
-        with np.errstate(all="ignore"), one_thread():
-            output = self.graph.evaluate(zeros, self.output)
-        if output.ndim == 0 or len(output) != 2:
-            raise ShapeError(
-                f"the output of a network has one row for each sample, (N, ...); for two samples it has shape "
-                f"{output.shape}"
-            )
-        self.output_shape: Shape = output.shape[1:]
-        names = self.graph.parameters
-        values = {name: self.graph.parameter_value(name) for name in names}
-        shapes = {name: value.shape for name, value in values.items()}
-        self._params = Parameters.empty(shapes, self.graph.dtype)
         #: Who may do what with the network at the same time.
         self.callers = Callers()
-        self._params.guard = self.callers
-        for name, value in values.items():
-            self.params[name] = value
-            self.graph.bind(name, self.params[name])
-        decays = [np.full(values[name].size, node.decay) for name, node in names.items()]
+        self._inputs = input_shapes(self.graph, self.output)
+        self.output_shape: Shape = shape_of_output(self.graph, self.output, self._inputs)
+        self._params = flat_parameters(self.graph, self.callers)
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
-        self.decays: Array = np.concatenate(decays) if decays else np.zeros(0, dtype=bool)
+        self.decays: Array = where_decayed(self.graph, self._params)
+        self._feeds = Feeds(self._inputs, self.output_shape, self.loss_layer, dtype)
+        #: The fast forms of the network that are kept.
+        self.programs = Programs(self.graph, self.output, self._inputs, self._params)
 
     # What it is ----------------------------------------------------------------------------------------
 
@@ -195,7 +161,7 @@ class Network:
             "_params",
             "decays",
             "_measuring",
-            "_programs",
+            "programs",
             "callers",
             "_of_one_row",
             "_feeds",
@@ -214,11 +180,11 @@ class Network:
 
         Raises: ShapeError, DataError (NaN, infinity, or a number too large for the dtype).
         """
-        of_one_row = self._programs.of_one_row
+        of_one_row = self.programs.of_one_row
         if of_one_row is not None and (output := of_one_row(x)) is not None:
             return output
         inputs = self._feeds.inputs(x, values=False)
-        program = self._programs.predicting()
+        program = self.programs.predicting()
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
         result = np.empty((rows_of(inputs), *self.output_shape), dtype=self.dtype)
@@ -255,7 +221,7 @@ class Network:
             inputs = self._feeds.inputs(x, values=False)
             targets, _ = self._feeds.targets(t, rows_of(inputs))
             try:
-                by_program = measured(self._programs.evaluating(targets), {**inputs, "t": targets})
+                by_program = measured(self.programs.evaluating(targets), {**inputs, "t": targets})
             except Exception:  # as in predict: what is wrong may be the input, not the layer
                 self._feeds.check_values(inputs)
                 raise
@@ -320,7 +286,7 @@ class Network:
             raise ArgumentError(
                 f"targets: expected an example of the targets, at least one row, got {targets!r}"
             )
-        return self._programs.training(size, example, weighted)
+        return self.programs.training(size, example, weighted)
 
     def _example_targets(self) -> Array:
         return self._feeds.the_loss().example_targets((1, *self.output_shape), self.dtype)
@@ -477,7 +443,7 @@ class Network:
 
     def _least_batch(self) -> int:
         """How many rows a batch of training must have: what the most demanding layer needs."""
-        shapes, least = self._programs.shapes, 1
+        shapes, least = self.programs.shapes, 1
         for i, node in enumerate(self.graph):
             first = self.graph.source_positions(i)[:1]
             if node.layer is not None and first and first[0] in shapes:

@@ -69,7 +69,7 @@ class Training:
             self._state = self._progress.begin(network, optimizer, batches, fresh)
             self._number = self._progress.training
             self._progress.total = total or self._progress.total
-        self._trainer = self.program.trainer(optimizer, self._state)
+        self._trainer = network.programs.training_with(self.program, optimizer, self._state)
 
     # One at a time ------------------------------------------------------------------------------------
 
@@ -89,6 +89,8 @@ class Training:
     ) -> None:
         held, self._held = self._held, None
         if held is not None:
+            if kind is None or issubclass(kind, Exception):  # nobody knows what Ctrl-C left undone
+                self.network.programs.trainer = self._trainer
             held.close()
 
     @contextlib.contextmanager
