@@ -11,9 +11,10 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.drawing.page import text
 from chainrule.drawing.report.thinning import smoothed, thinned, window_of
-from chainrule.drawing.report.words import floats, short
+from chainrule.drawing.report.words import floats
 from chainrule.loop import History
-from chainrule.loop.wording import duration, extent, number
+from chainrule.loop.wording import extent, number
+from chainrule.text import duration, short
 
 BLUE, ORANGE = "#3b82f6", "#e07b1a"  # of middle brightness: to be seen on white and on black
 BUCKETS = 150  # a curve is some 300 pixels wide, and has the lowest and the highest of each two of them
@@ -39,7 +40,7 @@ def history_html(history: History) -> str:
     """The history as one <div> that needs nothing else."""
     told = extent(history)
     if history.seconds:
-        told.append(duration(history.seconds[-1]))
+        told.append(duration(float(floats(history.seconds[-1:])[0])))
     if history.stopped:
         told.append(history.stopped)
     charts = [_chart("loss of each batch", _loss_lines(history)), _chart(*_epoch_lines(history))]

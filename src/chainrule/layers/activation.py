@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from chainrule.arguments import number, whole_number
 from chainrule.arrays import Array
-from chainrule.layers.arguments import axes_of, number, whole_numbers
 from chainrule.layers.arithmetic import floats
+from chainrule.layers.axes import axes_of
 from chainrule.layers.base import Layer
 
 
@@ -42,7 +43,7 @@ class LeakyReLU(Layer):
     is_activation = True
 
     def __init__(self, slope: float = 0.01) -> None:
-        self.slope = number(self, "slope", slope)
+        self.slope = number("slope", slope, owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -63,7 +64,7 @@ class ELU(Layer):
     is_activation = True
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number(self, "alpha", alpha, at_least=0)
+        self.alpha = number("alpha", alpha, "[0, inf)", owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -198,7 +199,7 @@ class Softmax(Layer):
     is_activation = True
 
     def __init__(self, axis: int = -1) -> None:
-        (self.axis,) = whole_numbers(self, "axis", axis)
+        self.axis = whole_number("axis", axis, owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -222,7 +223,7 @@ class LogSoftmax(Layer):
     is_activation = True
 
     def __init__(self, axis: int = -1) -> None:
-        (self.axis,) = whole_numbers(self, "axis", axis)
+        self.axis = whole_number("axis", axis, owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)

@@ -8,7 +8,7 @@ from html import escape
 from typing import Any, Protocol
 
 from chainrule.loop.callbacks import Callback, Run
-from chainrule.loop.wording import duration
+from chainrule.text import duration
 
 BLUE, GREEN, ORANGE, RED = "#3b82f6", "#2da44e", "#e07b1a", "#e5484d"
 
