@@ -111,11 +111,8 @@ def load_answered(name: str, network: Network, target: str | None) -> tuple[Arra
     target = target or notes.target
     if target is None and path.suffix.lower() in TEXT:
         raise ArgumentError(f"{name}: say which column holds the answers, --target COLUMN")
-    task: Task = (
-        "classification"
-        if network.loss_layer and network.loss_layer.task == "classification"
-        else "regression"
-    )
+    loss = network.loss_layer
+    task: Task = "classification" if loss is not None and loss.task == "classification" else "regression"
     table = datasets.load_table(path, _as_target(path, target), columns=notes.columns, task=task)
     if table.t is None:
         raise ArgumentError(f"{name}: there are no answers to compare with; name their column with --target")

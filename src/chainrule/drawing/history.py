@@ -40,7 +40,7 @@ def history_html(history: History) -> str:
     """The history as one <div> that needs nothing else."""
     told = extent(history)
     if history.seconds:
-        told.append(duration(history.seconds[-1]))
+        told.append(duration(float(floats(history.seconds[-1:])[0])))
     if history.stopped:
         told.append(history.stopped)
     charts = [_chart("loss of each batch", _loss_lines(history)), _chart(*_epoch_lines(history))]

@@ -6,7 +6,7 @@ import math
 import textwrap
 from typing import TYPE_CHECKING
 
-from chainrule.text import as_float, duration
+from chainrule.text import as_float, counted, duration
 
 if TYPE_CHECKING:
     from chainrule.loop.history import History
@@ -16,7 +16,7 @@ def one_line(history: History) -> str:
     """'1,200 iterations, 20 epochs, train loss 0.0830, test accuracy 0.9712, 1.30 s, finished'."""
     parts = [*extent(history), *figures(history)]
     if history.seconds:
-        parts.append(duration(history.seconds[-1]))
+        parts.append(duration(_float(history.seconds[-1])))
     if history.stopped:
         parts.append(textwrap.shorten(history.stopped, 80, placeholder=" ..."))
     return ", ".join(parts)
@@ -25,7 +25,7 @@ def one_line(history: History) -> str:
 def extent(history: History) -> list[str]:
     """How many iterations there are, and how many epochs, where the settings tell and one is done."""
     done = len(history.loss)
-    parts = [f"{done:,} iteration{'' if done == 1 else 's'}"]
+    parts = [counted(done, "iteration")]
     samples, batch = (history.settings.get(name) for name in ("samples", "batch_size"))
     if done and isinstance(samples, int) and isinstance(batch, int) and 0 < batch <= samples:
         joins = "last_batch" in history.settings or history.settings.get("sampling") != "shuffle"
