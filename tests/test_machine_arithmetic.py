@@ -12,9 +12,10 @@ import pytest
 
 import chainrule as cr
 from chainrule.program.layout import variants
-from chainrule.program.operations.arithmetic import ARITHMETIC, NEGATED, pattern_of
+from chainrule.program.operations.arithmetic import ARITHMETIC, NEGATED
+from chainrule.program.operations.broadcasting import SUM_ROWS, SUM_TO, pattern_of
 from chainrule.program.operations.movement import _elements, runs_of
-from chainrule.program.operations.reductions import MAX, MAX_GRADIENT, REDUCE, SPREAD, SUM_ROWS, SUM_TO
+from chainrule.program.operations.reductions import MAX, MAX_GRADIENT, REDUCE, SPREAD
 from chainrule.program.table import Instruction
 from chainrule.program.verify import TableError
 from conftest import cut_small

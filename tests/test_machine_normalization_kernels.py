@@ -16,11 +16,11 @@ from chainrule.errors import ChainruleError
 from chainrule.layers import Layer
 from chainrule.program.calls import Call
 from chainrule.program.layout import variants
-from chainrule.program.operations import embedding, normalization, softmax, updates
+from chainrule.program.operations import embedding, normalization, reductions, updates
 from chainrule.program.table import Instruction, Operation, Place, Table
 from chainrule.program.verify import TableError
 from conftest import examples
-from test_machine import DTYPES, Bench, values
+from test_machine import DTYPES, Bench, held, values
 
 WHERE = [*variants(), "NumPy"]
 #: Rows, lines of a row, and numbers of a line or channels.
@@ -134,11 +134,11 @@ def test_a_softmax_equals_the_layer(kind: Any, dtype: str, where: str) -> None:
                 bench.batch(np.ones_like(x)),
                 bench.batch(np.ones_like(x)),
             )
-            one, two = softmax.OPERATIONS[kind].values()
+            of = reductions.KINDS[kind]
             with np.errstate(all="ignore"):
                 out = bench.run(
-                    Instruction(one, (places[0], places[2]), numbers, 0),
-                    Instruction(two, (places[1], places[2], places[3]), numbers, 0),
+                    Instruction(of.forward, (places[0], places[2]), numbers, 0),
+                    Instruction(of.backward, (places[1], places[2], places[3]), numbers, 0),
                     where=where,
                     layer=layer,
                 )
@@ -297,9 +297,9 @@ def test_a_wrong_table_is_refused_or_does_no_harm(data: st.DataObject) -> None:
 
 OPERATIONS = [
     each
-    for module in (normalization, softmax, embedding)
-    for each in vars(module).values()
-    if isinstance(each, Operation)
+    for module in (normalization, reductions, embedding)
+    for value in vars(module).values()
+    for each in held(value)
 ]
 
 

@@ -73,7 +73,7 @@ class Place:
         return self.start + self.size
 
 
-def whole_place(name: str, space: Space, shape: Shape, start: int) -> Place:
+def whole_place(name: str, space: Space, shape: Shape, start: int = 0) -> Place:
     """The place of an array of this shape that does not grow with the batch."""
     return Place(name, space, shape[-1:] or (1,), prod(shape[:-1]), start, shape)
 

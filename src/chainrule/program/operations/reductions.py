@@ -1,183 +1,180 @@
-"""Reductions: sums, means and maxima within a row."""
+"""Reductions: sums, means and maxima of rows and over the batch; and softmaxes, along an axis as they are."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
-import numpy as np
-
 from chainrule import layers
 from chainrule.arrays import Array, Shape
 from chainrule.layers import Layer
+from chainrule.layers.arguments import axes_of
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
-from chainrule.program.operations.own import own_backward, own_forward
+from chainrule.program.operations.broadcasting import LINES, MEANS, PATTERN, pattern_of, reduces, sums_to
+from chainrule.program.operations.own import own_forward, own_gradient
 from chainrule.program.table import Instruction, Operation, Place
 
-LONGEST = 2**31 - 1  # so that the product of two lengths is a whole number in C
+
+def _has_lines(x: Place, *more: int) -> bool:
+    n, inner = more[-2:]
+    return x.width > 0 and x.width % (n * inner) == 0
 
 
-def _sum_to(step: Step, each: Instruction, x: Array, y: Array) -> None:
-    n, inner = map(int, each.numbers[:2])
-    np.sum(x.reshape(len(x), -1, n, inner), axis=2, out=y.reshape(len(x), -1, inner))
-
-
-def _sum_rows(step: Step, each: Instruction, x: Array, out: Array) -> None:
-    div, mod = map(int, each.numbers[:2])
-    np.sum(x.reshape(-1, mod, div), axis=(0, 2), out=out.reshape(mod))
-
-
-def whole_numbers_of(each: Instruction, count: int) -> list[int] | None:
-    """The first numbers of an instruction, where they are lengths: whole ones of at least 1; else None."""
-    numbers = each.numbers[:count]
-    lengths = all(float(number).is_integer() and 1 <= number <= LONGEST for number in numbers)
-    return [int(number) for number in numbers] if lengths and len(numbers) == count else None
-
-
-def _fits(each: Instruction, long: int, short: int) -> bool:
-    """Whether n and inner divide the rows of the long operand, and leave those of the short one."""
-    numbers, x, y = whole_numbers_of(each, 2), each.operands[long], each.operands[short]
-    if numbers is None or x is None or y is None or len(each.numbers) != 3:
-        return False
-    n, inner = numbers
-    return x.width % (n * inner) == 0 and y.width * n == x.width
-
-
-def _fits_rows(each: Instruction) -> bool:
-    numbers, (x, out) = whole_numbers_of(each, 2), each.operands
-    if numbers is None or x is None or out is None or len(each.numbers) != 3 or each.numbers[2] not in (0, 1):
-        return False
-    div, mod = numbers
-    return not out.is_batch and out.size == mod and x.size > 0 and x.size % (div * mod) == 0
-
-
-REDUCE = Operation(
-    "reduce",
-    ("B D", "=B K"),
-    "{1} = reduce({0})",
-    kernel="sum_axis",
-    statement=own_forward,
-    fits=lambda each: _fits(each, 0, 1),
-)
-SPREAD = Operation(
+REDUCE = operation("reduce", "B D, =B K", own_forward, kernel="sum_axis", numbers=MEANS, fits=reduces)
+SPREAD = operation(
     "spread",
-    ("B K", "=B D"),
-    "{1} = spread({0})",
+    "B K, =B D",
+    own_gradient(0),
     kernel="spread_axis",
-    statement=own_backward,
-    fits=lambda each: _fits(each, 1, 0),
+    numbers=MEANS,
+    fits=lambda dy, dx, *numbers: reduces(dx, dy, *numbers),
 )
-MAX = Operation(
-    "max",
-    ("B D", "=B K"),
-    "{1} = max({0})",
-    kernel="max_axis",
-    statement=own_forward,
-    fits=lambda each: _fits(each, 0, 1),
-)
-MAX_GRADIENT = Operation(
+MAX = operation("max", "B D, =B K", own_forward, kernel="max_axis", numbers=MEANS, fits=reduces)
+MAX_GRADIENT = operation(
     "max_gradient",
-    ("B K", "B D", "B K", "=B D"),
-    "{3} = max_gradient({0}, {1}, {2})",
+    "B K, B D, B K, =B D",
+    own_gradient(0),
     kernel="max_axis_gradient",
-    statement=own_backward,
-    fits=lambda each: _fits(each, 1, 0),
+    numbers=MEANS,
+    fits=lambda dy, x, y, dx, *numbers: reduces(x, y, *numbers),
 )
-SUM_TO = Operation(
-    "sum_to",
-    ("B D", "=B K"),
-    "{1} = sum_to({0})",
-    kernel="sum_axis",
-    statement=_sum_to,
-    fits=lambda each: _fits(each, 0, 1),
-)
-SUM_ROWS = Operation(
-    "sum_rows",
-    ("any", "=any"),
-    "{1} = sum_rows({0})",
-    turn="gradients",
-    kernel="sum_rows",
-    statement=_sum_rows,
-    fits=_fits_rows,
-)  # into the gradient of a parameter
-SUM_BATCH = Operation(
-    "sum_batch",
-    ("any", "=any"),
-    "{1} = sum_batch({0})",
-    turn="columns",
-    kernel="sum_batch",
-    statement=_sum_rows,
-    fits=lambda each: _fits_rows(each) and each.numbers[2] == 0,
-)  # into another gradient that does not grow with the batch
 
 
 @dataclass(frozen=True)
-class Reduction:
-    """How the rows of x are reduced: (outer, n, inner) to (outer, inner)."""
+class AlongAxes:
+    """The operations of a layer, and what that of its gradient reads beside dy."""
 
-    n: int
-    inner: int
-    divisor: int
-
-    @property
-    def numbers(self) -> tuple[int, int, int]:
-        """Those of the instruction."""
-        return self.n, self.inner, self.divisor
+    forward: Operation
+    backward: Operation
+    reads_x: bool = False
+    reads_y: bool = False
 
 
-def reduction_of(layer: Layer | None, row: Shape) -> Reduction | None:
-    """How a layer reduces rows of this shape; None where it reduces the batch, or axes that are not neighbours."""
-    if type(layer) not in (layers.Sum, layers.Mean, layers.Max):
-        return None
-    given = layer.axes  # type: ignore[union-attr]
-    if given is None:
-        return None
-    axes = sorted(axis % (len(row) + 1) for axis in given)
-    if not axes or axes[0] == 0 or axes != list(range(axes[0], axes[-1] + 1)):
-        return None
+def _softmax(kernel: str) -> AlongAxes:
+    forward = operation(kernel, "B D, =B D", own_forward, numbers=LINES, fits=_has_lines)
+    backward = operation(
+        f"{kernel}_gradient", "B D, B D, =B D", own_gradient(0), numbers=LINES, fits=_has_lines
+    )
+    return AlongAxes(forward, backward, reads_y=True)
+
+
+KINDS: dict[type[Layer], AlongAxes] = {
+    layers.Sum: AlongAxes(REDUCE, SPREAD),
+    layers.Mean: AlongAxes(REDUCE, SPREAD),
+    layers.Max: AlongAxes(MAX, MAX_GRADIENT, reads_x=True, reads_y=True),
+    layers.Softmax: _softmax("softmax"),
+    layers.LogSoftmax: _softmax("log_softmax"),
+}
+
+
+def numbers_of(layer: Layer, row: Shape) -> tuple[int, ...]:
+    """How rows are divided by the layer's axes; none where these are the batch's, or no neighbours."""
+    is_softmax = isinstance(layer, (layers.Softmax, layers.LogSoftmax))
+    given = (layer.axis,) if is_softmax else layer.axes  # type: ignore[attr-defined]
+    axes = axes_of(layer, given, 1 + len(row))
+    if not axes or axes[0] == 0 or axes != tuple(range(axes[0], axes[-1] + 1)):
+        return ()
     n, inner = math.prod(row[axes[0] - 1 : axes[-1]]), math.prod(row[axes[-1] :])
-    return Reduction(n, inner, n if type(layer) is layers.Mean else 1)
+    return (n, inner) if is_softmax else (n, inner, n if type(layer) is layers.Mean else 1)
 
 
-class ReductionRule:
-    """Sum, Mean and Max over neighbouring axes of a row."""
+class AlongAxesRule:
+    """Sum, Mean, Max, Softmax and LogSoftmax within rows."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        sources = walk.sources(i)
-        if i not in walk.shapes or not sources or sources[0] not in walk.shapes:
+        layer = walk.layer(i)
+        if layer is None or type(layer) not in KINDS or i not in walk.shapes:
             return False
-        row = walk.shapes[sources[0]]
-        return math.prod(row) > 0 and reduction_of(walk.layer(i), row) is not None
+        row = walk.shapes.get(walk.sources(i)[0], (0,))
+        return math.prod(row) > 0 and numbers_of(layer, row) != ()
 
     def forward(self, walk: Walk, i: int) -> None:
-        kind = MAX if type(walk.layer(i)) is layers.Max else REDUCE
-        x = walk.sources(i)[0]
-        walk.emit(kind, walk.value(x), walk.value(i), numbers=self._of(walk, i).numbers, layer=i)
+        kind, x, numbers = self._of(walk, i)
+        walk.emit(kind.forward, walk.value(x), walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
-        x = walk.sources(i)[0]
-        if not walk.needed[x]:
-            return
-        into, numbers = walk.destination(x), self._of(walk, i).numbers
-        if type(walk.layer(i)) is layers.Max:
-            dy, y = walk.gradient(i), walk.value(i)
-            walk.emit(MAX_GRADIENT, dy, walk.value(x), y, into, numbers=numbers, layer=i)
-        else:
-            walk.emit(SPREAD, walk.gradient(i), into, numbers=numbers, layer=i)
-        walk.arrived(x, into)
+        kind, x, numbers = self._of(walk, i)
+        reads = [walk.value(x)] * kind.reads_x + [walk.value(i)] * kind.reads_y
+        walk.emit_gradients(kind.backward, walk.gradient(i), *reads, of=(x,), numbers=numbers, layer=i)
 
-    def _of(self, walk: Walk, i: int) -> Reduction:
-        found = reduction_of(walk.layer(i), walk.shapes[walk.sources(i)[0]])
-        assert found is not None
-        return found
+    def _of(self, walk: Walk, i: int) -> tuple[AlongAxes, int, tuple[int, ...]]:
+        layer, (x,) = walk.layer(i), walk.sources(i)
+        assert layer is not None
+        return KINDS[type(layer)], x, numbers_of(layer, walk.shapes[x])
 
 
-def sum_within_rows(walk: Walk, full: Place, into: Place, div: int, mod: int) -> None:
-    """Sum the gradient of a row over all elements that read the same one of an operand: (j / div) % mod."""
-    if full.width > div * mod and div > 1:
-        halfway = Place(f"{into.name} (summed)", "arena", (div * mod,))
-        walk.emit(SUM_TO, full, halfway, numbers=(full.width // (div * mod), div * mod, 1))
-        full = halfway
-    n, inner = (div, 1) if full.width == div * mod else (full.width // mod, mod)
-    walk.emit(SUM_TO, full, into, numbers=(n, inner, 1), note="summed where it was broadcast")
+# Over the batch: the result does not grow with it ------------------------------------------------------------
+
+
+def _spread_more(step: Step, each: Instruction, dy: Array, dx: Array) -> None:
+    dx += step.backward(each.layer, dy)
+
+
+# Numbers: how y is broadcast to a row of x, whether it is a mean, and whether its gradient is added.
+REDUCE_BATCH = operation(
+    "reduce_batch",
+    "B D, =any",
+    own_forward,
+    turn="columns",
+    kernel="sum_batch",
+    numbers=PATTERN,
+    fits=sums_to,
+)
+SPREAD_BATCH = operation(
+    "spread_batch",
+    "any, =B D",
+    own_gradient(0),
+    numbers=(*PATTERN, float),
+    fits=lambda dy, dx, *numbers: sums_to(dx, dy, *numbers[:3]) and numbers[3] == 0,
+)
+SPREAD_MORE = operation(
+    "spread_batch",
+    "any, ~B D",
+    _spread_more,
+    printed="{1} += spread_batch({0})",
+    numbers=(*PATTERN, float),
+    fits=lambda dy, dx, *numbers: sums_to(dx, dy, *numbers[:3]) and numbers[3] == 1,
+)
+
+
+class BatchReductionRule:
+    """Sum and Mean over the batch, alone or with axes of its rows, in training."""
+
+    def takes(self, walk: Walk, i: int) -> bool:
+        if type(walk.layer(i)) not in (layers.Sum, layers.Mean) or not walk.may_be_whole(i):
+            return False
+        row = walk.shapes.get(walk.sources(i)[0], (0,))
+        return math.prod(row) > 0 and 0 in self._axes(walk, i) and self._pattern(walk, i) is not None
+
+    def forward(self, walk: Walk, i: int) -> None:
+        axes, kept = self._axes(walk, i), self._kept_shape(walk, i)
+        keeps = walk.layer(i).keepdims  # type: ignore[union-attr]
+        walk.put_whole(i, kept if keeps else tuple(n for axis, n in enumerate(kept) if axis not in axes))
+        x = walk.value(walk.sources(i)[0])
+        walk.emit(REDUCE_BATCH, x, walk.value(i), numbers=self._numbers(walk, i), layer=i)
+
+    def backward(self, walk: Walk, i: int) -> None:
+        dx = walk.gradient(walk.sources(i)[0])
+        adds = not walk.starts(dx)
+        numbers = *self._numbers(walk, i), adds
+        walk.emit(SPREAD_MORE if adds else SPREAD_BATCH, walk.gradient(i), dx, numbers=numbers, layer=i)
+
+    def _axes(self, walk: Walk, i: int) -> tuple[int, ...]:
+        layer = walk.layer(i)
+        assert isinstance(layer, (layers.Sum, layers.Mean))
+        return axes_of(layer, layer.axes, 1 + len(walk.shapes[walk.sources(i)[0]]))
+
+    def _kept_shape(self, walk: Walk, i: int) -> Shape:
+        """The shape of the value, with all axes."""
+        axes, row = self._axes(walk, i), walk.shapes[walk.sources(i)[0]]
+        return tuple(1 if axis in axes else length for axis, length in enumerate((1, *row)))
+
+    def _pattern(self, walk: Walk, i: int) -> tuple[int, int] | None:
+        """How the value is broadcast to a row."""
+        return pattern_of(self._kept_shape(walk, i), (1, *walk.shapes[walk.sources(i)[0]]))
+
+    def _numbers(self, walk: Walk, i: int) -> tuple[int, ...]:
+        """This, and whether it is a mean."""
+        return *(self._pattern(walk, i) or ()), type(walk.layer(i)) is layers.Mean
