@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import string
 from dataclasses import replace
 from typing import Any
 
@@ -311,8 +312,7 @@ def test_no_predicate_raises(operation: Operation, numbers: tuple[float, ...]) -
     """Operands of no width, and numbers that are none or too many, are refused."""
     assert operation.fits is not None
     batch, whole = Place("a", "arena", (0,)), Place("b", "parameters", (0,), 1, shape=(0,))
+    widths = dict.fromkeys(string.ascii_uppercase, 0)
     for place in (batch, whole):
-        assert operation.fits(Instruction(operation, (place,) * len(operation.operands), numbers)) in (
-            True,
-            False,
-        )
+        made = Instruction(operation, (place,) * len(operation.operands), numbers)
+        assert operation.fits(made, widths) in (True, False)

@@ -155,7 +155,7 @@ class Walk:
         nothing is infinite or NaN.
         """
         made = Instruction(operation, operands, tuple(map(float, numbers)), layer, note, wanted, fresh)
-        if operation.turn == "rows" and not all(place.is_batch for place in written(made)):
+        if self.spares and operation.turn == "rows" and not all(place.is_batch for place in written(made)):
             made = replace(made, operation=whole(operation))
         if operation.turn == "gradients":
             self.gradient_instructions.append(made)

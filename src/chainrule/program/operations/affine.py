@@ -18,7 +18,7 @@ from chainrule.program.operations.activations import (
     activation_of,
     has_biased_rows,
 )
-from chainrule.program.table import Instruction, Operation, Place, is_large
+from chainrule.program.table import Instruction, Operation, is_large
 
 
 def _lines(x: Array) -> Array:
@@ -46,11 +46,10 @@ def _bias_gradient(step: Step, each: Instruction, dy: Array, db: Array) -> None:
     np.sum(_lines(dy), axis=0, out=db)
 
 
-def _has_rows(x: Place, W: Place, y: Place) -> bool:
+def _has_rows(X: int, Y: int, K: int, N: int) -> bool:
     """Whether a row of x holds one row of K numbers, or several, and a row of y as many of N, for W (K, N)."""
-    K, N = W.length or 0, W.width
-    lines = x.width // K if K else y.width // N if N else 0
-    return x.width == lines * K and y.width == lines * N
+    lines = X // K if K else Y // N if N else 0
+    return lines * K == X and lines * N == Y
 
 
 MATMUL = operation("matmul", "B X, K N, =B Y", _matmul, is_product=True, fits=_has_rows)
@@ -60,7 +59,7 @@ MATMUL_BY_TRANSPOSED = operation(
     _matmul_by_transposed,
     printed="{2} = matmul({0}, {1}ᵀ)",
     is_product=True,
-    fits=lambda dy, W, dx: _has_rows(dx, W, dy),
+    fits=_has_rows,
 )
 #: The same for a large matrix: each part computes some columns for all rows, so that BLAS copies the matrix once.
 OF_LARGE = {
@@ -74,10 +73,10 @@ TRANSPOSED_MATMUL = operation(
     printed="{2} = matmul({0}ᵀ, {1})",
     turn="gradients",
     is_product=True,
-    fits=lambda x, dy, dW: _has_rows(x, dW, dy),
+    fits=_has_rows,
 )
-ADD_BIAS = operation("add_bias", "~B Y, N", _add_bias, fits=has_biased_rows)
-BIAS_GRADIENT = operation("bias_gradient", "B Y, =N", _bias_gradient, turn="gradients", fits=has_biased_rows)
+ADD_BIAS = operation("add_bias", "~B D, N", _add_bias, fits=has_biased_rows)
+BIAS_GRADIENT = operation("bias_gradient", "B D, =N", _bias_gradient, turn="gradients", fits=has_biased_rows)
 
 
 class AffineRule:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 
@@ -19,22 +18,23 @@ from chainrule.program.operations.broadcasting import pattern_of, sum_where_broa
 from chainrule.program.operations.own import own_forward, own_gradient
 from chainrule.program.table import Instruction, Operation, Place
 
+NUMBERS = {"div_a": int, "mod_a": int, "div_c": int, "mod_c": int}  # how each operand is broadcast to a row
 
-def _fits(*given: Any) -> bool:
+
+def _fits(A: int, C: int, mod_a: int, mod_c: int) -> bool:
     """Whether elements are read within a row, or within what does not grow with the batch."""
-    *places, _, of_a, _, of_b = given
-    a, b = places[:2] if len(places) == 3 else places[1:3]  # (a, b, y), or (dy, a, b, y, da)
-    return bool(of_a <= a.size and of_b <= b.size)
+    return mod_a <= A and mod_c <= C
 
 
-def _operation(kernel: str, statement: Callable[..., None], operands: str = "any, any, =B D") -> Operation:
-    """Numbers: how each of the two operands is broadcast to a row of the result."""
-    return operation(kernel, operands, statement, numbers=(int,) * 4, fits=_fits)
+def _operation(
+    kernel: str, statement: Callable[..., None], operands: str = "any A, any C, =B D"
+) -> Operation:
+    return operation(kernel, operands, statement, numbers=NUMBERS, fits=_fits)
 
 
 def _of_all(kernel: str, which: int) -> Operation:
     """The gradient of one operand from dy, both operands and y."""
-    return _operation(kernel, own_gradient(which), "B D, any, any, B D, =B D")
+    return _operation(kernel, own_gradient(which), "B D, any A, any C, B D, =B D")
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ def _negated(step: Step, each: Instruction, dy: Array, minus: Array, out: Array)
 
 NEGATED = operation(
     "negated",
-    "any, any, =B D",
+    "any A, any C, =B D",
     _negated,
     printed="{2} = {0} * {1}",
     kernel="multiply",
-    numbers=(int,) * 4,
+    numbers=NUMBERS,
     fits=_fits,
 )
 _of_a, _of_b = (_operation("multiply", own_gradient(which)) for which in (0, 1))
@@ -90,12 +90,12 @@ class ArithmeticRule:
         shapes = self._shapes(walk, i)
         if not shapes:
             return False
-        full = np.broadcast_shapes(*shapes)
+        full = self._full(walk, i, shapes)
         return math.prod(full) > 0 and all(pattern_of(shape, full) is not None for shape in shapes)
 
     def forward(self, walk: Walk, i: int) -> None:
         if i not in walk.shapes:
-            walk.put_whole(i, np.broadcast_shapes(*self._shapes(walk, i)))
+            walk.put_whole(i, self._full(walk, i, self._shapes(walk, i)))
         numbers = *self._pattern(walk, i, 0), *self._pattern(walk, i, 1)
         operands = map(walk.operand, walk.sources(i))
         walk.emit(self._kind(walk, i).value, *operands, walk.value(i), numbers=numbers, layer=i)
@@ -162,9 +162,13 @@ class ArithmeticRule:
             shapes.append(shape)
         return shapes
 
+    def _full(self, walk: Walk, i: int, shapes: list[Shape]) -> Shape:
+        """The shape of node i, for a batch of one."""
+        return (1, *walk.shapes[i]) if i in walk.shapes else np.broadcast_shapes(*shapes)
+
     def _pattern(self, walk: Walk, i: int, which: int) -> tuple[int, int]:
         """How an operand is broadcast within a row of node i."""
         shapes = self._shapes(walk, i)
-        found = pattern_of(shapes[which], np.broadcast_shapes(*shapes))
+        found = pattern_of(shapes[which], self._full(walk, i, shapes))
         assert found is not None
         return found

@@ -41,34 +41,33 @@ def _sum_rows(step: Step, each: Instruction, x: Array, out: Array) -> None:
     np.sum(x.reshape(-1, mod, div), axis=(0, 2), out=out.reshape(mod))
 
 
-LINES = int, int  # n and inner, for rows that are (outer, n, inner),
-MEANS = *LINES, float  # and what sums are divided by
-PATTERN = int, int, float  # div, mod and a flag
+LINES = {"n": int, "inner": int}  # for rows that are (outer, n, inner)
+MEANS = {**LINES, "divisor": float}
+PATTERN = {"div": int, "mod": int, "flag": float}
 
 
-def reduces(x: Place, y: Place, n: int, inner: int, divisor: float) -> bool:
-    """Whether a row of x is (outer, n, inner), and one of y (outer, inner)."""
-    return x.width % (n * inner) == 0 and y.width * n == x.width
+def reduces(D: int, K: int, n: int, inner: int) -> bool:
+    """Whether rows of D numbers are (outer, n, inner), and those of K numbers (outer, inner)."""
+    return D % (n * inner) == 0 and K * n == D
 
 
-def sums_to(x: Place, out: Place, div: int, mod: int, flag: float) -> bool:
-    """Whether each number of x belongs to one of `out`, which does not grow with the batch."""
-    divides = x.size > 0 and x.size % (div * mod) == 0
-    return divides and not out.is_batch and out.size == mod and flag in (0, 1)
+def sums_to(D: int, M: int, div: int, mod: int, flag: float) -> bool:
+    """Whether each of D numbers belongs to one of M."""
+    return D > 0 and D % (div * mod) == 0 and mod == M and flag in (0, 1)
 
 
 SUM_TO = operation("sum_to", "B D, =B K", _sum_to, kernel="sum_axis", numbers=MEANS, fits=reduces)
 SUM_ROWS = operation(
-    "sum_rows", "any, =any", _sum_rows, turn="gradients", numbers=PATTERN, fits=sums_to
-)  # into the gradient of a parameter
+    "sum_rows", "any D, =whole M", _sum_rows, turn="gradients", numbers=PATTERN, fits=sums_to
+)
 SUM_BATCH = operation(
     "sum_batch",
-    "any, =any",
+    "any D, =whole M",
     _sum_rows,
     turn="columns",
     numbers=PATTERN,
-    fits=lambda *given: sums_to(*given) and given[-1] == 0,
-)  # into another gradient that does not grow with the batch
+    fits=lambda D, M, div, mod, flag: sums_to(D, M, div, mod, flag) and flag == 0,
+)
 
 
 def sum_where_broadcast(walk: Walk, full: Place, into: Place, own: Place, pattern: tuple[int, int]) -> None:

@@ -26,8 +26,8 @@ DROPOUT = operation(
     "B D, indices, =B D, =B D",
     _dropout,
     printed="{3}, {2} = dropout({0}, {1})",
-    numbers=(float, float),
-    fits=lambda x, key, m, y, below, factor: key.size == 2 and 0 <= below < 2**32,
+    numbers={"below": float, "factor": float},
+    fits=lambda operands, below: operands[1].size == 2 and 0 <= below < 2**32,
 )
 DROPOUT_GRADIENT = operation("dropout_gradient", "~B D, B D", own_gradient(0))
 

@@ -19,18 +19,14 @@ def _embedding(step: Step, each: Instruction, W: Array, ids: Array, y: Array) ->
     y[...] = step.forward(each.layer, ids, W)
 
 
-def _looks_up(W: Place, ids: Place, y: Place) -> bool:
-    """Whether y has a row of W for each of the ids, and they are smaller than W is long."""
-    return ids.below <= (W.length or 0) and y.width == ids.width * W.width
+def _looks_up(operands: tuple[Place, ...], V: int, D: int, T: int, Y: int) -> bool:
+    """Whether y has a row of W (V, D) for each of the T ids, and they are below V."""
+    return operands[1].below <= V and Y == T * D
 
 
 EMBEDDING = operation("embedding", "V D, B labels T, =B Y", _embedding, fits=_looks_up)
 EMBEDDING_GRADIENT = operation(
-    "embedding_gradient",
-    "B Y, B labels T, =V D",
-    own_gradient(1),
-    turn="gradients",
-    fits=lambda dy, ids, dW: _looks_up(dW, ids, dy),
+    "embedding_gradient", "B Y, B labels T, =V D", own_gradient(1), turn="gradients", fits=_looks_up
 )
 
 

@@ -61,14 +61,22 @@ def _count_right(step: Step, each: Instruction, x: Array, t: Array) -> None:
 # Operations --------------------------------------------------------------------------------------------------
 
 
-def _has_labels(x: Place, t: Place, *more: Place | None) -> bool:
-    """Whether x has rows of K logits, one for each label, and the labels are below K."""
-    return t.width > 0 and x.width > 0 and x.width % t.width == 0 and t.below <= x.width // t.width
+def _has_labels(operands: tuple[Place, ...], D: int, T: int) -> bool:
+    """Whether a row holds K logits for each of T labels, and the labels are below K."""
+    return T > 0 and D > 0 and D % T == 0 and operands[1].below <= D // T
 
 
-def _has_classes(x: Place, weights: Place | None, K: int) -> bool:
-    """Whether the last axis of x is divided into K classes, each with a weight where there are any."""
-    return x.width >= K and x.width % K == 0 and (weights is None or weights.width == K)
+def _has_classes(D: int, K: int | None, classes: int) -> bool:
+    """Whether a row is divided into so many classes, each with a weight where there are K."""
+    return classes <= D and D % classes == 0 and K in (None, classes)
+
+
+def _has_classes_of_labels(operands: tuple[Place, ...], D: int, T: int, K: int | None, classes: int) -> bool:
+    return _has_labels(operands, D, T) and T * classes == D and K in (None, classes)
+
+
+def _has_weights_of_labels(operands: tuple[Place, ...], K: int | None) -> bool:
+    return K is None or operands[1].below <= K
 
 
 def _loss_operation(name: str, target: str, weights: str = "", **more: Any) -> Operation:
@@ -99,7 +107,7 @@ class LossKernels:
 
 
 TOTAL_OF_WEIGHTS = operation("total_of_weights", "=1, B 1", _total_of_weights, turn="columns")
-SMOOTHED = float, int  # the numbers of losses of classes: the label smoothing, and how many classes there are
+SMOOTHED = {"smoothing": float, "classes": int}  # the numbers of losses of classes
 OF_LABELS = LossKernels(
     _loss_operation("softmax_cross_entropy", "B labels T", fits=_has_labels),
     _loss_operation(
@@ -107,39 +115,19 @@ OF_LABELS = LossKernels(
         "B labels T",
         "?K",
         numbers=SMOOTHED,
-        fits=lambda x, t, dx, samples, classes, total, smoothing, K: (
-            _has_labels(x, t) and x.width == t.width * K and _has_classes(x, classes, K)
-        ),
+        fits=_has_classes_of_labels,
     ),
-    _totalling(
-        "total_of_labels",
-        "B labels T",
-        fits=lambda total, t, samples, classes: classes is None or t.below <= classes.width,
-    ),
+    _totalling("total_of_labels", "B labels T", fits=_has_weights_of_labels),
     _counting("count_right_classes", "B labels T", fits=_has_labels),
 )
 _distributions = _loss_operation(
-    "softmax_cross_entropy_of_distributions",
-    "B D",
-    "?K",
-    numbers=SMOOTHED,
-    fits=lambda x, t, dx, samples, classes, total, smoothing, K: _has_classes(x, classes, K),
+    "softmax_cross_entropy_of_distributions", "B D", "?K", numbers=SMOOTHED, fits=_has_classes
 )
 OF_DISTRIBUTIONS = LossKernels(
     _distributions,
     _distributions,
-    _totalling(
-        "total_of_distributions",
-        "B D",
-        numbers=SMOOTHED,
-        fits=lambda total, t, samples, classes, smoothing, K: _has_classes(t, classes, K),
-    ),
-    _counting(
-        "count_likeliest_classes",
-        "B D",
-        numbers=SMOOTHED,
-        fits=lambda x, t, smoothing, K: _has_classes(x, None, K),
-    ),
+    _totalling("total_of_distributions", "B D", numbers=SMOOTHED, fits=_has_classes),
+    _counting("count_likeliest_classes", "B D", numbers=SMOOTHED, fits=_has_classes),
 )
 
 

@@ -14,16 +14,18 @@ from chainrule.program.table import Operation, Place
 OF_A, OF_B = 1, 2  # which operand is read transposed
 
 
-def _fits(a: Place, b: Place, out: Place, T: int, K: int, S: int, transposed: float) -> bool:
+def _fits(operands: tuple[Place, ...], D: int, T: int, K: int, S: int, transposed: float) -> bool:
     """Whether the operands hold matrices (T, K), (K, S) and (T, S): as many in a row, or one for all samples."""
-    count = out.width // (T * S)
-    fits = out.width == count * T * S and a.size == T * K * (count if a.is_batch else 1)
+    a, b, _ = operands
+    count = D // (T * S)
+    fits = count * T * S == D and a.size == T * K * (count if a.is_batch else 1)
     return fits and b.size == K * S * (count if b.is_batch else 1) and transposed in (0, 1, 2, 3)
 
 
-def _fits_gradient(a: Place, dy: Place, out: Place, S: int) -> bool:
-    K = out.size // S
-    return K > 0 and out.size == K * S and a.width % K == 0 and a.width // K * S == dy.width
+def _fits_gradient(D: int, E: int, M: int, S: int) -> bool:
+    """Whether rows of D numbers are matrices (T, K), those of E numbers (T, S), and M numbers one (K, S)."""
+    K = M // S
+    return K > 0 and K * S == M and D % K == 0 and D // K * S == E
 
 
 def _product(name: str, statement: Callable[..., None], printed: str = "") -> Operation:
@@ -34,7 +36,7 @@ def _product(name: str, statement: Callable[..., None], printed: str = "") -> Op
         printed=printed,
         kernel="matrix_product",
         is_product=True,
-        numbers=(int, int, int, float),
+        numbers={"T": int, "K": int, "S": int, "transposed": float},
         fits=_fits,
     )
 
@@ -44,12 +46,12 @@ FIRST_GRADIENT = _product("first_factor_gradient", own_gradient(0), "{2} = matri
 SECOND_GRADIENT = _product("second_factor_gradient", own_gradient(1, dy=1), "{2} = matrix_product({0}ᵀ, {1})")
 WHOLE_GRADIENT = operation(
     "matrix_gradient",
-    "B D, B E, =any",
+    "B D, B E, =whole M",
     own_gradient(1, dy=1),
     printed="{2} = matrix_gradient({0}ᵀ, {1})",
     turn="gradients",
     is_product=True,
-    numbers=(int,),
+    numbers={"S": int},
     fits=_fits_gradient,
 )
 

@@ -71,11 +71,7 @@ def _within(numbers: Array, low: int, high: Any) -> bool:
     return bool(((numbers >= low) & (numbers <= high)).all())
 
 
-MOVED = "{2} = move({0})"
-MOVE = operation("move", "B D, indices, =B K", _move, printed=MOVED, indices_fit=_fit(0, 2))
-MOVE_MORE = operation(
-    "move_more", "B D, indices, ~B K", _move, kernel="move", printed=MOVED, indices_fit=_fit(0, 2)
-)
+MOVE = operation("move", "B D, indices, ~B K", _move, printed="{2} = move({0})", indices_fit=_fit(0, 2))
 ADD_BACK = operation(
     "add_back", "B K, indices, =B D", _add_back, printed="{2} = add_back({0})", indices_fit=_fit(2, 0)
 )
@@ -113,9 +109,9 @@ class MovementRule:
         )
 
     def forward(self, walk: Walk, i: int) -> None:
-        for k, (source, from_, to) in enumerate(self._pieces(walk, i)):
+        for source, from_, to in self._pieces(walk, i):
             runs = walk.whole_numbers(f"runs of {walk.graph.name_of(i)}", runs_of(from_, to))
-            walk.emit(MOVE_MORE if k else MOVE, walk.value(source), runs, walk.value(i))
+            walk.emit(MOVE, walk.value(source), runs, walk.value(i))
 
     def backward(self, walk: Walk, i: int) -> None:
         dy = walk.gradient(i)

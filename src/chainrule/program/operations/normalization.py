@@ -12,7 +12,7 @@ from chainrule.program.calls import Step
 from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
 from chainrule.program.operations.own import own_forward, own_gradient
-from chainrule.program.table import Instruction, Place
+from chainrule.program.table import Instruction, Place, whole_place
 
 # In NumPy: the layer's own forward and backward, and the statistics that it hands on --------------------------
 
@@ -22,65 +22,53 @@ def _batch_norm(
 ) -> None:
     layer = cast(layers.BatchNorm, step.layers[each.layer])
     statistics = {"running_mean": mean, "running_var": var}
-    y, saved, new = layer.forward(x, gamma, beta, training=step.call.training, state=statistics)
-    out[-1][...], step.saved[each.layer] = y, (saved, new)
-
-
-def _batch_norm_gradient(
-    step: Step, each: Instruction, dy: Array, x: Array, gamma: Array, kept: Array, *into: Array
-) -> None:
-    dx, dgamma, dbeta = step.layers[each.layer].backward(dy, step.saved[each.layer][0])
-    for place, gradient in zip(into, (dgamma, dbeta, dx), strict=False):
-        place[...] = gradient
+    made = layer.forward(x, gamma, beta, training=step.call.training, state=statistics)
+    out[-1][...], step.saved[each.layer], step.statistics[each.layer] = made
 
 
 def _running_statistics(step: Step, each: Instruction, kept: Array, mean: Array, var: Array) -> None:
     if step.call.training:
-        _, new = step.saved[each.layer]
+        new = step.statistics[each.layer]
         mean[...], var[...] = new["running_mean"], new["running_var"]
 
 
 # Operations ---------------------------------------------------------------------------------------------------
 
 
-def _has_channels(x: Place, vector: Place, inner: int) -> bool:
-    """Whether a row of x is made of as many channels as the vector is long, of `inner` numbers each."""
-    return vector.width > 0 and x.width % (vector.width * inner) == 0
+def _has_channels(X: int, C: int, inner: int) -> bool:
+    """Whether a row of x is made of C channels, of `inner` numbers each that lie together."""
+    return C > 0 and X % (C * inner) == 0
 
 
-def _has_lines(x: Place, kept: Place | None, *vectors: Place) -> bool:
-    """Whether a row of x is made of lines as long as each vector, and there is room for what is kept of each."""
-    size = vectors[0].size
-    if size == 0 or x.width % size or any(vector.is_batch or vector.size != size for vector in vectors):
-        return False
-    return kept is None or kept.width == 2 * (x.width // size)
+def _has_lines(X: int, G: int, M: int | None) -> bool:
+    """Whether a row of x is made of lines as long as gamma, and there is room for what is kept of each."""
+    return G > 0 and X % G == 0 and M in (None, 2 * (X // G))
 
 
-# Numbers: epsilon, and how many numbers of a channel lie together.
 BATCH_NORM = operation(
     "batch_norm",
     "B X, C, C, C, C, =3 C, =B X",
     _batch_norm,
     printed="{6}, {5} = batch_norm({0}, {1}, {2}, {3}, {4})",
     turn="columns",
-    numbers=(float, int),
-    fits=lambda x, gamma, *more: _has_channels(x, gamma, more[-1]),
+    numbers={"epsilon": float, "inner": int},
+    fits=_has_channels,
 )
 BATCH_NORM_PREDICTING = operation(
     "batch_norm",
     "B X, C, C, C, C, =B X",
     _batch_norm,
     kernel="batch_norm_predicting",
-    numbers=(float, int),
-    fits=lambda x, gamma, *more: _has_channels(x, gamma, more[-1]),
+    numbers={"epsilon": float, "inner": int},
+    fits=_has_channels,
 )
 BATCH_NORM_GRADIENT = operation(
     "batch_norm_gradient",
     "B X, B X, C, 3 C, =C, =C, =?B X",
-    _batch_norm_gradient,
+    own_gradient(1, 2, 0),
     turn="columns",
-    numbers=(int,),
-    fits=lambda dy, x, gamma, *more: _has_channels(x, gamma, more[-1]),
+    numbers={"inner": int},
+    fits=_has_channels,
 )
 RUNNING_STATISTICS = operation(
     "running_statistics",
@@ -88,28 +76,25 @@ RUNNING_STATISTICS = operation(
     _running_statistics,
     printed="{1}, {2} = running_statistics({0})",
     turn="update",
-    numbers=(float,),
+    numbers={"momentum": float},
 )
 LAYER_NORM = operation(
     "layer_norm",
-    "B X, any, any, =?B M, =B X",
+    "B X, whole G, whole G, =?B M, =B X",
     own_forward,
     printed="{4}, {3} = layer_norm({0}, {1}, {2})",
-    numbers=(float,),
-    fits=lambda x, gamma, beta, kept, y, epsilon: _has_lines(x, kept, gamma, beta),
+    numbers={"epsilon": float},
+    fits=_has_lines,
 )
 LAYER_NORM_GRADIENT = operation(
-    "layer_norm_gradient",
-    "B X, B X, any, B M, =B X",
-    own_gradient(0),
-    fits=lambda dy, x, gamma, kept, dx: _has_lines(x, kept, gamma),
+    "layer_norm_gradient", "B X, B X, whole G, B M, =B X", own_gradient(0), fits=_has_lines
 )
 LAYER_NORM_PARAMETERS = operation(
     "layer_norm_parameters",
-    "B X, B X, B M, =any, =any",
+    "B X, B X, B M, =whole G, =whole G",
     own_gradient(1, 2),
     turn="gradients",
-    fits=lambda dy, x, kept, dgamma, dbeta: _has_lines(x, kept, dgamma, dbeta),
+    fits=_has_lines,
 )
 
 
@@ -139,16 +124,15 @@ class BatchNormRule:
     def forward(self, walk: Walk, i: int) -> None:
         layer = cast(layers.BatchNorm, walk.layer(i))
         x, gamma, beta = map(walk.value, walk.sources(i))
-        C, names = gamma.width, walk.graph.state_names(layer)
+        names = walk.graph.state_names(layer)
         running = [
-            Place(names[short], "statistics", (C,), 1, shape=(C,))
-            for short in ("running_mean", "running_var")
+            whole_place(names[of], "statistics", gamma.shape) for of in ("running_mean", "running_var")
         ]
         reads, y, numbers = (x, gamma, beta, *running), walk.value(i), (layer.epsilon, self._inner(walk, i))
         if not walk.training:
             walk.emit(BATCH_NORM_PREDICTING, *reads, y, numbers=numbers, layer=i)
             return
-        walk.kept[i] = kept = walk.spare(f"moments of {walk.graph.name_of(i)}", (3, C))
+        walk.kept[i] = kept = walk.spare(f"moments of {walk.graph.name_of(i)}", (3, gamma.width))
         walk.emit(BATCH_NORM, *reads, kept, y, numbers=numbers, layer=i)
         walk.emit(RUNNING_STATISTICS, kept, *running, numbers=(layer.momentum,), layer=i)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from chainrule import layers
@@ -14,23 +15,10 @@ from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
 from chainrule.program.operations.broadcasting import LINES, MEANS, PATTERN, pattern_of, reduces, sums_to
 from chainrule.program.operations.own import own_forward, own_gradient
-from chainrule.program.table import Instruction, Operation, Place
-
-
-def _has_lines(x: Place, *more: int) -> bool:
-    n, inner = more[-2:]
-    return x.width > 0 and x.width % (n * inner) == 0
-
+from chainrule.program.table import Instruction, Operation
 
 REDUCE = operation("reduce", "B D, =B K", own_forward, kernel="sum_axis", numbers=MEANS, fits=reduces)
-SPREAD = operation(
-    "spread",
-    "B K, =B D",
-    own_gradient(0),
-    kernel="spread_axis",
-    numbers=MEANS,
-    fits=lambda dy, dx, *numbers: reduces(dx, dy, *numbers),
-)
+SPREAD = operation("spread", "B K, =B D", own_gradient(0), kernel="spread_axis", numbers=MEANS, fits=reduces)
 MAX = operation("max", "B D, =B K", own_forward, kernel="max_axis", numbers=MEANS, fits=reduces)
 MAX_GRADIENT = operation(
     "max_gradient",
@@ -38,8 +26,12 @@ MAX_GRADIENT = operation(
     own_gradient(0),
     kernel="max_axis_gradient",
     numbers=MEANS,
-    fits=lambda dy, x, y, dx, *numbers: reduces(x, y, *numbers),
+    fits=reduces,
 )
+
+
+def _has_lines(D: int, n: int, inner: int) -> bool:
+    return D > 0 and D % (n * inner) == 0
 
 
 @dataclass(frozen=True)
@@ -69,11 +61,11 @@ KINDS: dict[type[Layer], AlongAxes] = {
 }
 
 
-def numbers_of(layer: Layer, row: Shape) -> tuple[int, ...]:
+def numbers_of(layer: Layer | None, row: Shape) -> tuple[int, ...]:
     """How rows are divided by the layer's axes; none where these are the batch's, or no neighbours."""
     is_softmax = isinstance(layer, (layers.Softmax, layers.LogSoftmax))
-    given = (layer.axis,) if is_softmax else layer.axes  # type: ignore[attr-defined]
-    axes = axes_of(layer, given, 1 + len(row))
+    given = (layer.axis,) if is_softmax else layer.axes  # type: ignore[union-attr]
+    axes = axes_of(layer, given, 1 + len(row))  # type: ignore[arg-type]
     if not axes or axes[0] == 0 or axes != tuple(range(axes[0], axes[-1] + 1)):
         return ()
     n, inner = math.prod(row[axes[0] - 1 : axes[-1]]), math.prod(row[axes[-1] :])
@@ -84,11 +76,10 @@ class AlongAxesRule:
     """Sum, Mean, Max, Softmax and LogSoftmax within rows."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        layer = walk.layer(i)
-        if layer is None or type(layer) not in KINDS or i not in walk.shapes:
+        if type(walk.layer(i)) not in KINDS or i not in walk.shapes:
             return False
         row = walk.shapes.get(walk.sources(i)[0], (0,))
-        return math.prod(row) > 0 and numbers_of(layer, row) != ()
+        return math.prod(row) > 0 and numbers_of(walk.layer(i), row) != ()
 
     def forward(self, walk: Walk, i: int) -> None:
         kind, x, numbers = self._of(walk, i)
@@ -101,8 +92,7 @@ class AlongAxesRule:
 
     def _of(self, walk: Walk, i: int) -> tuple[AlongAxes, int, tuple[int, ...]]:
         layer, (x,) = walk.layer(i), walk.sources(i)
-        assert layer is not None
-        return KINDS[type(layer)], x, numbers_of(layer, walk.shapes[x])
+        return KINDS[type(layer)], x, numbers_of(layer, walk.shapes[x])  # type: ignore[index]
 
 
 # Over the batch: the result does not grow with it ------------------------------------------------------------
@@ -115,28 +105,38 @@ def _spread_more(step: Step, each: Instruction, dy: Array, dx: Array) -> None:
 # Numbers: how y is broadcast to a row of x, whether it is a mean, and whether its gradient is added.
 REDUCE_BATCH = operation(
     "reduce_batch",
-    "B D, =any",
+    "B D, =whole M",
     own_forward,
     turn="columns",
     kernel="sum_batch",
     numbers=PATTERN,
     fits=sums_to,
 )
-SPREAD_BATCH = operation(
-    "spread_batch",
-    "any, =B D",
-    own_gradient(0),
-    numbers=(*PATTERN, float),
-    fits=lambda dy, dx, *numbers: sums_to(dx, dy, *numbers[:3]) and numbers[3] == 0,
-)
-SPREAD_MORE = operation(
-    "spread_batch",
-    "any, ~B D",
-    _spread_more,
-    printed="{1} += spread_batch({0})",
-    numbers=(*PATTERN, float),
-    fits=lambda dy, dx, *numbers: sums_to(dx, dy, *numbers[:3]) and numbers[3] == 1,
-)
+
+
+def _spreading(operands: str, statement: Callable[..., None], adding: bool, printed: str = "") -> Operation:
+    return operation(
+        "spread_batch",
+        operands,
+        statement,
+        printed=printed,
+        numbers={**PATTERN, "adds": float},
+        fits=lambda D, M, div, mod, flag, adds: sums_to(D, M, div, mod, flag) and adds == adding,
+    )
+
+
+SPREAD_BATCH = _spreading("whole M, =B D", own_gradient(0), False)
+SPREAD_MORE = _spreading("whole M, ~B D", _spread_more, True, "{1} += spread_batch({0})")
+
+
+def over_batch(layer: Layer | None, row: Shape) -> tuple[Shape, tuple[int, int, bool]] | None:
+    """The shape of a sum or mean over the batch, and its numbers; None where rows are not broadcast so simply."""
+    assert isinstance(layer, (layers.Sum, layers.Mean))
+    axes = axes_of(layer, layer.axes, 1 + len(row))
+    kept = tuple(1 if axis in axes else length for axis, length in enumerate((1, *row)))
+    shape = kept if layer.keepdims else tuple(kept[axis] for axis in range(len(kept)) if axis not in axes)
+    pattern = pattern_of(kept, (1, *row))
+    return None if 0 not in axes or pattern is None else (shape, (*pattern, type(layer) is layers.Mean))
 
 
 class BatchReductionRule:
@@ -146,35 +146,22 @@ class BatchReductionRule:
         if type(walk.layer(i)) not in (layers.Sum, layers.Mean) or not walk.may_be_whole(i):
             return False
         row = walk.shapes.get(walk.sources(i)[0], (0,))
-        return math.prod(row) > 0 and 0 in self._axes(walk, i) and self._pattern(walk, i) is not None
+        return math.prod(row) > 0 and over_batch(walk.layer(i), row) is not None
 
     def forward(self, walk: Walk, i: int) -> None:
-        axes, kept = self._axes(walk, i), self._kept_shape(walk, i)
-        keeps = walk.layer(i).keepdims  # type: ignore[union-attr]
-        walk.put_whole(i, kept if keeps else tuple(n for axis, n in enumerate(kept) if axis not in axes))
-        x = walk.value(walk.sources(i)[0])
-        walk.emit(REDUCE_BATCH, x, walk.value(i), numbers=self._numbers(walk, i), layer=i)
+        x, shape, numbers = self._of(walk, i)
+        walk.put_whole(i, shape)
+        walk.emit(REDUCE_BATCH, walk.value(x), walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
-        dx = walk.gradient(walk.sources(i)[0])
+        x, _, numbers = self._of(walk, i)
+        dx = walk.gradient(x)
         adds = not walk.starts(dx)
-        numbers = *self._numbers(walk, i), adds
-        walk.emit(SPREAD_MORE if adds else SPREAD_BATCH, walk.gradient(i), dx, numbers=numbers, layer=i)
+        kind = SPREAD_MORE if adds else SPREAD_BATCH
+        walk.emit(kind, walk.gradient(i), dx, numbers=(*numbers, adds), layer=i)
 
-    def _axes(self, walk: Walk, i: int) -> tuple[int, ...]:
-        layer = walk.layer(i)
-        assert isinstance(layer, (layers.Sum, layers.Mean))
-        return axes_of(layer, layer.axes, 1 + len(walk.shapes[walk.sources(i)[0]]))
-
-    def _kept_shape(self, walk: Walk, i: int) -> Shape:
-        """The shape of the value, with all axes."""
-        axes, row = self._axes(walk, i), walk.shapes[walk.sources(i)[0]]
-        return tuple(1 if axis in axes else length for axis, length in enumerate((1, *row)))
-
-    def _pattern(self, walk: Walk, i: int) -> tuple[int, int] | None:
-        """How the value is broadcast to a row."""
-        return pattern_of(self._kept_shape(walk, i), (1, *walk.shapes[walk.sources(i)[0]]))
-
-    def _numbers(self, walk: Walk, i: int) -> tuple[int, ...]:
-        """This, and whether it is a mean."""
-        return *(self._pattern(walk, i) or ()), type(walk.layer(i)) is layers.Mean
+    def _of(self, walk: Walk, i: int) -> tuple[int, Shape, tuple[int, int, bool]]:
+        (x,) = walk.sources(i)
+        found = over_batch(walk.layer(i), walk.shapes[x])
+        assert found is not None
+        return x, *found
