@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, norm_of
 from chainrule.layers import Layer, ReLU, Sigmoid, Tanh, activation
 from chainrule.loop import Findings, Measures
 from chainrule.optimizers import Optimizer, OptimizerState
@@ -55,6 +56,7 @@ class NetworkExaminer:
         feeds: dict[str, Array],
         optimizer: Optimizer,
         state: OptimizerState,
+        next_rate: Callable[[], float],
         cost: float,
     ) -> None:
         graph = network.graph
@@ -70,10 +72,11 @@ class NetworkExaminer:
         self._users = {name: _user_of(network, name) for name in network.params}
         self._gradient = network.params.like(np.zeros_like(network.params.flat))
         self._updated = network.params.like(np.empty_like(network.params.flat))
+        self._next_rate = next_rate
         self._state, self._trial = state, optimizer.start(network.params.flat, network.decays)
 
-    def examine(self, iteration: int, total: int) -> Findings:
-        """What there is to say of every layer and parameter, `iteration` steps of `total` being done."""
+    def examine(self) -> Findings:
+        """What there is to say of every layer and parameter now."""
         graph = self.network.graph
         last = len(graph) - 1
         with np.errstate(all="ignore"):
@@ -91,25 +94,24 @@ class NetworkExaminer:
             for name, into in self._gradient.items():
                 gradient = gradients[graph.position(name)]
                 into[...] = 0 if gradient is None else gradient
-            return {"layers": layers, "parameters": self._of_parameters(min(iteration, total - 1), total)}
+            return {"layers": layers, "parameters": self._of_parameters()}
 
-    def _of_parameters(self, iteration: int, total: int) -> dict[str, Measures]:
-        """Norms, and what the optimizer would do at this iteration, which it does to copies."""
+    def _of_parameters(self) -> dict[str, Measures]:
+        """Norms, and what the optimizer would do in the next step, which it does to copies."""
         params, updated, trial = self.network.params, self._updated, self._trial
         np.copyto(updated.flat, params.flat)
         trial.iteration = self._state.iteration
         for name, array in self._state.arrays.items():
             np.copyto(trial.arrays[name], array)
-        rate = self.optimizer.schedule(iteration, total)
-        self.optimizer.step(updated.flat, self._gradient.flat, trial, learning_rate=rate)
+        self.optimizer.step(updated.flat, self._gradient.flat, trial, learning_rate=self._next_rate())
         np.subtract(updated.flat, params.flat, out=updated.flat)
         found: dict[str, Measures] = {}
         for name, value in params.items():
-            norm, update = _norm(value), _norm(updated[name])
+            norm, update = norm_of(value), norm_of(updated[name])
             found[name] = {
                 "layer": self._users[name],
                 "norm": norm,
-                "gradient_norm": _norm(self._gradient[name]),
+                "gradient_norm": norm_of(self._gradient[name]),
                 "update_ratio": update / norm if norm else math.nan,
             }
         return found
@@ -142,7 +144,7 @@ def _user_of(network: Network, parameter: str) -> str:
 
 def _of_output(layer: Layer, y: Array) -> Measures:
     mean = y.sum() / y.size
-    found: Measures = {"mean": float(mean), "std": _norm(y - mean) / math.sqrt(y.size)}
+    found: Measures = {"mean": float(mean), "std": norm_of(y - mean) / math.sqrt(y.size)}
     if isinstance(layer, ReLU):
         zero = y == 0
         found["zeros"] = np.count_nonzero(zero) / y.size
@@ -156,14 +158,7 @@ def _of_output(layer: Layer, y: Array) -> Measures:
 def _of_gradient(dy: Array | None) -> Measures:
     if dy is None:
         return {"gradient_norm": math.nan, "gradient_std": math.nan}
-    return {"gradient_norm": _norm(dy), "gradient_std": _norm(dy - dy.sum() / dy.size) / math.sqrt(dy.size)}
-
-
-def _norm(array: Array) -> float:
-    """The length of the array as a vector, also where the squares of its elements overflow."""
-    flat = array.ravel()
-    length = math.sqrt(flat @ flat)
-    if math.isinf(length) and math.isfinite(largest := float(np.abs(flat).max())):
-        flat = flat / largest
-        return largest * math.sqrt(flat @ flat)
-    return length
+    return {
+        "gradient_norm": norm_of(dy),
+        "gradient_std": norm_of(dy - dy.sum() / dy.size) / math.sqrt(dy.size),
+    }

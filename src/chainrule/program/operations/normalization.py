@@ -7,7 +7,7 @@ from typing import cast
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.layers.arguments import axes_of
+from chainrule.layers.axes import axes_of
 from chainrule.program.calls import Step
 from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from chainrule import layers
 from chainrule.arrays import Array, Shape
 from chainrule.layers import Layer
-from chainrule.layers.arguments import axes_of
+from chainrule.layers.axes import axes_of
 from chainrule.program.calls import Step
 from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
