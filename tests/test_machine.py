@@ -240,8 +240,9 @@ def test_a_loss_and_its_gradient_equal_the_layer(kind: type[Layer], dtype: str, 
             targets = (
                 (bench.batch(x), bench.labels(t, shape[1])) if softmax else (bench.batch(x), bench.batch(t))
             )
-            numbers = losses.numbers_of(layer, shape[1:])
-            made = Instruction(operation, (*targets, bench.batch(np.zeros_like(x))), numbers, layer=0)
+            form = losses.form_of(layer, shape[1:], t)
+            assert form is not None
+            made = Instruction(operation, (*targets, bench.batch(np.zeros_like(x))), form.numbers, layer=0)
             dx = bench.run(made, where=where, layer=layer)[-1]
             np.testing.assert_allclose(bench.loss, loss, **tolerance(dtype))
             np.testing.assert_allclose(dx, expected, **tolerance(dtype))

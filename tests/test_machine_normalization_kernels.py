@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import string
 from dataclasses import replace
 from typing import Any
 
@@ -16,11 +17,11 @@ from chainrule.errors import ChainruleError
 from chainrule.layers import Layer
 from chainrule.program.calls import Call
 from chainrule.program.layout import variants
-from chainrule.program.operations import embedding, normalization, softmax, updates
+from chainrule.program.operations import embedding, normalization, reductions, updates
 from chainrule.program.table import Instruction, Operation, Place, Table
 from chainrule.program.verify import TableError
 from conftest import examples
-from test_machine import DTYPES, Bench, values
+from test_machine import DTYPES, Bench, held, values
 
 WHERE = [*variants(), "NumPy"]
 #: Rows, lines of a row, and numbers of a line or channels.
@@ -134,11 +135,11 @@ def test_a_softmax_equals_the_layer(kind: Any, dtype: str, where: str) -> None:
                 bench.batch(np.ones_like(x)),
                 bench.batch(np.ones_like(x)),
             )
-            one, two = softmax.OPERATIONS[kind].values()
+            of = reductions.KINDS[kind]
             with np.errstate(all="ignore"):
                 out = bench.run(
-                    Instruction(one, (places[0], places[2]), numbers, 0),
-                    Instruction(two, (places[1], places[2], places[3]), numbers, 0),
+                    Instruction(of.forward, (places[0], places[2]), numbers, 0),
+                    Instruction(of.backward, (places[1], places[2], places[3]), numbers, 0),
                     where=where,
                     layer=layer,
                 )
@@ -297,9 +298,9 @@ def test_a_wrong_table_is_refused_or_does_no_harm(data: st.DataObject) -> None:
 
 OPERATIONS = [
     each
-    for module in (normalization, softmax, embedding)
-    for each in vars(module).values()
-    if isinstance(each, Operation)
+    for module in (normalization, reductions, embedding)
+    for value in vars(module).values()
+    for each in held(value)
 ]
 
 
@@ -311,8 +312,7 @@ def test_no_predicate_raises(operation: Operation, numbers: tuple[float, ...]) -
     """Operands of no width, and numbers that are none or too many, are refused."""
     assert operation.fits is not None
     batch, whole = Place("a", "arena", (0,)), Place("b", "parameters", (0,), 1, shape=(0,))
+    widths = dict.fromkeys(string.ascii_uppercase, 0)
     for place in (batch, whole):
-        assert operation.fits(Instruction(operation, (place,) * len(operation.operands), numbers)) in (
-            True,
-            False,
-        )
+        made = Instruction(operation, (place,) * len(operation.operands), numbers)
+        assert operation.fits(made, widths) in (True, False)

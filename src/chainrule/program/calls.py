@@ -80,6 +80,8 @@ class Step:
     """Of places in Python's space, by their identity."""
     saved: dict[int, Any] = field(default_factory=dict)
     """What the forward of a node kept for its backward, by position."""
+    statistics: dict[int, Any] = field(default_factory=dict)
+    """What the running statistics of a node's layer become, by position."""
     loss: float = 0.0
     stopped: bool = False
     """Whether the loss, or a gradient, is NaN or infinite."""

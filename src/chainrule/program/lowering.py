@@ -7,6 +7,7 @@ rules, in order, and knows where gradients go: to which place, and how those of 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
@@ -14,15 +15,9 @@ import numpy as np
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import Layer
-from chainrule.program.sums import (
-    ACCUMULATE,
-    ACCUMULATE_MATRIX,
-    ACCUMULATE_VECTOR,
-    ACCUMULATE_WHOLE,
-    COPY,
-    COPY_WHOLE,
-)
-from chainrule.program.table import Instruction, Operation, Place, Space, whole_place
+from chainrule.program.declaring import whole
+from chainrule.program.sums import ACCUMULATE, ACCUMULATE_MATRIX, ACCUMULATE_VECTOR, COPY
+from chainrule.program.table import Instruction, Operation, Place, Space, whole_place, written
 
 
 class Rule(Protocol):
@@ -118,6 +113,10 @@ class Walk:
         """Where its gradient is."""
         return self._gradients[i]
 
+    def are_parameters(self, *nodes: int) -> bool:
+        """Whether all of these nodes are parameters."""
+        return all(isinstance(self.graph.nodes[i], Parameter) for i in nodes)
+
     def put_value(self, i: int, place: Place) -> None:
         """Let the value of a node be computed in another's place."""
         self._values[i] = place
@@ -150,12 +149,14 @@ class Walk:
         wanted: tuple[bool, ...] = (),
         fresh: tuple[bool, ...] = (),
     ) -> None:
-        """Write an instruction down.
+        """Write an instruction down, in its form for what does not grow with the batch where that is its result.
 
         Gradients of parameters come after all rows, in a turn of their own; an update comes last, in steps of which
         nothing is infinite or NaN.
         """
         made = Instruction(operation, operands, tuple(map(float, numbers)), layer, note, wanted, fresh)
+        if self.spares and operation.turn == "rows" and not all(place.is_batch for place in written(made)):
+            made = replace(made, operation=whole(operation))
         if operation.turn == "gradients":
             self.gradient_instructions.append(made)
             return
@@ -176,7 +177,7 @@ class Walk:
         """A place for numbers that never change."""
         start = sum(each.size for each in self.constants)
         self.constants.append(np.ravel(value))
-        return Place(name, "constants", (value.size,), 1, start, (value.size,))
+        return whole_place(name, "constants", (value.size,), start)
 
     def constant_of(self, i: int) -> Place:
         """A place for the value of a constant, as a number or numbers of the network's dtype."""
@@ -191,11 +192,18 @@ class Walk:
         """Where the value of a node is, a constant's too."""
         return self.constant_of(i) if isinstance(self.graph.nodes[i], Constant) else self.value(i)
 
+    def fixed_shape(self, i: int) -> Shape | None:
+        """The shape of what does not grow with the batch; None where a node is of the batch, or has no place."""
+        node = self.graph.nodes[i]
+        if isinstance(node, Constant):
+            return node.value.shape if node.value.dtype.kind in "buif" else None
+        return self._values[i].shape if isinstance(node, Parameter) or self.is_whole(i) else None
+
     def whole_numbers(self, name: str, value: Array) -> Place:
         """A place for whole numbers that never change."""
         start = sum(each.size for each in self.indices)
         self.indices.append(np.ravel(value).astype(np.int64))
-        return Place(name, "indices", (value.size,), 1, start, (value.size,))
+        return whole_place(name, "indices", (value.size,), start)
 
     def spare(self, name: str, shape: Shape) -> Place:
         """A place for a value that does not grow with the batch."""
@@ -215,8 +223,7 @@ class Walk:
         """The gradient of `source` is dy itself, or that is one part of it."""
         if self.needed[source]:
             into = self.gradient(source)
-            first, more = (COPY, ACCUMULATE) if into.is_batch else (COPY_WHOLE, ACCUMULATE_WHOLE)
-            self.emit(first if self.starts(into) else more, dy, into)
+            self.emit(COPY if self.starts(into) else ACCUMULATE, dy, into)
 
     def destination(self, i: int) -> Place:
         """Where to write a gradient: its own place, or a second one when that holds another path's already."""
@@ -228,13 +235,29 @@ class Walk:
             return Place(name, "arena", own.row)
         return self.spare(name, own.shape)
 
+    def emit_gradients(
+        self,
+        operation: Operation,
+        *reads: Place | None,
+        of: Sequence[int],
+        numbers: Sequence[float] = (),
+        layer: int = -1,
+    ) -> None:
+        """Write down what computes the gradients of these nodes, its last operands, where any of them is needed."""
+        into = [self.destination(source) if self.needed[source] else None for source in of]
+        if any(into):
+            self.emit(operation, *reads, *into, numbers=numbers, layer=layer)
+        for source, place in zip(of, into, strict=True):
+            if place is not None:
+                self.arrived(source, place)
+
     def arrived(self, i: int, into: Place) -> None:
         """A gradient was written to what `destination` returned."""
         own = self.gradient(i)
         if not self.starts(own):
-            operation = ACCUMULATE_VECTOR if len(own.shape) == 1 else ACCUMULATE_MATRIX
-            if own.space != "gradient":
-                operation = ACCUMULATE if own.is_batch else ACCUMULATE_WHOLE
+            operation = ACCUMULATE
+            if own.space == "gradient":
+                operation = ACCUMULATE_VECTOR if len(own.shape) == 1 else ACCUMULATE_MATRIX
             self.emit(operation, into, own, note="paths meet: gradients add up")
 
     # Places --------------------------------------------------------------------------------------------

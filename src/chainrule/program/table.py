@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from math import prod
 from typing import Any, Literal
@@ -74,7 +74,7 @@ class Place:
         return self.start + self.size
 
 
-def whole_place(name: str, space: Space, shape: Shape, start: int) -> Place:
+def whole_place(name: str, space: Space, shape: Shape, start: int = 0) -> Place:
     """The place of an array of this shape that does not grow with the batch."""
     return Place(name, space, shape[-1:] or (1,), prod(shape[:-1]), start, shape)
 
@@ -84,8 +84,9 @@ class Operation:
     """One kind of instruction.
 
     `operands` says what it takes: "B K" is an array with K numbers for each sample, "K N" a matrix, "N" a vector,
-    "any" any of them; "B labels N" are N whole numbers below K for each sample, "indices" whole numbers that never
-    change. Behind "=" it is written, behind "~" changed, behind "?" it may be missing.
+    "B labels N" are N whole numbers below K for each sample, "indices" whole numbers that never
+    change. "any" is in the arena or does not grow with the batch, as "whole" does not: behind them, a letter stands
+    for the size. Behind "=" it is written, behind "~" changed, behind "?" it may be missing.
     `kernel` is the name of the function in the machine; None for what Python does. `statement` is the same in
     NumPy. `printed` is how an instruction is shown, with the names of its operands.
 
@@ -104,8 +105,8 @@ class Operation:
     """Whether it fills an input, to which nothing else may write."""
     is_product: bool = False
     """Whether it is a product with a matrix."""
-    fits: Callable[[Instruction], bool] | None = field(default=None, repr=False)
-    """What else the numbers and operands of an instruction must satisfy, beside their widths."""
+    fits: Callable[[Instruction, Mapping[str, int]], bool] | None = field(default=None, repr=False)
+    """What else an instruction must satisfy, whose letters stand for these widths."""
     indices_fit: Callable[[Instruction, Array], bool] | None = field(default=None, repr=False)
     """What the whole numbers that never change must satisfy, of which it takes one array."""
 

@@ -105,7 +105,7 @@ def _check_instruction(each: Instruction) -> None:
             continue
         _check_form(each, place, form.lstrip("=~?"), widths)
     _check_writes(each, written(each))
-    if operation.fits is not None and not operation.fits(each):
+    if operation.fits is not None and not operation.fits(each, widths):
         raise TableError(f"{each}: its numbers {each.numbers} do not fit its operands {each.operands}")
     if operation == GATHER_LABELS:
         t = each.operands[1]
@@ -142,7 +142,10 @@ def _check_form(each: Instruction, place: Place, form: str, widths: dict[str, in
         fits = place.space == "labels" and _unified(widths, words[2], place.width)
         fits = fits and place.below <= widths.get("K", place.below)
     elif words[0] == "any":
-        fits = place.space == "arena" or place.space in WHOLE
+        fits = place.space in ("arena", *WHOLE)
+        fits = fits and (len(words) == 1 or _unified(widths, words[1], place.size))
+    elif words[0] == "whole":
+        fits = place.space in WHOLE and _unified(widths, words[1], place.size)
     elif words[0] == "indices":
         fits = place.space == "indices"
     elif words[0] == "B":

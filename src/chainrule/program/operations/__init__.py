@@ -7,7 +7,6 @@ layer's fast form is one file here and one C function.
 from chainrule.program.operations.activations import ActivationRule
 from chainrule.program.operations.affine import AffineRule
 from chainrule.program.operations.arithmetic import ArithmeticRule
-from chainrule.program.operations.batch_reductions import BatchReductionRule
 from chainrule.program.operations.dropout import DropoutRule
 from chainrule.program.operations.embedding import EmbeddingRule
 from chainrule.program.operations.losses import LossRule
@@ -15,8 +14,7 @@ from chainrule.program.operations.matrices import MatMulRule
 from chainrule.program.operations.movement import MovementRule, ViewRule
 from chainrule.program.operations.normalization import BatchNormRule, LayerNormRule
 from chainrule.program.operations.python import PythonRule
-from chainrule.program.operations.reductions import ReductionRule
-from chainrule.program.operations.softmax import SoftmaxRule
+from chainrule.program.operations.reductions import AlongAxesRule, BatchReductionRule
 
 #: In the order in which they are asked; the last takes every node.
 RULES = (
@@ -27,11 +25,10 @@ RULES = (
     MovementRule(),
     ArithmeticRule(),
     MatMulRule(),
-    ReductionRule(),
+    AlongAxesRule(),
     BatchReductionRule(),
     BatchNormRule(),
     LayerNormRule(),
-    SoftmaxRule(),
     EmbeddingRule(),
     DropoutRule(),
     PythonRule(),

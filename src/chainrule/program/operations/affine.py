@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.graph import Parameter
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
 from chainrule.program.operations.activations import (
+    ACTIVATIONS,
     ActivationRule,
     activation_of,
     has_biased_rows,
-    is_activation,
 )
 from chainrule.program.table import Instruction, Operation, is_large
 
@@ -47,74 +46,37 @@ def _bias_gradient(step: Step, each: Instruction, dy: Array, db: Array) -> None:
     np.sum(_lines(dy), axis=0, out=db)
 
 
-def _has_rows_of(x: int, W: int, y: int) -> Callable[[Instruction], bool]:
-    """Whether a row of x holds one row of K numbers, or several, and a row of y as many of N, for W (K, N).
-
-    The operands are given by their numbers.
-    """
-
-    def fits(each: Instruction) -> bool:
-        a, matrix, b = (each.operands[k] for k in (x, W, y))
-        assert a is not None
-        assert matrix is not None
-        assert b is not None
-        K, N = matrix.length or 0, matrix.width
-        lines = a.width // K if K else b.width // N if N else 0
-        return a.width == lines * K and b.width == lines * N
-
-    return fits
+def _has_rows(X: int, Y: int, K: int, N: int) -> bool:
+    """Whether a row of x holds one row of K numbers, or several, and a row of y as many of N, for W (K, N)."""
+    lines = X // K if K else Y // N if N else 0
+    return lines * K == X and lines * N == Y
 
 
-MATMUL = Operation(
-    "matmul",
-    ("B X", "K N", "=B Y"),
-    "{2} = matmul({0}, {1})",
-    kernel="matmul",
-    statement=_matmul,
-    is_product=True,
-    fits=_has_rows_of(0, 1, 2),
-)
-MATMUL_BY_TRANSPOSED = Operation(
+MATMUL = operation("matmul", "B X, K N, =B Y", _matmul, is_product=True, fits=_has_rows)
+MATMUL_BY_TRANSPOSED = operation(
     "matmul_by_transposed",
-    ("B Y", "K N", "=B X"),
-    "{2} = matmul({0}, {1}ᵀ)",
-    kernel="matmul_by_transposed",
-    statement=_matmul_by_transposed,
+    "B Y, K N, =B X",
+    _matmul_by_transposed,
+    printed="{2} = matmul({0}, {1}ᵀ)",
     is_product=True,
-    fits=_has_rows_of(2, 1, 0),
+    fits=_has_rows,
 )
 #: The same for a large matrix: each part computes some columns for all rows, so that BLAS copies the matrix once.
 OF_LARGE = {
     each: replace(each, turn="columns", kernel=f"{each.kernel}_of_large")
     for each in (MATMUL, MATMUL_BY_TRANSPOSED)
 }
-TRANSPOSED_MATMUL = Operation(
+TRANSPOSED_MATMUL = operation(
     "transposed_matmul",
-    ("B X", "B Y", "=K N"),
-    "{2} = matmul({0}ᵀ, {1})",
+    "B X, B Y, =K N",
+    _transposed_matmul,
+    printed="{2} = matmul({0}ᵀ, {1})",
     turn="gradients",
-    kernel="transposed_matmul",
-    statement=_transposed_matmul,
     is_product=True,
-    fits=_has_rows_of(0, 2, 1),
+    fits=_has_rows,
 )
-ADD_BIAS = Operation(
-    "add_bias",
-    ("~B Y", "N"),
-    "{0} = add_bias({0}, {1})",
-    kernel="add_bias",
-    statement=_add_bias,
-    fits=has_biased_rows,
-)
-BIAS_GRADIENT = Operation(
-    "bias_gradient",
-    ("B Y", "=N"),
-    "{1} = bias_gradient({0})",
-    turn="gradients",
-    kernel="bias_gradient",
-    statement=_bias_gradient,
-    fits=has_biased_rows,
-)
+ADD_BIAS = operation("add_bias", "~B D, N", _add_bias, fits=has_biased_rows)
+BIAS_GRADIENT = operation("bias_gradient", "B D, =N", _bias_gradient, turn="gradients", fits=has_biased_rows)
 
 
 class AffineRule:
@@ -124,9 +86,7 @@ class AffineRule:
         if type(walk.layer(i)) is not layers.Affine or not walk.shapes.get(i):
             return False
         x, *parameters = walk.sources(i)
-        return bool(walk.shapes.get(x)) and all(
-            isinstance(walk.graph.nodes[source], Parameter) for source in parameters
-        )
+        return bool(walk.shapes.get(x)) and walk.are_parameters(*parameters)
 
     def forward(self, walk: Walk, i: int) -> None:
         x, W, *bias = walk.sources(i)
@@ -146,18 +106,10 @@ class AffineRule:
     def backward(self, walk: Walk, i: int) -> None:
         x, W, *bias = walk.sources(i)
         dz = walk.gradient(walk.users[i][0] if i in walk.fused else i)
-        into = walk.destination(W)
-        walk.emit(TRANSPOSED_MATMUL, walk.value(x), dz, into)
-        walk.arrived(W, into)
-        if bias:
-            into = walk.destination(bias[0])
-            walk.emit(BIAS_GRADIENT, dz, into)
-            walk.arrived(bias[0], into)
-        if walk.needed[x]:
-            into = walk.destination(x)
-            walk.emit(self._cut(walk, MATMUL_BY_TRANSPOSED, W), dz, walk.value(W), into)
-            walk.arrived(x, into)
+        walk.emit_gradients(TRANSPOSED_MATMUL, walk.value(x), dz, of=(W,))
+        walk.emit_gradients(BIAS_GRADIENT, dz, of=bias)
+        walk.emit_gradients(self._cut(walk, MATMUL_BY_TRANSPOSED, W), dz, walk.value(W), of=(x,))
 
     def _is_activated(self, walk: Walk, user: int) -> bool:
         """Whether a node is an activation. Other rules are asked later, when all sources have places."""
-        return is_activation(walk.layer(user)) and isinstance(walk.rule(user), ActivationRule)
+        return type(walk.layer(user)) in ACTIVATIONS and isinstance(walk.rule(user), ActivationRule)

@@ -3,83 +3,38 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
-from functools import partial
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
 from chainrule import layers
 from chainrule.arrays import Array, Shape
-from chainrule.graph import Constant, Parameter
 from chainrule.layers import Layer
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
-from chainrule.program.operations.own import own_forward
-from chainrule.program.operations.reductions import SUM_BATCH, SUM_ROWS, sum_within_rows, whole_numbers_of
+from chainrule.program.operations.broadcasting import pattern_of, sum_where_broadcast
+from chainrule.program.operations.own import own_forward, own_gradient
 from chainrule.program.table import Instruction, Operation, Place
 
-# In NumPy: the layer's own forward and backward --------------------------------------------------------------
+NUMBERS = {"div_a": int, "mod_a": int, "div_c": int, "mod_c": int}  # how each operand is broadcast to a row
 
 
-def gradient_of(which: int, step: Step, each: Instruction, dy: Array, *operands: Array) -> None:
-    """The gradient of one input of a layer, by its backward."""
-    needs = which == 0, which == 1
-    asks = step.layers[each.layer].signature.backward_asks
-    operands[-1][...] = step.backward(each.layer, dy, **({"needs": needs} if "needs" in asks else {}))[which]
+def _fits(A: int, C: int, mod_a: int, mod_c: int) -> bool:
+    """Whether elements are read within a row, or within what does not grow with the batch."""
+    return mod_a <= A and mod_c <= C
 
 
-# Operations --------------------------------------------------------------------------------------------------
-
-
-def _reads_inside(place: Place | None, div: int, mod: int) -> bool:
-    """Whether the elements (j / div) % mod are within a row, or within what does not grow with the batch."""
-    return place is not None and mod <= place.size
-
-
-def _fits(each: Instruction, first: int) -> bool:
-    numbers = whole_numbers_of(each, 4)
-    if numbers is None or len(each.numbers) != 4:
-        return False
-    a, b = each.operands[first : first + 2]
-    return _reads_inside(a, *numbers[:2]) and _reads_inside(b, *numbers[2:])
-
-
-def _fits_whole(each: Instruction, first: int) -> bool:
-    """The same where nothing grows with the batch: dy and y have as many numbers as the result."""
-    if any(place is None or place.is_batch for place in each.operands):
-        return False
-    sizes = {place.size for k, place in enumerate(each.operands) if place and k not in (first, first + 1)}
-    return len(sizes) == 1 and _fits(each, first)
-
-
-def _value(kernel: str) -> Operation:
-    printed = f"{{2}} = {kernel}({{0}}, {{1}})"
-    fits = partial(_fits, first=0)
-    return Operation(kernel, ("any", "any", "=B D"), printed, kernel=kernel, statement=own_forward, fits=fits)
-
-
-def _of_two(kernel: str, which: int) -> Operation:
-    """The gradient of one operand from dy and the other."""
-    return Operation(
-        f"{kernel}_gradient",
-        ("any", "any", "=B D"),
-        f"{{2}} = {kernel}({{0}}, {{1}})",
-        kernel=kernel,
-        statement=partial(gradient_of, which),
-        fits=partial(_fits, first=0),
-    )
+def _operation(
+    kernel: str, statement: Callable[..., None], operands: str = "any A, any C, =B D"
+) -> Operation:
+    return operation(kernel, operands, statement, numbers=NUMBERS, fits=_fits)
 
 
 def _of_all(kernel: str, which: int) -> Operation:
     """The gradient of one operand from dy, both operands and y."""
-    return Operation(
-        kernel,
-        ("B D", "any", "any", "B D", "=B D"),
-        f"{{4}} = {kernel}({{0}}, {{1}}, {{2}}, {{3}})",
-        kernel=kernel,
-        statement=partial(gradient_of, which),
-        fits=partial(_fits, first=1),
-    )
+    return _operation(kernel, own_gradient(which), "B D, any A, any C, B D, =B D")
 
 
 @dataclass(frozen=True)
@@ -92,58 +47,32 @@ class Arithmetic:
     """What the gradient of each reads beside dy: one of the operands, or (None) all that there is."""
 
 
-NEGATED = Operation(
+def _negated(step: Step, each: Instruction, dy: Array, minus: Array, out: Array) -> None:
+    np.multiply(dy, minus[0], out=out)
+
+
+NEGATED = operation(
     "negated",
-    ("any", "any", "=B D"),
-    "{2} = {0} * {1}",
+    "any A, any C, =B D",
+    _negated,
+    printed="{2} = {0} * {1}",
     kernel="multiply",
-    statement=lambda step, each, dy, minus, out: np.multiply(dy, minus[0], out=out),
-    fits=partial(_fits, first=0),
+    numbers=NUMBERS,
+    fits=_fits,
 )
+_of_a, _of_b = (_operation("multiply", own_gradient(which)) for which in (0, 1))
+_quotient = _operation("divide", own_gradient(0))
 ARITHMETIC: dict[type[Layer], Arithmetic] = {
-    layers.Add: Arithmetic(_value("add"), (None, None)),
-    layers.Subtract: Arithmetic(_value("subtract"), (None, NEGATED)),
-    layers.Multiply: Arithmetic(_value("multiply"), (_of_two("multiply", 0), _of_two("multiply", 1)), (1, 0)),
+    layers.Add: Arithmetic(_operation("add", own_forward), (None, None)),
+    layers.Subtract: Arithmetic(_operation("subtract", own_forward), (None, NEGATED)),
+    layers.Multiply: Arithmetic(_operation("multiply", own_forward), (_of_a, _of_b), (1, 0)),
     layers.Divide: Arithmetic(
-        _value("divide"), (_of_two("divide", 0), _of_all("divisor_gradient", 1)), (1, None)
+        _operation("divide", own_forward), (_quotient, _of_all("divisor_gradient", 1)), (1, None)
     ),
-    layers.Power: Arithmetic(_value("power"), (_of_all("base_gradient", 0), _of_all("exponent_gradient", 1))),
+    layers.Power: Arithmetic(
+        _operation("power", own_forward), (_of_all("base_gradient", 0), _of_all("exponent_gradient", 1))
+    ),
 }
-
-
-def _whole(operation: Operation) -> Operation:
-    """The same operation where nothing grows with the batch."""
-    first = len(operation.operands) // 2 - 1  # of the two operands: behind dy, where there is one
-    return replace(
-        operation,
-        operands=("any",) * (len(operation.operands) - 1) + ("=any",),
-        turn="columns",
-        fits=partial(_fits_whole, first=first),
-    )
-
-
-#: Each operation, where nothing grows with the batch.
-WHOLE: dict[Operation, Operation] = {
-    each: _whole(each)
-    for kind in ARITHMETIC.values()
-    for each in (kind.value, *kind.gradients)
-    if each is not None
-}
-
-
-def pattern_of(shape: Shape, full: Shape) -> tuple[int, int] | None:
-    """How an operand is broadcast within a row: as (j / div) % mod; None where it is not so simple.
-
-    Shapes: `shape` is broadcast to the row `full`; it may have fewer axes.
-    """
-    own = (1,) * (len(full) - len(shape)) + shape
-    long = [axis for axis, length in enumerate(own) if length > 1]
-    if not long:
-        return math.prod(full), 1
-    inside = range(long[0], long[-1] + 1)
-    if any(own[axis] != full[axis] for axis in inside):
-        return None
-    return math.prod(full[long[-1] + 1 :]), math.prod(own)
 
 
 class ArithmeticRule:
@@ -156,28 +85,20 @@ class ArithmeticRule:
     def takes(self, walk: Walk, i: int) -> bool:
         if type(walk.layer(i)) not in ARITHMETIC:
             return False
-        shape = self._shape(walk, i)
-        if shape is None or math.prod(shape) == 0:
+        if i not in walk.shapes and not (walk.may_be_whole(i) and any(map(walk.is_whole, walk.sources(i)))):
             return False
-        return all(self._pattern(walk, i, source) is not None for source in walk.sources(i))
+        shapes = self._shapes(walk, i)
+        if not shapes:
+            return False
+        full = self._full(walk, i, shapes)
+        return math.prod(full) > 0 and all(pattern_of(shape, full) is not None for shape in shapes)
 
     def forward(self, walk: Walk, i: int) -> None:
         if i not in walk.shapes:
-            shape = self._shape(walk, i)
-            assert shape is not None
-            walk.put_whole(i, shape)
-        a, b = walk.sources(i)
-        numbers = (*self._found(walk, i, a), *self._found(walk, i, b))
-        operation = self._kind(walk, i).value
-        self._emit(
-            walk,
-            operation,
-            walk.operand(a),
-            walk.operand(b),
-            walk.value(i),
-            numbers=numbers,
-            layer=i,
-        )
+            walk.put_whole(i, self._full(walk, i, self._shapes(walk, i)))
+        numbers = *self._pattern(walk, i, 0), *self._pattern(walk, i, 1)
+        operands = map(walk.operand, walk.sources(i))
+        walk.emit(self._kind(walk, i).value, *operands, walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
         for which, source in enumerate(walk.sources(i)):
@@ -186,60 +107,41 @@ class ArithmeticRule:
 
     def _backward(self, walk: Walk, i: int, which: int, source: int) -> None:
         """The gradient as if nothing was broadcast, then summed where something was."""
-        dy, operation = walk.gradient(i), self._kind(walk, i).gradients[which]
-        own = walk.gradient(source)
+        dy, own, operation = walk.gradient(i), walk.gradient(source), self._kind(walk, i).gradients[which]
         is_full = own.space == dy.space and own.size == dy.size
         if operation is None and is_full:
             walk.pass_on(dy, source)
             return
+        into, pattern = walk.destination(source), self._pattern(walk, i, which)
         if operation is NEGATED and dy.is_batch and walk.is_whole(source):
-            self._negate_sum(walk, i, source)
-            return
-        into = walk.destination(source)
-        full = dy
-        if operation is not None:
-            full = into if is_full else self._unsummed(walk, dy, into)
-            self._emit_gradient(walk, i, which, operation, full)
-        if not is_full:
-            div, mod = self._found(walk, i, source)
-            if own.is_batch:
-                sum_within_rows(walk, full, into, div, mod)
-            elif own.space == "gradient":
-                walk.emit(SUM_ROWS, full, into, numbers=(div, mod, len(own.shape) != 1))
-            else:
-                walk.emit(SUM_BATCH, full, into, numbers=(div, mod, 0))
+            summed = walk.spare(
+                f"{into.name} (summed)", into.shape
+            )  # the sum is negated, not each of its terms
+            sum_where_broadcast(walk, dy, summed, own, pattern)
+            self._emit_gradient(walk, i, which, summed, into)
+        else:
+            full = dy
+            if operation is not None:
+                full = into if is_full else self._unsummed(walk, dy, into)
+                self._emit_gradient(walk, i, which, dy, full)
+            if not is_full:
+                sum_where_broadcast(walk, full, into, own, pattern)
         walk.arrived(source, into)
 
-    def _negate_sum(self, walk: Walk, i: int, source: int) -> None:
-        """The gradient of what is subtracted from every row: the sum is negated, not each of its terms."""
-        into = walk.destination(source)
-        summed = walk.spare(f"{into.name} (summed)", into.shape)
-        walk.emit(SUM_BATCH, walk.gradient(i), summed, numbers=(*self._found(walk, i, source), 0))
-        minus, numbers = walk.constant("-1", np.full(1, -1.0)), (1, into.size, 1, 1)
-        self._emit(walk, NEGATED, summed, minus, into, numbers=numbers, layer=i)
-        walk.arrived(source, into)
-
-    def _emit_gradient(self, walk: Walk, i: int, which: int, operation: Operation, out: Place) -> None:
-        dy, (a, b) = walk.gradient(i), walk.sources(i)
-        all_of_dy = 1, dy.size
-        other = self._kind(walk, i).other[which]
+    def _emit_gradient(self, walk: Walk, i: int, which: int, dy: Place, out: Place) -> None:
+        kind, sources = self._kind(walk, i), walk.sources(i)
+        operation, other = kind.gradients[which], kind.other[which]
+        assert operation is not None
         if operation is NEGATED:
             minus = walk.constant("-1", np.full(1, -1.0))
-            self._emit(walk, operation, dy, minus, out, numbers=(*all_of_dy, 1, 1), layer=i)
+            walk.emit(operation, dy, minus, out, numbers=(1, dy.size, 1, 1), layer=i)
         elif other is not None:
-            numbers = *all_of_dy, *self._found(walk, i, (a, b)[other])
-            self._emit(walk, operation, dy, walk.operand((a, b)[other]), out, numbers=numbers, layer=i)
+            numbers = 1, dy.size, *self._pattern(walk, i, other)
+            walk.emit(operation, dy, walk.operand(sources[other]), out, numbers=numbers, layer=i)
         else:
-            numbers = *self._found(walk, i, a), *self._found(walk, i, b)
-            places = dy, walk.operand(a), walk.operand(b), walk.value(i), out
-            self._emit(walk, operation, *places, numbers=numbers, layer=i)
-
-    def _emit(
-        self, walk: Walk, operation: Operation, *places: Place, numbers: tuple[int, ...], layer: int
-    ) -> None:
-        """Write an operation down, in its form for what does not grow with the batch where that is the result."""
-        form = operation if places[-1].is_batch else WHOLE[operation]
-        walk.emit(form, *places, numbers=numbers, layer=layer)
+            numbers = *self._pattern(walk, i, 0), *self._pattern(walk, i, 1)
+            operands = map(walk.operand, sources)
+            walk.emit(operation, dy, *operands, walk.value(i), out, numbers=numbers, layer=i)
 
     def _unsummed(self, walk: Walk, dy: Place, into: Place) -> Place:
         name = f"{into.name} (unsummed)"
@@ -248,37 +150,25 @@ class ArithmeticRule:
     def _kind(self, walk: Walk, i: int) -> Arithmetic:
         return ARITHMETIC[type(walk.layer(i))]  # type: ignore[index]  # `takes` looked there
 
-    def _found(self, walk: Walk, i: int, source: int) -> tuple[int, int]:
-        found = self._pattern(walk, i, source)
+    def _shapes(self, walk: Walk, i: int) -> list[Shape]:
+        """The shapes of both operands, for a batch of one; none where one has no place, or its rows are others."""
+        shapes = []
+        for source in walk.sources(i):
+            shape = walk.fixed_shape(source)
+            if source in walk.shapes and i in walk.shapes and len(walk.shapes[source]) == len(walk.shapes[i]):
+                shape = 1, *walk.shapes[source]
+            if shape is None:
+                return []
+            shapes.append(shape)
+        return shapes
+
+    def _full(self, walk: Walk, i: int, shapes: list[Shape]) -> Shape:
+        """The shape of node i, for a batch of one."""
+        return (1, *walk.shapes[i]) if i in walk.shapes else np.broadcast_shapes(*shapes)
+
+    def _pattern(self, walk: Walk, i: int, which: int) -> tuple[int, int]:
+        """How an operand is broadcast within a row of node i."""
+        shapes = self._shapes(walk, i)
+        found = pattern_of(shapes[which], self._full(walk, i, shapes))
         assert found is not None
         return found
-
-    def _shape(self, walk: Walk, i: int) -> Shape | None:
-        """The shape of a row of the node, or of all of it where it does not grow with the batch."""
-        if i in walk.shapes:
-            return walk.shapes[i]
-        sources = walk.sources(i)
-        if not (walk.may_be_whole(i) and any(walk.is_whole(source) for source in sources)):
-            return None
-        shapes = [self._own_shape(walk, source) for source in sources]
-        known = [shape for shape in shapes if shape is not None]
-        return np.broadcast_shapes(*known) if len(known) == len(shapes) else None
-
-    def _own_shape(self, walk: Walk, source: int) -> Shape | None:
-        """The shape of what does not grow with the batch; None where it has no place."""
-        node = walk.graph.nodes[source]
-        if isinstance(node, Constant):
-            return node.value.shape if node.value.dtype.kind in "buif" else None
-        return walk.value(source).shape if isinstance(node, Parameter) or walk.is_whole(source) else None
-
-    def _pattern(self, walk: Walk, i: int, source: int) -> tuple[int, int] | None:
-        """How a source is broadcast within a row of node i; None where it has no place, or cannot be."""
-        row = self._shape(walk, i)
-        assert row is not None
-        if source in walk.shapes:
-            own = walk.shapes[source]
-            return pattern_of(own, row) if len(own) == len(row) else None  # else the batch axis is elsewhere
-        shape = self._own_shape(walk, source)
-        if shape is None or len(shape) > len(row) + 1 or (len(shape) > len(row) and shape[0] != 1):
-            return None
-        return pattern_of(shape[1:] if len(shape) > len(row) else shape, row)

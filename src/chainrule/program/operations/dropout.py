@@ -7,8 +7,10 @@ import numpy as np
 from chainrule import layers
 from chainrule.arrays import Array
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
-from chainrule.program.table import Instruction, Operation, Place
+from chainrule.program.operations.own import own_gradient
+from chainrule.program.table import Instruction, Place
 from chainrule.randomness import layer_key, layer_stream, threshold
 
 
@@ -18,31 +20,16 @@ def _dropout(step: Step, each: Instruction, x: Array, key: Array, m: Array, y: A
     y[...] = step.forward(each.layer, x, training=step.pass_.training, rng=rng)
 
 
-def _dropout_gradient(step: Step, each: Instruction, dy: Array, m: Array) -> None:
-    dy[...] = step.backward(each.layer, dy)
-
-
-def _has_a_key(each: Instruction) -> bool:
-    key = each.operands[1]
-    below = 0 <= each.numbers[0] < 2**32 if len(each.numbers) == 2 else False
-    return key is not None and key.width * (key.length or 0) == 2 and below
-
-
-DROPOUT = Operation(
+# Numbers: the threshold below which a word drops its element, and the factor for those that are kept.
+DROPOUT = operation(
     "dropout",
-    ("B D", "indices", "=B D", "=B D"),
-    "{3}, {2} = dropout({0}, {1})",
-    kernel="dropout",
-    statement=_dropout,
-    fits=_has_a_key,
-)  # numbers: the threshold below which a word drops its element, and the factor for those that are kept
-DROPOUT_GRADIENT = Operation(
-    "dropout_gradient",
-    ("~B D", "B D"),
-    "{0} = dropout_gradient({0}, {1})",
-    kernel="dropout_gradient",
-    statement=_dropout_gradient,
+    "B D, indices, =B D, =B D",
+    _dropout,
+    printed="{3}, {2} = dropout({0}, {1})",
+    numbers={"below": float, "factor": float},
+    fits=lambda operands, below: operands[1].size == 2 and 0 <= below < 2**32,
 )
+DROPOUT_GRADIENT = operation("dropout_gradient", "~B D, B D", own_gradient(0))
 
 
 class DropoutRule:
@@ -65,7 +52,5 @@ class DropoutRule:
         walk.emit(DROPOUT, x, key, walk.kept[i], walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
-        source = walk.sources(i)[0]
-        if walk.needed[source]:
-            walk.emit(DROPOUT_GRADIENT, walk.gradient(i), walk.kept[i], layer=i)
-            walk.pass_on(walk.gradient(i), source)
+        walk.emit(DROPOUT_GRADIENT, walk.gradient(i), walk.kept[i], layer=i)
+        walk.pass_on(walk.gradient(i), walk.sources(i)[0])

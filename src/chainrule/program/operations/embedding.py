@@ -6,10 +6,12 @@ from typing import cast
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.graph import Input, Parameter
+from chainrule.graph import Input
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
-from chainrule.program.table import Instruction, Operation, Place
+from chainrule.program.operations.own import own_gradient
+from chainrule.program.table import Instruction, Place
 
 
 def _embedding(step: Step, each: Instruction, W: Array, ids: Array, y: Array) -> None:
@@ -17,35 +19,14 @@ def _embedding(step: Step, each: Instruction, W: Array, ids: Array, y: Array) ->
     y[...] = step.forward(each.layer, ids, W)
 
 
-def _embedding_gradient(step: Step, each: Instruction, dy: Array, ids: Array, dW: Array) -> None:
-    """The layer's own backward."""
-    dW[...] = step.backward(each.layer, dy)[1]
+def _looks_up(operands: tuple[Place, ...], V: int, D: int, T: int, Y: int) -> bool:
+    """Whether y has a row of W (V, D) for each of the T ids, and they are below V."""
+    return operands[1].below <= V and Y == T * D
 
 
-def _looks_up(rows: Place | None, ids: Place | None, W: Place | None) -> bool:
-    """Whether there is a row of W for each of the ids, and they are no larger than W is long."""
-    assert rows is not None
-    assert ids is not None
-    assert W is not None
-    return ids.below <= (W.length or 0) and rows.width == ids.width * W.width
-
-
-EMBEDDING = Operation(
-    "embedding",
-    ("V D", "B labels T", "=B Y"),
-    "{2} = embedding({0}, {1})",
-    kernel="embedding",
-    statement=_embedding,
-    fits=lambda each: _looks_up(each.operands[2], each.operands[1], each.operands[0]),
-)
-EMBEDDING_GRADIENT = Operation(
-    "embedding_gradient",
-    ("B Y", "B labels T", "=V D"),
-    "{2} = embedding_gradient({0}, {1})",
-    turn="gradients",
-    kernel="embedding_gradient",
-    statement=_embedding_gradient,
-    fits=lambda each: _looks_up(*each.operands),
+EMBEDDING = operation("embedding", "V D, B labels T, =B Y", _embedding, fits=_looks_up)
+EMBEDDING_GRADIENT = operation(
+    "embedding_gradient", "B Y, B labels T, =V D", own_gradient(1), turn="gradients", fits=_looks_up
 )
 
 
@@ -65,28 +46,20 @@ class EmbeddingRule:
 
     def backward(self, walk: Walk, i: int) -> None:
         ids, W = walk.sources(i)
-        into = walk.destination(W)
-        walk.emit(EMBEDDING_GRADIENT, walk.gradient(i), walk.value(ids), into, layer=i)
-        walk.arrived(W, into)
+        walk.emit_gradients(EMBEDDING_GRADIENT, walk.gradient(i), walk.value(ids), of=(W,), layer=i)
 
     def _looks_up(self, walk: Walk, i: int) -> bool:
         """Whether the node is an Embedding of an input, with a table of its own."""
         if type(walk.layer(i)) is not layers.Embedding or 0 in walk.shapes.get(i, (0,)):
             return False
         ids, W = walk.sources(i)
-        nodes = walk.graph.nodes
-        return isinstance(nodes[ids], Input) and ids != W and isinstance(nodes[W], Parameter)
+        return isinstance(walk.graph.nodes[ids], Input) and ids != W and walk.are_parameters(W)
 
     def _place(self, walk: Walk, i: int) -> Place:
         """Where the numbers of a batch are gathered to. They are held to the smallest table."""
         ids = walk.sources(i)[0]
         users = [cast(layers.Embedding, walk.layer(user)) for user in walk.users[ids]]
         smallest = min(users, key=lambda layer: layer.vocabulary)
-        return Place(
-            walk.graph.name_of(ids),
-            "labels",
-            walk.shapes[i][:-1],
-            below=smallest.vocabulary,
-            is_input=True,
-            looked_up_by=repr(smallest),
-        )
+        name, row = walk.graph.name_of(ids), walk.shapes[i][:-1]
+        below, by = smallest.vocabulary, repr(smallest)
+        return Place(name, "labels", row, below=below, is_input=True, looked_up_by=by)

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from chainrule.arrays import Array, surely_finite
 from chainrule.errors import DataError
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
 from chainrule.program.table import Instruction, Operation, Place
 
@@ -56,52 +59,35 @@ def _watch(step: Step, each: Instruction, x: Array) -> None:
     step.call.is_doubtful = step.call.is_doubtful or not surely_finite(x)
 
 
-GATHER = Operation(
-    "gather", ("data D", "=B D"), "{1} = gather({0}, rows)", kernel="gather", statement=_gather, gathers=True
-)  # number 0: whether the data may be used where they lie, since nothing writes to the batch
-GATHER_LABELS = Operation(
+GATHER = operation("gather", "data D, =B D", _gather, printed="{1} = gather({0}, rows)", gathers=True)
+# number 0: whether the data may be used where they lie, since nothing writes to the batch
+GATHER_LABELS = operation(
     "gather_labels",
-    ("data D", "=B labels D"),
-    "{1} = gather_labels({0}, rows)",
-    kernel="gather_labels",
-    statement=_gather_labels,
+    "data D, =B labels D",
+    _gather_labels,
+    printed="{1} = gather_labels({0}, rows)",
     gathers=True,
 )  # number 0: what they are smaller than
 TAKE = Operation("take", ("data *", "=*"), "{1} = take({0}, rows)", turn="python", gathers=True)
-RESULT = Operation("result", ("B D",), "result = {0}", kernel="result", statement=_result)
+RESULT = operation("result", "B D", _result, printed="result = {0}")
 RESULT_OF_PYTHON = Operation("result", ("*",), "result = {0}", turn="python", statement=_result)
-WATCH = Operation("watch", ("B D",), "watch({0})", kernel="watch", statement=_watch)
+WATCH = operation("watch", "B D", _watch, printed="watch({0})")
 
 
 def gathers(walk: Walk, body: list[Instruction]) -> list[Instruction]:
-    """What fills the inputs that the instructions read, at the beginning of every step."""
+    """What fills the inputs that the instructions read, at the beginning of every step; for Python first."""
     read = {id(place) for each in body for place in each.operands}
     inputs = [walk.value(walk.graph.position(name)) for name in walk.graph.inputs]
-    inputs = sorted(
-        (place for place in inputs if id(place) in read), key=lambda place: place.space != "python"
-    )
-    return [_gather_of(place) for place in inputs]
+    made = [_gather_of(place) for place in inputs if id(place) in read]
+    return sorted(made, key=lambda each: each.operation is not TAKE)
 
 
 def _gather_of(place: Place) -> Instruction:
+    """The rows of a batch are taken from the caller's array of the input's name."""
+    data = replace(place, name=f"data[{place.name!r}]", space="data", length=0, source=place.name)
     if place.space == "python":
-        return Instruction(TAKE, (data_of(place), place), note="as it is, for a layer in Python")
+        return Instruction(TAKE, (data, place), note="as it is, for a layer in Python")
+    data.row = place.row or (1,)
     if place.space == "labels":
-        return Instruction(GATHER_LABELS, (data_of(place), place), (float(place.below),))
-    return Instruction(GATHER, (data_of(place), place), (0.0,))
-
-
-def data_of(place: Place) -> Place:
-    """The data that an input is taken from: the caller's array of that name."""
-    name = f"data[{place.name!r}]"
-    row = place.row if place.space == "python" else place.row or (1,)
-    return Place(
-        name,
-        "data",
-        row,
-        0,
-        below=place.below,
-        looked_up_by=place.looked_up_by,
-        is_input=True,
-        source=place.name,
-    )
+        return Instruction(GATHER_LABELS, (data, place), (float(place.below),))
+    return Instruction(GATHER, (data, place), (0.0,))

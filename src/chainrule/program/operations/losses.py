@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from math import isfinite, prod
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 
@@ -15,8 +15,9 @@ from chainrule.errors import DataError
 from chainrule.graph import Input
 from chainrule.layers import Layer, Loss
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
-from chainrule.program.table import Instruction, Operation, Place, Table, written
+from chainrule.program.table import Instruction, Operation, Place, Space, Table, written
 
 SAMPLE_WEIGHTS = 3  # the operand of a weighted loss
 CLASSES = 1  # the number that says how many there are
@@ -60,74 +61,44 @@ def _count_right(step: Step, each: Instruction, x: Array, t: Array) -> None:
 # Operations --------------------------------------------------------------------------------------------------
 
 
-def _fits_labels(each: Instruction) -> bool:
-    """Whether x has rows of K logits, one for each label, and the labels are below K."""
-    x, t = each.operands[:2]
-    if x is None or t is None or t.width < 1 or x.width < 1 or x.width % t.width:
-        return False
-    return t.below <= x.width // t.width
+def _has_labels(operands: tuple[Place, ...], D: int, T: int) -> bool:
+    """Whether a row holds K logits for each of T labels, and the labels are below K."""
+    return T > 0 and D > 0 and D % T == 0 and operands[1].below <= D // T
 
 
-def _fits_classes(each: Instruction) -> bool:
-    """Whether the last axis of x, or of distributions, is divided into K classes, as the number says."""
-    place, classes = each.operands[0], each.numbers[CLASSES : CLASSES + 1]
-    fits = place is not None and len(classes) == 1 and 1 <= classes[0] <= place.width
-    return fits and classes[0] == int(classes[0]) and place.width % int(classes[0]) == 0  # type: ignore[union-attr]
+def _has_classes(D: int, K: int | None, classes: int) -> bool:
+    """Whether a row is divided into so many classes, each with a weight where there are K."""
+    return classes <= D and D % classes == 0 and K in (None, classes)
 
 
-def _fits_weighted_labels(each: Instruction) -> bool:
-    if not _fits_labels(each) or not _fits_classes(each):
-        return False
-    x, t, *_, classes, _ = each.operands
-    K = int(each.numbers[CLASSES])
-    return x.width == t.width * K and (classes is None or classes.width == K)  # type: ignore[union-attr]
+def _has_classes_of_labels(operands: tuple[Place, ...], D: int, T: int, K: int | None, classes: int) -> bool:
+    return _has_labels(operands, D, T) and T * classes == D and K in (None, classes)
 
 
-def _fits_distributions(each: Instruction) -> bool:
-    classes = each.operands[4]
-    return _fits_classes(each) and (classes is None or classes.width == int(each.numbers[CLASSES]))
+def _has_weights_of_labels(operands: tuple[Place, ...], K: int | None) -> bool:
+    return K is None or operands[1].below <= K
 
 
-def _fits_total_of_labels(each: Instruction) -> bool:
-    t, classes = each.operands[1], each.operands[3]
-    return t is not None and (classes is None or t.below <= classes.width)
+def _loss_operation(name: str, target: str, weights: str = "", **more: Any) -> Operation:
+    """A loss; in its general form with sample weights, weights of its own, and the total of the weights."""
+    operands = f"B D, {target}, =B D" + (f", ?B 1, {weights}, ?1" if weights else "")
+    printed = f"loss, {{2}} = {name}({{0}}, {{1}}{', {3}' if weights else ''})"
+    return operation(name, operands, _loss, printed=printed, **more)
 
 
-def _fits_total_of_distributions(each: Instruction) -> bool:
-    _, t, _, classes = each.operands
-    moved = Instruction(each.operation, (t,), each.numbers)
-    return _fits_classes(moved) and (classes is None or classes.width == int(each.numbers[CLASSES]))
+def _counting(name: str, target: str, **more: Any) -> Operation:
+    return operation(name, f"B D, {target}", _count_right, printed=f"right = {name}({{0}}, {{1}})", **more)
 
 
-Fits = Callable[[Instruction], bool]
-
-
-def _operation(name: str, target: str, fits: Fits | None = None) -> Operation:
-    printed = f"loss, {{2}} = {name}({{0}}, {{1}})"
-    return Operation(name, ("B D", target, "=B D"), printed, kernel=name, statement=_loss, fits=fits)
-
-
-def _weighted(name: str, target: str, own: str, fits: Fits | None = None) -> Operation:
-    """With sample weights, weights of classes or columns, and the total of the weights."""
-    operands = ("B D", target, "=B D", "?B 1", own, "?1")
-    printed = f"loss, {{2}} = {name}({{0}}, {{1}}, {{3}})"
-    return Operation(name, operands, printed, kernel=name, statement=_loss, fits=fits)
-
-
-def _counting(kernel: str, target: str, fits: Fits | None = None) -> Operation:
-    printed = f"right = {kernel}({{0}}, {{1}})"
-    return Operation(kernel, ("B D", target), printed, kernel=kernel, statement=_count_right, fits=fits)
-
-
-def _totalling(kernel: str, target: str, fits: Fits) -> Operation:
-    operands, printed = ("=1", target, "?B 1", "?K"), f"{{0}} = {kernel}({{1}}, {{2}})"
-    return Operation(kernel, operands, printed, "columns", kernel, _total, fits=fits)
+def _totalling(name: str, target: str, **more: Any) -> Operation:
+    printed = f"{{0}} = {name}({{1}}, {{2}})"
+    return operation(name, f"=1, {target}, ?B 1, ?K", _total, turn="columns", printed=printed, **more)
 
 
 @dataclass(frozen=True)
 class LossKernels:
-    """What stands for a loss: its plain mean, where there is one; its general form; the total that a weighted mean
-    is divided by; and what counts right answers, nothing for a regression."""
+    """The operations of a loss: its plain mean, its general form, the total that a weighted mean is divided by, and
+    what counts right answers, nothing for a regression."""
 
     loss: Operation
     weighted: Operation
@@ -135,32 +106,34 @@ class LossKernels:
     count: Operation | None = None
 
 
-TOTAL_OF_WEIGHTS = Operation(
-    "total_of_weights",
-    ("=1", "B 1"),
-    "{0} = total_of_weights({1})",
-    turn="columns",
-    kernel="total_of_weights",
-    statement=_total_of_weights,
-)
+TOTAL_OF_WEIGHTS = operation("total_of_weights", "=1, B 1", _total_of_weights, turn="columns")
+SMOOTHED = {"smoothing": float, "classes": int}  # the numbers of losses of classes
 OF_LABELS = LossKernels(
-    _operation("softmax_cross_entropy", "B labels T", _fits_labels),
-    _weighted("weighted_softmax_cross_entropy", "B labels T", "?K", _fits_weighted_labels),
-    _totalling("total_of_labels", "B labels T", _fits_total_of_labels),
-    _counting("count_right_classes", "B labels T", _fits_labels),
+    _loss_operation("softmax_cross_entropy", "B labels T", fits=_has_labels),
+    _loss_operation(
+        "weighted_softmax_cross_entropy",
+        "B labels T",
+        "?K",
+        numbers=SMOOTHED,
+        fits=_has_classes_of_labels,
+    ),
+    _totalling("total_of_labels", "B labels T", fits=_has_weights_of_labels),
+    _counting("count_right_classes", "B labels T", fits=_has_labels),
 )
-_distributions = _weighted("softmax_cross_entropy_of_distributions", "B D", "?K", _fits_distributions)
+_distributions = _loss_operation(
+    "softmax_cross_entropy_of_distributions", "B D", "?K", numbers=SMOOTHED, fits=_has_classes
+)
 OF_DISTRIBUTIONS = LossKernels(
     _distributions,
     _distributions,
-    _totalling("total_of_distributions", "B D", _fits_total_of_distributions),
-    _counting("count_likeliest_classes", "B D", _fits_classes),
+    _totalling("total_of_distributions", "B D", numbers=SMOOTHED, fits=_has_classes),
+    _counting("count_likeliest_classes", "B D", numbers=SMOOTHED, fits=_has_classes),
 )
 
 
-def _of_numbers(name: str, own: str = "?D", count: Operation | None = None) -> LossKernels:
-    weighted = _weighted(f"weighted_{name}", "B D", own)
-    return LossKernels(_operation(name, "B D"), weighted, TOTAL_OF_WEIGHTS, count)
+def _of_numbers(name: str, weights: str = "?D", count: Operation | None = None) -> LossKernels:
+    weighted = _loss_operation(f"weighted_{name}", "B D", weights)
+    return LossKernels(_loss_operation(name, "B D"), weighted, TOTAL_OF_WEIGHTS, count)
 
 
 LOSSES: dict[type[Layer], LossKernels] = {
@@ -190,52 +163,47 @@ def nothing_to_average(table: Table, of: Mapping[int, Layer], total: Place, of_s
     return cast(Loss, of[made.layer]).nothing_to_average(of_samples=of_samples)
 
 
-# What a loss asks for ----------------------------------------------------------------------------------------
+# Lowering ------------------------------------------------------------------------------------------------------
 
 
-def kernels_of(layer: Layer | None, row: Shape, target: Array) -> LossKernels | None:
-    """What stands for a loss of outputs with rows of this shape, for such targets; None without kernels."""
-    if layer is None or type(layer) not in LOSSES or prod(row) == 0 or target.dtype.kind not in "iufb":
+@dataclass(frozen=True)
+class Form:
+    """How a loss is found: its operations, their numbers, and weights of its own, of classes or of columns."""
+
+    kernels: LossKernels
+    numbers: tuple[float, ...] = ()
+    weights: Array | None = None
+    is_plain: bool = True
+    """Whether, without sample weights, it is the plain mean that its first operation finds."""
+
+
+def form_of(layer: Layer | None, row: Shape, target: Array) -> Form | None:
+    """How the machine finds a loss of outputs with rows of this shape, for such targets; None where it does not."""
+    if type(layer) not in LOSSES or prod(row) == 0 or target.dtype.kind not in "iufb" or target.ndim == 0:
         return None
     if isinstance(layer, layers.SoftmaxCrossEntropy):
-        return _kernels_of_classes(layer, row, target)
-    if isinstance(layer, layers.SigmoidCrossEntropy) and layer.positive_weight.shape not in ((), row[-1:]):
+        return _form_of_classes(layer, row, target)
+    if target.shape[1:] != row:
         return None
-    if isinstance(layer, layers.Huber) and not isfinite(layer.delta):
-        return None
-    return LOSSES[type(layer)] if target.shape[1:] == row and target.ndim > 0 else None
-
-
-def _kernels_of_classes(layer: layers.SoftmaxCrossEntropy, row: Shape, target: Array) -> LossKernels | None:
-    c = layer.class_weights
-    if not row or (c is not None and len(c) != row[-1]):
-        return None
-    if target.ndim == len(row) and target.shape[1:] == row[:-1] and target.dtype.kind in "iu":
-        return OF_LABELS
-    return OF_DISTRIBUTIONS if target.ndim == len(row) + 1 and target.shape[1:] == row else None
-
-
-def numbers_of(layer: Layer | None, row: Shape) -> tuple[float, ...]:
-    """The numbers of a loss's instructions."""
-    if isinstance(layer, layers.SoftmaxCrossEntropy):
-        return layer.label_smoothing, float(row[-1])
-    return (layer.delta,) if isinstance(layer, layers.Huber) else ()
-
-
-def own_weights(layer: Layer | None, row: Shape) -> Array | None:
-    """Weights that a loss has itself: of each class, or of each column of the positive labels."""
-    if isinstance(layer, layers.SoftmaxCrossEntropy):
-        return layer.class_weights
+    kernels = LOSSES[type(layer)]  # type: ignore[index]
     if isinstance(layer, layers.SigmoidCrossEntropy):
-        return np.broadcast_to(layer.positive_weight, row)
-    return None
+        weights = layer.positive_weight
+        if weights.shape not in ((), row[-1:]):
+            return None
+        return Form(kernels, (), np.broadcast_to(weights, row), bool((weights == 1).all()))
+    if isinstance(layer, layers.Huber):
+        return Form(kernels, (layer.delta,)) if isfinite(layer.delta) else None
+    return Form(kernels)
 
 
-def is_plain(layer: Layer | None, kernels: LossKernels) -> bool:
-    """Whether the loss, without sample weights, is the plain mean that its first kernel finds."""
-    if isinstance(layer, layers.SoftmaxCrossEntropy):
-        return kernels is OF_LABELS and layer.class_weights is None and not layer.label_smoothing
-    return not isinstance(layer, layers.SigmoidCrossEntropy) or bool((layer.positive_weight == 1).all())
+def _form_of_classes(layer: layers.SoftmaxCrossEntropy, row: Shape, target: Array) -> Form | None:
+    weights = layer.class_weights
+    if not row or (weights is not None and len(weights) != row[-1]):
+        return None
+    numbers = layer.label_smoothing, float(row[-1])
+    if target.shape[1:] == row[:-1] and target.dtype.kind in "iu":
+        return Form(OF_LABELS, numbers, weights, weights is None and not layer.label_smoothing)
+    return Form(OF_DISTRIBUTIONS, numbers, weights, False) if target.shape[1:] == row else None
 
 
 class LossRule:
@@ -250,13 +218,11 @@ class LossRule:
             return False
         if not all(self._is_free(walk, i, source) for source in (t, *weights)):
             return False
-        layer = walk.layer(i)
-        kernels = kernels_of(layer, walk.shapes[x], walk.target)
-        if kernels is OF_DISTRIBUTIONS and not _exact(walk):
+        form = form_of(walk.layer(i), walk.shapes[x], walk.target)
+        if form is None or (form.kernels is OF_DISTRIBUTIONS and not _exact(walk)):
             return False
         # in a prediction, means of its steps are averaged: no weights may decide how much each counts
-        averaged = not isinstance(layer, layers.SoftmaxCrossEntropy) or layer.class_weights is None
-        return kernels is not None and (walk.training or averaged)
+        return walk.training or form.kernels.total is TOTAL_OF_WEIGHTS or form.weights is None
 
     def _is_free(self, walk: Walk, i: int, source: int) -> bool:
         """Whether a source is an input that the loss alone reads, and may be put where the loss wants it."""
@@ -264,50 +230,37 @@ class LossRule:
         return is_input and walk.users[source] == [i]
 
     def forward(self, walk: Walk, i: int) -> None:
-        x, layer = walk.sources(i)[0], walk.layer(i)
-        row = walk.shapes[x]
+        x, t, *weights = walk.sources(i)
+        row, name, note = walk.shapes[x], walk.graph.name_of(i), "fused: loss and its gradient"
         assert walk.target is not None
-        kernels = kernels_of(layer, row, walk.target)
-        assert kernels is not None
-        z, dx, numbers = walk.value(x), walk.gradient(x), numbers_of(layer, row)
-        t = self._target_place(walk, i, kernels)
-        if is_plain(layer, kernels) and not walk.weighted:
-            walk.emit(kernels.loss, z, t, dx, numbers=numbers, layer=i, note="fused: loss and its gradient")
+        form = form_of(walk.layer(i), row, walk.target)
+        assert form is not None
+        kernels, numbers = form.kernels, form.numbers
+        labels = kernels is OF_LABELS
+        target = self._gathered(walk, t, row[:-1], row[-1]) if labels else self._gathered(walk, t, row)
+        operands = walk.value(x), target, walk.gradient(x)
+        walk.starts(walk.gradient(x))
+        if form.is_plain and not walk.weighted:
+            walk.emit(kernels.loss, *operands, numbers=numbers, layer=i, note=note)
         else:
-            self._emit_weighted(walk, i, kernels, t)
-        walk.starts(dx)
+            s = self._gathered(walk, weights[0], ()) if walk.weighted else None
+            c = None if form.weights is None else walk.constant(f"weights of {name}", form.weights)
+            total, of_classes = None, kernels.total is not TOTAL_OF_WEIGHTS
+            if s is not None or kernels is OF_DISTRIBUTIONS or (of_classes and c is not None):
+                total = walk.spare(f"total of {name}", (1,))
+                counted = (target, s, c) if of_classes else (s,)
+                walk.emit(kernels.total, total, *counted, numbers=numbers, layer=i)
+            walk.emit(kernels.weighted, *operands, s, c, total, numbers=numbers, layer=i, note=note)
         if not walk.training and kernels.count is not None:
-            walk.emit(kernels.count, z, t, numbers=numbers, layer=i)
-
-    def _emit_weighted(self, walk: Walk, i: int, kernels: LossKernels, t: Place) -> None:
-        x, layer, name = walk.sources(i)[0], walk.layer(i), walk.graph.name_of(i)
-        own, numbers = own_weights(layer, walk.shapes[x]), numbers_of(layer, walk.shapes[x])
-        s = self._place(walk, walk.sources(i)[2], ()) if walk.weighted else None
-        c = None if own is None else walk.constant(f"weights of {name}", own)
-        total = None
-        of_classes = isinstance(layer, layers.SoftmaxCrossEntropy)
-        if s is not None or kernels is OF_DISTRIBUTIONS or (of_classes and c is not None):
-            total = walk.spare(f"total of {name}", (1,))
-            places = (t, s, c) if of_classes else (s,)
-            walk.emit(kernels.total, total, *places, numbers=numbers, layer=i)
-        operands = walk.value(x), t, walk.gradient(x), s, c, total
-        walk.emit(kernels.weighted, *operands, numbers=numbers, layer=i, note="fused: loss and its gradient")
+            walk.emit(kernels.count, walk.value(x), target, numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
         """Its gradient is there already."""
 
-    def _target_place(self, walk: Walk, i: int, kernels: LossKernels) -> Place:
-        """Where the targets of a batch are gathered to."""
-        x, t = walk.sources(i)[:2]
-        row = walk.shapes[x]
-        if kernels is not OF_LABELS:
-            return self._place(walk, t, row)
-        place = Place(walk.graph.name_of(t), "labels", row[:-1], below=row[-1], is_input=True)
-        walk.put_value(t, place)
-        return place
-
-    def _place(self, walk: Walk, source: int, row: Shape) -> Place:
-        place = Place(walk.graph.name_of(source), "arena", row, is_input=True)
+    def _gathered(self, walk: Walk, source: int, row: Shape, below: int = 0) -> Place:
+        """Where targets or weights of a batch are gathered to; labels `below` a number to a space of their own."""
+        space: Space = "labels" if below else "arena"
+        place = Place(walk.graph.name_of(source), space, row, below=below, is_input=True)
         walk.put_value(source, place)
         return place
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
+from typing import Any
 
 import numpy as np
 
@@ -10,9 +12,10 @@ from chainrule import layers
 from chainrule.arrays import Array
 from chainrule.graph import Constant
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
 from chainrule.program.sums import COPY
-from chainrule.program.table import Instruction, Operation
+from chainrule.program.table import Instruction
 
 RUN = 4  # whole numbers: from, to, n, step. y[to + k] is x[from + k step], for k < n
 
@@ -49,52 +52,28 @@ def runs_of(from_: Array, to: Array) -> Array:
     return np.array(found, np.int64).reshape(-1, RUN)
 
 
-def _runs_fit(runs: Array, long: int, short: int) -> bool:
-    """Whether all runs lie within rows of `long` numbers, from which they move, and of `short`, to which."""
-    if runs.size % RUN:
-        return False
-    from_, to, n, step = runs.reshape(-1, RUN).T
-    if not ((n >= 1) & (n <= short) & (step >= -long) & (step <= long)).all():
-        return False
-    if not ((from_ >= 0) & (from_ < long) & (to >= 0) & (to <= short - n)).all():
-        return False
-    last = from_ + (n - 1) * step
-    return bool(((last >= 0) & (last < long)).all())
+def _fit(long: int, short: int) -> Callable[[Instruction, Array], bool]:
+    """Whether all runs lie within the rows of operand `long`, from which they move, and of `short`, to which."""
+
+    def fit(each: Instruction, runs: Array) -> bool:
+        x, y = each.operands[long], each.operands[short]
+        if x is None or y is None or runs.size % RUN:
+            return False
+        from_, to, n, step = runs.reshape(-1, RUN).T
+        if not (_within(n, 1, y.width) and _within(step, -x.width, x.width) and _within(to, 0, y.width - n)):
+            return False
+        return _within(from_, 0, x.width - 1) and _within(from_ + (n - 1) * step, 0, x.width - 1)
+
+    return fit
 
 
-def _fit_forward(each: Instruction, runs: Array) -> bool:
-    x, _, y = each.operands
-    return x is not None and y is not None and _runs_fit(runs, x.width, y.width)
+def _within(numbers: Array, low: int, high: Any) -> bool:
+    return bool(((numbers >= low) & (numbers <= high)).all())
 
 
-def _fit_backward(each: Instruction, runs: Array) -> bool:
-    dy, _, dx = each.operands
-    return dy is not None and dx is not None and _runs_fit(runs, dx.width, dy.width)
-
-
-MOVE = Operation(
-    "move",
-    ("B D", "indices", "=B K"),
-    "{2} = move({0})",
-    kernel="move",
-    statement=_move,
-    indices_fit=_fit_forward,
-)
-MOVE_MORE = Operation(
-    "move_more",
-    ("B D", "indices", "~B K"),
-    "{2} = move({0})",
-    kernel="move",
-    statement=_move,
-    indices_fit=_fit_forward,
-)
-ADD_BACK = Operation(
-    "add_back",
-    ("B K", "indices", "=B D"),
-    "{2} = add_back({0})",
-    kernel="add_back",
-    statement=_add_back,
-    indices_fit=_fit_backward,
+MOVE = operation("move", "B D, indices, ~B K", _move, printed="{2} = move({0})", indices_fit=_fit(0, 2))
+ADD_BACK = operation(
+    "add_back", "B K, indices, =B D", _add_back, printed="{2} = add_back({0})", indices_fit=_fit(2, 0)
 )
 
 
@@ -117,29 +96,33 @@ class MovementRule:
     """Concatenate, Transpose, Index, and Take at constant indices, where each row stays a row."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        if type(walk.layer(i)) not in (layers.Concatenate, layers.Transpose, layers.Index, layers.Take):
+        layer, moved = walk.layer(i), self._moved(walk, i)
+        if type(layer) not in (layers.Concatenate, layers.Transpose, layers.Index, layers.Take):
             return False
-        moved = self._moved(walk, i)
-        if i not in walk.shapes or not moved or not all(source in walk.shapes for source in moved):
+        if not all(each in walk.shapes and math.prod(walk.shapes[each]) for each in (i, *moved)):
             return False
-        sizes = [math.prod(walk.shapes[each]) for each in (i, *moved)]
-        return min(sizes) > 0 and self._keeps_rows(walk, i)
+        if isinstance(layer, layers.Take):
+            taken = walk.graph.nodes[walk.sources(i)[1]]
+            return isinstance(taken, Constant) and taken.value.dtype.kind in "iu"
+        return not isinstance(layer, layers.Index) or _takes_every_row(
+            layer.key, len(walk.shapes[moved[0]]) + 1
+        )
 
     def forward(self, walk: Walk, i: int) -> None:
-        for k, (source, from_, to) in enumerate(self._pieces(walk, i)):
+        for source, from_, to in self._pieces(walk, i):
             runs = walk.whole_numbers(f"runs of {walk.graph.name_of(i)}", runs_of(from_, to))
-            walk.emit(MOVE_MORE if k else MOVE, walk.value(source), runs, walk.value(i))
+            walk.emit(MOVE, walk.value(source), runs, walk.value(i))
 
     def backward(self, walk: Walk, i: int) -> None:
+        dy = walk.gradient(i)
         for source, from_, to in self._pieces(walk, i):
             if not walk.needed[source]:
                 continue
-            into, dy = walk.destination(source), walk.gradient(i)
+            into = walk.destination(source)
             name = f"runs of {into.name}"
             order = np.argsort(from_, kind="stable")
             if np.array_equal(from_[order], np.arange(into.width)):  # each element once
-                back = walk.whole_numbers(name, runs_of(to[order], from_[order]))
-                walk.emit(MOVE, dy, back, into)
+                walk.emit(MOVE, dy, walk.whole_numbers(name, runs_of(to[order], from_[order])), into)
             else:
                 walk.emit(ADD_BACK, dy, walk.whole_numbers(name, runs_of(from_, to)), into)
             walk.arrived(source, into)
@@ -148,53 +131,27 @@ class MovementRule:
         sources = walk.sources(i)
         return sources[:1] if type(walk.layer(i)) is layers.Take else sources
 
-    def _keeps_rows(self, walk: Walk, i: int) -> bool:
-        """Whether the batch axis stays in front, whole, for any number of rows."""
-        layer, axes = walk.layer(i), len(walk.shapes[walk.sources(i)[0]]) + 1
-        if isinstance(layer, layers.Index):
-            return _leaves_the_first_axis(layer.key, axes)
-        if isinstance(layer, layers.Transpose):
-            return layer.axes is not None and layer.axes[0] % axes == 0
-        assert isinstance(layer, (layers.Concatenate, layers.Take))
-        if isinstance(layer, layers.Take):
-            node = walk.graph.nodes[walk.sources(i)[1]]
-            if not isinstance(node, Constant) or node.value.dtype.kind not in "iu":
-                return False
-        return layer.axis % axes != 0
-
     def _pieces(self, walk: Walk, i: int) -> list[tuple[int, Array, Array]]:
         """Each source, which elements of its row are taken, and where they go: the layer moves their numbers."""
         layer, moved = walk.layer(i), self._moved(walk, i)
         assert layer is not None
-        widths = [math.prod(walk.shapes[source]) for source in moved]
-        starts = np.cumsum([0, *widths])
-        numbers = [
-            np.arange(start, start + width).reshape(1, *walk.shapes[source])
-            for source, start, width in zip(moved, starts, widths, strict=False)
-        ]
-        if type(layer) is layers.Take:
-            node = walk.graph.nodes[walk.sources(i)[1]]
-            assert isinstance(node, Constant)
-            numbers.append(node.value)
+        numbers, starts = [], [0]
+        for source in moved:
+            starts.append(starts[-1] + math.prod(walk.shapes[source]))
+            numbers.append(np.arange(*starts[-2:]).reshape(1, *walk.shapes[source]))
+        constants = (walk.graph.nodes[each] for each in walk.sources(i)[len(moved) :])
+        numbers += [each.value for each in constants if isinstance(each, Constant)]
         taken = np.ravel(layer.forward(*numbers)[0])
         pieces = []
-        for source, start, width in zip(moved, starts, widths, strict=False):
-            to = np.flatnonzero((taken >= start) & (taken < start + width))
+        for source, start, end in zip(moved, starts, starts[1:], strict=False):
+            to = np.flatnonzero((taken >= start) & (taken < end))
             pieces.append((source, taken[to] - start, to))
         return pieces
 
 
-def _leaves_the_first_axis(key: object, axes: int) -> bool:
-    """Whether a key takes all of an array's first axis, and leaves it in front."""
+def _takes_every_row(key: object, axes: int) -> bool:
+    """Whether a key takes all of an array's first axis, in order, however long that is."""
     parts = key if isinstance(key, tuple) else (key,)
-    lists = [k for k, part in enumerate(parts) if isinstance(part, (np.ndarray, int))]
-    apart = any(isinstance(parts[k], np.ndarray) for k in lists) and lists != list(
-        range(lists[0], lists[-1] + 1)
-    )
-    if not parts or apart:  # lists that are apart make an axis in front
-        return False
-    if any(isinstance(part, np.ndarray) and (part.dtype.kind == "b" or part.ndim != 1) for part in parts):
-        return False
-    if parts[0] is Ellipsis:
+    if parts and parts[0] is Ellipsis:
         return sum(part is not None for part in parts[1:]) < axes
-    return isinstance(parts[0], slice) and parts[0] == slice(None)
+    return bool(parts) and isinstance(parts[0], slice) and parts[0] == slice(None)

@@ -7,13 +7,14 @@ from typing import cast
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.graph import Parameter
 from chainrule.layers.axes import axes_of
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
-from chainrule.program.table import Instruction, Operation, Place
+from chainrule.program.operations.own import own_forward, own_gradient
+from chainrule.program.table import Instruction, Place, whole_place
 
-# In NumPy: the layer's own forward and backward -------------------------------------------------------------
+# In NumPy: the layer's own forward and backward, and the statistics that it hands on --------------------------
 
 
 def _batch_norm(
@@ -21,145 +22,79 @@ def _batch_norm(
 ) -> None:
     layer = cast(layers.BatchNorm, step.layers[each.layer])
     statistics = {"running_mean": mean, "running_var": var}
-    y, saved, new = layer.forward(x, gamma, beta, training=step.call.training, state=statistics)
-    out[-1][...], step.saved[each.layer] = y, (saved, new)
-
-
-def _batch_norm_gradient(
-    step: Step, each: Instruction, dy: Array, x: Array, gamma: Array, kept: Array, *into: Array
-) -> None:
-    dx, dgamma, dbeta = step.layers[each.layer].backward(dy, step.saved[each.layer][0])
-    for place, gradient in zip(into, (dgamma, dbeta, dx), strict=False):
-        place[...] = gradient
+    made = layer.forward(x, gamma, beta, training=step.call.training, state=statistics)
+    out[-1][...], step.saved[each.layer], step.statistics[each.layer] = made
 
 
 def _running_statistics(step: Step, each: Instruction, kept: Array, mean: Array, var: Array) -> None:
     if step.call.training:
-        _, new = step.saved[each.layer]
+        new = step.statistics[each.layer]
         mean[...], var[...] = new["running_mean"], new["running_var"]
 
 
-def _layer_norm(step: Step, each: Instruction, x: Array, gamma: Array, beta: Array, *out: Array) -> None:
-    out[-1][...] = step.forward(each.layer, x, gamma, beta)
+# Operations ---------------------------------------------------------------------------------------------------
 
 
-def _layer_norm_gradient(
-    step: Step, each: Instruction, dy: Array, x: Array, gamma: Array, kept: Array, dx: Array
-) -> None:
-    dx[...] = step.backward(each.layer, dy)[0]
+def _has_channels(X: int, C: int, inner: int) -> bool:
+    """Whether a row of x is made of C channels, of `inner` numbers each that lie together."""
+    return C > 0 and X % (C * inner) == 0
 
 
-def _layer_norm_parameters(
-    step: Step, each: Instruction, dy: Array, x: Array, kept: Array, dgamma: Array, dbeta: Array
-) -> None:
-    _, dgamma[...], dbeta[...] = step.backward(each.layer, dy)
+def _has_lines(X: int, G: int, M: int | None) -> bool:
+    """Whether a row of x is made of lines as long as gamma, and there is room for what is kept of each."""
+    return G > 0 and X % G == 0 and M in (None, 2 * (X // G))
 
 
-# What an instruction must satisfy ---------------------------------------------------------------------------
-
-
-def _has_channels(each: Instruction, inner: float) -> bool:
-    """Whether a row of the first operand is made of as many channels as the third has, of `inner` numbers each."""
-    x, _, vector = each.operands[:3]
-    assert x is not None
-    assert vector is not None
-    if inner != int(inner) or not 1 <= inner <= max(x.width, 1) or vector.width < 1:
-        return False
-    return x.width % (vector.width * int(inner)) == 0
-
-
-def _is_batch_norm(each: Instruction) -> bool:
-    return len(each.numbers) == 2 and _has_channels(each, each.numbers[1])
-
-
-def _is_batch_norm_gradient(each: Instruction) -> bool:
-    return len(each.numbers) == 1 and _has_channels(each, each.numbers[0])
-
-
-def _has_lines(x: Place | None, kept: Place | None, *vectors: Place | None) -> bool:
-    """Whether a row of x is made of lines as long as each vector, and there is room for what is kept of each."""
-    sizes = {-1 if v is None or v.length is None else v.width * v.length for v in vectors}
-    assert x is not None
-    size = min(sizes)
-    if len(sizes) > 1 or size < 1 or x.width % size:
-        return False
-    return kept is None or kept.width == 2 * (x.width // size)
-
-
-def _is_layer_norm(each: Instruction) -> bool:
-    x, gamma, beta, kept, _ = each.operands
-    return len(each.numbers) == 1 and _has_lines(x, kept, gamma, beta)
-
-
-def _is_layer_norm_gradient(each: Instruction) -> bool:
-    _, x, gamma, kept, _ = each.operands
-    return _has_lines(x, kept, gamma)
-
-
-def _is_layer_norm_parameters(each: Instruction) -> bool:
-    _, x, kept, *gradients = each.operands
-    return _has_lines(x, kept, *gradients)
-
-
-BATCH_NORM = Operation(
+BATCH_NORM = operation(
     "batch_norm",
-    ("B X", "C", "C", "C", "C", "=3 C", "=B X"),
-    "{6}, {5} = batch_norm({0}, {1}, {2}, {3}, {4})",
+    "B X, C, C, C, C, =3 C, =B X",
+    _batch_norm,
+    printed="{6}, {5} = batch_norm({0}, {1}, {2}, {3}, {4})",
     turn="columns",
-    kernel="batch_norm",
-    statement=_batch_norm,
-    fits=_is_batch_norm,
-)  # numbers: epsilon, and how many numbers of a channel lie together
-BATCH_NORM_PREDICTING = Operation(
+    numbers={"epsilon": float, "inner": int},
+    fits=_has_channels,
+)
+BATCH_NORM_PREDICTING = operation(
     "batch_norm",
-    ("B X", "C", "C", "C", "C", "=B X"),
-    "{5} = batch_norm({0}, {1}, {2}, {3}, {4})",
+    "B X, C, C, C, C, =B X",
+    _batch_norm,
     kernel="batch_norm_predicting",
-    statement=_batch_norm,
-    fits=_is_batch_norm,
+    numbers={"epsilon": float, "inner": int},
+    fits=_has_channels,
 )
-BATCH_NORM_GRADIENT = Operation(
+BATCH_NORM_GRADIENT = operation(
     "batch_norm_gradient",
-    ("B X", "B X", "C", "3 C", "=C", "=C", "=?B X"),
-    "{4}, {5}, {6} = batch_norm_gradient({0}, {1}, {2}, {3})",
+    "B X, B X, C, 3 C, =C, =C, =?B X",
+    own_gradient(1, 2, 0),
     turn="columns",
-    kernel="batch_norm_gradient",
-    statement=_batch_norm_gradient,
-    fits=_is_batch_norm_gradient,
+    numbers={"inner": int},
+    fits=_has_channels,
 )
-RUNNING_STATISTICS = Operation(
+RUNNING_STATISTICS = operation(
     "running_statistics",
-    ("3 C", "~C", "~C"),
-    "{1}, {2} = running_statistics({0})",
+    "3 C, ~C, ~C",
+    _running_statistics,
+    printed="{1}, {2} = running_statistics({0})",
     turn="update",
-    kernel="running_statistics",
-    statement=_running_statistics,
-    fits=lambda each: len(each.numbers) == 1,
+    numbers={"momentum": float},
 )
-LAYER_NORM = Operation(
+LAYER_NORM = operation(
     "layer_norm",
-    ("B X", "any", "any", "=?B M", "=B X"),
-    "{4}, {3} = layer_norm({0}, {1}, {2})",
-    kernel="layer_norm",
-    statement=_layer_norm,
-    fits=_is_layer_norm,
+    "B X, whole G, whole G, =?B M, =B X",
+    own_forward,
+    printed="{4}, {3} = layer_norm({0}, {1}, {2})",
+    numbers={"epsilon": float},
+    fits=_has_lines,
 )
-LAYER_NORM_GRADIENT = Operation(
-    "layer_norm_gradient",
-    ("B X", "B X", "any", "B M", "=B X"),
-    "{4} = layer_norm_gradient({0}, {1}, {2}, {3})",
-    kernel="layer_norm_gradient",
-    statement=_layer_norm_gradient,
-    fits=_is_layer_norm_gradient,
+LAYER_NORM_GRADIENT = operation(
+    "layer_norm_gradient", "B X, B X, whole G, B M, =B X", own_gradient(0), fits=_has_lines
 )
-LAYER_NORM_PARAMETERS = Operation(
+LAYER_NORM_PARAMETERS = operation(
     "layer_norm_parameters",
-    ("B X", "B X", "B M", "=any", "=any"),
-    "{3}, {4} = layer_norm_parameters({0}, {1}, {2})",
+    "B X, B X, B M, =whole G, =whole G",
+    own_gradient(1, 2),
     turn="gradients",
-    kernel="layer_norm_parameters",
-    statement=_layer_norm_parameters,
-    fits=_is_layer_norm_parameters,
+    fits=_has_lines,
 )
 
 
@@ -167,8 +102,7 @@ def _is_plain(walk: Walk, i: int) -> bool:
     """Whether x and y have rows of one shape, not empty, and gamma and beta are parameters."""
     x, *parameters = walk.sources(i)
     row = walk.shapes.get(i, ())
-    of_its_own = all(isinstance(walk.graph.nodes[source], Parameter) for source in parameters)
-    return of_its_own and len(parameters) == 2 and bool(row) and 0 not in row and walk.shapes.get(x) == row
+    return walk.are_parameters(*parameters) and bool(row) and 0 not in row and walk.shapes.get(x) == row
 
 
 class BatchNormRule:
@@ -189,38 +123,24 @@ class BatchNormRule:
 
     def forward(self, walk: Walk, i: int) -> None:
         layer = cast(layers.BatchNorm, walk.layer(i))
-        x, *parameters = map(walk.value, walk.sources(i))
-        running = self._statistics(walk, i)
-        numbers = (layer.epsilon, self._inner(walk, i))
+        x, gamma, beta = map(walk.value, walk.sources(i))
+        names = walk.graph.state_names(layer)
+        running = [
+            whole_place(names[of], "statistics", gamma.shape) for of in ("running_mean", "running_var")
+        ]
+        reads, y, numbers = (x, gamma, beta, *running), walk.value(i), (layer.epsilon, self._inner(walk, i))
         if not walk.training:
-            walk.emit(
-                BATCH_NORM_PREDICTING, x, *parameters, *running, walk.value(i), numbers=numbers, layer=i
-            )
+            walk.emit(BATCH_NORM_PREDICTING, *reads, y, numbers=numbers, layer=i)
             return
-        kept = walk.spare(f"moments of {walk.graph.name_of(i)}", (3, parameters[0].width))
-        walk.kept[i] = kept
-        walk.emit(BATCH_NORM, x, *parameters, *running, kept, walk.value(i), numbers=numbers, layer=i)
+        walk.kept[i] = kept = walk.spare(f"moments of {walk.graph.name_of(i)}", (3, gamma.width))
+        walk.emit(BATCH_NORM, *reads, kept, y, numbers=numbers, layer=i)
         walk.emit(RUNNING_STATISTICS, kept, *running, numbers=(layer.momentum,), layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
         x, gamma, beta = walk.sources(i)
-        into = [walk.destination(source) for source in (gamma, beta)]
-        dx = walk.destination(x) if walk.needed[x] else None
-        walk.emit(
-            BATCH_NORM_GRADIENT,
-            walk.gradient(i),
-            walk.value(x),
-            walk.value(gamma),
-            walk.kept[i],
-            *into,
-            dx,
-            numbers=(self._inner(walk, i),),
-            layer=i,
-        )
-        for source, place in zip((gamma, beta), into, strict=True):
-            walk.arrived(source, place)
-        if dx is not None:
-            walk.arrived(x, dx)
+        reads = walk.gradient(i), walk.value(x), walk.value(gamma), walk.kept[i]
+        numbers = (self._inner(walk, i),)
+        walk.emit_gradients(BATCH_NORM_GRADIENT, *reads, of=(gamma, beta, x), numbers=numbers, layer=i)
 
     def _axis(self, walk: Walk, i: int) -> int:
         layer = cast(layers.BatchNorm, walk.layer(i))
@@ -230,13 +150,6 @@ class BatchNormRule:
         """How many numbers of a channel lie together."""
         return prod(walk.shapes[i][self._axis(walk, i) :])
 
-    def _statistics(self, walk: Walk, i: int) -> list[Place]:
-        layer, width = walk.layer(i), walk.shapes[i][self._axis(walk, i) - 1]
-        assert layer is not None
-        names = walk.graph.state_names(layer)
-        shorts = ("running_mean", "running_var")
-        return [Place(names[short], "statistics", (width,), 1, shape=(width,)) for short in shorts]
-
 
 class LayerNormRule:
     """LayerNorm along the last axis, or the last ones, with parameters of its own."""
@@ -245,7 +158,7 @@ class LayerNormRule:
         layer = walk.layer(i)
         if type(layer) is not layers.LayerNorm or not _is_plain(walk, i):
             return False
-        gamma, beta = walk.sources(i)[1:]
+        _, gamma, beta = walk.sources(i)
         if len(walk.gradient(gamma).shape) > 1 and len(walk.users[gamma]) + len(walk.users[beta]) > 2:
             return False  # its parts would be others than those that add up the gradients of several paths
         ndim = 1 + len(walk.shapes[i])
@@ -256,7 +169,7 @@ class LayerNormRule:
         layer = cast(layers.LayerNorm, walk.layer(i))
         x, gamma, beta = map(walk.value, walk.sources(i))
         if walk.training:
-            lines = x.width // (gamma.width * (gamma.length or 1))
+            lines = x.width // gamma.size
             walk.kept[i] = Place(f"moments of {walk.graph.name_of(i)}", "arena", (lines, 2))
         kept = walk.kept.get(i)
         walk.emit(LAYER_NORM, x, gamma, beta, kept, walk.value(i), numbers=(layer.epsilon,), layer=i)
@@ -264,11 +177,6 @@ class LayerNormRule:
     def backward(self, walk: Walk, i: int) -> None:
         x, gamma, beta = walk.sources(i)
         dy, kept = walk.gradient(i), walk.kept[i]
-        into = [walk.destination(source) for source in (gamma, beta)]
-        walk.emit(LAYER_NORM_PARAMETERS, dy, walk.value(x), kept, *into, layer=i)
-        for source, place in zip((gamma, beta), into, strict=True):
-            walk.arrived(source, place)
-        if walk.needed[x]:
-            dx = walk.destination(x)
-            walk.emit(LAYER_NORM_GRADIENT, dy, walk.value(x), walk.value(gamma), kept, dx, layer=i)
-            walk.arrived(x, dx)
+        walk.emit_gradients(LAYER_NORM_PARAMETERS, dy, walk.value(x), kept, of=(gamma, beta), layer=i)
+        reads = dy, walk.value(x), walk.value(gamma), kept
+        walk.emit_gradients(LAYER_NORM_GRADIENT, *reads, of=(x,), layer=i)

@@ -1,183 +1,167 @@
-"""Reductions: sums, means and maxima within a row."""
+"""Reductions: sums, means and maxima of rows and over the batch; and softmaxes, along an axis as they are."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
-
-import numpy as np
 
 from chainrule import layers
 from chainrule.arrays import Array, Shape
 from chainrule.layers import Layer
+from chainrule.layers.axes import axes_of
 from chainrule.program.calls import Step
+from chainrule.program.declaring import operation
 from chainrule.program.lowering import Walk
-from chainrule.program.operations.own import own_backward, own_forward
-from chainrule.program.table import Instruction, Operation, Place
+from chainrule.program.operations.broadcasting import LINES, MEANS, PATTERN, pattern_of, reduces, sums_to
+from chainrule.program.operations.own import own_forward, own_gradient
+from chainrule.program.table import Instruction, Operation
 
-LONGEST = 2**31 - 1  # so that the product of two lengths is a whole number in C
-
-
-def _sum_to(step: Step, each: Instruction, x: Array, y: Array) -> None:
-    n, inner = map(int, each.numbers[:2])
-    np.sum(x.reshape(len(x), -1, n, inner), axis=2, out=y.reshape(len(x), -1, inner))
-
-
-def _sum_rows(step: Step, each: Instruction, x: Array, out: Array) -> None:
-    div, mod = map(int, each.numbers[:2])
-    np.sum(x.reshape(-1, mod, div), axis=(0, 2), out=out.reshape(mod))
-
-
-def whole_numbers_of(each: Instruction, count: int) -> list[int] | None:
-    """The first numbers of an instruction, where they are lengths: whole ones of at least 1; else None."""
-    numbers = each.numbers[:count]
-    lengths = all(float(number).is_integer() and 1 <= number <= LONGEST for number in numbers)
-    return [int(number) for number in numbers] if lengths and len(numbers) == count else None
-
-
-def _fits(each: Instruction, long: int, short: int) -> bool:
-    """Whether n and inner divide the rows of the long operand, and leave those of the short one."""
-    numbers, x, y = whole_numbers_of(each, 2), each.operands[long], each.operands[short]
-    if numbers is None or x is None or y is None or len(each.numbers) != 3:
-        return False
-    n, inner = numbers
-    return x.width % (n * inner) == 0 and y.width * n == x.width
-
-
-def _fits_rows(each: Instruction) -> bool:
-    numbers, (x, out) = whole_numbers_of(each, 2), each.operands
-    if numbers is None or x is None or out is None or len(each.numbers) != 3 or each.numbers[2] not in (0, 1):
-        return False
-    div, mod = numbers
-    return not out.is_batch and out.size == mod and x.size > 0 and x.size % (div * mod) == 0
-
-
-REDUCE = Operation(
-    "reduce",
-    ("B D", "=B K"),
-    "{1} = reduce({0})",
-    kernel="sum_axis",
-    statement=own_forward,
-    fits=lambda each: _fits(each, 0, 1),
-)
-SPREAD = Operation(
-    "spread",
-    ("B K", "=B D"),
-    "{1} = spread({0})",
-    kernel="spread_axis",
-    statement=own_backward,
-    fits=lambda each: _fits(each, 1, 0),
-)
-MAX = Operation(
-    "max",
-    ("B D", "=B K"),
-    "{1} = max({0})",
-    kernel="max_axis",
-    statement=own_forward,
-    fits=lambda each: _fits(each, 0, 1),
-)
-MAX_GRADIENT = Operation(
+REDUCE = operation("reduce", "B D, =B K", own_forward, kernel="sum_axis", numbers=MEANS, fits=reduces)
+SPREAD = operation("spread", "B K, =B D", own_gradient(0), kernel="spread_axis", numbers=MEANS, fits=reduces)
+MAX = operation("max", "B D, =B K", own_forward, kernel="max_axis", numbers=MEANS, fits=reduces)
+MAX_GRADIENT = operation(
     "max_gradient",
-    ("B K", "B D", "B K", "=B D"),
-    "{3} = max_gradient({0}, {1}, {2})",
+    "B K, B D, B K, =B D",
+    own_gradient(0),
     kernel="max_axis_gradient",
-    statement=own_backward,
-    fits=lambda each: _fits(each, 1, 0),
+    numbers=MEANS,
+    fits=reduces,
 )
-SUM_TO = Operation(
-    "sum_to",
-    ("B D", "=B K"),
-    "{1} = sum_to({0})",
-    kernel="sum_axis",
-    statement=_sum_to,
-    fits=lambda each: _fits(each, 0, 1),
-)
-SUM_ROWS = Operation(
-    "sum_rows",
-    ("any", "=any"),
-    "{1} = sum_rows({0})",
-    turn="gradients",
-    kernel="sum_rows",
-    statement=_sum_rows,
-    fits=_fits_rows,
-)  # into the gradient of a parameter
-SUM_BATCH = Operation(
-    "sum_batch",
-    ("any", "=any"),
-    "{1} = sum_batch({0})",
-    turn="columns",
-    kernel="sum_batch",
-    statement=_sum_rows,
-    fits=lambda each: _fits_rows(each) and each.numbers[2] == 0,
-)  # into another gradient that does not grow with the batch
+
+
+def _has_lines(D: int, n: int, inner: int) -> bool:
+    return D > 0 and D % (n * inner) == 0
 
 
 @dataclass(frozen=True)
-class Reduction:
-    """How the rows of x are reduced: (outer, n, inner) to (outer, inner)."""
+class AlongAxes:
+    """The operations of a layer, and what that of its gradient reads beside dy."""
 
-    n: int
-    inner: int
-    divisor: int
-
-    @property
-    def numbers(self) -> tuple[int, int, int]:
-        """Those of the instruction."""
-        return self.n, self.inner, self.divisor
+    forward: Operation
+    backward: Operation
+    reads_x: bool = False
+    reads_y: bool = False
 
 
-def reduction_of(layer: Layer | None, row: Shape) -> Reduction | None:
-    """How a layer reduces rows of this shape; None where it reduces the batch, or axes that are not neighbours."""
-    if type(layer) not in (layers.Sum, layers.Mean, layers.Max):
-        return None
-    given = layer.axes  # type: ignore[union-attr]
-    if given is None:
-        return None
-    axes = sorted(axis % (len(row) + 1) for axis in given)
-    if not axes or axes[0] == 0 or axes != list(range(axes[0], axes[-1] + 1)):
-        return None
+def _softmax(kernel: str) -> AlongAxes:
+    forward = operation(kernel, "B D, =B D", own_forward, numbers=LINES, fits=_has_lines)
+    backward = operation(
+        f"{kernel}_gradient", "B D, B D, =B D", own_gradient(0), numbers=LINES, fits=_has_lines
+    )
+    return AlongAxes(forward, backward, reads_y=True)
+
+
+KINDS: dict[type[Layer], AlongAxes] = {
+    layers.Sum: AlongAxes(REDUCE, SPREAD),
+    layers.Mean: AlongAxes(REDUCE, SPREAD),
+    layers.Max: AlongAxes(MAX, MAX_GRADIENT, reads_x=True, reads_y=True),
+    layers.Softmax: _softmax("softmax"),
+    layers.LogSoftmax: _softmax("log_softmax"),
+}
+
+
+def numbers_of(layer: Layer | None, row: Shape) -> tuple[int, ...]:
+    """How rows are divided by the layer's axes; none where these are the batch's, or no neighbours."""
+    is_softmax = isinstance(layer, (layers.Softmax, layers.LogSoftmax))
+    given = (layer.axis,) if is_softmax else layer.axes  # type: ignore[union-attr]
+    axes = axes_of(layer, given, 1 + len(row))  # type: ignore[arg-type]
+    if not axes or axes[0] == 0 or axes != tuple(range(axes[0], axes[-1] + 1)):
+        return ()
     n, inner = math.prod(row[axes[0] - 1 : axes[-1]]), math.prod(row[axes[-1] :])
-    return Reduction(n, inner, n if type(layer) is layers.Mean else 1)
+    return (n, inner) if is_softmax else (n, inner, n if type(layer) is layers.Mean else 1)
 
 
-class ReductionRule:
-    """Sum, Mean and Max over neighbouring axes of a row."""
+class AlongAxesRule:
+    """Sum, Mean, Max, Softmax and LogSoftmax within rows."""
 
     def takes(self, walk: Walk, i: int) -> bool:
-        sources = walk.sources(i)
-        if i not in walk.shapes or not sources or sources[0] not in walk.shapes:
+        if type(walk.layer(i)) not in KINDS or i not in walk.shapes:
             return False
-        row = walk.shapes[sources[0]]
-        return math.prod(row) > 0 and reduction_of(walk.layer(i), row) is not None
+        row = walk.shapes.get(walk.sources(i)[0], (0,))
+        return math.prod(row) > 0 and numbers_of(walk.layer(i), row) != ()
 
     def forward(self, walk: Walk, i: int) -> None:
-        kind = MAX if type(walk.layer(i)) is layers.Max else REDUCE
-        x = walk.sources(i)[0]
-        walk.emit(kind, walk.value(x), walk.value(i), numbers=self._of(walk, i).numbers, layer=i)
+        kind, x, numbers = self._of(walk, i)
+        walk.emit(kind.forward, walk.value(x), walk.value(i), numbers=numbers, layer=i)
 
     def backward(self, walk: Walk, i: int) -> None:
-        x = walk.sources(i)[0]
-        if not walk.needed[x]:
-            return
-        into, numbers = walk.destination(x), self._of(walk, i).numbers
-        if type(walk.layer(i)) is layers.Max:
-            dy, y = walk.gradient(i), walk.value(i)
-            walk.emit(MAX_GRADIENT, dy, walk.value(x), y, into, numbers=numbers, layer=i)
-        else:
-            walk.emit(SPREAD, walk.gradient(i), into, numbers=numbers, layer=i)
-        walk.arrived(x, into)
+        kind, x, numbers = self._of(walk, i)
+        reads = [walk.value(x)] * kind.reads_x + [walk.value(i)] * kind.reads_y
+        walk.emit_gradients(kind.backward, walk.gradient(i), *reads, of=(x,), numbers=numbers, layer=i)
 
-    def _of(self, walk: Walk, i: int) -> Reduction:
-        found = reduction_of(walk.layer(i), walk.shapes[walk.sources(i)[0]])
+    def _of(self, walk: Walk, i: int) -> tuple[AlongAxes, int, tuple[int, ...]]:
+        layer, (x,) = walk.layer(i), walk.sources(i)
+        return KINDS[type(layer)], x, numbers_of(layer, walk.shapes[x])  # type: ignore[index]
+
+
+# Over the batch: the result does not grow with it ------------------------------------------------------------
+
+
+def _spread_more(step: Step, each: Instruction, dy: Array, dx: Array) -> None:
+    dx += step.backward(each.layer, dy)
+
+
+# Numbers: how y is broadcast to a row of x, whether it is a mean, and whether its gradient is added.
+REDUCE_BATCH = operation(
+    "reduce_batch",
+    "B D, =whole M",
+    own_forward,
+    turn="columns",
+    kernel="sum_batch",
+    numbers=PATTERN,
+    fits=sums_to,
+)
+
+
+def _spreading(operands: str, statement: Callable[..., None], adding: bool, printed: str = "") -> Operation:
+    return operation(
+        "spread_batch",
+        operands,
+        statement,
+        printed=printed,
+        numbers={**PATTERN, "adds": float},
+        fits=lambda D, M, div, mod, flag, adds: sums_to(D, M, div, mod, flag) and adds == adding,
+    )
+
+
+SPREAD_BATCH = _spreading("whole M, =B D", own_gradient(0), False)
+SPREAD_MORE = _spreading("whole M, ~B D", _spread_more, True, "{1} += spread_batch({0})")
+
+
+def over_batch(layer: Layer | None, row: Shape) -> tuple[Shape, tuple[int, int, bool]] | None:
+    """The shape of a sum or mean over the batch, and its numbers; None where rows are not broadcast so simply."""
+    assert isinstance(layer, (layers.Sum, layers.Mean))
+    axes = axes_of(layer, layer.axes, 1 + len(row))
+    kept = tuple(1 if axis in axes else length for axis, length in enumerate((1, *row)))
+    shape = kept if layer.keepdims else tuple(kept[axis] for axis in range(len(kept)) if axis not in axes)
+    pattern = pattern_of(kept, (1, *row))
+    return None if 0 not in axes or pattern is None else (shape, (*pattern, type(layer) is layers.Mean))
+
+
+class BatchReductionRule:
+    """Sum and Mean over the batch, alone or with axes of its rows, in training."""
+
+    def takes(self, walk: Walk, i: int) -> bool:
+        if type(walk.layer(i)) not in (layers.Sum, layers.Mean) or not walk.may_be_whole(i):
+            return False
+        row = walk.shapes.get(walk.sources(i)[0], (0,))
+        return math.prod(row) > 0 and over_batch(walk.layer(i), row) is not None
+
+    def forward(self, walk: Walk, i: int) -> None:
+        x, shape, numbers = self._of(walk, i)
+        walk.put_whole(i, shape)
+        walk.emit(REDUCE_BATCH, walk.value(x), walk.value(i), numbers=numbers, layer=i)
+
+    def backward(self, walk: Walk, i: int) -> None:
+        x, _, numbers = self._of(walk, i)
+        dx = walk.gradient(x)
+        adds = not walk.starts(dx)
+        kind = SPREAD_MORE if adds else SPREAD_BATCH
+        walk.emit(kind, walk.gradient(i), dx, numbers=(*numbers, adds), layer=i)
+
+    def _of(self, walk: Walk, i: int) -> tuple[int, Shape, tuple[int, int, bool]]:
+        (x,) = walk.sources(i)
+        found = over_batch(walk.layer(i), walk.shapes[x])
         assert found is not None
-        return found
-
-
-def sum_within_rows(walk: Walk, full: Place, into: Place, div: int, mod: int) -> None:
-    """Sum the gradient of a row over all elements that read the same one of an operand: (j / div) % mod."""
-    if full.width > div * mod and div > 1:
-        halfway = Place(f"{into.name} (summed)", "arena", (div * mod,))
-        walk.emit(SUM_TO, full, halfway, numbers=(full.width // (div * mod), div * mod, 1))
-        full = halfway
-    n, inner = (div, 1) if full.width == div * mod else (full.width // mod, mod)
-    walk.emit(SUM_TO, full, into, numbers=(n, inner, 1), note="summed where it was broadcast")
+        return x, *found

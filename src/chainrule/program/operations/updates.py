@@ -7,7 +7,8 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.program.calls import Step, Update
-from chainrule.program.table import Instruction, Operation, Place
+from chainrule.program.declaring import operation
+from chainrule.program.table import Instruction, Operation, Place, whole_place
 
 
 def _stop_unless_finite(step: Step, each: Instruction, gradient: Array) -> None:
@@ -28,29 +29,19 @@ def _gradient_norm(step: Step, each: Instruction, gradient: Array) -> None:
     """The optimizer's own step finds it."""
 
 
-STOP_UNLESS_FINITE = Operation(
+STOP_UNLESS_FINITE = operation(
     "stop_unless_finite",
-    ("P",),
-    "stop_unless_finite(loss, {0})",
+    "P",
+    _stop_unless_finite,
     turn="update",
-    kernel="stop_unless_finite",
-    statement=_stop_unless_finite,
+    printed="stop_unless_finite(loss, {0})",
 )
-
-GRADIENT_NORM = Operation(
-    "gradient_norm",
-    ("P",),
-    "gradient_norm({0})",
-    turn="columns",
-    kernel="gradient_norm",
-    statement=_gradient_norm,
-)
+GRADIENT_NORM = operation("gradient_norm", "P", _gradient_norm, turn="columns", printed="gradient_norm({0})")
 
 
 def _operation(kernel: str, running: int) -> Operation:
-    operands = ("~P", "P", "?P", *["~P"] * running)
-    printed = f"{{0}} = {kernel}({{0}}, {{1}}{{more}})"
-    return Operation(kernel, operands, printed, turn="update", kernel=kernel, statement=_update)
+    operands, printed = "~P, P, ?P" + ", ~P" * running, f"{{0}} = {kernel}({{0}}, {{1}}{{more}})"
+    return operation(kernel, operands, _update, turn="update", printed=printed)
 
 
 #: The kernel of each optimizer, by the name of its class: parameters, gradient, weight decay, running arrays. The
@@ -79,7 +70,7 @@ def update_of(
     One that is a class of its own does its step in Python.
     """
     size = state.size
-    parameters, gradient = Place("parameters", "parameters", (size,), 1, shape=(size,)), gradient_place(size)
+    parameters, gradient = whole_place("parameters", "parameters", (size,)), gradient_place(size)
     native = vars(type(optimizer)).get("native")
     if not native:
         note = f"{optimizer!r}, its own rule"
@@ -88,8 +79,8 @@ def update_of(
     decay = None
     if optimizer.weight_decay:
         arrays["decay"] = np.ascontiguousarray(np.broadcast_to(np.asarray(state.decay, dtype), size))
-        decay = Place("decay", "state", (size,), 1, shape=(size,))
-    running = [Place(name, "state", (size,), 1, shape=(size,)) for name in optimizer.running]
+        decay = whole_place("decay", "state", (size,))
+    running = [whole_place(name, "state", (size,)) for name in optimizer.running]
     numbers = [float(getattr(optimizer, name)) for name in native[1:]]
     numbers += [0.0] * (DECOUPLED - len(numbers)) + [float(optimizer.decoupled)]
     numbers += [optimizer.clip_norm or 0.0, optimizer.clip_value or 0.0]
@@ -106,4 +97,4 @@ def before_update(update: Instruction) -> list[Instruction]:
 
 def gradient_place(size: int) -> Place:
     """The whole flat gradient."""
-    return Place("gradient", "gradient", (size,), 1, shape=(size,))
+    return whole_place("gradient", "gradient", (size,))
