@@ -297,7 +297,7 @@ def test_a_first_prediction_of_one_row_takes_an_arena_for_one_row() -> None:
     x = RNG.random((3, 64, 64), dtype="float32")
     one = net.predict(x[:1])
     slot = net._programs.of_one_row._free[0]  # type: ignore[union-attr]
-    assert sum(array.nbytes for array in slot._held[1]) < 100_000
+    assert sum(array.nbytes for array in slot.machine.memory.arena().values()) < 100_000
     np.testing.assert_allclose(one, net.predict(x)[:1], rtol=1e-5)
 
 

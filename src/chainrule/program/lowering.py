@@ -72,7 +72,7 @@ class Walk:
         self.kept: dict[int, Place] = {}
         """What the forward of a node keeps for its backward, beside its value, by position."""
         self.users = _users(graph)
-        self._started: set[int] = set()
+        self._started: set[Place] = set()
         self._constant_places: dict[int, Place] = {}
         self._rules: dict[int, Rule] = {}
         self._values, self._gradients = self._places()
@@ -158,15 +158,12 @@ class Walk:
         made = Instruction(operation, operands, tuple(map(float, numbers)), layer, note, wanted, fresh)
         if operation.turn == "gradients":
             self.gradient_instructions.append(made)
-            return
-        if operation.turn == "update":
+        elif operation.turn == "update":
             self.update_instructions.append(made)
-            return
-        if operation.turn == "python" and any(
-            place is not None and place.space == "gradient" for place in operands
-        ):
-            self._flush()  # Python adds to, or replaces, what they find
-        self.instructions.append(made)
+        else:
+            if operation.turn == "python" and "gradient" in {place.space for place in operands if place}:
+                self._flush()  # Python adds to, or replaces, what they find
+            self.instructions.append(made)
 
     def _flush(self) -> None:
         self.instructions += self.gradient_instructions
@@ -176,7 +173,7 @@ class Walk:
         """A place for numbers that never change."""
         start = sum(each.size for each in self.constants)
         self.constants.append(np.ravel(value))
-        return Place(name, "constants", (value.size,), 1, start, (value.size,))
+        return whole_place(name, "constants", (value.size,), start)
 
     def constant_of(self, i: int) -> Place:
         """A place for the value of a constant, as a number or numbers of the network's dtype."""
@@ -195,7 +192,7 @@ class Walk:
         """A place for whole numbers that never change."""
         start = sum(each.size for each in self.indices)
         self.indices.append(np.ravel(value).astype(np.int64))
-        return Place(name, "indices", (value.size,), 1, start, (value.size,))
+        return whole_place(name, "indices", (value.size,), start)
 
     def spare(self, name: str, shape: Shape) -> Place:
         """A place for a value that does not grow with the batch."""
@@ -207,8 +204,8 @@ class Walk:
 
     def starts(self, place: Place) -> bool:
         """Whether what is written to a gradient now is the first contribution; from now on there is one."""
-        first = id(place) not in self._started
-        self._started.add(id(place))
+        first = place not in self._started
+        self._started.add(place)
         return first
 
     def pass_on(self, dy: Place, source: int) -> None:
@@ -221,12 +218,10 @@ class Walk:
     def destination(self, i: int) -> Place:
         """Where to write a gradient: its own place, or a second one when that holds another path's already."""
         own = self.gradient(i)
-        if id(own) not in self._started:
+        if own not in self._started:
             return own
         name = f"{own.name} (2)"
-        if own.is_batch:
-            return Place(name, "arena", own.row)
-        return self.spare(name, own.shape)
+        return Place(name, "arena", own.row) if own.is_batch else self.spare(name, own.shape)
 
     def arrived(self, i: int, into: Place) -> None:
         """A gradient was written to what `destination` returned."""
@@ -254,12 +249,10 @@ class Walk:
                 gradients.append(whole_place(slope, "gradient", shape, start))
                 start = values[-1].end
                 continue
-            is_batch = i in self.shapes
-            space: Space = "arena" if is_batch else "python"
-            row = self.shapes[i] if is_batch else ()
-            is_input = isinstance(node, Input)
-            values.append(Place(name, space, row, None if is_batch else 1, is_input=is_input))
-            gradients.append(Place(slope, space, row, None if is_batch else 1))
+            space: Space = "arena" if i in self.shapes else "python"
+            where = space, self.shapes.get(i, ()), None if i in self.shapes else 1
+            values.append(Place(name, *where, is_input=isinstance(node, Input)))
+            gradients.append(Place(slope, *where))
         return values, gradients
 
 
@@ -284,10 +277,8 @@ def row_shapes(graph: Graph, output: Node, inputs: dict[str, Shape]) -> dict[int
 
     found = {}
     for i, (two, three) in enumerate(zip(values_of(2), values_of(3), strict=True)):
-        if two is None or three is None or two.ndim == 0 or i in whole or two.dtype.kind != "f":
+        if two is None or three is None or i in whole or isinstance(graph.nodes[i], (Parameter, Constant)):
             continue
-        if isinstance(graph.nodes[i], (Parameter, Constant)):
-            continue
-        if len(two) == 2 and three.shape == (3, *two.shape[1:]):
+        if two.dtype.kind == "f" and two.shape[:1] == (2,) and three.shape == (3, *two.shape[1:]):
             found[i] = two.shape[1:]
     return found

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from chainrule.arrays import Array
 from chainrule.program.calls import Step
 from chainrule.program.table import Instruction, Operation
@@ -25,37 +27,9 @@ COPY = Operation("copy", ("B D", "=B D"), "{1} = copy({0})", kernel="copy", stat
 ACCUMULATE = Operation(
     "accumulate", ("B D", "~B D"), "{1} = accumulate({0})", kernel="accumulate", statement=_accumulate
 )
-ACCUMULATE_MATRIX = Operation(
-    "accumulate_matrix",
-    ("K N", "~K N"),
-    "{1} = accumulate({0})",
-    turn="gradients",
-    kernel="accumulate_matrix",
-    statement=_accumulate,
-)
-ACCUMULATE_VECTOR = Operation(
-    "accumulate_vector",
-    ("N", "~N"),
-    "{1} = accumulate({0})",
-    turn="gradients",
-    kernel="accumulate_vector",
-    statement=_accumulate,
-)
-COPY_WHOLE = Operation(
-    "copy",
-    ("any", "=any"),
-    "{1} = copy({0})",
-    turn="columns",
-    kernel="copy",
-    statement=_copy,
-    fits=are_whole,
-)
-ACCUMULATE_WHOLE = Operation(
-    "accumulate",
-    ("any", "~any"),
-    "{1} = accumulate({0})",
-    turn="columns",
-    kernel="accumulate",
-    statement=_accumulate,
-    fits=are_whole,
+COPY_WHOLE = replace(COPY, operands=("any", "=any"), turn="columns", fits=are_whole)
+ACCUMULATE_WHOLE = replace(ACCUMULATE, operands=("any", "~any"), turn="columns", fits=are_whole)
+ACCUMULATE_MATRIX, ACCUMULATE_VECTOR = (
+    replace(ACCUMULATE, name=name, operands=operands, turn="gradients", kernel=name)
+    for name, operands in (("accumulate_matrix", ("K N", "~K N")), ("accumulate_vector", ("N", "~N")))
 )
