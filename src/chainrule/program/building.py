@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
 from chainrule.program.lowering import Walk
@@ -82,9 +80,9 @@ def _table(walk: Walk, instructions: list[Instruction], capacity: int, *, cut: b
         in_turns(instructions, capacity, cut=cut),
         capacity,
         walk.value(walk.output),
-        spares_size=walk.spares[-1].end if walk.spares else 0,
-        constants=np.concatenate([np.zeros(0), *walk.constants]),
-        indices=np.concatenate([np.zeros(0, np.int64), *walk.indices]),
+        spares_size=walk.spares_size,
+        constants=walk.constants,
+        indices=walk.indices,
         skipped=walk.skipped,
     )
 

@@ -64,9 +64,8 @@ class Walk:
         self.gradient_instructions: list[Instruction] = []
         self.update_instructions: list[Instruction] = []
         self.skipped: list[str] = []
-        self.constants: list[Array] = []
-        self.indices: list[Array] = []
-        self.spares: list[Place] = []
+        self.constants, self.indices = np.zeros(0), np.zeros(0, np.int64)
+        self.spares_size = 0
         self.fused: dict[int, int] = {}
         """An affine whose bias the activation behind it adds, by position, and that bias."""
         self.kept: dict[int, Place] = {}
@@ -169,35 +168,32 @@ class Walk:
         self.instructions += self.gradient_instructions
         self.gradient_instructions = []
 
-    def constant(self, name: str, value: Array) -> Place:
-        """A place for numbers that never change."""
-        start = sum(each.size for each in self.constants)
-        self.constants.append(np.ravel(value))
-        return whole_place(name, "constants", (value.size,), start)
-
-    def constant_of(self, i: int) -> Place:
-        """A place for the value of a constant, as a number or numbers of the network's dtype."""
+    def operand(self, i: int) -> Place:
+        """Where the value of a node is; of a constant, as a number or numbers of the network's dtype."""
         node = self.graph.nodes[i]
-        assert isinstance(node, Constant)
+        if not isinstance(node, Constant):
+            return self.value(i)
         if i not in self._constant_places:
             self._constant_places[i] = made = self.constant(self.graph.name_of(i), node.value)
             made.shape = node.value.shape
         return self._constant_places[i]
 
-    def operand(self, i: int) -> Place:
-        """Where the value of a node is, a constant's too."""
-        return self.constant_of(i) if isinstance(self.graph.nodes[i], Constant) else self.value(i)
+    def constant(self, name: str, value: Array) -> Place:
+        """A place for numbers that never change."""
+        made = whole_place(name, "constants", (value.size,), self.constants.size)
+        self.constants = np.append(self.constants, value)
+        return made
 
     def whole_numbers(self, name: str, value: Array) -> Place:
         """A place for whole numbers that never change."""
-        start = sum(each.size for each in self.indices)
-        self.indices.append(np.ravel(value).astype(np.int64))
-        return whole_place(name, "indices", (value.size,), start)
+        made = whole_place(name, "indices", (value.size,), self.indices.size)
+        self.indices = np.append(self.indices, value)
+        return made
 
     def spare(self, name: str, shape: Shape) -> Place:
         """A place for a value that does not grow with the batch."""
-        made = whole_place(name, "spares", shape, self.spares[-1].end if self.spares else 0)
-        self.spares.append(made)
+        made = whole_place(name, "spares", shape, self.spares_size)
+        self.spares_size = made.end
         return made
 
     # Where gradients go --------------------------------------------------------------------------------
