@@ -65,6 +65,7 @@ class _Slot:
             {place.source: self.x}, 1, 1, None, 1, result=self.y, measured=False, statistics=statistics
         )
         machine.prepare(call)
+        self._held = call  # the machine knows the addresses of its arrays
         self.arguments = byref(machine.call), byref(machine.worker)
         #: What layers keep from step to step, and where the machine looks for it.
         self.kept = [(machine.arrays[k], place) for k, place in machine.kept_places]

@@ -17,6 +17,7 @@ from chainrule.parameters import Parameters
 from chainrule.program.building import predicting_table, training_table, with_update
 from chainrule.program.calls import Call, Update
 from chainrule.program.layout import machine
+from chainrule.program.listing import listed_arrays, listed_instructions
 from chainrule.program.machine import Machine
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
@@ -25,7 +26,7 @@ from chainrule.program.operations.losses import COUNTS, answers_of
 from chainrule.program.operations.python import LAYER_BACKWARD
 from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Table, described
+from chainrule.program.table import Table
 from chainrule.program.verify import verify
 
 Executor = Machine | NumpyExecutor
@@ -232,24 +233,12 @@ class Program:
     def __str__(self) -> str:
         layers = {i: node.layer for i, node in enumerate(self.graph) if node.layer is not None}
         lines = [f"Program for batches of {self.batch_size}, {self.params.flat.dtype}"]
-        for name, table in (("training", self.training), ("predicting", self.predicting)):
-            if table is None:
-                continue
-            at_once = f", {table.capacity} rows at a time" if table is self.predicting else ""
-            lines += ["", f"{name}{at_once}", *described(table, layers)]
-            if table is self.training:
-                lines.append("    update(parameters, gradient)  # by the optimizer that fit is given")
-                lines += ["", "arrays, in one arena; those whose use does not overlap share their place"]
-                arrays = [place for place in table.places if place.space == "arena"]
-                for place in sorted(arrays, key=lambda each: (each.start, each.name)):
-                    shape = (table.capacity, *place.row)
-                    lines.append(f"  {place.name:<20} {shape!s:<18} at {place.start * table.capacity}")
-                alone = sum(place.width for place in arrays) * table.capacity
-                used = table.arena_width * table.capacity
-                lines.append(f"  {used:,} numbers; {alone:,} without sharing")
-                if table.skipped:
-                    lines += ["", "left out", *(f"  {each}" for each in table.skipped)]
-        return "\n".join(lines)
+        if self.training is not None:
+            lines += ["", "training", *listed_instructions(self.training, layers)]
+            lines.append("    update(parameters, gradient)  # by the optimizer that fit is given")
+            lines += ["", *listed_arrays(self.training)]
+        lines += ["", f"predicting, {self.predicting.capacity} rows at a time"]
+        return "\n".join([*lines, *listed_instructions(self.predicting, layers)])
 
 
 class Trainer:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -310,27 +310,3 @@ def plan(table: Table, kept: Iterable[Place] = ()) -> None:
         if place.space == "labels":
             place.start, start = start, start + place.width
     table.labels_width = start
-
-
-def described(table: Table, layers: dict[int, Any]) -> list[str]:
-    """The instructions as text, one for one, turn by turn."""
-    lines = []
-    for k, turn in enumerate(table.turns):
-        of_loss = k >= len(table.turns) - table.measured
-        lines.append("  the loss, where there are targets:" if of_loss else f"  {_title(turn)}")
-        for each in turn.instructions:
-            layer = layers.get(each.layer)
-            note = ", ".join(part for part in (repr(layer) if layer is not None else "", each.note) if part)
-            lines.append(f"    {each!s:<56}{'  # ' + note if note else ''}".rstrip())
-    return lines
-
-
-def _title(turn: Turn) -> str:
-    what = {
-        "rows": "the rows of the batch",
-        "columns": "where the rows of the batch meet",
-        "gradients": "the gradients of the parameters",
-        "update": "the update",
-        "python": "Python",
-    }[turn.kind]
-    return f"{what}{f', in {turn.parts} parts' if turn.parts > 1 else ''}:"
