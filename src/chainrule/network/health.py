@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -55,6 +56,7 @@ class NetworkExaminer:
         feeds: dict[str, Array],
         optimizer: Optimizer,
         state: OptimizerState,
+        next_rate: Callable[[], float],
         cost: float,
     ) -> None:
         graph = network.graph
@@ -70,10 +72,11 @@ class NetworkExaminer:
         self._users = {name: _user_of(network, name) for name in network.params}
         self._gradient = network.params.like(np.zeros_like(network.params.flat))
         self._updated = network.params.like(np.empty_like(network.params.flat))
+        self._next_rate = next_rate
         self._state, self._trial = state, optimizer.start(network.params.flat, network.decays)
 
-    def examine(self, iteration: int, total: int) -> Findings:
-        """What there is to say of every layer and parameter, `iteration` steps of `total` being done."""
+    def examine(self) -> Findings:
+        """What there is to say of every layer and parameter now."""
         graph = self.network.graph
         last = len(graph) - 1
         with np.errstate(all="ignore"):
@@ -91,17 +94,16 @@ class NetworkExaminer:
             for name, into in self._gradient.items():
                 gradient = gradients[graph.position(name)]
                 into[...] = 0 if gradient is None else gradient
-            return {"layers": layers, "parameters": self._of_parameters(min(iteration, total - 1), total)}
+            return {"layers": layers, "parameters": self._of_parameters()}
 
-    def _of_parameters(self, iteration: int, total: int) -> dict[str, Measures]:
-        """Norms, and what the optimizer would do at this iteration, which it does to copies."""
+    def _of_parameters(self) -> dict[str, Measures]:
+        """Norms, and what the optimizer would do in the next step, which it does to copies."""
         params, updated, trial = self.network.params, self._updated, self._trial
         np.copyto(updated.flat, params.flat)
         trial.iteration = self._state.iteration
         for name, array in self._state.arrays.items():
             np.copyto(trial.arrays[name], array)
-        rate = self.optimizer.schedule(iteration, total)
-        self.optimizer.step(updated.flat, self._gradient.flat, trial, learning_rate=rate)
+        self.optimizer.step(updated.flat, self._gradient.flat, trial, learning_rate=self._next_rate())
         np.subtract(updated.flat, params.flat, out=updated.flat)
         found: dict[str, Measures] = {}
         for name, value in params.items():

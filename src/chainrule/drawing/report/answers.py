@@ -15,7 +15,7 @@ from chainrule.errors import ArgumentError
 from chainrule.layers import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.activation import log_softmax
 from chainrule.network import Network
-from chainrule.network.batches import Data
+from chainrule.network.feeds import Data
 
 MOST_WRONG, LEAST_CERTAIN = 24, 12
 """So many samples of each kind are kept."""
