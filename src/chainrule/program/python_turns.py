@@ -77,7 +77,9 @@ class PythonTurns:
             step.loss = float(value)
 
     def _backward(self, each: Instruction, step: Step) -> None:
-        dy = self._upstream(each, step)
+        dy = self._value(-1, each.operands[0], step)
+        if each.layer == len(self.graph) - 1:
+            dy = np.ones_like(step.pass_.values[each.layer])
         parts: list[Array | None] = [None] * len(each.wanted)
         if dy is not None:  # else no gradient flows into the node, nor through it
             parts = self.graph.local_gradients(each.layer, dy, step.pass_, self._wanted)
@@ -96,13 +98,6 @@ class PythonTurns:
                 array += part
             if place.space == "gradient" and not np.isfinite(array).all():
                 step.loss = np.nan if np.isfinite(step.loss) else step.loss
-
-    def _upstream(self, each: Instruction, step: Step) -> Any:
-        place = each.operands[0]
-        assert place is not None
-        if each.layer == len(self.graph) - 1:
-            return np.ones_like(step.pass_.values[each.layer])
-        return step.values.get(place) if place.space == "python" else self._rows(place, step)
 
     def _value(self, source: int, place: Place | None, step: Step) -> Any:
         assert place is not None
