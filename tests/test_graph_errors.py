@@ -471,7 +471,7 @@ def test_arrays_and_numbers_of_numpy_beside_a_node() -> None:
 
 @pytest.mark.parametrize("dtype", ["flaot", "int64", object(), 3])
 def test_a_dtype_is_of_floats(dtype: Any) -> None:
-    with pytest.raises(ArgumentError, match="dtype: a graph computes in floats, float32 or float64, got"):
+    with pytest.raises(ArgumentError, match="dtype: expected float32 or float64, got"):
         cr.Graph(cr.Input("x"), dtype=dtype)
 
 

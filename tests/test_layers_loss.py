@@ -329,9 +329,7 @@ def test_softmax_cross_entropy_refuses() -> None:
         ):
             layers.SoftmaxCrossEntropy(class_weights=weights)
     for smoothing in (1.0, -0.1):
-        with pytest.raises(
-            ArgumentError, match="expected label_smoothing to be a finite number at least 0 and below 1"
-        ):
+        with pytest.raises(ArgumentError, match=r"expected label_smoothing to be a number in \[0, 1\)"):
             layers.SoftmaxCrossEntropy(label_smoothing=smoothing)
 
 
@@ -407,7 +405,7 @@ SAME_SHAPE = [*REGRESSIONS, layers.SigmoidCrossEntropy()]
 def test_huber_is_half_the_square_near_and_a_line_far() -> None:
     y, _ = layers.Huber(delta=2.0).forward(np.array([1.0, -2.0, 5.0]), np.zeros(3))
     np.testing.assert_allclose(y, (0.5 + 2.0 + 2.0 * (5 - 1)) / 3)
-    with pytest.raises(ArgumentError, match="Huber: expected delta to be a finite number above 0, got 0"):
+    with pytest.raises(ArgumentError, match=r"Huber: expected delta to be a number in \(0, inf\), got 0"):
         layers.Huber(0)
 
 

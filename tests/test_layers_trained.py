@@ -216,11 +216,9 @@ def test_batch_norm_refuses() -> None:
     with pytest.raises(ShapeError, match="axis 1, got one with 1 axes"):
         batch_norm(layers.BatchNorm(), X[0], GAMMA, BETA, fresh(), True)
     for momentum in (-0.1, 1.1, math.nan):
-        with pytest.raises(
-            ArgumentError, match="expected momentum to be a finite number at least 0 and at most 1"
-        ):
+        with pytest.raises(ArgumentError, match=r"expected momentum to be a number in \[0, 1\]"):
             layers.BatchNorm(momentum=momentum)
-    with pytest.raises(ArgumentError, match="expected epsilon to be a finite number above 0, got 0"):
+    with pytest.raises(ArgumentError, match=r"expected epsilon to be a number in \(0, inf\), got 0"):
         layers.BatchNorm(epsilon=0)
     assert layers.BatchNorm(momentum=1).momentum == 1
 
@@ -270,7 +268,7 @@ def test_layer_norm_refuses() -> None:
         layers.LayerNorm().forward(np.ones((2, 0)), np.ones(0), np.ones(0))
     with pytest.raises(ShapeError, match="name it once"):
         layers.LayerNorm(axis=(1, -1)).forward(X, GAMMA, BETA)
-    with pytest.raises(ArgumentError, match="LayerNorm: expected epsilon to be a finite number above 0"):
+    with pytest.raises(ArgumentError, match=r"LayerNorm: expected epsilon to be a number in \(0, inf\)"):
         layers.LayerNorm(epsilon=-1e-5)
 
 
@@ -319,9 +317,7 @@ def test_dropout_does_nothing_when_predicting() -> None:
 
 @pytest.mark.parametrize("rate", [1, 1.5, -0.1, math.nan, "half"])
 def test_dropout_refuses(rate) -> None:
-    with pytest.raises(
-        ArgumentError, match="Dropout: expected rate to be a finite number at least 0 and below 1, got"
-    ):
+    with pytest.raises(ArgumentError, match=r"Dropout: expected rate to be a number in \[0, 1\), got"):
         layers.Dropout(rate)
 
 

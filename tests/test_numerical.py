@@ -117,13 +117,13 @@ def test_strided_arrays() -> None:
 
 @pytest.mark.parametrize("h", [0, -1e-4, np.nan, np.inf])
 def test_h_is_positive(h: float) -> None:
-    with pytest.raises(ArgumentError, match=f"expected a positive, finite h, got {h}"):
+    with pytest.raises(ArgumentError, match=rf"expected h to be a number in \(0, inf\), got {h}"):
         cr.numerical_gradient(lambda x: 0.0, np.ones(2), h)
 
 
 @pytest.mark.parametrize("h", ["a", True, [1e-4]])
 def test_h_is_a_number(h: Any) -> None:
-    with pytest.raises(ArgumentError, match="expected a positive, finite h, got"):
+    with pytest.raises(ArgumentError, match=r"expected h to be a number in \(0, inf\), got"):
         cr.numerical_gradient(lambda x: 0.0, np.ones(2), h)
 
 

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import chainrule.optimizers as optimizers
+import chainrule.optimizers.optimizer as optimizer_module
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 from chainrule.schedules import Constant, Cosine, Exponential, LinearWarmup
@@ -76,11 +77,11 @@ def by_formula(
     return w
 
 
-@pytest.mark.parametrize("block", [5, optimizers.BLOCK])
+@pytest.mark.parametrize("block", [5, optimizer_module.BLOCK])
 @pytest.mark.parametrize("options", OPTIONS, ids=lambda options: "+".join(options) or "plain")
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_formula(kind, options, block, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizers, "BLOCK", block)  # 13 parameters: in blocks of 5, 5, 3, and in one
+    monkeypatch.setattr(optimizer_module, "BLOCK", block)  # 13 parameters: in blocks of 5, 5, 3, and in one
     random = np.random.default_rng(7)
     w = random.standard_normal(13)
     gradients = random.standard_normal((250, 13)) * random.uniform(0, 1.5, (250, 1))
@@ -353,7 +354,7 @@ def test_what_fades_away_ends_at_0(kind, dtype) -> None:
     for array in state.arrays.values():
         array[:] = np.linspace(0, tiny, 100)
     w[1] = np.nan
-    for _ in range(optimizers.CLEARING):
+    for _ in range(optimizer_module.CLEARING):
         optimizer.step(w, gradient, state)
     for array in (w, *state.arrays.values()):
         assert not ((array != 0) & (abs(array) < tiny)).any()
@@ -366,7 +367,7 @@ def test_squares_beside_a_vanishing_epsilon_stay(kind) -> None:
     w, gradient = np.zeros(3, np.float32), np.full(3, 1e-20, np.float32)
     optimizer = kind(0.01, epsilon=1e-30)
     state = optimizer.start(w)
-    for _ in range(optimizers.CLEARING):
+    for _ in range(optimizer_module.CLEARING):
         optimizer.step(w, gradient, state)
     assert (state.arrays[optimizer.running[-1]] > 0).all()
 
@@ -376,7 +377,7 @@ def test_squares_beside_a_vanishing_epsilon_stay(kind) -> None:
 )
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_a_step_allocates_no_array(kind, options) -> None:
-    size = optimizers.BLOCK * 2 + 1000
+    size = optimizer_module.BLOCK * 2 + 1000
     w, gradient = np.ones(size, np.float32), np.ones(size, np.float32)
     optimizer = kind(**options)
     state = optimizer.start(w, np.arange(size) % 2 == 0)
@@ -450,7 +451,7 @@ def test_clipping_by_norm_does_not_hide_a_gradient_that_is_not_finite(bad: float
 
 
 def test_the_norm_is_of_all_blocks_together(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(optimizers, "BLOCK", 2)
+    monkeypatch.setattr(optimizer_module, "BLOCK", 2)
     w = np.zeros(4)
     optimizer = SGD(1.0, clip_norm=1.0)
     optimizer.step(w, np.ones(4), optimizer.start(w))
@@ -574,9 +575,7 @@ def test_get(kind) -> None:
 
 
 def test_get_unknown() -> None:
-    with pytest.raises(
-        ArgumentError, match=r"there is no optimizer 'Adan'; did you mean 'adam'\? Known: adag"
-    ):
+    with pytest.raises(ArgumentError, match=r"unknown optimizer 'Adan'; did you mean 'adam'\? Known: adag"):
         optimizers.get("Adan")
     with pytest.raises(ArgumentError, match=r"did you mean 'momentum'\?"):
         optimizers.get("momentum", momentun=0.9)
@@ -606,3 +605,51 @@ def test_defaults() -> None:
     assert AdamW().weight_decay == 0.01
     assert all(kind().weight_decay == 0 for kind in KINDS if kind is not AdamW)
     assert Momentum(Constant(1.0)).momentum == Nesterov().momentum == 0.9
+
+
+def test_optimizers_made_alike_are_equal() -> None:
+    assert SGD(0.1) == SGD(learning_rate=0.1, weight_decay=0.0)
+    assert Adam() == Adam(0.001, beta1=0.9)
+    assert Adam(Cosine(0.1)) == Adam(Cosine(0.1, 0.0))
+    assert hash(Adam(Cosine(0.1))) == hash(Adam(Cosine(0.1, 0.0)))
+    assert len({SGD(0.1), SGD(0.1), SGD(0.2), Momentum(0.1), Nesterov(0.1)}) == 4
+    for other in (SGD(0.2), Momentum(0.1), SGD(0.1, clip_norm=1.0), 0.1, None):
+        assert SGD(0.1) != other
+    assert pickle.loads(pickle.dumps(Adam(Cosine(0.1)))) == Adam(Cosine(0.1))
+
+
+class RuleOnly(SGD):
+    def rule(self, w, g, running, scratch, rate, t) -> None:
+        w -= 2 * rate * g
+
+
+class OwnConstructor(optimizers.Optimizer):
+    running = ("seen",)
+
+    def __init__(self, learning_rate=0.5, factors=(1.0,), **others) -> None:
+        super().__init__(learning_rate, **others)
+        self.learning_rate = learning_rate
+        self.factors = factors
+
+    def rule(self, w, g, running, scratch, rate, t) -> None:
+        running["seen"] += 1
+        w -= rate * self.factors[0] * g
+
+
+def test_optimizers_of_ones_own() -> None:
+    for optimizer, moved in (
+        (RuleOnly(0.25), 0.5),
+        (OwnConstructor(), 0.5),
+        (OwnConstructor(0.25, [3.0], clip_value=0.5), 0.375),
+    ):
+        w = np.zeros(3)
+        optimizer.step(w, np.ones(3), optimizer.start(w))
+        np.testing.assert_array_equal(w, [-moved] * 3)
+        assert pickle.loads(pickle.dumps(optimizer)) == optimizer
+        assert isinstance(hash(optimizer), int)
+    assert repr(OwnConstructor(0.25, clip_value=1)) == "OwnConstructor(learning_rate=0.25, clip_value=1)"
+    assert OwnConstructor(0.25, [3.0]) == OwnConstructor(factors=[3.0], learning_rate=0.25)
+    assert OwnConstructor(0.25, np.ones(2)) != OwnConstructor(0.25, np.zeros(2))
+    assert RuleOnly(0.1) != SGD(0.1)
+    with pytest.raises(ArgumentError, match=r"RuleOnly: expected weight_decay .* got -1"):
+        RuleOnly(weight_decay=-1)

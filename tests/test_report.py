@@ -24,9 +24,10 @@ from chainrule.drawing.report.inside import weights_of_images
 from chainrule.drawing.report.material import About, described
 from chainrule.drawing.report.pixels import image_shape_of, picture
 from chainrule.drawing.report.thinning import smoothed, thinned
-from chainrule.drawing.report.words import duration, floats, fold, percent, rounded, short
+from chainrule.drawing.report.words import floats, rounded
 from chainrule.errors import ArgumentError, ChainruleError, FileError
 from chainrule.loop import Health, History
+from chainrule.text import duration, fold, percent, short
 
 ODD_NAMES = [
     "<script>alert(1)</script>",

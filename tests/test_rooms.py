@@ -33,7 +33,7 @@ LINES = [
     ["layers"],
     ["initializers"],
     ["datasets"],
-    ["randomness", "files", "configured", "arrays", "locks", "errors"],
+    ["randomness", "files", "configured", "arguments", "arrays", "locks", "errors", "text"],
 ]
 HEIGHT = {room: -line for line, rooms in enumerate(LINES) for room in rooms}
 EXEMPT = {"__init__", "__main__"}

@@ -174,7 +174,7 @@ def test_one_cycle_rises_then_falls_without_a_jump(peak: float, warmup: float, t
         (lambda: Step(0.1, 1.5, every=3), r"Step: expected factor .* got 1.5"),
         (
             lambda: Step(0.1, every=0),
-            r"Step: expected every .* whole number in \[1, inf\), got 0; give iterat",
+            r"Step: expected every .* whole number of at least 1, got 0; give iterat",
         ),
         (lambda: Step(0.1, every=2.5), r"Step: expected every .* whole number .* got 2.5"),
         (lambda: Step(0.1), r"Step: missing .*'every'"),
@@ -218,3 +218,10 @@ def test_a_schedule_is_printed_copied_and_never_changed() -> None:
     assert [copy(i, 20) for i in range(20)] == [schedule(i, 20) for i in range(20)]
     with pytest.raises(ArgumentError, match="iterations cannot be changed; make a new LinearWarmup"):
         schedule.iterations = 7
+
+
+def test_schedules_made_alike_are_equal() -> None:
+    assert Cosine(0.1) == Cosine(rate=0.1, final=0.0)
+    assert LinearWarmup(5, Cosine(0.1)) == LinearWarmup(5, Cosine(0.1))
+    assert len({Cosine(0.1), Cosine(0.1), Cosine(0.2), Constant(0.1), Exponential(0.1)}) == 4
+    assert LinearWarmup(5, Cosine(0.1)) != LinearWarmup(5, Cosine(0.2))

@@ -97,7 +97,7 @@ def test_an_equal_optimizer_is_the_same_and_another_starts_anew() -> None:
         return bits(net)
 
     same = after(cr.Adam(0.01), cr.Adam(0.01))
-    assert same == after(cr.Adam(0.01), cr.Adam(0.01))
+    assert same == after(cr.Adam(0.01), cr.Adam(learning_rate=0.01, beta1=0.9))
     assert same != after(cr.Adam(0.01), cr.Adam(0.01), fresh=True)
     assert same != after(cr.Adam(0.01), cr.Adam(0.02))
     net = dense()
@@ -264,6 +264,9 @@ def test_a_state_of_another_training_is_refused() -> None:
         assert bits(into.network) == before
         assert into.iteration == 0
 
+    dense().training(X, T, batch_size=10, optimizer=cr.Adam(0.001, beta1=0.9)).restore(
+        (arrays, text)
+    )  # the same
     refused("restore: .*optimizer 'Adam.*this one has 'SGD", optimizer=cr.SGD())
     refused("restore: .*optimizer 'Adam.*this one has 'Adam.*0.5", optimizer=cr.Adam(beta1=0.5))
     refused("restore: .*batch_size 10, this one has 20", batch_size=20)

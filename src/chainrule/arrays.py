@@ -66,3 +66,14 @@ def surely_finite(array: Array) -> bool:
     flat = array.reshape(-1)
     with np.errstate(over="ignore", invalid="ignore"):
         return math.isfinite(np.dot(flat, flat))
+
+
+def norm_of(array: Array) -> float:
+    """The length of the array as a vector, also where the squares of its elements overflow."""
+    flat = array.ravel()
+    with np.errstate(over="ignore"):
+        length = math.sqrt(np.dot(flat, flat))
+    if math.isinf(length) and math.isfinite(largest := float(max(flat.max(), -flat.min()))):
+        flat = flat / largest
+        return largest * math.sqrt(np.dot(flat, flat))
+    return length

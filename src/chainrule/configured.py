@@ -45,6 +45,45 @@ class Configured:
         return _make_again, (type(self), self.arguments, self.__dict__)
 
 
+class Frozen(Configured):
+    """A `Configured` that cannot change once it is made: what it says it was made with stays true.
+
+    Two are equal when they are of one class and were made with equal arguments, those left out at their defaults.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if self.__dict__.get(name, value) is not value:
+            raise ArgumentError(
+                f"{self!r}: {name} cannot be changed; make a new {type(self).__name__} with it"
+            )
+        object.__setattr__(self, name, value)
+
+    def __eq__(self, other: object) -> bool:
+        return type(self) is type(other) and self._description() == other._description()
+
+    def __hash__(self) -> int:
+        return hash((type(self), self._description()))
+
+    def described(self) -> str:
+        """The class and all its arguments, those left at their defaults too: equal for equal ones."""
+        arguments = self._all_arguments()
+        inside = (
+            f"{name}={value.described() if isinstance(value, Frozen) else repr(value)}"
+            for name, value in arguments.items()
+        )
+        return f"{type(self).__name__}({', '.join(inside)})"
+
+    def _all_arguments(self) -> dict[str, Any]:
+        parameters = constructor_of(type(self)).parameters.values()
+        return {
+            each.name: each.default for each in parameters if each.default is not each.empty
+        } | self.arguments
+
+    def _description(self) -> Any:
+        """All arguments, in a form that can be compared and hashed."""
+        return _hashable(self._all_arguments())
+
+
 _CONSTRUCTORS: dict[type[Any], inspect.Signature] = {}
 
 
@@ -62,6 +101,15 @@ def constructor_of(cls: type[Any]) -> inspect.Signature:
 def _as_passed(value: Any) -> Any:
     """The argument as it is now: a list or an array may be changed later, and the object would not follow."""
     return copy.deepcopy(value) if isinstance(value, (list, tuple, dict, np.ndarray)) else value
+
+
+def _hashable(value: Any) -> Any:
+    """The value with arrays, lists and dicts in it replaced by what can be compared and hashed."""
+    if isinstance(value, dict):
+        return frozenset((name, _hashable(each)) for name, each in value.items())
+    if isinstance(value, (list, tuple)):
+        return tuple(_hashable(each) for each in value)
+    return _hashable([str(value.dtype), value.tolist()]) if isinstance(value, np.ndarray) else value
 
 
 def _make_again(cls: type[Configured], arguments: dict[str, Any], state: dict[str, Any]) -> Configured:

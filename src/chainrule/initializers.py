@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import number, one_of
 from chainrule.arrays import Array, Shape
 from chainrule.configured import Configured
-from chainrule.errors import ArgumentError, did_you_mean
+from chainrule.errors import ArgumentError
 
 
 class Initializer(Configured):
@@ -38,11 +39,7 @@ class _Scaled(Initializer):
     """Zero-mean numbers, normal or uniform, whose standard deviation follows from the shape."""
 
     def __init__(self, distribution: str = "normal") -> None:
-        known = ("normal", "uniform")
-        if distribution not in known:
-            hint = did_you_mean(str(distribution), known)
-            raise ArgumentError(f"{type(self).__name__}: unknown distribution {distribution!r}; {hint}")
-        self.distribution = distribution
+        self.distribution = one_of("distribution", distribution, ("normal", "uniform"), owner=self)
 
     def standard_deviation(self, shape: Shape) -> float:
         raise NotImplementedError
@@ -109,7 +106,7 @@ class Normal(Initializer):
     """
 
     def __init__(self, std: float = 0.01) -> None:
-        self.std = _not_negative(self, "std", std)
+        self.std = number("std", std, "[0, inf)", owner=self)
 
     def __call__(self, shape: Shape, rng: np.random.Generator, dtype: Any) -> Array:
         return rng.normal(0.0, self.std, shape).astype(dtype)
@@ -122,7 +119,7 @@ class Uniform(Initializer):
     """
 
     def __init__(self, limit: float = 0.05) -> None:
-        self.limit = _not_negative(self, "limit", limit)
+        self.limit = number("limit", limit, "[0, inf)", owner=self)
 
     def __call__(self, shape: Shape, rng: np.random.Generator, dtype: Any) -> Array:
         return rng.uniform(-self.limit, self.limit, shape).astype(dtype)
@@ -135,7 +132,7 @@ class Constant(Initializer):
     """
 
     def __init__(self, value: float) -> None:
-        self.value = _finite(self, "value", value)
+        self.value = number("value", value, owner=self)
 
     def __call__(self, shape: Shape, rng: np.random.Generator, dtype: Any) -> Array:
         return np.full(shape, self.value, dtype)
@@ -168,7 +165,7 @@ class Orthogonal(Initializer):
     """
 
     def __init__(self, gain: float = 1.0) -> None:
-        self.gain = _finite(self, "gain", gain)
+        self.gain = number("gain", gain, owner=self)
 
     def __call__(self, shape: Shape, rng: np.random.Generator, dtype: Any) -> Array:
         if len(shape) < 2:
@@ -179,17 +176,3 @@ class Orthogonal(Initializer):
         q, r = np.linalg.qr(rng.normal(size=(max(rows, columns), min(rows, columns))))
         q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)  # without it, Q is not uniform
         return (self.gain * (q if rows >= columns else q.T)).reshape(shape).astype(dtype)
-
-
-def _finite(owner: Initializer, name: str, value: float) -> float:
-    if isinstance(value, (int, float, np.integer, np.floating)) and math.isfinite(value):
-        return float(value)
-    raise ArgumentError(f"{type(owner).__name__}: expected {name} to be a finite number, got {value!r}")
-
-
-def _not_negative(owner: Initializer, name: str, value: float) -> float:
-    if (number := _finite(owner, name, value)) >= 0:
-        return number
-    raise ArgumentError(
-        f"{type(owner).__name__}: expected {name} to be zero or more, got {value!r}; use {-number!r}"
-    )

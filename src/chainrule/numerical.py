@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
-from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import number
 from chainrule.arrays import Array, as_numbers, is_float
 from chainrule.errors import ArgumentError, DataError
 
@@ -30,8 +29,8 @@ def numerical_gradient(f: Callable[[Array], float], x: Array, h: float | None = 
     Source: Press et al., Numerical Recipes (2007), 5.7.
     """
     x = _writable(x)
-    if h is not None and not (isinstance(h, Real) and not isinstance(h, bool) and 0 < h < math.inf):
-        raise ArgumentError(f"numerical_gradient: expected a positive, finite h, got {h!r}")
+    if h is not None:
+        h = number("h", h, "(0, inf)", owner="numerical_gradient")
     gradient = np.empty_like(x)
     relative = float(np.cbrt(np.finfo(x.dtype).eps))
     for i in np.ndindex(x.shape):

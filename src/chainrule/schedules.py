@@ -4,38 +4,10 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from numbers import Integral, Real
-from typing import Any
 
-from chainrule.configured import Configured
+from chainrule.arguments import number, whole_number
+from chainrule.configured import Frozen
 from chainrule.errors import ArgumentError
-
-
-def checked(
-    owner: object, name: str, value: object, interval: str, remedy: str, *, whole: bool = False
-) -> float:
-    """`value` as a float, or ArgumentError unless it is a finite number in `interval`, written "[0, 1)"."""
-    low, high = (float(end) for end in interval[1:-1].split(","))
-    kind = Integral if whole else Real
-    if isinstance(value, kind) and not isinstance(value, bool) and math.isfinite(number := float(value)):
-        above = number >= low if interval[0] == "[" else number > low
-        below = number <= high if interval[-1] == "]" else number < high
-        if above and below:
-            return number
-    who = owner if isinstance(owner, str) else type(owner).__name__
-    expected = f"a {'whole ' if whole else ''}number in {interval}"
-    raise ArgumentError(f"{who}: expected {name} to be {expected}, got {value!r}; {remedy}")
-
-
-class Frozen(Configured):
-    """A `Configured` that cannot change once it is made: what it says it was made with stays true."""
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if name in self.__dict__:
-            raise ArgumentError(
-                f"{self!r}: {name} cannot be changed; make a new {type(self).__name__} with it"
-            )
-        object.__setattr__(self, name, value)
 
 
 class Schedule(Frozen, ABC):
@@ -69,7 +41,7 @@ class Constant(Schedule):
     needs_total = False
 
     def __init__(self, rate: float) -> None:
-        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.01")
+        self.rate = number("rate", rate, "[0, inf)", owner=self, remedy="try 0.01")
 
     def rate_at(self, iteration: int, total: int) -> float:
         return self.rate
@@ -84,9 +56,11 @@ class Step(Schedule):
     needs_total = False
 
     def __init__(self, rate: float, factor: float = 0.1, *, every: int) -> None:
-        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.1")
-        self.factor = checked(self, "factor", factor, "(0, 1]", "try 0.1, a tenth after each period")
-        self.every = int(checked(self, "every", every, "[1, inf)", "give iterations, not epochs", whole=True))
+        self.rate = number("rate", rate, "[0, inf)", owner=self, remedy="try 0.1")
+        self.factor = number(
+            "factor", factor, "(0, 1]", owner=self, remedy="try 0.1, a tenth after each period"
+        )
+        self.every = whole_number("every", every, 1, owner=self, remedy="give iterations, not epochs")
 
     def rate_at(self, iteration: int, total: int) -> float:
         return self.rate * self.factor ** (iteration // self.every)
@@ -101,8 +75,10 @@ class Exponential(Schedule):
     needs_total = False
 
     def __init__(self, rate: float, decay: float = 0.999) -> None:
-        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.01")
-        self.decay = checked(self, "decay", decay, "(0, 1]", "it acts at every iteration; try 0.999")
+        self.rate = number("rate", rate, "[0, inf)", owner=self, remedy="try 0.01")
+        self.decay = number(
+            "decay", decay, "(0, 1]", owner=self, remedy="it acts at every iteration; try 0.999"
+        )
 
     def rate_at(self, iteration: int, total: int) -> float:
         return self.rate * self.decay**iteration
@@ -116,8 +92,8 @@ class Cosine(Schedule):
     """
 
     def __init__(self, rate: float, final: float = 0.0) -> None:
-        self.rate = checked(self, "rate", rate, "[0, inf)", "try 0.01")
-        self.final = checked(self, "final", final, "[0, inf)", "try 0.0")
+        self.rate = number("rate", rate, "[0, inf)", owner=self, remedy="try 0.01")
+        self.final = number("final", final, "[0, inf)", owner=self, remedy="try 0.0")
 
     def rate_at(self, iteration: int, total: int) -> float:
         return _cosine(self.rate, self.final, iteration / total)
@@ -133,7 +109,7 @@ class LinearWarmup(Schedule):
 
     def __init__(self, iterations: int, then: float | Schedule) -> None:
         remedy = "give iterations, not epochs; for none leave LinearWarmup out"
-        self.iterations = int(checked(self, "iterations", iterations, "[1, inf)", remedy, whole=True))
+        self.iterations = whole_number("iterations", iterations, 1, owner=self, remedy=remedy)
         self.then = as_schedule(then, self, "then")
         self.needs_total = self.then.needs_total
 
@@ -155,10 +131,12 @@ class OneCycle(Schedule):
     def __init__(
         self, peak: float, warmup: float = 0.3, *, start_divisor: float = 25.0, final_divisor: float = 1e4
     ) -> None:
-        self.peak = checked(self, "peak", peak, "[0, inf)", "try 0.1")
-        self.warmup = checked(self, "warmup", warmup, "(0, 1)", "it is a fraction of the training; try 0.3")
-        self.start_divisor = checked(self, "start_divisor", start_divisor, "[1, inf)", "try 25")
-        self.final_divisor = checked(self, "final_divisor", final_divisor, "[1, inf)", "try 1e4")
+        self.peak = number("peak", peak, "[0, inf)", owner=self, remedy="try 0.1")
+        self.warmup = number(
+            "warmup", warmup, "(0, 1)", owner=self, remedy="it is a fraction of the training; try 0.3"
+        )
+        self.start_divisor = number("start_divisor", start_divisor, "[1, inf)", owner=self, remedy="try 25")
+        self.final_divisor = number("final_divisor", final_divisor, "[1, inf)", owner=self, remedy="try 1e4")
 
     def rate_at(self, iteration: int, total: int) -> float:
         start = self.peak / self.start_divisor
@@ -175,7 +153,8 @@ def as_schedule(value: float | Schedule, owner: object = "as_schedule", name: st
     """
     if isinstance(value, Schedule):
         return value
-    return Constant(checked(owner, name, value, "[0, inf)", "try 0.01, or a schedule such as Cosine(0.01)"))
+    remedy = "try 0.01, or a schedule such as Cosine(0.01)"
+    return Constant(number(name, value, "[0, inf)", owner=owner, remedy=remedy))
 
 
 def _cosine(start: float, end: float, fraction: float) -> float:

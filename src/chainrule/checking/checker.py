@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import checked_dtype, checked_seed
 from chainrule.arrays import Array, ArrayLike, is_float
 from chainrule.checking.chance import fixed_randomness
 from chainrule.checking.evidence import Settings
@@ -37,7 +38,6 @@ from chainrule.checking.subjects import (
 )
 from chainrule.errors import ArgumentError
 from chainrule.graph import Graph
-from chainrule.graph.checks import checked_seed
 from chainrule.layers import Layer, Loss
 from chainrule.native.blas import one_thread
 from chainrule.network import Network
@@ -84,7 +84,7 @@ def check(
     """
     began = time.perf_counter()
     _refuse_options(target, backward, gradients, names)
-    settings = Settings(checked_seed(seed), _dtype(dtype))
+    settings = Settings(checked_seed(seed), str(checked_dtype(dtype, owner="check")))
     if isinstance(target, Network):
         target = target.settled()
     if isinstance(target, (Graph, Network)):
@@ -136,16 +136,6 @@ def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> N
         raise ArgumentError(
             "check: names=... goes with an object or a function; layers and graphs have names"
         )
-
-
-def _dtype(dtype: Any) -> str:
-    try:
-        name = str(np.dtype(dtype))
-    except TypeError:
-        name = repr(dtype)
-    if name not in ("float64", "float32"):
-        raise ArgumentError(f"check: dtype: expected float64 or float32, got {name}")
-    return name
 
 
 def _graph(

@@ -7,7 +7,6 @@ and without the control characters that could rewrite a terminal's screen.
 from __future__ import annotations
 
 import html
-import unicodedata
 from collections import Counter
 from collections.abc import Sequence
 from io import StringIO
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from chainrule.checking.mistakes import MISTAKES
 from chainrule.checking.report import CheckReport, Finding, Row
+from chainrule.text import clean, counted
 
 if TYPE_CHECKING:
     from rich.console import JustifyMethod, OverflowMethod, RenderableType
@@ -30,7 +30,6 @@ _STYLES = {"ok": "green", "wrong": "bold red", "kink": "yellow", "not checked": 
 _SEVERITIES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 _BADGES = {"ok": "#1b6e3c", "wrong": "#b3261e", "kink": "#8a5a00", "not checked": "#5f6368"}
 _BADGE_OF = {"error": "#b3261e", "warning": "#8a5a00", "note": "#0b57a4"}
-_JOINERS = "\u200c\u200d"  # they shape letters and emoji, and hide nothing
 
 
 def as_text(report: CheckReport) -> str:
@@ -75,14 +74,14 @@ def as_rich(report: CheckReport) -> RenderableType:
             verdict.stylize(_STYLES[row.verdict])
             table.add_row(*cells, verdict)
         parts.append(table)
-    parts += [Text(_clean(line), style="dim") for line in (*hidden, *report.remarks)]
+    parts += [Text(clean(line), style="dim") for line in (*hidden, *report.remarks)]
     for finding in report.findings:
-        head = Text.assemble((_clean(finding.mistake), _SEVERITIES[finding.severity]), _heading(finding))
+        head = Text.assemble((clean(finding.mistake), _SEVERITIES[finding.severity]), _heading(finding))
         body = Text("\n".join(_explanation(finding)))
         parts += [Text(), head, Padding(body, (0, 0, 0, 4))]
     if parts:
         parts.append(Text())
-    parts.append(Text(_clean(report.summary()), style="bold green" if report.passed else "bold red"))
+    parts.append(Text(clean(report.summary()), style="bold green" if report.passed else "bold red"))
     return Group(*parts)
 
 
@@ -141,9 +140,9 @@ def _shown(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
 
 def _cells(row: Row) -> tuple[str, ...]:
     return (
-        _clean(row.node),
-        _shortened(_clean(row.kind)),
-        _clean(row.input),
+        clean(row.node),
+        _shortened(clean(row.kind)),
+        clean(row.input),
         str(row.shape),
         _compared(row),
         _error(row.error),
@@ -163,7 +162,7 @@ def _compared(row: Row) -> str:
     elif row.checked:
         parts.append(f"{row.checked:,} of {row.of:,}")
     if row.directions:
-        parts.append(f"{row.directions:,} direction{'' if row.directions == 1 else 's'}")
+        parts.append(counted(row.directions, "direction"))
     return ", ".join(parts) or "none"
 
 
@@ -171,7 +170,7 @@ def _heading(finding: Finding) -> str:
     """What follows the code: where it is, how severe, and what it is in a few words."""
     severity = "" if finding.severity == "error" else f" ({finding.severity})"
     title = f": {MISTAKES[finding.mistake].title}" if finding.mistake in MISTAKES else ""
-    return f"{severity} in {_clean(finding.place)}{title}"
+    return f"{severity} in {clean(finding.place)}{title}"
 
 
 def _explanation(finding: Finding) -> list[str]:
@@ -187,11 +186,11 @@ def _explanation(finding: Finding) -> list[str]:
         if finding.error is not None:
             values.append(f"relative error {_error(finding.error)}")
         lines.append(", ".join(values))
-    lines += [_clean(line) for line in finding.advice.expandtabs(4).splitlines()]
+    lines += [clean(line) for line in finding.advice.expandtabs(4).splitlines()]
     if finding.confidence < 0.9:
         lines.append(f"How sure the name is: {100 * finding.confidence:.0f} %")
     if finding.source is not None:
-        lines.append(_clean(finding.source))
+        lines.append(clean(finding.source))
     return lines
 
 
@@ -212,19 +211,8 @@ def _error(error: float | None) -> str:
     return f"{error:.2g}" if error == 0 or error >= 0.001 else f"{error:.0e}"
 
 
-def _clean(text: str) -> str:
-    """The text with characters that a screen would obey, or hide, written as escapes: '\\x1b', '\\u202e'."""
-    return "".join(_shown_character(character) for character in text)
-
-
-def _shown_character(character: str) -> str:
-    category = unicodedata.category(character)
-    obeyed = category in {"Cc", "Cf", "Cs", "Zl", "Zp"} and character not in _JOINERS
-    return ascii(character)[1:-1] if obeyed else character
-
-
 def _escaped(text: str) -> str:
-    return html.escape(_clean(text))
+    return html.escape(clean(text))
 
 
 def _badge(escaped: str, colour: str) -> str:

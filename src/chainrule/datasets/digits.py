@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.arguments import checked_seed, number
 from chainrule.arrays import Array
 from chainrule.datasets.images import Split, arrange_images, arrange_labels
 from chainrule.errors import ArgumentError
@@ -31,7 +32,8 @@ def load_digits(
 
     data = load()
     images = arrange_images(data.images.astype(np.uint8), 16, normalize=normalize, flatten=flatten)
-    test = _stratified(data.target, test_share, seed)
+    share = number("test_share", test_share, "(0, 1)", owner="load_digits", remedy="for example 0.2")
+    test = _stratified(data.target, share, checked_seed(seed))
     labels = arrange_labels(data.target, 10, one_hot=one_hot_label)
     return (images[~test], labels[~test]), (images[test], labels[test])
 
@@ -42,10 +44,10 @@ def _stratified(labels: Array, share: float, seed: int) -> Array:
     chosen = np.zeros(len(labels), dtype=bool)
     for label in np.unique(labels):
         members = np.flatnonzero(labels == label)
-        count = round(share * len(members)) if 0 < share < 1 else 0
+        count = round(share * len(members))
         if not 0 < count < len(members):
             raise ArgumentError(
-                f"load_digits: expected test_share between 0 and 1 with some of every class on both sides, "
+                f"load_digits: expected test_share to leave some of every class on both sides, "
                 f"got {share}; for example 0.2"
             )
         chosen[random.permutation(members)[:count]] = True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import operator
 from collections.abc import Iterable, Mapping
 from keyword import iskeyword
 from typing import Any
@@ -10,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import ArgumentError, ChainruleError, LayerError
+from chainrule.errors import ChainruleError, LayerError
 from chainrule.layers import Layer
 
 
@@ -36,30 +35,6 @@ def checked_state(name: str, layer: Layer, state: Any, expected: Iterable[str]) 
         f"{name}: the forward of {type(layer).__name__} must return as new_state a dict with the keys "
         f"{', '.join(expected)}, got {came}"
     )
-
-
-def checked_seed(seed: Any) -> int:
-    """The seed as an int, or ArgumentError."""
-    try:
-        whole = operator.index(seed)
-    except TypeError:
-        whole = -1
-    if whole < 0:
-        raise ArgumentError(f"seed: expected a whole number of at least 0, got {seed!r}")
-    return whole
-
-
-def checked_dtype(dtype: Any) -> np.dtype[Any]:
-    """The dtype, or ArgumentError for one that isn't of floats."""
-    try:
-        found: np.dtype[Any] = np.dtype(dtype)
-    except (TypeError, ValueError):
-        raise ArgumentError(
-            f"dtype: a graph computes in floats, float32 or float64, got {dtype!r}, which is no dtype"
-        ) from None
-    if found.kind != "f":
-        raise ArgumentError(f"dtype: a graph computes in floats, float32 or float64, got {found}")
-    return found
 
 
 def how_to_feed(name: str) -> str:

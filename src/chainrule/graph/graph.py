@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import checked_dtype, checked_seed
 from chainrule.arrays import Array, ArrayLike, Shape, as_numbers, is_float
 from chainrule.errors import (
     ChainruleError,
@@ -18,9 +19,7 @@ from chainrule.errors import (
     did_you_mean,
 )
 from chainrule.graph.checks import (
-    checked_dtype,
     checked_output,
-    checked_seed,
     checked_state,
     how_to_feed,
     read_only,
@@ -49,7 +48,7 @@ class Graph(Structure):
     def __init__(self, output: Node, *, seed: int | None = None, dtype: Any = None) -> None:
         super().__init__(output)
         self.seed = fresh_seed() if seed is None else checked_seed(seed)
-        self.dtype = None if dtype is None else checked_dtype(dtype)
+        self.dtype = None if dtype is None else checked_dtype(dtype, other_floats=True)
         self.state: dict[str, Array] = Statistics()
         self._bound: dict[int, Array] = {}
         self._checked: set[int] = set()

@@ -7,6 +7,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from chainrule.arguments import as_whole
 from chainrule.arrays import Array, ArrayLike, Shape, as_numbers, is_float
 from chainrule.errors import ArgumentError, GraphError, LayerError, did_you_mean
 from chainrule.layers import (
@@ -179,14 +180,13 @@ class Constant(Node):
 def checked_shape(shape: Any, whose: str) -> Shape:
     """A shape as a tuple of positive ints; a single int is a vector's length."""
     sizes = tuple(shape) if isinstance(shape, Iterable) else (shape,)
-    if not all(
-        isinstance(size, (int, np.integer)) and not isinstance(size, bool) and size > 0 for size in sizes
-    ):
+    found = [as_whole(size) or 0 for size in sizes]
+    if not all(size > 0 for size in found):
         raise ArgumentError(
             f"{whose}: expected a shape of positive whole numbers without the batch axis, such as (784,), "
             f"got {shape!r}"
         )
-    return tuple(int(size) for size in sizes)
+    return tuple(found)
 
 
 def _as_node(value: Any) -> Node:

@@ -6,9 +6,10 @@ import math
 
 import numpy as np
 
+from chainrule.arguments import number, whole_number
 from chainrule.arrays import Array
-from chainrule.layers.arguments import axes_of, number, whole_numbers
 from chainrule.layers.arithmetic import floats
+from chainrule.layers.axes import axes_of
 from chainrule.layers.base import Layer
 
 
@@ -37,7 +38,7 @@ class LeakyReLU(Layer):
     """
 
     def __init__(self, slope: float = 0.01) -> None:
-        self.slope = number(self, "slope", slope)
+        self.slope = number("slope", slope, owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -56,7 +57,7 @@ class ELU(Layer):
     """
 
     def __init__(self, alpha: float = 1.0) -> None:
-        self.alpha = number(self, "alpha", alpha, at_least=0)
+        self.alpha = number("alpha", alpha, "[0, inf)", owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -177,7 +178,7 @@ class Softmax(Layer):
     """
 
     def __init__(self, axis: int = -1) -> None:
-        (self.axis,) = whole_numbers(self, "axis", axis)
+        self.axis = whole_number("axis", axis, owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -199,7 +200,7 @@ class LogSoftmax(Layer):
     """
 
     def __init__(self, axis: int = -1) -> None:
-        (self.axis,) = whole_numbers(self, "axis", axis)
+        self.axis = whole_number("axis", axis, owner=self)
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)

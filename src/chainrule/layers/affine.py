@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.arguments import whole_number
 from chainrule.arrays import Array, Shape
 from chainrule.errors import ArgumentError, ShapeError
 from chainrule.initializers import He, Initializer, Zeros
-from chainrule.layers.arguments import count
 from chainrule.layers.arithmetic import floats
 from chainrule.layers.base import Layer, ParameterSpec
 
@@ -30,7 +30,7 @@ class Affine(Layer):
     def __init__(
         self, units: int, *, bias: bool = True, weights: Initializer = _HE, biases: Initializer = _ZEROS
     ) -> None:
-        self.units = count(self, "units", units)
+        self.units = whole_number("units", units, 1, owner=self)
         self.bias = bool(bias)
         self.weights = initializer(self, "weights", weights)
         self.biases = initializer(self, "biases", biases)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.arguments import number
 from chainrule.arrays import Array
-from chainrule.layers.arguments import number
 from chainrule.layers.base import Layer
 from chainrule.randomness import kept
 
@@ -22,7 +22,7 @@ class Dropout(Layer):
     """
 
     def __init__(self, rate: float = 0.5) -> None:
-        self.rate = number(self, "rate", rate, at_least=0, below=1)
+        self.rate = number("rate", rate, "[0, 1)", owner=self)
 
     def forward(self, x: Array, *, training: bool, rng: np.random.Generator) -> tuple[Array, Array | None]:
         if not training or self.rate == 0:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+from chainrule.arguments import whole_number
 from chainrule.arrays import Array
 from chainrule.errors import ShapeError
 from chainrule.initializers import Initializer, Normal
 from chainrule.layers.affine import initializer
-from chainrule.layers.arguments import count
 from chainrule.layers.base import Layer, ParameterSpec
 from chainrule.layers.indices import add_rows, check_indices
 
@@ -26,8 +26,8 @@ class Embedding(Layer):
     index_inputs = frozenset({"ids"})
 
     def __init__(self, vocabulary: int, dimension: int, weights: Initializer = _NORMAL) -> None:
-        self.vocabulary = count(self, "vocabulary", vocabulary)
-        self.dimension = count(self, "dimension", dimension)
+        self.vocabulary = whole_number("vocabulary", vocabulary, 1, owner=self)
+        self.dimension = whole_number("dimension", dimension, 1, owner=self)
         self.weights = initializer(self, "weights", weights)
 
     def parameters(self) -> dict[str, ParameterSpec]:

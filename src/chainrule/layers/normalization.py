@@ -7,10 +7,11 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from chainrule.arguments import number, whole_number, whole_numbers
 from chainrule.arrays import Array, Shape
 from chainrule.errors import ShapeError
 from chainrule.initializers import Ones, Zeros
-from chainrule.layers.arguments import axes_of, number, whole_numbers
+from chainrule.layers.axes import axes_of
 from chainrule.layers.base import Layer, ParameterSpec
 
 Triple = tuple[Array, Array, Array]
@@ -35,9 +36,9 @@ class BatchNorm(Layer):
     """
 
     def __init__(self, axis: int = 1, momentum: float = 0.9, epsilon: float = 1e-5) -> None:
-        (self.axis,) = whole_numbers(self, "axis", axis)
-        self.momentum = number(self, "momentum", momentum, at_least=0, at_most=1)
-        self.epsilon = number(self, "epsilon", epsilon, above=0)
+        self.axis = whole_number("axis", axis, owner=self)
+        self.momentum = number("momentum", momentum, "[0, 1]", owner=self)
+        self.epsilon = number("epsilon", epsilon, "(0, inf)", owner=self)
 
     def parameters(self) -> dict[str, ParameterSpec]:
         return {
@@ -116,8 +117,8 @@ class LayerNorm(Layer):
     """
 
     def __init__(self, axis: int | Sequence[int] = -1, epsilon: float = 1e-5) -> None:
-        self.axes = whole_numbers(self, "axis", axis)
-        self.epsilon = number(self, "epsilon", epsilon, above=0)
+        self.axes = whole_numbers("axis", axis, owner=self)
+        self.epsilon = number("epsilon", epsilon, "(0, inf)", owner=self)
 
     def parameters(self) -> dict[str, ParameterSpec]:
         return {

@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import whole_numbers
 from chainrule.arrays import Array, Shape
 from chainrule.errors import ShapeError
-from chainrule.layers.arguments import Axes, axes_of, whole_numbers
+from chainrule.layers.axes import Axes, axes_of
 from chainrule.layers.base import Layer
 
 
@@ -17,7 +18,7 @@ class _Reduction(Layer):
     """Over one axis, several, or (None) all of them; keepdims leaves axes of length 1 behind."""
 
     def __init__(self, axis: Axes = None, keepdims: bool = False) -> None:
-        self.axes = None if axis is None else whole_numbers(self, "axis", axis)
+        self.axes = None if axis is None else whole_numbers("axis", axis, owner=self)
         self.keepdims = bool(keepdims)
 
     def _axes_with_elements(self, x: Array) -> tuple[int, ...]:

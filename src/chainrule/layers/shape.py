@@ -8,9 +8,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import as_whole, whole_number, whole_numbers
 from chainrule.arrays import Array, Shape
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.layers.arguments import axes_of, whole_numbers
+from chainrule.layers.axes import axes_of
 from chainrule.layers.base import Layer
 from chainrule.layers.indices import add_rows, check_indices
 
@@ -24,7 +25,7 @@ class Reshape(Layer):
     """
 
     def __init__(self, shape: int | Sequence[int]) -> None:
-        self.shape = whole_numbers(self, "shape", shape)
+        self.shape = whole_numbers("shape", shape, owner=self)
         if min(self.shape, default=0) < -1 or self.shape.count(-1) > 1:
             raise ArgumentError(
                 f"Reshape: expected lengths of 0 or more and at most one -1, got {self.shape}"
@@ -68,7 +69,7 @@ class Transpose(Layer):
     """
 
     def __init__(self, axes: Sequence[int] | None = None) -> None:
-        self.axes = None if axes is None else whole_numbers(self, "axes", axes)
+        self.axes = None if axes is None else whole_numbers("axes", axes, owner=self)
 
     def forward(self, x: Array) -> tuple[Array, tuple[int, ...]]:
         axes = tuple(reversed(range(x.ndim))) if self.axes is None else self.axes
@@ -90,7 +91,7 @@ class Concatenate(Layer):
     """
 
     def __init__(self, axis: int = -1) -> None:
-        (self.axis,) = whole_numbers(self, "axis", axis)
+        self.axis = whole_number("axis", axis, owner=self)
 
     def forward(self, *inputs: Array) -> tuple[Array, tuple[int, list[int]]]:
         if not inputs:
@@ -153,7 +154,7 @@ class Take(Layer):
     index_inputs = frozenset({"indices"})
 
     def __init__(self, axis: int = 0) -> None:
-        (self.axis,) = whole_numbers(self, "axis", axis)
+        self.axis = whole_number("axis", axis, owner=self)
 
     def forward(self, x: Array, indices: Array) -> tuple[Array, tuple[Shape, int, Array]]:
         (axis,) = axes_of(self, (self.axis,), x.ndim)
@@ -173,8 +174,8 @@ def _key_part(part: Any) -> Any:
     """One part of a key; a list becomes an array of its own, so that changing the list changes no layer."""
     if part is None or part is Ellipsis or isinstance(part, slice):
         return part
-    if isinstance(part, (int, np.integer)) and not isinstance(part, bool):  # True would add an axis
-        return int(part)
+    if not isinstance(part, np.ndarray) and (whole := as_whole(part)) is not None:  # True would add an axis
+        return whole
     if isinstance(part, (list, np.ndarray)):
         array = np.array(part)
         if array.size == 0 and isinstance(part, list):  # NumPy takes [] for floats

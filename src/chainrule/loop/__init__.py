@@ -6,7 +6,6 @@ from chainrule.loop.health import Health
 from chainrule.loop.history import History
 from chainrule.loop.interrupts import Interrupts
 from chainrule.loop.loop import train
-from chainrule.loop.numbers import whole_number
 from chainrule.loop.pace import Pace
 from chainrule.loop.progress import ProgressBar, is_watched
 
@@ -27,5 +26,4 @@ __all__ = [
     "Trainee",
     "is_watched",
     "train",
-    "whole_number",
 ]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from chainrule.arguments import one_of, whole_number
 from chainrule.arrays import Array
-from chainrule.errors import ArgumentError, did_you_mean
-from chainrule.loop.numbers import whole_number
+from chainrule.errors import ArgumentError
 from chainrule.randomness import Purpose, stream
 
 Sampling = Literal["shuffle", "replacement"]
@@ -42,8 +42,7 @@ class Batches:
             raise ArgumentError(
                 f"batch_size: expected at most the number of samples, {samples}, got {batch_size}"
             )
-        if sampling not in SAMPLINGS:
-            raise ArgumentError(f"unknown sampling {sampling!r}; {did_you_mean(str(sampling), SAMPLINGS)}")
+        one_of("sampling", sampling, SAMPLINGS)
         made = cls(samples, batch_size, sampling, seed, least)
         if made.largest < least:
             raise ArgumentError(

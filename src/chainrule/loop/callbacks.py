@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+from chainrule.arguments import number, one_of, whole_number
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.loop.history import MEASURES, History
 
@@ -143,18 +144,10 @@ class EarlyStopping(Callback):
         min_change: float = 0.0,
         restore_best: bool = True,
     ) -> None:
-        if monitor not in MEASURES:
-            raise ArgumentError(
-                f"EarlyStopping: unknown monitor {monitor!r}; {did_you_mean(monitor, MEASURES)}"
-            )
-        if isinstance(patience, bool) or not isinstance(patience, int) or patience < 1:
-            raise ArgumentError(
-                f"EarlyStopping: patience is a number of epochs, at least 1, got {patience!r}"
-            )
-        if not isinstance(min_change, (int, float)) or not 0 <= min_change < math.inf:
-            raise ArgumentError(f"EarlyStopping: min_change is a number of at least 0, got {min_change!r}")
-        self.monitor, self.patience = monitor, patience
-        self.min_change, self.restore_best = min_change, restore_best
+        self.monitor = one_of("monitor", monitor, MEASURES, owner=self)
+        self.patience = whole_number("patience", patience, 1, owner=self, remedy="it counts epochs")
+        self.min_change = number("min_change", min_change, "[0, inf)", owner=self)
+        self.restore_best = restore_best
         self._sign = -1 if monitor.endswith("accuracy") else 1  # times it, every measure is better lower
         #: The best value of the measure so far, and its epoch.
         self.best, self.best_epoch = self._sign * math.inf, 0

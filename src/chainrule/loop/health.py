@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from typing import Any
 
+from chainrule.arguments import whole_number
 from chainrule.errors import ArgumentError
 from chainrule.loop.callbacks import Callback, Examiner, Run
-from chainrule.loop.numbers import whole_number
 
 EXAMINATIONS = 40  # of a training, unless told otherwise
 SHARE = 0.045  # of the time of a training, which they are planned to take at most: a twentieth, with a margin

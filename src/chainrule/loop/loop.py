@@ -6,11 +6,11 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chainrule.arguments import whole_number
 from chainrule.errors import DivergedError
 from chainrule.loop.callbacks import Callback, Run, Trainee
 from chainrule.loop.history import History
 from chainrule.loop.interrupts import Interrupts
-from chainrule.loop.numbers import whole_number
 from chainrule.loop.pace import Pace
 
 SECONDS = 0.05  # between looks at Ctrl-C, the progress bar and the callbacks

@@ -2,8 +2,8 @@
 
 from chainrule.network.network import Network
 from chainrule.network.progress import Progress
-from chainrule.network.summary import Summary, memory
+from chainrule.network.summary import Summary
 from chainrule.network.textbook import TwoLayerNet
 from chainrule.network.training import Training
 
-__all__ = ["Network", "Progress", "Summary", "Training", "TwoLayerNet", "memory"]
+__all__ = ["Network", "Progress", "Summary", "Training", "TwoLayerNet"]

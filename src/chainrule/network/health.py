@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, norm_of
 from chainrule.layers import Layer, ReLU, Sigmoid, Tanh, activation
 from chainrule.loop import Findings, Measures
 from chainrule.optimizers import Optimizer, OptimizerState
@@ -107,11 +107,11 @@ class NetworkExaminer:
         np.subtract(updated.flat, params.flat, out=updated.flat)
         found: dict[str, Measures] = {}
         for name, value in params.items():
-            norm, update = _norm(value), _norm(updated[name])
+            norm, update = norm_of(value), norm_of(updated[name])
             found[name] = {
                 "layer": self._users[name],
                 "norm": norm,
-                "gradient_norm": _norm(self._gradient[name]),
+                "gradient_norm": norm_of(self._gradient[name]),
                 "update_ratio": update / norm if norm else math.nan,
             }
         return found
@@ -144,7 +144,7 @@ def _user_of(network: Network, parameter: str) -> str:
 
 def _of_output(layer: Layer, y: Array) -> Measures:
     mean = y.sum() / y.size
-    found: Measures = {"mean": float(mean), "std": _norm(y - mean) / math.sqrt(y.size)}
+    found: Measures = {"mean": float(mean), "std": norm_of(y - mean) / math.sqrt(y.size)}
     if isinstance(layer, ReLU):
         zero = y == 0
         found["zeros"] = np.count_nonzero(zero) / y.size
@@ -158,14 +158,7 @@ def _of_output(layer: Layer, y: Array) -> Measures:
 def _of_gradient(dy: Array | None) -> Measures:
     if dy is None:
         return {"gradient_norm": math.nan, "gradient_std": math.nan}
-    return {"gradient_norm": _norm(dy), "gradient_std": _norm(dy - dy.sum() / dy.size) / math.sqrt(dy.size)}
-
-
-def _norm(array: Array) -> float:
-    """The length of the array as a vector, also where the squares of its elements overflow."""
-    flat = array.ravel()
-    length = math.sqrt(flat @ flat)
-    if math.isinf(length) and math.isfinite(largest := float(np.abs(flat).max())):
-        flat = flat / largest
-        return largest * math.sqrt(flat @ flat)
-    return length
+    return {
+        "gradient_norm": norm_of(dy),
+        "gradient_std": norm_of(dy - dy.sum() / dy.size) / math.sqrt(dy.size),
+    }

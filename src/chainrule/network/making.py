@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
@@ -12,19 +11,6 @@ from chainrule.errors import ArgumentError, GraphError, ShapeError
 from chainrule.graph import Graph, Input, Node, checked_shape
 from chainrule.layers import Layer, Loss
 from chainrule.parameters import Guard, Parameters
-
-DTYPES = ("float32", "float64")
-
-
-def checked_dtype(dtype: Any) -> np.dtype[Any]:
-    """float32 or float64. Raises ArgumentError for anything else."""
-    try:
-        found: np.dtype[Any] | None = None if dtype is None else np.dtype(dtype)
-    except TypeError:
-        found = None
-    if found not in (np.float32, np.float64):
-        raise ArgumentError(f"dtype: a network computes in {' or '.join(DTYPES)}, got {found or dtype}")
-    return np.dtype(found)
 
 
 def checked_loss(loss: Loss | None) -> Loss | None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from chainrule.arguments import checked_dtype, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
@@ -23,13 +24,11 @@ from chainrule.loop import (
     Sampling,
     is_watched,
     train,
-    whole_number,
 )
 from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, numbers, rows_of
 from chainrule.network.making import (
     chain,
-    checked_dtype,
     checked_loss,
     flat_parameters,
     given,

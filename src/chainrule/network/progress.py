@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+from chainrule.arguments import whole_number
 from chainrule.errors import ArgumentError
-from chainrule.loop import Batches, whole_number
+from chainrule.loop import Batches
 from chainrule.optimizers import Optimizer, OptimizerState
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ class Progress:
     def begin(self, network: Network, optimizer: Optimizer, batches: Batches, fresh: bool) -> OptimizerState:
         """Begin a training: with the state of an equal optimizer, and inside the epoch of equal batches."""
         self.training += 1
-        if fresh or self.state is None or repr(optimizer) != repr(self.optimizer):
+        if fresh or self.state is None or optimizer != self.optimizer:
             self.state, self.total = optimizer.start(network.params.flat, network.decays), None
         self.optimizer = optimizer
         if batches != self.batches:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from chainrule.text import aligned, counted, memory
+
 if TYPE_CHECKING:
     from chainrule.network.network import Network
 
@@ -24,7 +26,7 @@ def summarize(network: Network, batch_size: int) -> Summary:
     graph, itemsize = network.graph, network.dtype.itemsize
     zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in network.input_shapes.items()}
     fed = {graph.position(name) for name in network.input_shapes}
-    counted: set[str] = set()
+    seen: set[str] = set()
     rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "memory")]
     total_values = 0
     for i in graph.ancestors(graph.position(network.output)):
@@ -34,8 +36,8 @@ def summarize(network: Network, batch_size: int) -> Summary:
         with np.errstate(all="ignore"):
             shape = graph.evaluate(zeros, node).shape
         own = [graph.name_of(source) for source in graph.sources(node)]
-        own = [each for each in own if each in network.params and each not in counted]
-        counted.update(own)
+        own = [each for each in own if each in network.params and each not in seen]
+        seen.update(own)
         size = sum(network.params[each].size for each in own)
         values, lengths = int(np.prod(shape)), [str(length) for length in shape]
         if fed.intersection(
@@ -47,11 +49,11 @@ def summarize(network: Network, batch_size: int) -> Summary:
         kind = repr(node.layer) if node.layer is not None else "Input"
         rows.append((name, kind, text, f"{size:,}" if size else "", memory(itemsize * (values + size))))
     size = network.params.flat.size
-    lines = _aligned(rows)
+    lines = aligned(rows, numbers_from=3)
     lines.append(
         f"{size:,} parameters, {memory(size * itemsize)} in {network.dtype}; as much again for the gradient"
     )
-    samples = "1 sample" if batch_size == 1 else f"{batch_size:,} samples"
+    samples = counted(batch_size, "sample")
     lines.append(f"values of {samples}: {memory(total_values * itemsize)}")
     if network.loss_layer is not None:
         arrays = memory(network.program(batch_size).memory)
@@ -60,27 +62,3 @@ def summarize(network: Network, batch_size: int) -> Summary:
         )
         lines.append(f"loss: {network.loss_layer!r}")
     return Summary("\n".join(lines))
-
-
-def memory(count: int) -> str:
-    """A number of bytes as people read it: '1.5 MB'."""
-    if count < 1000:
-        return f"{count} B"
-    value, units = float(count), iter(("kB", "MB", "GB", "TB"))
-    unit = ""
-    while value >= 1000:
-        value, unit = value / 1000, next(units)
-    return f"{value:.1f} {unit}"
-
-
-def _aligned(rows: list[tuple[str, ...]]) -> list[str]:
-    widths = [max(len(row[k]) for row in rows) for k in range(len(rows[0]))]
-    lines = []
-    for row in rows:
-        cells = [
-            cell.rjust(w) if k >= 3 else cell.ljust(w)
-            for k, (cell, w) in enumerate(zip(row, widths, strict=True))
-        ]
-        lines.append("  ".join(cells).rstrip())
-    rule = "  ".join("-" * width for width in widths)
-    return [lines[0], rule, *lines[1:], rule]

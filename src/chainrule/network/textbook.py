@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+from chainrule.arguments import whole_number
 from chainrule.initializers import Normal
 from chainrule.layers import Affine, ReLU, SoftmaxCrossEntropy
-from chainrule.loop import whole_number
 from chainrule.network.network import Network
 
 

@@ -12,9 +12,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
+from chainrule.arguments import whole_number
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, BusyError
-from chainrule.loop import Batches, Interrupts, Pace, whole_number
+from chainrule.loop import Batches, Interrupts, Pace
 from chainrule.network.divergence import diverged_by_update, diverged_in_step
 from chainrule.network.health import NetworkExaminer, steps_worth
 from chainrule.network.programs import measured
@@ -345,7 +346,11 @@ class Training:
 
     def _description(self) -> dict[str, Any]:
         """What a state belongs to."""
-        return {"optimizer": repr(self.optimizer), "dtype": str(self.network.dtype), **asdict(self.batches)}
+        return {
+            "optimizer": self.optimizer.described(),
+            "dtype": str(self.network.dtype),
+            **asdict(self.batches),
+        }
 
     def _checked_counts(self, text: str) -> dict[str, Any]:
         try:

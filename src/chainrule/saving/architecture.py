@@ -9,13 +9,13 @@ from typing import Any
 import numpy as np
 
 from chainrule import initializers, layers
+from chainrule.arguments import whole_number
 from chainrule.arrays import Array
 from chainrule.configured import Configured, constructor_of
 from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.graph import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.initializers import Initializer
 from chainrule.layers import Layer
-from chainrule.loop import whole_number
 from chainrule.network import Network, Progress
 
 FORMAT = "chainrule model 1"

@@ -14,7 +14,8 @@ from chainrule.drawing.report.inside import as_text, as_words
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Chart, Section, charts_html, findings_html, header, table
 from chainrule.drawing.report.run_page import NOTHING_WRONG, whole_page
-from chainrule.drawing.report.words import counted, duration, floats, percent, rounded, short
+from chainrule.drawing.report.words import floats, rounded
+from chainrule.text import counted, duration, percent, short
 
 Measure = Callable[[Material], float]
 

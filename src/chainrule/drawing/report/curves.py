@@ -11,7 +11,8 @@ from chainrule.drawing.page import text
 from chainrule.drawing.report.material import LayerHealth, Material
 from chainrule.drawing.report.parts import Chart, Section, charts_html, table
 from chainrule.drawing.report.thinning import smoothed, spread_over, thinned, window_of
-from chainrule.drawing.report.words import floats, percent, rounded, short
+from chainrule.drawing.report.words import floats, rounded
+from chainrule.text import percent, short
 
 MOST_ROWS = 100
 """Of more epochs than this, some even apart are in the table."""

@@ -14,7 +14,7 @@ from chainrule.drawing.page import text
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Section, listed, table
 from chainrule.drawing.report.pixels import weights_picture
-from chainrule.drawing.report.words import floats, short
+from chainrule.drawing.report.words import floats
 from chainrule.errors import ChainruleError
 from chainrule.graph import Constant, Parameter
 from chainrule.layers import (
@@ -31,6 +31,7 @@ from chainrule.layers import (
     Subtract,
 )
 from chainrule.network import Network
+from chainrule.text import short
 
 MOST_UNITS = 100
 """Of more units than this, those with the largest weights are shown."""

@@ -13,7 +13,8 @@ from chainrule.drawing.report.answers import MOST_WRONG, Classified, Estimated, 
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Chart, Section, bar, charts_html, listed, table
 from chainrule.drawing.report.pixels import picture
-from chainrule.drawing.report.words import counted, percent, rounded, short
+from chainrule.drawing.report.words import rounded
+from chainrule.text import counted, percent, short
 
 MOST_CLASSES = 30
 """Of more classes than this, the pairs that were confused most are listed instead of the matrix."""

@@ -17,9 +17,10 @@ from chainrule.drawing.report.inside import chosen_units, weights_of_images
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.pixels import as_rows
 from chainrule.drawing.report.thinning import smoothed, thinned, window_of
-from chainrule.drawing.report.words import floats, percent
+from chainrule.drawing.report.words import floats
 from chainrule.errors import FileError
 from chainrule.files import write_bytes
+from chainrule.text import percent
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

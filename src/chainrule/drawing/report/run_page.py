@@ -8,7 +8,7 @@ from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import findings_of
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Chart, Section, card, findings_html, header, section_html
-from chainrule.drawing.report.words import counted, duration, percent, short
+from chainrule.text import counted, duration, percent, short
 
 NOTHING_WRONG = "Nothing looks wrong in this run."
 

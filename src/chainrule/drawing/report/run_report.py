@@ -13,6 +13,7 @@ from typing import Any, overload
 
 import numpy as np
 
+from chainrule.arguments import as_whole
 from chainrule.arrays import Array, ArrayLike
 from chainrule.checking import CheckReport
 from chainrule.drawing.report.answers import judge
@@ -242,9 +243,10 @@ def columns_of(network: Network) -> list[str] | None:
 def rows_of(x: Data, t: ArrayLike, row: int) -> tuple[Any, Array]:
     """One row of the data, still as rows, and its target. Raises ArgumentError for a row that isn't there."""
     targets = np.asarray(t)
-    if isinstance(row, bool) or not isinstance(row, (int, np.integer)) or not 0 <= row < len(targets):
+    found = as_whole(row)
+    if found is None or not 0 <= found < len(targets):
         raise ArgumentError(f"sample: expected a row of x, 0 to {len(targets) - 1}, got {row!r}")
-    part = slice(int(row), int(row) + 1)
+    part = slice(found, found + 1)
     if isinstance(x, Mapping):
         return {name: np.asarray(value)[part] for name, value in x.items()}, targets[part]
     return np.asarray(x)[part], targets[part]

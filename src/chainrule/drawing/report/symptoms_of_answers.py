@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import RunFinding, Severity
 from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.words import counted, percent, short
+from chainrule.text import counted, percent, short
 
 ERRORS = 2.0
 """A gain over always giving one answer within two standard errors may be chance."""

@@ -12,7 +12,8 @@ from chainrule.drawing.report.answers import Classified
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.thinning import smoothed
-from chainrule.drawing.report.words import floats, percent, short
+from chainrule.drawing.report.words import floats
+from chainrule.text import percent, short
 
 ENOUGH = 20
 """Of fewer iterations the curve says nothing yet."""

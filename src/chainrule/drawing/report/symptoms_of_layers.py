@@ -9,7 +9,7 @@ import numpy as np
 
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import LayerHealth, Material
-from chainrule.drawing.report.words import fold, percent, short
+from chainrule.text import fold, percent, short
 
 DEAD = 0.4
 """A tenth or two of the units of a ReLU layer may rest without harm; by four tenths a layer is too narrow."""

@@ -1,4 +1,4 @@
-"""Numbers as people read them."""
+"""Numbers as files hold them and as pages take them."""
 
 from __future__ import annotations
 
@@ -10,62 +10,11 @@ import numpy as np
 from chainrule.arrays import Array
 
 
-def percent(share: float, digits: int = 1) -> str:
-    """0.9304 as '93.0 %'."""
-    return f"{100 * share:.{digits}f} %" if math.isfinite(share) else str(share)
-
-
-def short(value: float, digits: int = 4) -> str:
-    """A number with so many significant digits: '0.2515', '1,438', '2e-09'."""
-    if not math.isfinite(value):
-        return str(value)
-    if value == 0:
-        return "0"
-    if 1e-4 <= abs(value) < 10_000:
-        text = f"{value:.{digits}g}"
-        return text if "e" not in text else f"{value:.0f}"
-    if abs(value) < 1e7 and value == round(value):
-        return f"{value:,.0f}"
-    return _scientific(value, max(digits - 2, 1))
-
-
-def fold(ratio: float) -> str:
-    """A ratio as '400-fold'."""
-    if ratio < 10_000:
-        return f"{float(f'{ratio:.2g}'):,.0f}-fold"
-    return f"{_scientific(ratio, 0)}-fold"
-
-
-def _scientific(value: float, digits: int) -> str:
-    mantissa, _, exponent = f"{value:.{digits}e}".partition("e")
-    if "." in mantissa:
-        mantissa = mantissa.rstrip("0").rstrip(".")
-    return f"{mantissa}e{int(exponent)}"
-
-
 def whole(value: Any) -> int:
     """A count that a file holds. Raises ValueError for what is none."""
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1e15:
         raise ValueError(f"expected a count, got {value!r:.50}")
     return value
-
-
-def duration(seconds: float) -> str:
-    """0.153 as '0.15 s', 125 as '2 min 5 s'."""
-    if not math.isfinite(seconds):
-        return str(seconds)
-    if seconds < 60:
-        return f"{seconds:.2f} s" if seconds < 10 else f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    if minutes < 60:
-        return f"{minutes} min {rest} s"
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min"
-
-
-def counted(count: int, thing: str, things: str | None = None) -> str:
-    """1 as '1 layer', 2 as '2 layers'."""
-    return f"{count:,} {thing if count == 1 else things or thing + 's'}"
 
 
 def floats(values: Any) -> Array:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from chainrule.arguments import number
 from chainrule.arrays import Array, Shape, as_numbers, is_float
 from chainrule.errors import ArgumentError, DataError, ShapeError
 from chainrule.layers.activation import log_softmax, sigmoid, softmax
-from chainrule.layers.arguments import number
 from chainrule.layers.arithmetic import floats
 from chainrule.layers.loss.base import Loss, SameShapeLoss, finite_or_nan
 
@@ -52,7 +52,7 @@ class SoftmaxCrossEntropy(Loss):
     def __init__(
         self, label_smoothing: float = 0.0, class_weights: Sequence[float] | Array | None = None
     ) -> None:
-        self.label_smoothing = number(self, "label_smoothing", label_smoothing, at_least=0, below=1)
+        self.label_smoothing = number("label_smoothing", label_smoothing, "[0, 1)", owner=self)
         self.class_weights = None if class_weights is None else _weights(class_weights)
         c = self.class_weights
         if c is not None and (c.ndim != 1 or not np.isfinite(c).all() or (c < 0).any() or not c.any()):

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from chainrule.arguments import number
 from chainrule.arrays import Array
-from chainrule.layers.arguments import number
 from chainrule.layers.loss.base import SameShapeLoss
 
 Gradients = tuple[Array | None, ...]
@@ -67,7 +67,7 @@ class Huber(SameShapeLoss):
     """
 
     def __init__(self, delta: float = 1.0) -> None:
-        self.delta = number(self, "delta", delta, above=0)
+        self.delta = number("delta", delta, "(0, inf)", owner=self)
 
     def forward(self, x: Array, t: Array, sample_weight: Array | None = None) -> tuple[Array, Saved]:
         t, share, asks = self._prepare(x, t, sample_weight)

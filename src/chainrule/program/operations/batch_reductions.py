@@ -6,7 +6,7 @@ import math
 
 from chainrule import layers
 from chainrule.arrays import Array, Shape
-from chainrule.layers.arguments import axes_of
+from chainrule.layers.axes import axes_of
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
 from chainrule.program.operations.arithmetic import pattern_of

@@ -8,7 +8,7 @@ from typing import cast
 from chainrule import layers
 from chainrule.arrays import Array
 from chainrule.graph import Parameter
-from chainrule.layers.arguments import axes_of
+from chainrule.layers.axes import axes_of
 from chainrule.program.calls import Step
 from chainrule.program.lowering import Walk
 from chainrule.program.table import Instruction, Operation, Place

@@ -7,7 +7,7 @@ from typing import cast
 
 from chainrule import layers
 from chainrule.layers import Layer
-from chainrule.layers.arguments import axes_of
+from chainrule.layers.axes import axes_of
 from chainrule.program.lowering import Walk
 from chainrule.program.operations.own import own_backward, own_forward
 from chainrule.program.operations.reductions import whole_numbers_of
