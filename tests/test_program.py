@@ -533,7 +533,7 @@ def test_programs_are_kept_and_not_without_end() -> None:
     assert isinstance(net.program(8), Program)
     for size in range(1, 40):
         net.program(size)
-    assert len(net._programs) <= 8
+    assert len(net.programs) <= 8
 
 
 # A step shared by two threads -----------------------------------------------------------------------------
