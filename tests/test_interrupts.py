@@ -160,7 +160,7 @@ def test_a_block_that_was_kept_from_ending_ends_with_its_last_reference() -> Non
     if found is None or found.get_threads is None:
         pytest.skip("this BLAS has no number of threads")
     before = found.get_threads()
-    own = blas._Block(1)
+    own = blas._Block()
     blas._enter(own)
     del own
     with blas.one_thread():

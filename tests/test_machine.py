@@ -114,15 +114,7 @@ class Bench:
         )
         sizes = {s: sum(a.size for p, a in self.arrays if p.space == s) for s in ("parameters", "gradient")}
         params = Parameters.empty({"p": (max(sizes.values()),)}, self.dtype)
-        verify(
-            table,
-            {
-                **sizes,
-                "spares": table.spares_size,
-                "constants": table.constants.size,
-                "indices": table.indices.size,
-            },
-        )  # type: ignore[dict-item]
+        verify(table, params.flat.size)
         memory = Memory(table, params)
         for place, array in self.arrays:
             memory.view(place)[...] = array

@@ -185,7 +185,7 @@ def gradient_of(
     with pytest.MonkeyPatch.context() as patch:
         if cut:
             cut_small(patch)
-        net._programs._made.clear()
+        net.programs._made.clear()
         program = net.program(16, data["t"], "sample_weight" in data)
     assert program.training is not None
     program._free[id(program.training)] = [program.make_executor(program.training, kind)]
@@ -234,7 +234,7 @@ def test_trainings_are_the_same_for_any_number_of_threads(
         net.params.flat[:] = start[0]
         net.graph.keep_statistics(start[1])
         net.iterations = 0
-        net._programs._made.clear()
+        net.programs._made.clear()
         with pytest.MonkeyPatch.context() as patch:
             cut_small(patch)
             if executor == "NumPy":

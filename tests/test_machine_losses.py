@@ -139,7 +139,7 @@ def test_a_prediction_is_measured_as_the_layer_says(name: str, dtype: str) -> No
     net = network(loss, row, dtype)
     feeds = feeds_of(row, kind, 1300, dtype, weighted=False)
     x, t = feeds["x"], feeds["t"]
-    by_program = net._programs.evaluating(t).measure({"x": x, "t": t})
+    by_program = net.programs.evaluating(t).measure({"x": x, "t": t})
     weighs = isinstance(loss, cr.SoftmaxCrossEntropy) and loss.class_weights is not None
     assert (by_program is None) == weighs
     output = net.predict(x)

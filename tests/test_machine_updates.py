@@ -45,7 +45,7 @@ def stepped(optimizer: cr.Optimizer, w: Any, gradients: Any, where: str, parts: 
     stop = Instruction(STOP_UNLESS_FINITE, (gradient_place(size),))
     table = with_update(Table([Turn("update", (stop,))], 0, stop.operands[0]), instruction)  # type: ignore[arg-type]
     table.turns = [Turn(turn.kind, turn.instructions, parts) for turn in table.turns]
-    verify(table, {"parameters": size, "gradient": size})
+    verify(table, size)
     memory = Memory(table, Parameters(w, {"p": w.shape}))
     python = PythonTurns(GRAPH, memory)
     executor: Any = NumpyExecutor(table, memory, python)

@@ -484,18 +484,18 @@ def test_blocks_that_limit_blas_may_overlap() -> None:
     from threadpoolctl import threadpool_limits
 
     with threadpool_limits(2, user_api="blas"):
-        first, second = blas.threads(1), blas.threads(1)
+        first, second = blas.one_thread(), blas.one_thread()
         first.__enter__()
         second.__enter__()
         first.__exit__(None, None, None)
         assert blas_threads() == 1
         second.__exit__(None, None, None)
         assert blas_threads() == 2
-        with blas.threads(1):
-            with blas.threads(2):
-                assert blas_threads() == 2
+        with blas.one_thread():
+            with blas.one_thread():
+                assert blas_threads() == 1
             assert blas_threads() == 1
-        with pytest.raises(RuntimeError), blas.threads(1):
+        with pytest.raises(RuntimeError), blas.one_thread():
             raise RuntimeError
         assert blas_threads() == 2
 
@@ -533,7 +533,7 @@ def test_programs_are_kept_and_not_without_end() -> None:
     assert isinstance(net.program(8), Program)
     for size in range(1, 40):
         net.program(size)
-    assert len(net._programs) <= 8
+    assert len(net.programs) <= 8
 
 
 # A step shared by two threads -----------------------------------------------------------------------------

@@ -185,7 +185,7 @@ def test_what_does_not_fit_a_program_is_refused() -> None:
     with pytest.raises(ShapeError, match="rates: expected one for each of the 3 steps, got 1"):
         trainer.steps({"x": many, "t": labels}, np.zeros((3, 5), int), np.zeros(1), iteration=0)
     with pytest.raises(ArgumentError, match="this program only predicts"):
-        net._programs.predicting().loss_and_gradient({"x": many[:4], "t": labels[:4]})
+        net.programs.predicting().loss_and_gradient({"x": many[:4], "t": labels[:4]})
     result = np.zeros((5000, 3), "float32")
     program.predict({"x": many}, result)
     np.testing.assert_allclose(result, net.predict(many), rtol=1e-5)
@@ -278,7 +278,7 @@ def test_a_network_of_any_size_is_predicted_by_several_threads(monkeypatch: pyte
     monkeypatch.setattr(machine, "AT_ONCE", 1)
     monkeypatch.setattr(machine, "WORTH_HELPING", 1)
     net, many = network(), np.ones((2000, 5), "float32")
-    program = net._programs.predicting()
+    program = net.programs.predicting()
     result = np.zeros((2000, 3), "float32")
     program.predict({"x": many}, result, threads=3)
     assert started
@@ -296,8 +296,8 @@ def test_a_first_prediction_of_one_row_takes_an_arena_for_one_row() -> None:
     )
     x = RNG.random((3, 64, 64), dtype="float32")
     one = net.predict(x[:1])
-    slot = net._programs.of_one_row._free[0]  # type: ignore[union-attr]
-    assert sum(array.nbytes for array in slot._held[1]) < 100_000
+    slot = net.programs.of_one_row._free[0]  # type: ignore[union-attr]
+    assert sum(array.nbytes for array in slot.machine.memory.arena().values()) < 100_000
     np.testing.assert_allclose(one, net.predict(x)[:1], rtol=1e-5)
 
 

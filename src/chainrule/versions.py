@@ -44,9 +44,9 @@ def _executor() -> dict[str, str]:
     try:
         reason = native.why_not()
         if reason is None:
-            from chainrule.program.layout import variant_name
+            from chainrule.program.layout import variants
 
-            return {"executor": "machine", "variant": variant_name()}
+            return {"executor": "machine", "variant": variants()[-1]}
         native.library()  # raises where the library is required
     except ChainruleError as error:
         return {"executor": f"none: {error}"}

@@ -16,7 +16,7 @@ def one_line(history: History) -> str:
     """'1,200 iterations, 20 epochs, train loss 0.0830, test accuracy 0.9712, 1.30 s, finished'."""
     parts = [*extent(history), *figures(history)]
     if history.seconds:
-        parts.append(duration(_float(history.seconds[-1])))
+        parts.append(duration(as_float(history.seconds[-1])))
     if history.stopped:
         parts.append(textwrap.shorten(history.stopped, 80, placeholder=" ..."))
     return ", ".join(parts)

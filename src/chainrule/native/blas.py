@@ -14,7 +14,7 @@ import threading
 import weakref
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from chainrule.locks import renew_after_fork
@@ -40,16 +40,20 @@ class Blas:
 def found() -> Blas | None:
     """NumPy's BLAS; None where its products cannot be reached, and the plain loops of the machine do them."""
     library = _numpys_extension()
-    if library is None:
-        return None
     for spelling, bits in SPELLINGS:
-        wanted = [f"cblas_{letter}{kind}" for kind in ("gemm", "gemv") for letter in "sd"]
-        addresses = [_address(library, spelling.format(name)) for name in wanted]
-        if all(addresses):
-            sgemm, dgemm, sgemv, dgemv = (int(each or 0) for each in addresses)
-            get, put = _thread_setters(library, spelling)
-            name = _name(library, spelling)
-            return Blas(name, bits, {"s": sgemm, "d": dgemm}, {"s": sgemv, "d": dgemv}, get, put)
+        names = [spelling.format(f"cblas_{letter}{kind}") for kind in ("gemm", "gemv") for letter in "sd"]
+        products = [_function(library, name, None) for name in names]
+        if None in products:
+            continue
+        addresses = [ctypes.cast(each, ctypes.c_void_p).value or 0 for each in products]
+        gemm, gemv = (dict(zip("sd", two, strict=True)) for two in (addresses[:2], addresses[2:]))
+        get = _function(library, spelling.format("openblas_get_num_threads"), ctypes.c_int)
+        put = _function(library, spelling.format("openblas_set_num_threads"), None, ctypes.c_int)
+        config = _function(library, spelling.format("openblas_get_config"), ctypes.c_char_p)
+        name = "a CBLAS, NumPy's own"
+        if config is not None:
+            name = " ".join([*config().decode(errors="replace").split()[:2], "(NumPy's own)"])
+        return Blas(name, bits, gemm, gemv, get, put)
     return None
 
 
@@ -62,42 +66,28 @@ def _numpys_extension() -> ctypes.CDLL | None:
     return None
 
 
-def _address(library: ctypes.CDLL, name: str) -> int | None:
-    function = getattr(library, name, None)
-    return None if function is None else ctypes.cast(function, ctypes.c_void_p).value
-
-
-def _thread_setters(library: ctypes.CDLL, spelling: str) -> tuple[Any, Any]:
-    get = getattr(library, spelling.format("openblas_get_num_threads"), None)
-    put = getattr(library, spelling.format("openblas_set_num_threads"), None)
-    if get is None or put is None:
-        return None, None
-    get.argtypes, get.restype = [], ctypes.c_int
-    put.argtypes, put.restype = [ctypes.c_int], None
-    return get, put
-
-
-def _name(library: ctypes.CDLL, spelling: str) -> str:
-    config = getattr(library, spelling.format("openblas_get_config"), None)
-    if config is None:
-        return "a CBLAS, NumPy's own"
-    config.argtypes, config.restype = [], ctypes.c_char_p
-    words = config().decode(errors="replace").split()
-    return " ".join([*words[:2], "(NumPy's own)"])
+def _function(library: ctypes.CDLL | None, name: str, result: Any, *arguments: Any) -> Any:
+    """The function of that name, declared; None where there is none."""
+    found = getattr(library, name, None)
+    if found is not None:
+        found.argtypes, found.restype = arguments, result
+    return found
 
 
 # The number of threads ------------------------------------------------------------------------------------
 
 
 @contextlib.contextmanager
-def threads(number: int) -> Iterator[None]:
-    """Let BLAS use so many threads inside the block.
+def one_thread() -> Iterator[None]:
+    """Let BLAS use one thread inside the block.
+
+    For products that are no work, too: BLAS's other threads, once woken, keep their cores busy for a tenth of a
+    second more, and a training that began in that time took twice as long a step.
 
     The number is one for the whole process, and this is the one place in chainrule that sets it. When blocks of
-    several threads overlap, that of the last begun holds, and after the last to end it is what it was before the
-    first began.
+    several threads overlap, after the last to end it is what it was before the first began.
     """
-    own = _Block(number)
+    own = _Block()
     try:
         _enter(own)
         yield
@@ -105,71 +95,60 @@ def threads(number: int) -> Iterator[None]:
         _leave(own)
 
 
-def one_thread() -> contextlib.AbstractContextManager[None]:
-    """Let BLAS use one thread inside the block.
-
-    For products that are no work, too: BLAS's other threads, once woken, keep their cores busy for a tenth of a
-    second more, and a training that began in that time took twice as long a step.
-    """
-    return threads(1)
-
-
 class _Block:
     """A block that has begun. Where Ctrl-C kept it from ending, it ends with its last reference."""
 
-    def __init__(self, number: int) -> None:
-        self.number = number
 
-
-_BLOCKS: list[weakref.ref[_Block]] = []  # the last begun last
-_BEFORE: list[Callable[[], object]] = []  # what puts back the number before the first
+_BLOCKS: weakref.WeakSet[_Block] = weakref.WeakSet()
+_BEFORE: list[
+    Callable[[], object]
+] = []  # what puts back the number before the first; empty when that is done
 
 
 def _renew(module: Any) -> None:
     """In a child process, the blocks of the threads that the fork left behind never end."""
     module._LOCK = threading.Lock()
-    if _BLOCKS:
-        _BLOCKS.clear()
-        _BEFORE[0]()
+    _BLOCKS.clear()
+    _put_back()
 
 
 _LOCK = threading.Lock()
-renew_after_fork(sys.modules[__name__], _renew)
 
 
 def _enter(own: _Block) -> None:
     with _LOCK:
-        if not _BLOCKS:
-            _BEFORE[:] = [_remembered()]
-        _BLOCKS.append(weakref.ref(own))
-        _set(own.number)
+        if not _BEFORE:
+            _BEFORE.append(_remembered())
+        _BLOCKS.add(own)
+        blas = found()
+        if blas is not None and blas.set_threads is not None:
+            blas.set_threads(1)
+        else:
+            _controller().limit(limits=1, user_api="blas")
 
 
 def _leave(own: _Block) -> None:
     with _LOCK:
-        open_ones = [(each, block) for each in _BLOCKS if (block := each()) is not None and block is not own]
-        if open_ones:
-            _set(open_ones[-1][1].number)
-        elif _BEFORE:  # else this block was interrupted before it began
-            _BEFORE[0]()
-        _BLOCKS[:] = [each for each, _ in open_ones]
+        _BLOCKS.discard(own)
+        if not _BLOCKS:
+            _put_back()
 
 
-def _set(number: int) -> None:
-    blas = found()
-    if blas is not None and blas.set_threads is not None:
-        blas.set_threads(number)
-    else:
-        _controller().limit(limits=number, user_api="blas")
+def _put_back() -> None:
+    for put in _BEFORE:  # nothing, where a block was interrupted before it began
+        put()
+    _BEFORE.clear()
+
+
+renew_after_fork(sys.modules[__name__], _renew)
 
 
 def _remembered() -> Callable[[], object]:
     blas = found()
     if blas is not None and blas.set_threads is not None and blas.get_threads is not None:
-        number, put = blas.get_threads(), blas.set_threads
-        return lambda: put(number)
+        return partial(blas.set_threads, blas.get_threads())
     limiter = _controller().limit(limits=None, user_api="blas")
-    return lambda: limiter.restore_original_limits()
+    return limiter.restore_original_limits  # type: ignore[no-any-return]
 
 
 @cache

@@ -114,13 +114,12 @@ def zig_is_forced() -> bool:
 
 def zig_is_needed() -> bool:
     """Whether only ziglang will make the library here."""
-    return Target.here().zig is not None and (zig_is_forced() or system_compiler() is None)
+    return Target.here().zig is not None and (zig_is_forced() or system_compiler()[0] is None)
 
 
 def chosen_compiler() -> Command:
     """The compiler that makes the library, or BuildError."""
-    reasons: list[str] = []
-    compiler = None if zig_is_forced() else system_compiler(reasons)
+    compiler, reasons = (None, []) if zig_is_forced() else system_compiler()
     if compiler is not None:
         return compiler
     if importlib.util.find_spec("ziglang") is None:
@@ -128,17 +127,16 @@ def chosen_compiler() -> Command:
     return zig_compiler(Target.here())
 
 
-def system_compiler(reasons: list[str] | None = None) -> Command | None:
-    """The first compiler of the system that works; `reasons` takes why those before it don't."""
+def system_compiler() -> tuple[Command | None, list[str]]:
+    """The first compiler of the system that works, and why those before it don't."""
+    reasons: list[str] = []
     for command in filter(None, [words_of("CC"), ("cc",), ("gcc",), ("clang",)]):
         try:
             try_out(command)
+            return command, reasons
         except BuildError as error:
-            if reasons is not None:
-                reasons.append(error.reason)
-        else:
-            return command
-    return None
+            reasons.append(error.reason)
+    return None, reasons
 
 
 def zig_compiler(target: Target) -> Command:

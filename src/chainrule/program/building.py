@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
 from chainrule.program.lowering import Walk
@@ -16,9 +14,8 @@ from chainrule.program.operations.losses import LossRule
 from chainrule.program.operations.updates import STOP_UNLESS_FINITE, before_update, gradient_place
 from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, parts_of, plan
 
-ROWS_AT_ONCE = (
-    512  # of a prediction: 256 are as fast for small networks, and a tenth slower for one of 784-512-512-10
-)
+#: Of a prediction: 256 are as fast for small networks, and a tenth slower for one of 784-512-512-10.
+ROWS_AT_ONCE = 512
 ROWS_OF_LAYERS = 1024  # where Python does a part: fewer calls
 
 
@@ -62,8 +59,8 @@ def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], targe
     end = len(graph) - 1
     body = [each for each in walk.instructions if target is None or each.layer != end]
     of_loss = [each for each in walk.instructions if target is not None and each.layer == end]
-    fed = {id(each.operands[1]) for each in gathers(walk, body)}
-    measured = [each for each in gathers(walk, of_loss) if id(each.operands[1]) not in fed] + of_loss
+    fed = {each.operands[1] for each in gathers(walk, body)}
+    measured = [each for each in gathers(walk, of_loss) if each.operands[1] not in fed] + of_loss
     result = Instruction(RESULT if walk.output in shapes else RESULT_OF_PYTHON, (walk.value(walk.output),))
     forward = [*_watched(walk, [*gathers(walk, body), *body]), result]
     in_python = any(each.operation.turn == "python" for each in forward)
@@ -83,9 +80,9 @@ def _table(walk: Walk, instructions: list[Instruction], capacity: int, *, cut: b
         in_turns(instructions, capacity, cut=cut),
         capacity,
         walk.value(walk.output),
-        spares_size=walk.spares[-1].end if walk.spares else 0,
-        constants=np.concatenate([np.zeros(0), *walk.constants]),
-        indices=np.concatenate([np.zeros(0, np.int64), *walk.indices]),
+        spares_size=walk.spares_size,
+        constants=walk.constants,
+        indices=walk.indices,
         skipped=walk.skipped,
     )
 
@@ -96,32 +93,22 @@ def _watched(walk: Walk, instructions: list[Instruction]) -> list[Instruction]:
     NaN or infinity in a row of x makes all of that row of x W not finite, also where W is 0. So it is enough to
     look at the product, where it is smaller and nothing else reads x.
     """
-    readers: dict[int, list[Instruction]] = {}
+    watched: dict[Instruction, Place] = {}
     for each in instructions:
-        for place in each.operands:
-            if place is not None and place.is_input and each.operation is not GATHER:
-                readers.setdefault(id(place), []).append(each)
+        if each.operation is GATHER:
+            x = each.operands[1]
+            readers = [other for other in instructions if x in other.operands and other is not each]
+            product = readers[0].operands[2] if [other.operation for other in readers] == [MATMUL] else None
+            if product is not None and x is not None and product.width < x.width:
+                watched[readers[0]] = product
+            elif x is not None:
+                watched[each] = x
     found: list[Instruction] = []
     for each in instructions:
         found.append(each)
-        watched = _to_watch(each, readers)
-        if watched is not None:
-            found.append(Instruction(WATCH, (watched,)))
+        if each in watched:
+            found.append(Instruction(WATCH, (watched[each],)))
     return found
-
-
-def _to_watch(each: Instruction, readers: dict[int, list[Instruction]]) -> Place | None:
-    """What to look at behind an instruction: the product of an input, or an input itself."""
-    x = each.operands[0] if each.operation is MATMUL else each.operands[-1]
-    if x is None or not x.is_input or each.operation not in (MATMUL, GATHER):
-        return None
-    own = readers.get(id(x), [])
-    by_product = (
-        len(own) == 1 and own[0].operation is MATMUL and own[0].operands[2].width < x.width  # type: ignore[union-attr]
-    )
-    if each.operation is GATHER:
-        return None if by_product else x
-    return each.operands[2] if by_product else None
 
 
 def _in_place(each: Instruction, walk: Walk) -> Instruction:

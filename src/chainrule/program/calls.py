@@ -12,6 +12,7 @@ from chainrule.arrays import Array
 from chainrule.graph.values import Pass
 from chainrule.layers import Layer
 from chainrule.optimizers import Optimizer, OptimizerState
+from chainrule.program.table import Place
 
 
 @dataclass
@@ -56,6 +57,15 @@ class Call:
     origin: Array | None = None
     """Of a part of another call, on a copy of some rows: which rows of its data they are."""
 
+    def given(self, place: Place) -> Array:
+        """The array of the caller at a place that is known only in a call."""
+        if place.space == "data":
+            return self.data[place.source]
+        if place.space == "statistics":
+            return self.statistics[place.name]
+        assert self.update is not None
+        return self.update.arrays[place.name]
+
     def rows_of(self, step: int) -> Any:
         """The rows of the data that a step takes: their numbers, or a slice."""
         if self.rows is not None:
@@ -76,8 +86,8 @@ class Step:
     number: int
     layers: Mapping[int, Layer]
     pass_: Pass
-    values: dict[int, Any] = field(default_factory=dict)
-    """Of places in Python's space, by their identity."""
+    values: dict[Place, Any] = field(default_factory=dict)
+    """Of places in Python's space."""
     saved: dict[int, Any] = field(default_factory=dict)
     """What the forward of a node kept for its backward, by position."""
     statistics: dict[int, Any] = field(default_factory=dict)

@@ -3,44 +3,62 @@
 from __future__ import annotations
 
 import ctypes
-from ctypes import POINTER, Structure, c_char_p, c_int64, c_void_p
+from ctypes import POINTER, Structure, c_char_p, c_double, c_int64, c_void_p
 from functools import cache
 
+from chainrule.arrays import Array
 from chainrule.errors import ChainruleError
 from chainrule.native import library
 
 OPERANDS, NUMBERS = 8, 6  # of an instruction
 KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
 FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE = range(6)  # why a call came back
-ADDRESS, WIDTH, LENGTH, STRIDE, KIND, HOME = range(6)  # of an array in the machine
 BOX = 64  # numbers in what passes between threads
 NOTHING_LEFT = 127  # a ticket, where the last part of a turn is taken
 LINE = 8  # numbers in a line of the cache, by which the sums of two parts lie apart
 
 
+def _fields(names: str) -> list[tuple[str, type[c_int64]]]:
+    """All fields take 8 bytes: a whole number, or an address, 0 for none."""
+    return [(name, c_int64) for name in names.split()]
+
+
+class ArrayStructure(Structure):
+    """`array` in native/machine.h."""
+
+    _fields_ = _fields("address width length stride kind home")
+
+    def lie_at(self, array: Array) -> None:
+        """Have its rows lie where those of the caller's array do."""
+        self.address, self.length, self.stride = array.ctypes.data, len(array), array.strides[0]
+        self.kind = KINDS[array.dtype.str[1:]]
+
+
+class InstructionStructure(Structure):
+    """`instruction` in native/machine.h."""
+
+    _fields_ = (("operation", c_int64), ("operand", c_int64 * OPERANDS), ("number", c_double * NUMBERS))
+
+
+class TurnStructure(Structure):
+    """`turn` in native/machine.h."""
+
+    _fields_ = _fields("first end kind parts")
+
+
 class CallStructure(Structure):
     """`call` in native/machine.h."""
 
-    _fields_ = (
-        ("code", c_void_p), ("turns", c_void_p), ("turn_count", c_int64),
-        ("gemm", c_void_p), ("gemv", c_void_p), ("blas_bits", c_int64),
-        ("rows", c_void_p), ("steps", c_int64), ("batch", c_int64), ("total", c_int64),
-        ("rates", c_void_p), ("done", c_int64), ("training", c_int64), ("iteration", c_int64),
-        ("losses", c_void_p), ("right", c_void_p), ("result", c_void_p),
-        ("parts", c_int64), ("box", c_void_p), ("sums", c_void_p), ("squares", c_void_p),
-        ("next", c_int64), ("doubtful", c_int64), ("failed", c_int64),
-        ("failed_array", c_int64), ("failed_value", c_int64), ("failed_row", c_int64),
-    )  # fmt: skip
+    _fields_ = _fields(
+        "code turns turn_count gemm gemv blas_bits rows steps batch total rates done training iteration losses "
+        "right result parts box sums squares next doubtful failed failed_array failed_value failed_row"
+    )
 
 
 class WorkerStructure(Structure):
     """`worker` in native/machine.h."""
 
-    _fields_ = (
-        ("call", c_void_p), ("arrays", c_void_p), ("kernels", c_void_p), ("task", c_int64),
-        ("step", c_int64), ("turn", c_int64), ("part", c_int64), ("parts", c_int64),
-        ("first", c_int64), ("rows", c_int64), ("low", c_int64), ("high", c_int64), ("sum", c_void_p),
-    )  # fmt: skip
+    _fields_ = _fields("call arrays kernels task step turn part parts first rows low high sum")
 
 
 @cache
@@ -49,32 +67,25 @@ def machine() -> ctypes.CDLL | None:
     loaded = library()
     if loaded is None:
         return None
-    for name in ("chainrule_train", "chainrule_predict", "chainrule_predict_again"):
-        function = getattr(loaded, name)
-        function.argtypes, function.restype = [POINTER(CallStructure), POINTER(WorkerStructure)], c_int64
-    loaded.chainrule_help.argtypes = [POINTER(c_int64), POINTER(CallStructure), POINTER(WorkerStructure)]
-    loaded.chainrule_close.argtypes = [POINTER(c_int64)]
-    loaded.chainrule_help.restype = loaded.chainrule_close.restype = None
-    loaded.chainrule_best_variant.argtypes, loaded.chainrule_best_variant.restype = [], c_int64
-    loaded.chainrule_variant_name.argtypes, loaded.chainrule_variant_name.restype = [c_int64], c_char_p
-    loaded.chainrule_kernels.argtypes, loaded.chainrule_kernels.restype = [c_int64, c_int64], c_void_p
-    loaded.chainrule_kernel_name.argtypes, loaded.chainrule_kernel_name.restype = (
-        [c_void_p, c_int64],
-        c_char_p,
-    )
-    loaded.chainrule_size.argtypes, loaded.chainrule_size.restype = [c_char_p], c_int64
-    sizes = {
-        b"call": ctypes.sizeof(CallStructure),
-        b"worker": ctypes.sizeof(WorkerStructure),
-        b"array": 48,
-        b"turn": 32,
-    }
-    sizes[b"instruction"] = 8 * (1 + OPERANDS + NUMBERS)
-    for name_, size in sizes.items():
-        if loaded.chainrule_size(name_) != size:
-            raise ChainruleError(
-                f"the library lays {name_.decode()} out otherwise than Python does: rebuild it"
-            )
+    call, worker, box = POINTER(CallStructure), POINTER(WorkerStructure), POINTER(c_int64)
+    for name, result, *arguments in (
+        ("train", c_int64, call, worker),
+        ("predict", c_int64, call, worker),
+        ("predict_again", c_int64, call, worker),
+        ("help", None, box, call, worker),
+        ("close", None, box),
+        ("best_variant", c_int64),
+        ("variant_name", c_char_p, c_int64),
+        ("kernels", c_void_p, c_int64, c_int64),
+        ("kernel_name", c_char_p, c_void_p, c_int64),
+        ("size", c_int64, c_char_p),
+    ):
+        function = getattr(loaded, f"chainrule_{name}")
+        function.argtypes, function.restype = arguments, result
+    for structure in (ArrayStructure, InstructionStructure, TurnStructure, CallStructure, WorkerStructure):
+        name = structure.__name__.removesuffix("Structure").lower()
+        if loaded.chainrule_size(name.encode()) != ctypes.sizeof(structure):
+            raise ChainruleError(f"the library lays {name} out otherwise than Python does: rebuild it")
     return loaded
 
 
@@ -84,11 +95,6 @@ def variants() -> list[str]:
     if loaded is None:
         return []
     return [loaded.chainrule_variant_name(k).decode() for k in range(loaded.chainrule_best_variant() + 1)]
-
-
-def variant_name() -> str:
-    """The name of the variant that runs: 'v3'."""
-    return variants()[-1]
 
 
 @cache

@@ -59,15 +59,14 @@ class Walk:
         self.gradient_instructions: list[Instruction] = []
         self.update_instructions: list[Instruction] = []
         self.skipped: list[str] = []
-        self.constants: list[Array] = []
-        self.indices: list[Array] = []
-        self.spares: list[Place] = []
+        self.constants, self.indices = np.zeros(0), np.zeros(0, np.int64)
+        self.spares_size = 0
         self.fused: dict[int, int] = {}
         """An affine whose bias the activation behind it adds, by position, and that bias."""
         self.kept: dict[int, Place] = {}
         """What the forward of a node keeps for its backward, beside its value, by position."""
         self.users = _users(graph)
-        self._started: set[int] = set()
+        self._started: set[Place] = set()
         self._constant_places: dict[int, Place] = {}
         self._rules: dict[int, Rule] = {}
         self._values, self._gradients = self._places()
@@ -155,42 +154,40 @@ class Walk:
         nothing is infinite or NaN.
         """
         made = Instruction(operation, operands, tuple(map(float, numbers)), layer, note, wanted, fresh)
-        if self.spares and operation.turn == "rows" and not all(place.is_batch for place in written(made)):
+        if (
+            self.spares_size
+            and operation.turn == "rows"
+            and not all(place.is_batch for place in written(made))
+        ):
             made = replace(made, operation=whole(operation))
         if operation.turn == "gradients":
             self.gradient_instructions.append(made)
-            return
-        if operation.turn == "update":
+        elif operation.turn == "update":
             self.update_instructions.append(made)
-            return
-        if operation.turn == "python" and any(
-            place is not None and place.space == "gradient" for place in operands
-        ):
-            self._flush()  # Python adds to, or replaces, what they find
-        self.instructions.append(made)
+        else:
+            if operation.turn == "python" and "gradient" in {place.space for place in operands if place}:
+                self._flush()  # Python adds to, or replaces, what they find
+            self.instructions.append(made)
 
     def _flush(self) -> None:
         self.instructions += self.gradient_instructions
         self.gradient_instructions = []
 
-    def constant(self, name: str, value: Array) -> Place:
-        """A place for numbers that never change."""
-        start = sum(each.size for each in self.constants)
-        self.constants.append(np.ravel(value))
-        return whole_place(name, "constants", (value.size,), start)
-
-    def constant_of(self, i: int) -> Place:
-        """A place for the value of a constant, as a number or numbers of the network's dtype."""
+    def operand(self, i: int) -> Place:
+        """Where the value of a node is; of a constant, as a number or numbers of the network's dtype."""
         node = self.graph.nodes[i]
-        assert isinstance(node, Constant)
+        if not isinstance(node, Constant):
+            return self.value(i)
         if i not in self._constant_places:
             self._constant_places[i] = made = self.constant(self.graph.name_of(i), node.value)
             made.shape = node.value.shape
         return self._constant_places[i]
 
-    def operand(self, i: int) -> Place:
-        """Where the value of a node is, a constant's too."""
-        return self.constant_of(i) if isinstance(self.graph.nodes[i], Constant) else self.value(i)
+    def constant(self, name: str, value: Array) -> Place:
+        """A place for numbers that never change."""
+        made = whole_place(name, "constants", (value.size,), self.constants.size)
+        self.constants = np.append(self.constants, value)
+        return made
 
     def fixed_shape(self, i: int) -> Shape | None:
         """The shape of what does not grow with the batch; None where a node is of the batch, or has no place."""
@@ -201,22 +198,22 @@ class Walk:
 
     def whole_numbers(self, name: str, value: Array) -> Place:
         """A place for whole numbers that never change."""
-        start = sum(each.size for each in self.indices)
-        self.indices.append(np.ravel(value).astype(np.int64))
-        return whole_place(name, "indices", (value.size,), start)
+        made = whole_place(name, "indices", (value.size,), self.indices.size)
+        self.indices = np.append(self.indices, value)
+        return made
 
     def spare(self, name: str, shape: Shape) -> Place:
         """A place for a value that does not grow with the batch."""
-        made = whole_place(name, "spares", shape, self.spares[-1].end if self.spares else 0)
-        self.spares.append(made)
+        made = whole_place(name, "spares", shape, self.spares_size)
+        self.spares_size = made.end
         return made
 
     # Where gradients go --------------------------------------------------------------------------------
 
     def starts(self, place: Place) -> bool:
         """Whether what is written to a gradient now is the first contribution; from now on there is one."""
-        first = id(place) not in self._started
-        self._started.add(id(place))
+        first = place not in self._started
+        self._started.add(place)
         return first
 
     def pass_on(self, dy: Place, source: int) -> None:
@@ -228,12 +225,10 @@ class Walk:
     def destination(self, i: int) -> Place:
         """Where to write a gradient: its own place, or a second one when that holds another path's already."""
         own = self.gradient(i)
-        if id(own) not in self._started:
+        if own not in self._started:
             return own
         name = f"{own.name} (2)"
-        if own.is_batch:
-            return Place(name, "arena", own.row)
-        return self.spare(name, own.shape)
+        return Place(name, "arena", own.row) if own.is_batch else self.spare(name, own.shape)
 
     def emit_gradients(
         self,
@@ -277,12 +272,10 @@ class Walk:
                 gradients.append(whole_place(slope, "gradient", shape, start))
                 start = values[-1].end
                 continue
-            is_batch = i in self.shapes
-            space: Space = "arena" if is_batch else "python"
-            row = self.shapes[i] if is_batch else ()
-            is_input = isinstance(node, Input)
-            values.append(Place(name, space, row, None if is_batch else 1, is_input=is_input))
-            gradients.append(Place(slope, space, row, None if is_batch else 1))
+            space: Space = "arena" if i in self.shapes else "python"
+            where = space, self.shapes.get(i, ()), None if i in self.shapes else 1
+            values.append(Place(name, *where, is_input=isinstance(node, Input)))
+            gradients.append(Place(slope, *where))
         return values, gradients
 
 
@@ -307,10 +300,8 @@ def row_shapes(graph: Graph, output: Node, inputs: dict[str, Shape]) -> dict[int
 
     found = {}
     for i, (two, three) in enumerate(zip(values_of(2), values_of(3), strict=True)):
-        if two is None or three is None or two.ndim == 0 or i in whole or two.dtype.kind != "f":
+        if two is None or three is None or i in whole or isinstance(graph.nodes[i], (Parameter, Constant)):
             continue
-        if isinstance(graph.nodes[i], (Parameter, Constant)):
-            continue
-        if len(two) == 2 and three.shape == (3, *two.shape[1:]):
+        if two.dtype.kind == "f" and two.shape[:1] == (2,) and three.shape == (3, *two.shape[1:]):
             found[i] = two.shape[1:]
     return found

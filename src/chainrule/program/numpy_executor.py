@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
+from chainrule.arrays import Array
 from chainrule.program.calls import Call, Step
 from chainrule.program.memory import Memory
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Instruction, Place, Table
+from chainrule.program.table import GIVEN, Instruction, Place, Table
 from chainrule.program.verify import verify_call
 
 
@@ -44,12 +43,7 @@ class NumpyExecutor:
         assert statement is not None
         statement(step, each, *(self._array(place, step) for place in each.operands if place is not None))
 
-    def _array(self, place: Place, step: Step) -> Any:
-        if place.space == "data":
-            return step.call.data[place.source]
-        if place.space == "statistics":
-            return step.call.statistics[place.name]
-        if place.space == "state":
-            assert step.call.update is not None
-            return step.call.update.arrays[place.name]
+    def _array(self, place: Place, step: Step) -> Array:
+        if place.space in GIVEN:
+            return step.call.given(place)
         return self.memory.rows(place, step.call.length_of(step.number))

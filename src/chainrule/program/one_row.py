@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.program.layout import ADDRESS, KIND, KINDS, LENGTH, STRIDE, machine
+from chainrule.program.calls import Call
 from chainrule.program.machine import Machine
 
 BRIEF = 200_000  # parameters up to which a prediction keeps Python's lock: to hand it on would take longer
@@ -19,21 +19,19 @@ BRIEF = 200_000  # parameters up to which a prediction keeps Python's lock: to h
 class OneRow:
     """The prediction of a machine for a single row, from any number of threads.
 
-    Every call takes a slot, with a row, a result and an arena of its own, and puts it back. `statistics` returns
-    what layers keep from step to step, by name.
+    Every call takes a slot, with a row, a result and an arena of its own, and puts it back. `make` makes a machine
+    for one row, and `statistics` returns what layers keep from step to step, by name.
     """
 
-    def __init__(self, executor: Machine, statistics: Callable[[], Mapping[str, Array]]) -> None:
-        ((_, place),) = executor.data_places[False]
-        self._executor, self._statistics = executor, statistics
-        self._shape, self._dtype = (1, *place.row), executor.memory.dtype
-        loaded = machine()
-        assert loaded is not None
-        address = ctypes.cast(loaded.chainrule_predict_again, c_void_p).value or 0
-        brief = executor.memory.params.flat.size <= BRIEF
+    def __init__(self, make: Callable[[], Machine], statistics: Callable[[], Mapping[str, Array]]) -> None:
+        self._make, self._statistics = make, statistics
+        slot = _Slot(make(), statistics())
+        self._shape, self._dtype = slot.x.shape, slot.x.dtype
+        address = ctypes.cast(slot.machine.library.chainrule_predict_again, c_void_p).value or 0
+        brief = slot.machine.memory.params.flat.size <= BRIEF
         kind = ctypes.PYFUNCTYPE if brief else ctypes.CFUNCTYPE
         self._function = kind(c_int64, c_void_p, c_void_p)(address)
-        self._free = [_Slot(executor)]
+        self._free = [slot]
 
     def __call__(self, x: Any) -> Array | None:
         """The output for x; None when x is no single row of the network's dtype, or something is not finite."""
@@ -42,7 +40,7 @@ class OneRow:
         try:
             slot = self._free.pop()
         except IndexError:  # other threads are using all there are
-            slot = _Slot(self._executor)
+            slot = _Slot(self._make(), self._statistics())
         if slot.kept and not slot.find(self._statistics()):
             return None
         try:
@@ -55,24 +53,22 @@ class OneRow:
 
 
 class _Slot:
-    """What one call needs."""
+    """What one call needs: a machine for one row, and a call that it is always at."""
 
-    def __init__(self, executor: Machine) -> None:
-        ((k, place),) = executor.data_places[False]
-        self.x = np.zeros((1, *place.row), executor.memory.dtype)
+    def __init__(self, machine: Machine, statistics: Mapping[str, Array]) -> None:
+        ((_, place),) = machine.data_places[False]
+        self.machine = machine
+        self.x = np.zeros((1, *place.row), machine.memory.dtype)
         self.bytes = self.x.data.cast("B")
-        self.y = np.zeros((1, *executor.table.output.row), executor.memory.dtype)
-        arrays, arena, call, worker = executor.structures_of_one_row()
-        row = arrays[k]
-        row[ADDRESS], row[LENGTH], row[STRIDE] = self.x.ctypes.data, 1, self.x.nbytes
-        row[KIND] = KINDS[self.x.dtype.str[1:]]
-        call.turn_count = len(executor.table.turns) - executor.table.measured
-        call.steps = call.batch = call.total = 1
-        call.result = self.y.ctypes.data
-        self._held = arrays, arena, call, worker  # the machine knows their addresses
-        self.arguments = byref(call), byref(worker)
+        self.y = np.zeros((1, *machine.table.output.row), machine.memory.dtype)
+        call = Call(
+            {place.source: self.x}, 1, 1, None, 1, result=self.y, measured=False, statistics=statistics
+        )
+        machine.prepare(call)
+        self._held = call  # the machine knows the addresses of its arrays
+        self.arguments = byref(machine.call), byref(machine.worker)
         #: What layers keep from step to step, and where the machine looks for it.
-        self.kept = [(arrays[k], place) for k, place in executor.kept_places]
+        self.kept = [(machine.arrays[k], place) for k, place in machine.kept_places]
         self._found: dict[str, Array] = {}
 
     def find(self, statistics: Mapping[str, Array]) -> bool:
@@ -80,9 +76,8 @@ class _Slot:
         for row, place in self.kept:
             array = statistics[place.name]
             if self._found.get(place.name) is not array:
-                fits = array.size == place.width and array.dtype == self.x.dtype and array.flags.c_contiguous
-                if not fits:
+                if not self.machine.fits(place, array):
                     return False
-                row[ADDRESS] = array.ctypes.data
+                row.address = array.ctypes.data
                 self._found[place.name] = array
         return True

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -16,14 +17,16 @@ from chainrule.parameters import Parameters
 from chainrule.program.building import predicting_table, training_table, with_update
 from chainrule.program.calls import Call, Update
 from chainrule.program.layout import machine
+from chainrule.program.listing import listed_arrays, listed_instructions
 from chainrule.program.machine import Machine
 from chainrule.program.memory import Memory
 from chainrule.program.numpy_executor import NumpyExecutor
 from chainrule.program.one_row import OneRow
 from chainrule.program.operations.losses import COUNTS, answers_of
+from chainrule.program.operations.python import LAYER_BACKWARD
 from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Space, Table, described
+from chainrule.program.table import Table
 from chainrule.program.verify import verify
 
 Executor = Machine | NumpyExecutor
@@ -50,19 +53,25 @@ class Program:
         target: Array | None = None,
         weighted: bool = False,
     ) -> None:
-        self.graph, self.params, self.batch_size, self.target = graph, params, batch_size, target
+        self.graph, self.params, self.batch_size = graph, params, batch_size
         self.training: Table | None = None
         if target is not None:
             self.training = training_table(graph, output, shapes, target, weighted, batch_size)
-            self._try_layers()
+            if any(each.operation is LAYER_BACKWARD for each in self.training.instructions):
+                self._try_layers(target[np.zeros(2, dtype=int)])
         self.predicting = predicting_table(graph, output, shapes, target)
         counting = [each for each in self.predicting.instructions if each.operation in COUNTS]
         #: Of a sample, that can be right; 0 in a regression.
         self._answers = answers_of(counting[0]) if counting else 0
-        fed = set(self._inputs)
+        #: The inputs that the machine reads in a prediction, and to where they are gathered.
+        self._inputs = {
+            place.name: place.space
+            for place in self.predicting.places
+            if place.is_input and place.space in ("arena", "labels")
+        }
         #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
         self.unwatched = [
-            name for name, node in graph.inputs.items() if node.shape is not None and name not in fed
+            name for name, node in graph.inputs.items() if node.shape is not None and name not in self._inputs
         ]
         tables = (self.predicting, self.training or self.predicting)
         self._kept = {p.name for table in tables for p in table.places if p.space == "statistics"}
@@ -74,18 +83,13 @@ class Program:
         """Whether a part of a training step is done by Python."""
         return self.training is not None and self.training.in_python
 
-    def _try_layers(self) -> None:
+    def _try_layers(self, targets: Array) -> None:
         """Run the graph once on two rows, so that a layer that breaks the contract is named here and now."""
-        assert self.training is not None
-        assert self.target is not None
-        if not any(each.operation.name == "layer_backward" for each in self.training.instructions):
-            return
-        rows = self.target[np.zeros(2, dtype=int)]
         inputs = {name: node.shape for name, node in self.graph.inputs.items() if node.shape is not None}
         feeds: dict[str, Any] = {name: np.zeros((2, *shape), dtype=int) for name, shape in inputs.items()}
         with np.errstate(all="ignore"):
             try:
-                pass_ = self.graph.run({**feeds, "t": rows}, len(self.graph) - 1, training=False, step=0)
+                pass_ = self.graph.run({**feeds, "t": targets}, len(self.graph) - 1, training=False, step=0)
             except DataError:  # there is nothing to average where the class of the first row has weight 0
                 return
             loss = pass_.values[-1]
@@ -126,17 +130,7 @@ class Program:
 
     def make_executor(self, table: Table, kind: str = "", variant: int | None = None) -> Executor:
         """A new executor of a table of this program: "machine" or "NumPy"; by default as `executor`."""
-        size = self.params.flat.size
-        verify(
-            table,
-            {
-                "parameters": size,
-                "gradient": size,
-                "spares": table.spares_size,
-                "constants": table.constants.size,
-                "indices": table.indices.size,
-            },
-        )
+        verify(table, self.params.flat.size)
         memory = Memory(table, self.params)
         python = PythonTurns(self.graph, memory)
         if (kind or self.executor) == Machine.name:
@@ -152,21 +146,9 @@ class Program:
         threads: int | None = None,
     ) -> tuple[float, Array]:
         """The loss of a batch, forward and backward, and a copy of its flat gradient."""
-        if self.training is None:
-            raise ArgumentError("this program only predicts: make one with targets, net.program(batch_size)")
-        rows = len(next(iter(data.values())))
-        numbers = np.arange(rows).reshape(1, -1)
-        call = Call(
-            data,
-            rows,
-            1,
-            numbers,
-            training=training,
-            iteration=step,
-            threads=threads,
-            statistics=self.statistics(),
-        )
-        with self._executor(self.training) as executor:
+        numbers = np.arange(len(next(iter(data.values())))).reshape(1, -1)
+        call = self.call_of(data, numbers, training=training, iteration=step, threads=threads)
+        with self._executor(self._trainable()) as executor:
             executor.run(call)
             return float(call.losses[0]), executor.memory.gradient.copy()
 
@@ -181,10 +163,8 @@ class Program:
 
     def trainer(self, optimizer: Optimizer, state: OptimizerState) -> Trainer:
         """What does steps of training with an optimizer."""
-        if self.training is None:
-            raise ArgumentError("this program only predicts: make one with targets, net.program(batch_size)")
         instruction, update = update_of(optimizer, state, self.params.flat.dtype)
-        table = with_update(self.training, instruction)
+        table = with_update(self._trainable(), instruction)
         return Trainer(self, self.make_executor(table), update)
 
     def predict(self, data: Mapping[str, Array], result: Array, threads: int | None = None) -> bool:
@@ -195,19 +175,28 @@ class Program:
             executor.run(call)
         return call.is_doubtful
 
-    @property
-    def _inputs(self) -> dict[str, Space]:
-        """The inputs that the machine reads in a prediction, and to where they are gathered."""
-        places = [place for place in self.predicting.places if place.is_input]
-        return {place.name: place.space for place in places if place.space in ("arena", "labels")}
+    def call_of(self, data: Mapping[str, Array], rows: Array, **more: Any) -> Call:
+        """Training steps, one on each row of `rows`, which are row numbers of the data."""
+        steps, batch = rows.shape
+        return Call(data, batch, steps, rows, statistics=self.statistics(), **more)
+
+    def _trainable(self) -> Table:
+        if self.training is None:
+            raise ArgumentError("this program only predicts: make one with targets, net.program(batch_size)")
+        return self.training
 
     def of_one_row(self) -> OneRow | None:
         """What predicts single rows quickly; None where it cannot."""
-        fits = (
-            list(self._inputs.values()) == ["arena"] and not self.unwatched and not self.predicting.in_python
-        )
-        with self._executor(self.predicting) as executor:
-            return OneRow(executor, self.statistics) if fits and isinstance(executor, Machine) else None
+        if list(self._inputs.values()) != ["arena"] or self.unwatched or self.predicting.in_python:
+            return None
+        table = replace(self.predicting, capacity=1)
+
+        def make() -> Machine:
+            executor = self.make_executor(table)
+            assert isinstance(executor, Machine)
+            return executor
+
+        return OneRow(make, self.statistics) if self.executor == Machine.name else None
 
     def measure(
         self, data: Mapping[str, Array], threads: int | None = None
@@ -229,8 +218,7 @@ class Program:
         return loss, accuracy, call.is_doubtful
 
     def _prediction(self, data: Mapping[str, Array], rows: int, threads: int | None) -> Call:
-        batch = self.predicting.capacity
-        statistics = self.statistics()
+        batch, statistics = self.predicting.capacity, self.statistics()
         return Call(data, batch, -(-rows // batch), None, rows, threads=threads, statistics=statistics)
 
     # To look at ----------------------------------------------------------------------------------------
@@ -245,24 +233,12 @@ class Program:
     def __str__(self) -> str:
         layers = {i: node.layer for i, node in enumerate(self.graph) if node.layer is not None}
         lines = [f"Program for batches of {self.batch_size}, {self.params.flat.dtype}"]
-        for name, table in (("training", self.training), ("predicting", self.predicting)):
-            if table is None:
-                continue
-            at_once = f", {table.capacity} rows at a time" if table is self.predicting else ""
-            lines += ["", f"{name}{at_once}", *described(table, layers)]
-            if table is self.training:
-                lines.append("    update(parameters, gradient)  # by the optimizer that fit is given")
-                lines += ["", "arrays, in one arena; those whose use does not overlap share their place"]
-                arrays = [place for place in table.places if place.space == "arena"]
-                for place in sorted(arrays, key=lambda each: (each.start, each.name)):
-                    shape = (table.capacity, *place.row)
-                    lines.append(f"  {place.name:<20} {shape!s:<18} at {place.start * table.capacity}")
-                alone = sum(place.width for place in arrays) * table.capacity
-                used = table.arena_width * table.capacity
-                lines.append(f"  {used:,} numbers; {alone:,} without sharing")
-                if table.skipped:
-                    lines += ["", "left out", *(f"  {each}" for each in table.skipped)]
-        return "\n".join(lines)
+        if self.training is not None:
+            lines += ["", "training", *listed_instructions(self.training, layers)]
+            lines.append("    update(parameters, gradient)  # by the optimizer that fit is given")
+            lines += ["", *listed_arrays(self.training)]
+        lines += ["", f"predicting, {self.predicting.capacity} rows at a time"]
+        return "\n".join([*lines, *listed_instructions(self.predicting, layers)])
 
 
 class Trainer:
@@ -284,18 +260,14 @@ class Trainer:
 
         There are fewer than rows when a loss or gradient is not finite: nothing was changed in that step.
         """
-        losses = np.empty(len(rows))
-        call = Call(
+        call = self.program.call_of(
             data,
-            rows.shape[1],
-            len(rows),
             np.ascontiguousarray(rows, np.int64),
             rates=np.ascontiguousarray(rates, np.float64),
-            losses=losses,
+            losses=np.empty(len(rows)),
             training=True,
             iteration=iteration,
             update=self.update,
-            statistics=self.program.statistics(),
             threads=threads,
         )
-        return losses[: self.executor.run(call)]
+        return call.losses[: self.executor.run(call)]

@@ -45,42 +45,41 @@ class PythonTurns:
 
     def do(self, turn: Turn, step: Step) -> None:
         """One turn, of one instruction."""
-        for each in turn.instructions:
-            if each.operation is TAKE:
-                data, into = each.operands
-                assert data is not None
-                assert into is not None
-                array = step.call.data.get(data.source)
-                step.values[id(into)] = None if array is None else array[step.rows]
-            elif each.operation is RESULT_OF_PYTHON:
-                (place,) = each.operands
-                assert step.call.result is not None
-                step.call.result[step.rows] = self._value(-1, place, step)
-            elif each.operation is UPDATE:
-                assert each.operation.statement is not None
-                each.operation.statement(step, each, self.memory.params.flat, self.memory.gradient)
-            elif each.operation is LAYER_BACKWARD:
-                self._backward(each, step)
-            else:
-                self._forward(each, step)
+        (each,) = turn.instructions
+        first, last = each.operands[0], each.operands[-1]
+        assert first is not None
+        assert last is not None
+        if each.operation is TAKE:
+            array = step.call.data.get(first.source)
+            step.values[last] = None if array is None else array[step.rows]
+        elif each.operation is RESULT_OF_PYTHON:
+            assert step.call.result is not None
+            step.call.result[step.rows] = self._value(-1, first, step)
+        elif each.operation is UPDATE:
+            assert each.operation.statement is not None
+            each.operation.statement(step, each, self.memory.params.flat, self.memory.gradient)
+        elif each.operation is LAYER_BACKWARD:
+            self._backward(each, step)
+        else:
+            self._forward(each, last, step)
 
-    def _forward(self, each: Instruction, step: Step) -> None:
-        *reads, out = each.operands
+    def _forward(self, each: Instruction, out: Place, step: Step) -> None:
         i, pass_ = each.layer, step.pass_
-        for source, place in zip(self.graph.source_positions(i), reads, strict=True):
+        for source, place in zip(self.graph.source_positions(i), each.operands[:-1], strict=True):
             pass_.values[source] = self._value(source, place, step)
         pass_.saved[i] = self.graph.compute(i, pass_)
         value = pass_.values[i]
-        assert out is not None
         if out.space == "python":
-            step.values[id(out)] = value
+            step.values[out] = value
         else:
             self._rows(out, step)[...] = value
         if i == len(self.graph) - 1 and value is not None and value.ndim == 0:
             step.loss = float(value)
 
     def _backward(self, each: Instruction, step: Step) -> None:
-        dy = self._upstream(each, step)
+        dy = self._value(-1, each.operands[0], step)
+        if each.layer == len(self.graph) - 1:
+            dy = np.ones_like(step.pass_.values[each.layer])
         parts: list[Array | None] = [None] * len(each.wanted)
         if dy is not None:  # else no gradient flows into the node, nor through it
             parts = self.graph.local_gradients(each.layer, dy, step.pass_, self._wanted)
@@ -89,8 +88,8 @@ class PythonTurns:
         for place, part, first in zip(into, contributions, each.fresh, strict=True):
             assert place is not None
             if place.space == "python":
-                held = None if first else step.values.get(id(place))
-                step.values[id(place)] = _total(held, part)
+                held = None if first else step.values.get(place)
+                step.values[place] = _total(held, part)
                 continue
             array = self._rows(place, step)
             if first:
@@ -100,20 +99,13 @@ class PythonTurns:
             if place.space == "gradient" and not np.isfinite(array).all():
                 step.loss = np.nan if np.isfinite(step.loss) else step.loss
 
-    def _upstream(self, each: Instruction, step: Step) -> Any:
-        place = each.operands[0]
-        assert place is not None
-        if each.layer == len(self.graph) - 1:
-            return np.ones_like(step.pass_.values[each.layer])
-        return step.values.get(id(place)) if place.space == "python" else self._rows(place, step)
-
     def _value(self, source: int, place: Place | None, step: Step) -> Any:
         assert place is not None
         if place.space != "python":
             return self._rows(place, step)
         if source >= 0 and isinstance(self.graph.nodes[source], Constant):
             return self.graph.constant_value(source, self.memory.dtype)
-        return step.values.get(id(place))
+        return step.values.get(place)
 
     def _rows(self, place: Place, step: Step) -> Array:
         return self.memory.rows(place, step.call.length_of(step.number))

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import prod
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 
@@ -17,12 +17,12 @@ Space = Literal[
     "python",
 ]  # fmt: skip
 TurnKind = Literal["rows", "columns", "gradients", "update", "python"]
+#: The spaces of arrays that are known only in a call.
+GIVEN: frozenset[Space] = frozenset({"data", "state", "statistics"})
 MOST_PARTS = 64
 PART = 1_000_000  # multiply-adds, or what takes as long, that a part of a turn is made of
 LEAST_ROWS = 16  # of a part
-LARGE = (
-    62_500  # numbers of a matrix that BLAS had better copy once, and not for each part: it is cut by columns
-)
+LARGE = 62_500  # numbers of a matrix that BLAS had better copy once, not for each part: it is cut by columns
 LEAST_OF_LARGE = {"gradients": 90, "columns": 128}  # rows, or columns, of a part of one
 PER_ELEMENT = 40  # multiply-adds that take as long as one element of an elementwise operation
 
@@ -128,15 +128,15 @@ class Instruction:
 
     def __str__(self) -> str:
         names = [place.name if place is not None else "" for place in self.operands]
-        if self.operation.name == "layer":
-            return f"{names[-1]} = layer({', '.join(names[:-1])})"
-        if self.operation.name == "layer_backward":
-            inputs = len(names) - len(self.fresh)
-            return f"{', '.join(names[inputs:])} = layer_backward({', '.join(names[:inputs])})"
-        text = self.operation.printed.format(*names, more="".join(f", {name}" for name in names[2:] if name))
-        return (
-            text.replace("(, ", "(").replace(", , ", ", ").replace(", )", ")")
-        )  # of operands that are missing
+        reads = len(names) - (len(self.fresh) or 1)  # of a layer in Python, which writes the others
+        text = self.operation.printed.format(
+            *names,
+            more="".join(f", {name}" for name in names[2:] if name),
+            reads=", ".join(names[:reads]),
+            writes=", ".join(names[reads:]),
+        )
+        # Missing operands leave no commas behind.
+        return text.replace("(, ", "(").replace(", , ", ", ").replace(", )", ")")
 
 
 @dataclass(frozen=True)
@@ -174,10 +174,7 @@ class Table:
 
     def data_places(self, measured: bool) -> list[Place]:
         """What a call takes rows from."""
-        operands = (
-            p for turn in self.turns_of(measured) for each in turn.instructions for p in each.operands
-        )
-        return unique(place for place in operands if place is not None and place.space == "data")
+        return [place for place in places_of(self.turns_of(measured)) if place.space == "data"]
 
     @property
     def instructions(self) -> list[Instruction]:
@@ -187,7 +184,7 @@ class Table:
     @property
     def places(self) -> list[Place]:
         """Every place that an instruction names, in the order of first use."""
-        return unique(place for each in self.instructions for place in each.operands if place is not None)
+        return places_of(self.turns)
 
     @property
     def parts(self) -> int:
@@ -200,86 +197,84 @@ class Table:
         return any(turn.kind == "python" for turn in self.turns)
 
 
-def unique(places: Iterable[Place]) -> list[Place]:
-    """Each place once."""
-    return list({id(place): place for place in places}.values())
+def places_of(turns: Iterable[Turn]) -> list[Place]:
+    """Every place that the instructions of these turns name, in the order of first use."""
+    operands = (place for turn in turns for each in turn.instructions for place in each.operands)
+    return list(dict.fromkeys(place for place in operands if place is not None))
 
 
 def in_turns(instructions: Iterable[Instruction], capacity: int, *, cut: bool) -> list[Turn]:
     """Instructions one after another, in turns, each cut into parts as its work is worth.
 
     A new turn begins wherever the kind changes, for each instruction of Python, and in "columns" before one that
-    touches what another of the turn has written, or writes what it has read: parts do not wait for each other.
+    meets another of the turn.
     """
     turns: list[tuple[TurnKind, list[Instruction]]] = []
     for each in instructions:
         kind = each.operation.turn
-        if not turns or turns[-1][0] != kind or kind == "python" or _meet(kind, turns[-1][1], each):
+        joins = bool(turns) and turns[-1][0] == kind != "python"
+        if not joins or (kind == "columns" and meeting(turns[-1][1], each)):
             turns.append((kind, []))
         turns[-1][1].append(each)
     return [Turn(kind, tuple(done), parts_of(kind, done, capacity) if cut else 1) for kind, done in turns]
 
 
-def parts_of(kind: TurnKind, instructions: Iterable[Instruction], capacity: int) -> int:
+def meeting(done: Iterable[Instruction], each: Instruction) -> list[Place]:
+    """What an instruction uses that earlier ones have written, or writes that they use.
+
+    The parts of a turn do not wait for each other, so in "columns" there may be no such place.
+    """
+    changed = {place for earlier in done for place in written(earlier)}
+    used = {place for earlier in done for place in earlier.operands}
+    return [p for p in each.operands if p is not None and p in changed] + [
+        p for p in written(each) if p in used
+    ]
+
+
+def parts_of(kind: TurnKind, instructions: Sequence[Instruction], capacity: int) -> int:
     """Into how many parts a turn is cut: by its work alone, so that results are the same for any threads.
 
     A power of two, so that two threads, or four, have as many each.
     """
-    done = list(instructions)
-    if kind == "python":
-        return 1
-    most = MOST_PARTS
-    matrices = [matrix for each in done if each.operation.is_product for matrix in [_matrix(each)] if matrix]
+    most = 1 if kind == "python" else MOST_PARTS
+    matrices = [matrix for matrix in map(_matrix, instructions) if matrix is not None]
     if kind == "rows":
         most = min(most, capacity // LEAST_ROWS)
     elif kind == "columns" and matrices:
-        most = min(most, max(written(each)[0].row[-1] for each in done) // LEAST_OF_LARGE[kind])
+        widest = max(written(each)[0].row[-1] for each in instructions)
+        most = min(most, widest // LEAST_OF_LARGE[kind])
     elif matrices:
         rows = max(matrix.length or 1 for matrix in matrices)
         most = min(most, rows // (LEAST_OF_LARGE[kind] if any(map(is_large, matrices)) else LEAST_ROWS))
-    parts = max(1, min(sum(_work(each, capacity) for each in done) // PART, most))
+    parts = max(1, min(sum(_work(each, capacity) for each in instructions) // PART, most))
     return 1 << (int(parts).bit_length() - 1)
 
 
 def is_large(matrix: Place) -> bool:
     """Whether a product with it is cut by columns."""
-    return matrix.width * (matrix.length or 1) > LARGE
+    return matrix.size > LARGE
 
 
 def _matrix(each: Instruction) -> Place | None:
     """What a product takes, or makes, that does not grow with the batch."""
+    if not each.operation.is_product:
+        return None
     return next((place for place in each.operands if place is not None and not place.is_batch), None)
 
 
 def _work(each: Instruction, capacity: int) -> int:
     """About how many multiply-adds take as long."""
-    matrix = _matrix(each) if each.operation.is_product else None
+    places, matrix = [place for place in each.operands if place is not None], _matrix(each)
     if matrix is not None:
-        widest = max(place.width for place in each.operands if place is not None and place.is_batch)
+        widest = max(place.width for place in places if place.is_batch)
         return capacity * widest * min(matrix.width, matrix.length or 1)
-    return PER_ELEMENT * max(
-        (_size(place, capacity) for place in each.operands if place is not None), default=0
-    )
-
-
-def _size(place: Place, capacity: int) -> int:
-    if place.space in ("data", "python", "indices"):
-        return 0
-    return place.width * (capacity if place.length is None else place.length)
+    return PER_ELEMENT * max((p.size * (capacity if p.is_batch else 1) for p in places), default=0)
 
 
 def written(each: Instruction) -> list[Place]:
     """What an instruction of the machine writes to."""
     forms = zip(each.operands, each.operation.operands, strict=False)
     return [place for place, form in forms if place is not None and form[0] in "=~"]
-
-
-def _meet(kind: TurnKind, done: list[Instruction], each: Instruction) -> bool:
-    if kind != "columns":
-        return False
-    changed = {id(place) for earlier in done for place in written(earlier)}
-    used = {id(place) for earlier in done for place in earlier.operands}
-    return any(id(place) in changed for place in each.operands) or any(id(p) in used for p in written(each))
 
 
 def plan(table: Table, kept: Iterable[Place] = ()) -> None:
@@ -289,60 +284,33 @@ def plan(table: Table, kept: Iterable[Place] = ()) -> None:
     the whole turn, since they do not wait for each other. What is `kept` is read after the last instruction. Each
     array is put into the lowest gap that holds it.
     """
-    first: dict[int, int] = {}
-    last: dict[int, int] = {}
-    arrays: list[Place] = []
+    lives: dict[Place, list[int]] = {}  # the moments of first and last use
     moment = 0
     for turn in table.turns:
         for each in turn.instructions:
             for place in each.operands:
                 if place is not None and place.space == "arena":
-                    if id(place) not in first:
-                        first[id(place)] = moment
-                        arrays.append(place)
-                    last[id(place)] = moment
+                    lives.setdefault(place, [moment, moment])[1] = moment
             moment += turn.parts == 1
         moment += turn.parts > 1
-    last.update({id(place): moment for place in kept if id(place) in first})
+    for place in kept:
+        if place in lives:
+            lives[place][1] = moment
     table.arena_width = 0
     in_use: list[tuple[int, int, int]] = []  # start, end and last use of the arrays placed, in order
-    for place in sorted(arrays, key=lambda each: (first[id(each)], -each.width)):
-        in_use = [each for each in in_use if each[2] >= first[id(place)]]
-        start, width = 0, place.width
+    for place in sorted(lives, key=lambda each: (lives[each][0], -each.width)):
+        (first, last), start = lives[place], 0
+        in_use = [each for each in in_use if each[2] >= first]
         for other_start, other_end, _ in in_use:
-            if start + width <= other_start:
+            if start + place.width <= other_start:
                 break
             if other_end > start:
                 start = other_end
         place.start = start
-        insort(in_use, (start, place.end, last[id(place)]))
+        insort(in_use, (start, place.end, last))
         table.arena_width = max(table.arena_width, place.end)
     start = 0
     for place in table.places:
         if place.space == "labels":
             place.start, start = start, start + place.width
     table.labels_width = start
-
-
-def described(table: Table, layers: dict[int, Any]) -> list[str]:
-    """The instructions as text, one for one, turn by turn."""
-    lines = []
-    for k, turn in enumerate(table.turns):
-        of_loss = k >= len(table.turns) - table.measured
-        lines.append("  the loss, where there are targets:" if of_loss else f"  {_title(turn)}")
-        for each in turn.instructions:
-            layer = layers.get(each.layer)
-            note = ", ".join(part for part in (repr(layer) if layer is not None else "", each.note) if part)
-            lines.append(f"    {each!s:<56}{'  # ' + note if note else ''}".rstrip())
-    return lines
-
-
-def _title(turn: Turn) -> str:
-    what = {
-        "rows": "the rows of the batch",
-        "columns": "where the rows of the batch meet",
-        "gradients": "the gradients of the parameters",
-        "update": "the update",
-        "python": "Python",
-    }[turn.kind]
-    return f"{what}{f', in {turn.parts} parts' if turn.parts > 1 else ''}:"

@@ -10,17 +10,27 @@ import numpy as np
 
 from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
 from chainrule.program.calls import Call
+from chainrule.program.operations import updates
 from chainrule.program.operations.gather import GATHER, GATHER_LABELS, RESULT
-from chainrule.program.operations.updates import UPDATE
-from chainrule.program.operations.updates import UPDATES as OF_OPTIMIZERS
-from chainrule.program.table import MOST_PARTS, Instruction, Place, Space, Table, Turn, written
+from chainrule.program.table import (
+    GIVEN,
+    MOST_PARTS,
+    Instruction,
+    Place,
+    Space,
+    Table,
+    Turn,
+    meeting,
+    places_of,
+    written,
+)
 
 
 class TableError(ChainruleError, ValueError):
     """A table of instructions is wrong: a place outside its space, or widths that do not fit together."""
 
 
-UPDATES = (*OF_OPTIMIZERS.values(), UPDATE)
+UPDATES = (*updates.UPDATES.values(), updates.UPDATE)
 #: Where instructions may write; an update also to the parameters.
 WRITABLE: frozenset[Space] = frozenset(
     {"arena", "labels", "gradient", "spares", "state", "statistics", "python"}
@@ -29,16 +39,22 @@ WRITABLE: frozenset[Space] = frozenset(
 WHOLE: tuple[Space, ...] = ("parameters", "gradient", "spares", "constants")
 
 
-def verify(table: Table, sizes: Mapping[Space, int]) -> None:
-    """Hold every place and every instruction of a table to the rules.
-
-    `sizes` says how many numbers the flat spaces hold; arena and labels are as wide as the table says.
+def verify(table: Table, parameters: int) -> None:
+    """Hold every place and every instruction of a table to the rules, for a network of so many parameters.
 
     Raises: TableError, which names the instruction.
     """
     if table.capacity < 0:
         raise TableError(f"expected a capacity of at least 0, got {table.capacity}")
-    limits: dict[str, int] = {**sizes, "arena": table.arena_width, "labels": table.labels_width}  # type: ignore[dict-item]
+    limits: dict[str, int] = {
+        "parameters": parameters,
+        "gradient": parameters,
+        "arena": table.arena_width,
+        "labels": table.labels_width,
+        "spares": table.spares_size,
+        "constants": table.constants.size,
+        "indices": table.indices.size,
+    }
     for place in table.places:
         _check_place(place, limits)
     _check_inputs(table)
@@ -49,21 +65,14 @@ def verify(table: Table, sizes: Mapping[Space, int]) -> None:
                 raise TableError(f"{each}: expected it in a turn of {each.operation.turn}, got {turn.kind}")
             if (each.operation.kernel is None) != (turn.kind == "python"):
                 raise TableError(f"{each}: what has no kernel is for Python, and nothing else is")
-            _check_instruction(each)
-            _check_indices(each, table)
-            _check_result(each, table)
+            _check_instruction(each, table)
         _check_parts(turn)
 
 
 def _check_place(place: Place, limits: Mapping[str, int]) -> None:
     if place.space == "python":
         return
-    if (
-        place.width < 0
-        or any(length < 0 for length in place.row)
-        or (place.length or 0) < 0
-        or place.start < 0
-    ):
+    if min(*place.row, place.length or 0, place.start) < 0:
         raise TableError(f"{place.name}: expected no negative place or width, got {place}")
     if place.is_batch != (place.space in ("arena", "labels")):
         raise TableError(
@@ -71,7 +80,7 @@ def _check_place(place: Place, limits: Mapping[str, int]) -> None:
         )
     if place.space == "labels" and place.below < 1:
         raise TableError(f"{place.name}: expected labels below a number of at least 1, got {place}")
-    if place.space in ("data", "state", "statistics"):
+    if place.space in GIVEN:
         return  # they are measured in each call
     if place.space not in limits:
         raise TableError(f"{place.name}: there is no space {place.space!r}")
@@ -82,11 +91,11 @@ def _check_place(place: Place, limits: Mapping[str, int]) -> None:
         )
 
 
-def _check_instruction(each: Instruction) -> None:
+def _check_instruction(each: Instruction, table: Table) -> None:
     operation = each.operation
     if not operation.operands:  # a layer's own forward or backward takes any places
         for place in each.operands:
-            if place is None or place.space in ("data", "state", "statistics", "indices"):
+            if place is None or place.space in GIVEN or place.space == "indices":
                 raise TableError(
                     f"{operation.name}: a layer in Python takes no data and no state, got {place}"
                 )
@@ -102,69 +111,58 @@ def _check_instruction(each: Instruction) -> None:
         if place is None:
             if "?" not in form:
                 raise TableError(f"{operation.name}: an operand is missing, expected {form!r}")
-            continue
-        _check_form(each, place, form.lstrip("=~?"), widths)
+        elif not _has_form(place, form.lstrip("=~?"), widths):
+            raise TableError(f"{each}: expected {place.name} to be {form!r}, widths {widths}, got {place}")
     _check_writes(each, written(each))
     if operation.fits is not None and not operation.fits(each, widths):
         raise TableError(f"{each}: its numbers {each.numbers} do not fit its operands {each.operands}")
-    if operation == GATHER_LABELS:
-        t = each.operands[1]
-        assert t is not None
-        if each.numbers[:1] != (t.below,):
-            raise TableError(f"{each}: expected labels checked to be below {t.below}, got {each.numbers}")
-
-
-def _check_indices(each: Instruction, table: Table) -> None:
-    if each.operation.indices_fit is None:
-        return
     for place in each.operands:
-        if place is not None and place.space == "indices":
+        if place is None:
+            continue
+        if operation == GATHER_LABELS and place.space == "labels" and each.numbers[:1] != (place.below,):
+            raise TableError(f"{each}: expected labels checked to be below {place.below}, got {each.numbers}")
+        if operation.indices_fit is not None and place.space == "indices":
             numbers = table.indices[place.start : place.end]
-            if len(numbers) != place.width or not each.operation.indices_fit(each, numbers):
+            if len(numbers) != place.width or not operation.indices_fit(each, numbers):
                 raise TableError(f"{each}: the whole numbers in {place.name} lead outside of its operands")
+        if operation == RESULT and place.width != table.output.width:  # a call makes room for no wider rows
+            raise TableError(f"{each}: expected rows of {table.output.width} numbers, got {place.width}")
 
 
-def _check_result(each: Instruction, table: Table) -> None:
-    """A call makes room for rows of the table's output, and for no wider ones."""
-    place = each.operands[0] if each.operation == RESULT else None
-    if place is not None and place.width != table.output.width:
-        raise TableError(f"{each}: expected rows of {table.output.width} numbers, got {place.width}")
+def _has_form(place: Place, form: str, widths: dict[str, int]) -> bool:
+    """Whether a place is what an operation takes there.
 
+    `widths` says what the letters stand for: each for one width in all operands of an instruction.
+    """
 
-def _check_form(each: Instruction, place: Place, form: str, widths: dict[str, int]) -> None:
-    words = form.split()
-    if words[0] == "*" or (words[0] == "data" and words[1] == "*"):
-        fits = place.space in ("python", "data")
-    elif words[0] == "data":
-        words = words[1:]
-        fits = place.space == "data" and _unified(widths, words[0], place.width)
-    elif words[:2] == ["B", "labels"]:
-        fits = place.space == "labels" and _unified(widths, words[2], place.width)
-        fits = fits and place.below <= widths.get("K", place.below)
-    elif words[0] == "any":
-        fits = place.space in ("arena", *WHOLE)
-        fits = fits and (len(words) == 1 or _unified(widths, words[1], place.size))
-    elif words[0] == "whole":
-        fits = place.space in WHOLE and _unified(widths, words[1], place.size)
-    elif words[0] == "indices":
-        fits = place.space == "indices"
-    elif words[0] == "B":
-        fits = place.space == "arena" and _unified(widths, words[1], place.width)
-    elif len(words) == 2:
-        fits = _unified(widths, words[0], place.length or 0) and _unified(widths, words[1], place.width)
-        fits = fits and place.space in WHOLE
-    else:
-        fits = place.length == 1 and _unified(widths, words[0], place.width)
-        fits = fits and place.space in (*WHOLE, "state", "statistics")
-    if not fits:
-        raise TableError(f"{each}: expected {place.name} to be {form!r}, widths {widths}, got {place}")
+    def has(letter: str, width: int) -> bool:
+        expected = int(letter) if letter.isdigit() else widths.setdefault(letter, width)
+        return expected == width
 
-
-def _unified(widths: dict[str, int], letter: str, width: int) -> bool:
-    """Whether a letter can stand for this width: it does for all operands of an instruction, or is a number."""
-    if letter.isdigit():
-        return int(letter) == width
-    return widths.setdefault(letter, width) == width
+    match form.split():
+        case ["*"] | ["data", "*"]:
+            return place.space in ("python", "data")
+        case ["any"]:
+            return place.space == "arena" or place.space in WHOLE
+        case ["any", size]:
+            return (place.space == "arena" or place.space in WHOLE) and has(size, place.size)
+        case ["whole", size]:
+            return place.space in WHOLE and has(size, place.size)
+        case ["indices"]:
+            return place.space == "indices"
+        case ["data", row]:
+            return place.space == "data" and has(row, place.width)
+        case ["B", "labels", row]:
+            known = has(row, place.width) and place.below <= widths.get("K", place.below)
+            return place.space == "labels" and known
+        case ["B", row]:
+            return place.space == "arena" and has(row, place.width)
+        case [length, row]:
+            return place.space in WHOLE and has(length, place.length or 0) and has(row, place.width)
+        case [row]:
+            is_vector = place.space in (*WHOLE, "state", "statistics") and place.length == 1
+            return is_vector and has(row, place.width)
+    return False
 
 
 def _check_writes(each: Instruction, places: list[Place]) -> None:
@@ -197,43 +195,30 @@ def _check_parts(turn: Turn) -> None:
         raise TableError(f"expected 1 to {MOST_PARTS} parts of a turn, got {turn.parts} of {turn.kind}")
     if turn.parts == 1:
         return
-    _check_apart(place for each in turn.instructions for place in each.operands if place is not None)
-    changed: set[int] = set()
-    used: set[int] = set()
-    for each in turn.instructions:
-        places = [place for place in each.operands if place is not None]
-        own = written(each)
-        meets = [p for p in places if id(p) in changed] + [p for p in own if id(p) in used]
-        if turn.kind == "columns" and meets:
+    _check_apart(place for place in places_of([turn]) if place.is_batch)
+    for k, each in enumerate(turn.instructions):
+        meets = meeting(turn.instructions[:k], each) if turn.kind == "columns" else []
+        if meets:
             raise TableError(f"{each}: another part of the same turn writes or reads {meets[0].name}")
-        for place in own:
+        for place in written(each):
             if turn.kind == "rows" and not place.is_batch:
                 raise TableError(f"{each}: parts that are cut by rows would all write to {place.name}")
-        changed.update(map(id, own))
-        used.update(map(id, places))
 
 
 def _check_apart(places: Iterable[Place]) -> None:
     """Arrays of one turn of several parts must not share their place; labels never: each has its limits."""
-    arrays = sorted(
-        {id(each): each for each in places if each.is_batch}.values(), key=lambda each: each.start
-    )
-    for space in ("arena", "labels"):
-        own = [each for each in arrays if each.space == space and each.width]
-        for one, other in pairwise(own):
-            if one.end > other.start:
-                raise TableError(
-                    f"{one.name} and {other.name} share their place, which labels and the arrays of a turn of "
-                    f"several parts must not"
-                )
+    wide = [place for place in places if place.width]
+    for one, other in pairwise(sorted(wide, key=lambda each: (each.space, each.start))):
+        if one.space == other.space and one.end > other.start:
+            raise TableError(
+                f"{one.name} and {other.name} share their place, which labels and the arrays of a turn of "
+                f"several parts must not"
+            )
 
 
 def _overlap(one: Place, other: Place) -> bool:
-    return (
-        one.space == other.space
-        and one.space not in ("python", "data", "state", "statistics")
-        and (one.start < other.end and other.start < one.end)
-    )
+    is_flat = one.space == other.space and one.space not in GIVEN and one.space != "python"
+    return is_flat and one.start < other.end and other.start < one.end
 
 
 def verify_call(table: Table, data: Iterable[Place], call: Call) -> None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from chainrule.program.lowering import Walk
 from chainrule.program.table import Operation
 
-LAYER = Operation("layer", (), "", turn="python")
-LAYER_BACKWARD = Operation("layer_backward", (), "", turn="python")
+LAYER = Operation("layer", (), "{writes} = layer({reads})", turn="python")
+LAYER_BACKWARD = Operation("layer_backward", (), "{writes} = layer_backward({reads})", turn="python")
 
 
 class PythonRule:
