@@ -274,7 +274,7 @@ class Say(cr.Callback):
         if run.iteration == 3:
             print("going", flush=True)
 train = network.train
-network.train = lambda trainee, plan, callbacks, settings: train(trainee, plan, [*callbacks, Say()], settings)
+network.train = lambda training, steps, callbacks, **rest: train(training, steps, [*callbacks, Say()], **rest)
 sys.argv = "chainrule train digits --iterations 10000000 --out mine --no-check".split()
 main()
 """)

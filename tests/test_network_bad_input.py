@@ -137,7 +137,6 @@ def test_empty_data():
         ({"batch_size": 0}, r"batch_size: expected a whole number of at least 1, got 0"),
         ({"batch_size": -5}, r"batch_size: .*got -5"),
         ({"batch_size": 2.0}, r"batch_size: .*got 2.0"),
-        ({"batch_size": None}, r"batch_size: .*got None"),
         ({"batch_size": True}, r"batch_size: .*got True"),
         ({"batch_size": 21}, r"batch_size: expected at most the number of samples, 20, got 21"),
         ({"epochs": 0}, r"epochs: expected a whole number of at least 1, got 0"),

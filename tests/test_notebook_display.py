@@ -1,4 +1,4 @@
-"""What a notebook shows of a drawing and of a check: HTML in a frame of its own, opened in a real browser."""
+"""What a notebook shows of drawings, checks, networks and histories: their HTML, opened in a real browser."""
 
 from __future__ import annotations
 
@@ -10,6 +10,9 @@ import pytest
 
 import chainrule as cr
 from browsing import needs_browser, opened, started_browser
+from chainrule.drawing.history import history_html
+from chainrule.loop.progress import BarState
+from chainrule.notebook import graph_html, network_html
 
 pytestmark = needs_browser
 
@@ -59,3 +62,61 @@ def test_the_svg_alone_is_shown(browser: Any, tmp_path: Path) -> None:
         assert page.locator("svg.graph .node").count() == 3
         box = page.locator("svg.graph .node.operation circle").bounding_box()
         assert box["width"] == pytest.approx(44, abs=3)
+
+
+@pytest.mark.parametrize("width", [400, 1280])
+@pytest.mark.parametrize("ground", ["white", "#111"])
+def test_a_history_and_a_bar_fit_the_notebook_around_them(
+    browser: Any, tmp_path: Path, width: int, ground: str
+) -> None:
+    loss = [3.0 / (k + 1) + (k % 7) / 50 for k in range(2_000)]
+    history = cr.History(
+        loss=loss,
+        seconds=[k / 100 for k in range(2_000)],
+        measured_at=[500, 1000, 1500, 2000],
+        train_loss=[0.5, 0.25, 0.125, 0.0625],
+        train_accuracy=[0.7, 0.8, 0.9, 0.95],
+        test_accuracy=[0.6, 0.7, 0.8, 0.85],
+        stopped="early: " + "a_very_long_word_without_spaces" * 5,
+    )
+    bar = BarState(0.4, ["400 of 1,000", "loss 0.25", "1.30 s", "stopped by a " + "long" * 40], "#e07b1a")
+    path = notebook(tmp_path, history_html(history), bar._repr_html_())
+    colour = "rgb(0, 0, 0)" if ground == "white" else "rgb(238, 238, 238)"
+    with opened(browser, path, width=width) as page:
+        page.add_style_tag(content=f"body {{ background: {ground}; color: {colour} !important }}")
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        boxes = [chart.bounding_box() for chart in page.locator("svg").all()]
+        assert len(boxes) == 2
+        beside = boxes[0]["y"] == boxes[1]["y"]
+        assert beside == (width == 1280)
+        for k, words in enumerate(page.locator("svg text").all()):
+            box = words.bounding_box()
+            chart = next(each for each in boxes if each["y"] <= box["y"] and _is_beside(each, box))
+            assert box["x"] >= chart["x"] - 1, k
+            assert box["x"] + box["width"] <= chart["x"] + chart["width"] + 1, words.text_content()
+            assert box["height"] > 9
+        tick = page.locator("svg text", has_text="iteration").first
+        assert tick.evaluate("node => getComputedStyle(node).fill") == colour
+        shown = page.locator("[role=progressbar]").bounding_box()
+        inner = page.locator("[role=progressbar] div").bounding_box()
+        assert inner["width"] == pytest.approx(0.4 * shown["width"], abs=1)
+
+
+def _is_beside(chart: dict[str, float], box: dict[str, float]) -> bool:
+    middle = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    return (
+        chart["x"] <= middle[0] <= chart["x"] + chart["width"]
+        and chart["y"] <= middle[1] <= chart["y"] + chart["height"]
+    )
+
+
+def test_a_network_shows_its_picture_and_its_layers(browser: Any, tmp_path: Path) -> None:
+    net = cr.Network(cr.Affine(5), cr.ReLU(), input_shape=8, loss=cr.MeanSquaredError(), seed=0)
+    with opened(browser, notebook(tmp_path, network_html(net), graph_html(net.graph)), width=400) as page:
+        for picture in page.locator("img").all():
+            assert picture.evaluate("image => image.complete && image.naturalWidth > 300")
+        assert page.evaluate("document.documentElement.scrollWidth") <= 400
+        table = page.locator("pre")
+        assert not table.is_visible()
+        page.locator("summary").click()
+        assert "affine1" in table.inner_text()

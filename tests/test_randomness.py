@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.loop import Plan
+from chainrule.loop import Batches
 from chainrule.program.calls import Call
 from chainrule.program.layout import variants
 from chainrule.program.operations.dropout import DROPOUT, DROPOUT_GRADIENT
@@ -111,9 +111,10 @@ def test_a_training_draws_what_the_graph_draws(threads: int, monkeypatch: pytest
     assert not net.program(8, t).trains_in_python
     history = net.fit(x, t, epochs=3, batch_size=8, optimizer=cr.SGD(0.1), threads=threads)
 
-    plan = Plan.make(37, epochs=3, iterations=None, batch_size=8, sampling="shuffle", seed=1)
+    batches = Batches(37, 8, "shuffle", seed=1)
+    drawn = [rows for epoch in range(3) for part in batches.of_epoch(epoch) for rows in part]
     losses = []
-    for step, rows in enumerate(plan.batches()):
+    for step, rows in enumerate(drawn):
         feeds = {"x": x[rows], "t": t[rows]}
         losses.append(float(by_hand.graph.forward(feeds, training=True, step=step)))
         gradients = by_hand.graph.backward(wrt=by_hand.params)

@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError
-from chainrule.loop import Plan, train
+from chainrule.loop import Batches, train
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(53, 6)).astype(np.float32)
@@ -22,23 +22,34 @@ def network(*layers, seed=0, dtype="float32"):
     return cr.Network(*layers, input_shape=(6,), loss=cr.SoftmaxCrossEntropy(), seed=seed, dtype=dtype)
 
 
-def plan(**arguments):
-    defaults = {"epochs": None, "iterations": None, "batch_size": 10, "sampling": "shuffle", "seed": 1}
-    return Plan.make(53, **(defaults | arguments))
+def batches_of(epochs, batches=None, **arguments):
+    """The rows of every batch, over some epochs of 53 samples."""
+    if batches is None:
+        batches = Batches.make(53, **({"batch_size": 10, "sampling": "shuffle", "seed": 1} | arguments))
+    return [rows for epoch in range(epochs) for part in batches.of_epoch(epoch) for rows in part]
 
 
 class Recorder:
-    """A trainee that notes the rows of every batch."""
+    """A training of six steps an epoch that notes how many it was asked for at a time."""
+
+    rates = (0.5,)
+    done = 0
 
     def __init__(self):
-        self.rows, self.calls = [], []
+        self.calls = []
 
-    together = 1
+    @property
+    def left_of_epoch(self):
+        return 6 - self.done % 6
 
-    def steps(self, batches, iteration, total):
-        self.rows.extend(batches)
-        self.calls.append((iteration, total))
-        return [1.0], [0.5]
+    @property
+    def is_between_epochs(self):
+        return self.done % 6 == 0
+
+    def steps(self, n):
+        self.calls.append(n)
+        self.done += 1
+        return [1.0]  # fewer than it was asked for
 
     def measure(self):
         return {"train_loss": 1.0}
@@ -68,9 +79,8 @@ def seen():
 
 
 def test_shuffle_visits_every_sample_once_an_epoch():
-    chosen = plan(epochs=4)
-    assert (chosen.epoch_length, chosen.iterations) == (6, 24)
-    batches = list(chosen.batches())
+    assert Batches(53, 10, "shuffle", 1).epoch_length == 6
+    batches = batches_of(4)
     assert [len(rows) for rows in batches] == [10, 10, 10, 10, 10, 3] * 4
     epochs = [np.concatenate(batches[k : k + 6]) for k in range(0, 24, 6)]
     for rows in epochs:
@@ -107,7 +117,7 @@ def test_inputs_targets_and_weights_stay_together():
 
 
 def test_replacement_draws_every_row_independently():
-    batches = list(plan(epochs=200, sampling="replacement", batch_size=26).batches())
+    batches = batches_of(200, sampling="replacement", batch_size=26)
     assert len(batches) == 400  # 53 // 26 in an epoch
     assert all(len(rows) == 26 for rows in batches)
     counts = collections.Counter(np.concatenate(batches).tolist())
@@ -118,18 +128,16 @@ def test_replacement_draws_every_row_independently():
     assert repeated > 0.98  # almost every batch of 26 draws holds some row twice
 
 
-def test_iterations_may_end_inside_an_epoch():
-    batches = list(plan(iterations=8).batches())
-    assert [len(rows) for rows in batches] == [10, 10, 10, 10, 10, 3, 10, 10]
-    whole = list(plan(epochs=2).batches())
-    assert all((a == b).all() for a, b in zip(batches, whole, strict=False))
-    assert len(list(plan(iterations=3, sampling="replacement").batches())) == 3
+def test_iterations_may_end_inside_an_epoch(seen):
+    network(Seen(), cr.Affine(3)).fit(X, T, iterations=8, batch_size=10)
+    assert [len(rows) for rows in seen] == [10, 10, 10, 10, 10, 3, 10, 10]
 
 
-def test_the_loop_hands_each_step_its_number():
-    trainee = Recorder()
-    history = train(trainee, plan(iterations=7), settings={"note": 1})
-    assert trainee.calls == [(k, 7) for k in range(7)]
+def test_the_loop_asks_for_steps_up_to_what_is_due():
+    training = Recorder()
+    history = train(training, 7, settings={"note": 1})
+    assert training.calls[0] == 1
+    assert all(n <= 6 - k % 6 for k, n in enumerate(training.calls))
     assert history.loss == [1.0] * 7
     assert history.learning_rate == [0.5] * 7
     assert history.measured_at == [6, 7]
@@ -290,10 +298,9 @@ def test_a_batch_norm_never_trains_on_one_row() -> None:
     history = normed.fit(x, t, epochs=3, batch_size=5)
     assert len(history.loss) == 3 * 4
     assert history.settings["last_batch"].startswith("6 rows: BatchNorm")
-    plan = Plan.make(21, epochs=2, iterations=None, batch_size=5, sampling="shuffle", seed=0, least=2)
-    sizes = [len(rows) for rows in plan.batches()]
-    assert sizes == [5, 5, 5, 6] * 2
-    assert sorted(np.concatenate(list(plan.batches())[:4])) == list(range(21))
+    batches = batches_of(2, Batches(21, 5, "shuffle", seed=0, least=2))
+    assert [len(rows) for rows in batches] == [5, 5, 5, 6] * 2
+    assert sorted(np.concatenate(batches[:4])) == list(range(21))
     assert len(normed.fit(x[:3], t[:3], epochs=2, batch_size=2).loss) == 2  # the only batch grows
     assert "last_batch" not in normed.fit(x[:20], t[:20], epochs=1, batch_size=5).settings
     assert len(normed.fit(x, t, epochs=1, batch_size=19).loss) == 2  # two rows are left over

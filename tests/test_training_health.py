@@ -12,7 +12,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, DivergedError, FileError
-from chainrule.loop import Plan, train
+from chainrule.loop import train
 from chainrule.loop.health import iterations_apart
 
 RNG = np.random.default_rng(0)
@@ -182,10 +182,10 @@ def test_the_update_is_that_of_the_optimizer_as_it_is_then(optimizer):
 
     class Keep(cr.Callback):
         def on_start(self, run):
-            weights.append(run.trainee.snapshot()[0])
+            weights.append(run.training.snapshot()[0])
 
         def on_iteration(self, run):
-            weights.append(run.trainee.snapshot()[0])
+            weights.append(run.training.snapshot()[0])
 
     net = network()
     net.params["b1"], net.params["b2"] = np.ones(5), np.ones(3)
@@ -521,20 +521,19 @@ def test_one_is_enough():
         network().fit(X, T, iterations=1, batch_size=10, callbacks=[cr.Health(), cr.Health()])
 
 
-def test_a_trainee_that_cannot_be_examined():
+def test_a_training_that_cannot_be_examined():
     class Bare:
-        together = 1
+        rates, left_of_epoch, is_between_epochs = (0.5,), 1, False
 
-        def steps(self, batches, iteration, total):
-            return [1.0], [0.5]
+        def steps(self, n):
+            return [1.0]
 
         def measure(self):
             return {}
 
-    plan = Plan.make(10, epochs=1, iterations=None, batch_size=5, sampling="shuffle", seed=0)
-    assert len(train(Bare(), plan).loss) == 2
-    with pytest.raises(ArgumentError, match=r"a method examiner\(rows, seed\), got Bare; see"):
-        train(Bare(), plan, [cr.Health()])
+    assert len(train(Bare(), 2).loss) == 2
+    with pytest.raises(ArgumentError, match=r"a method examiner\(rows\), got Bare; see"):
+        train(Bare(), 2, [cr.Health()])
 
 
 # Its file

@@ -5,8 +5,11 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import math
 import os
+import re
 import sys
+from xml.etree import ElementTree
 
 import matplotlib
 import numpy as np
@@ -15,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import chainrule as cr
+from chainrule.drawing.history import history_html
 from chainrule.errors import ArgumentError, FileError
 
 matplotlib.use("Agg")
@@ -229,3 +233,119 @@ def test_in_a_terminal_the_bar_shows_itself(arguments, shown):
     finally:
         os.close(main)
     assert (b"15/15" in seen, b"train accuracy" in seen) == (shown, shown)
+
+
+# In one line
+
+
+def line(**arguments):
+    return repr(cr.History(**arguments))
+
+
+def test_a_history_is_one_line():
+    _, history = fit(validation=(X[:7], T[:7]))
+    assert re.fullmatch(
+        r"<History: 9 iterations, 3 epochs, train loss [\d.]+, test accuracy [\d.]+, 0\.\d\d s, finished>",
+        repr(history),
+    )
+    assert str(history) == repr(history)
+
+
+def test_the_line_of_a_regression_and_of_a_training_without_test_data():
+    _, history = fit(
+        cr.MeanSquaredError(), X[:, :3], epochs=None, iterations=4, validation=(X[:7], X[:7, :3])
+    )
+    assert re.match(
+        r"<History: 4 iterations, 1\.33 epochs, train loss [\d.]+, test loss [\d.]+, 0", repr(history)
+    )
+    _, history = fit(epochs=1, sampling="replacement")
+    assert re.match(
+        r"<History: 2 iterations, 1 epoch, train loss [\d.]+, train accuracy [\d.]+, 0", repr(history)
+    )
+
+
+def test_the_line_counts_a_last_batch_that_joins_another():
+    net = cr.Network(
+        cr.Affine(5), cr.BatchNorm(), cr.Affine(3), input_shape=4, loss=cr.SoftmaxCrossEntropy(), seed=0
+    )
+    history = net.fit(X[:17], T[:17], epochs=2, batch_size=8)
+    assert repr(history).startswith("<History: 4 iterations, 2 epochs, ")
+
+
+def test_the_line_of_what_is_short_or_went_wrong():
+    assert line() == "<History: 0 iterations>"
+    assert line(loss=[2.5], seconds=[0.25]) == "<History: 1 iteration, last batch's loss 2.5000, 0.25 s>"
+    told = line(
+        loss=[1e-5] * 1200, seconds=[3990.0], stopped="failed: KeyboardInterrupt", train_loss=[math.nan]
+    )
+    assert told == "<History: 1,200 iterations, train loss nan, 1 h 6 min, failed: KeyboardInterrupt>"
+    assert line(train_loss=[10**400], seconds=[10**400]) == "<History: 0 iterations, train loss inf, inf>"
+    assert line(train_loss=[0.0], stopped="a\nb " + "c" * 200).endswith("train loss 0.0000, a b ...>")
+    assert line(loss=[1.0], settings={"samples": "many", "batch_size": None}).startswith("<History: 1 it")
+    net = cr.Network(cr.Affine(3), input_shape=4, loss=cr.SoftmaxCrossEntropy(), seed=0)
+    with pytest.raises(cr.errors.DivergedError) as caught:
+        net.fit(X, T, optimizer=cr.SGD(1e300), epochs=9, batch_size=8)
+    assert re.fullmatch(r"<History: .*, diverged: iteration \d+: .* \.\.\.>", repr(caught.value.history))
+    assert len(repr(caught.value.history)) < 200
+
+
+# As HTML
+
+
+def paths(page):
+    """Of each curve its points, as (x, y) in the picture; y grows downward."""
+    found = re.findall(r'<path d="([^"]*)"', page)
+    return [np.array([point.split(",") for point in re.findall(r"[\d.]+,[\d.]+", d)], float) for d in found]
+
+
+def test_as_html_it_has_two_curves_and_the_final_figures():
+    _, history = fit(validation=(X[:7], T[:7]))
+    page = history_html(history)
+    ElementTree.fromstring(page)  # each element is closed
+    assert page.count("<svg") == 2
+    assert [len(points) for points in paths(page)] == [9, 3, 3]
+    for name in ("train_loss", "train_accuracy", "test_loss", "test_accuracy"):
+        assert f">{history.latest(name):.4f}</td>" in page
+    assert "9 iterations, 3 epochs" in page
+    assert "url(" not in page
+    assert " id=" not in page  # several histories stand in one notebook
+
+
+def test_no_spike_is_lost_of_a_long_curve():
+    loss = np.linspace(3, 1, 100_000)
+    loss[54_321], loss[77_777], loss[10:20] = 9.0, 0.5, np.nan
+    page = history_html(cr.History(loss=loss.tolist()))
+    points = paths(page)[0]
+    assert len(points) < 400
+    assert len(page) < 20_000
+    x, y = points.T
+    span = x.max() - x.min()
+    assert (x[y.argmin()] - x.min()) / span == pytest.approx(0.54321, abs=0.001)
+    assert (x[y.argmax()] - x.min()) / span == pytest.approx(0.77777, abs=0.001)
+    assert re.search(r'd="M[^"]*M', page), "the line is broken where the loss was not finite"
+
+
+@pytest.mark.parametrize(
+    ("loss", "curves"),
+    [
+        *[([], 0), ([1.0], 0), ([math.nan] * 5, 0), ([1.0, math.inf], 0), ([1.0, 1e300], 0)],
+        *[([2.0] * 3, 1), ([0.0] * 3, 1), ([5e-324, 1.0], 1), ([1, 2], 1), ([10**400, 2.0, 1.0], 1)],
+        *[([1e-99, 1e99], 1), ([-1e99, 1e99], 1), ([1e99, 1e99], 1), ([1e16, 1e16 + 2], 1)],
+    ],
+)
+def test_curves_of_strange_losses(loss, curves):
+    page = history_html(cr.History(loss=loss, stopped="<i>&"))
+    ElementTree.fromstring(page)
+    assert page.count("<svg") == curves
+    assert "nan" not in re.sub(r">[^<]*<", "><", page)
+    assert "&lt;i&gt;&amp;" in page
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.lists(st.floats(), max_size=60), st.lists(st.floats(), max_size=8))
+def test_any_history_has_a_line_and_a_page(loss, measured):
+    history = cr.History(
+        loss=loss, train_loss=measured, test_accuracy=measured, measured_at=list(range(len(measured)))
+    )
+    assert "\n" not in repr(history)
+    ElementTree.fromstring(history_html(history))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 import chainrule as cr
-from chainrule.optimizers import Optimizer
 from chainrule.loop import Run
+from chainrule.optimizers import Optimizer
 from peers.base import Job, Peer
 from peers.task import Array
 

@@ -88,6 +88,7 @@ def measure(settings: Settings, tell: Tell) -> Results:
             results.outcomes |= {outcome.key: outcome for outcome in run_fits(folder, settings, tell)}
         if "W1" in settings.only:
             results.memory = measure_memory(results.outcomes["W1 step"], folder, settings, tell)
+        if "W7" in settings.only:
             results.starts = measure_starts(folder, settings, tell)
     results.seconds = time.perf_counter() - begin
     return results

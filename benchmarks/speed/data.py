@@ -8,7 +8,7 @@ import numpy as np
 from sklearn.datasets import make_classification
 
 import chainrule as cr
-from chainrule.loop import Plan
+from chainrule.loop import Batches
 from peers.task import Array
 from speed.workloads import ITERATIONS, TABLE, TASKS, W1
 
@@ -21,15 +21,11 @@ def write_data(folder: Path) -> None:
     _write(folder, x, t, *test)
     write_table(folder)
     for task in TASKS.values():
-        plan = Plan.make(
-            task.samples or len(x),
-            epochs=None,
-            iterations=ITERATIONS if task == W1 else 400,
-            batch_size=task.batch,
-            sampling="replacement",
-            seed=SEED,
-        )
-        np.save(folder / f"rows-{task.name}.npy", np.array(list(plan.batches())))
+        batches = Batches(task.samples or len(x), task.batch, "replacement", SEED)
+        many = ITERATIONS if task == W1 else 400
+        epochs = -(-many // batches.epoch_length)
+        rows = np.concatenate([part for epoch in range(epochs) for part in batches.of_epoch(epoch)])
+        np.save(folder / f"rows-{task.name}.npy", rows[:many])
 
 
 def write_table(folder: Path) -> None:

@@ -86,7 +86,7 @@ def start_table(results: Results) -> Table | None:
         peaks = np.median([s.bytes for s in cold])
         rows.append((*cells, f"{peaks / 1e6:,.0f} MB"))
     heads = ("", "import", "then first step", "in all", "first step, cached", "in all, cached", "peak memory")
-    return Table("Start: import and first step of W1, new processes", heads, rows) if rows else None
+    return Table("W7, start: import and first step of W1, new processes", heads, rows) if rows else None
 
 
 def memory_table(results: Results) -> Table | None:

@@ -47,8 +47,16 @@ def verdicts(results: Results) -> list[Verdict]:
         found.append(at_most(one, 1.3, "plain"))
         found.append(at_least(many, "plain", 1.1))
         found.append(at_least(many, judge.fastest(many), 1, "the fastest peer", limit=0.97))
-    for key, bound in (("W6 table 30", 8), ("W6 MNIST 1", 1.6), ("W6 MNIST 3", 1.6)):
-        found += [at_least(key, peer, bound) for peer in ("sklearn", "pytorch")]
+    for epochs in (30, 100, 300):
+        key = f"W6 table {epochs}"
+        found += [at_least(key, peer, 10) for peer in ("sklearn", "pytorch")] + [at_least(key, "jax", 3)]
+    for epochs in (1, 3, 10):
+        key = f"W6 MNIST {epochs}"
+        found += [at_least(key, peer, 1.8) for peer in ("sklearn", "pytorch")] + [at_least(key, "jax", 1.2)]
+    for epochs in (1, 3):
+        key = f"W6 wide {epochs}"
+        found.append(at_least(key, "sklearn", 1.8))
+        found.append(at_least(key, judge.fastest(key, ("pytorch", "jax")), 1, "the better of the two"))
     return [*found, judge.memory(0.5), judge.start_seconds(0.3), judge.start_bytes(60e6)]
 
 
@@ -118,14 +126,14 @@ class _Judge:
         spread = self._start(lambda start: start.total)
         what = f"from Python's start to the first step done in at most {bound:g} s"
         found = "not measured" if spread is None else f"{spread.median:.2f} s"
-        return Verdict("start", what, found, None if spread is None else spread.median <= bound)
+        return Verdict("W7", what, found, None if spread is None else spread.median <= bound)
 
     def start_bytes(self, bound: float) -> Verdict:
         """The memory of a process that does one step."""
         spread = self._start(lambda start: start.bytes)
         what = f"peak memory at the first step at most {bound / 1e6:g} MB"
         found = "not measured" if spread is None else f"{spread.median / 1e6:.0f} MB"
-        return Verdict("start", what, found, None if spread is None else spread.median <= bound)
+        return Verdict("W7", what, found, None if spread is None else spread.median <= bound)
 
     def _start(self, figure: Callable[[Start], float]) -> Spread | None:
         found = [figure(start) for start in starts_of(self.results.starts, "ours", "machine", filled=False)]

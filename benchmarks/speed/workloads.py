@@ -9,7 +9,7 @@ from typing import Literal
 from peers.registry import REGISTRY, Contender
 from peers.task import Task
 
-WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6")
+WORKLOADS = ("W1", "W2", "W3", "W4", "W5", "W6", "W7")
 EPOCH = 600  # iterations: 60,000 images in batches of 100
 ITERATIONS = 10_000
 WIDTHS = (16, 32, 64, 128, 256, 512, 1024, 2048)
@@ -55,15 +55,19 @@ class Fit:
 TABLE = Task("table", (20, 0, 0, 2), 32, "adam", 0.001, files="table")
 IMAGES = Task("MNIST", (784, 0, 10), 100, "sgd", 0.1)
 WIDE = Task("wide", (784, 0, 0, 10), 128, "adam", 0.001)
+NARROW, NEAR_512 = range(41, 61), range(492, 533)
 FITS = {
     fit.key: fit
     for fit in (
-        Fit("table 30", "table 3,200 x 20, 20-H-H-2, Adam, 30 epochs", TABLE, range(41, 61), 30, quick=True),
-        Fit("table 300", "table 3,200 x 20, 20-H-H-2, Adam, 300 epochs", TABLE, range(41, 61), 300),
-        Fit("MNIST 1", "MNIST, 784-H-10, SGD, 1 epoch", IMAGES, range(41, 61), 1, quick=True),
-        Fit("MNIST 3", "MNIST, 784-H-10, SGD, 3 epochs", IMAGES, range(41, 61), 3),
-        Fit("MNIST 10", "MNIST, 784-H-10, SGD, 10 epochs", IMAGES, range(41, 61), 10),
-        Fit("wide 1", "MNIST, 784-H-H-10, H near 512, Adam, 1 epoch", WIDE, range(492, 533), 1),
+        Fit("table 5", "table 3,200 x 20, 20-H-H-2, Adam, 5 epochs", TABLE, NARROW, 5, quick=True),
+        Fit("table 30", "table 3,200 x 20, 20-H-H-2, Adam, 30 epochs", TABLE, NARROW, 30, quick=True),
+        Fit("table 100", "table 3,200 x 20, 20-H-H-2, Adam, 100 epochs", TABLE, NARROW, 100),
+        Fit("table 300", "table 3,200 x 20, 20-H-H-2, Adam, 300 epochs", TABLE, NARROW, 300),
+        Fit("MNIST 1", "MNIST, 784-H-10, SGD, 1 epoch", IMAGES, NARROW, 1, quick=True),
+        Fit("MNIST 3", "MNIST, 784-H-10, SGD, 3 epochs", IMAGES, NARROW, 3),
+        Fit("MNIST 10", "MNIST, 784-H-10, SGD, 10 epochs", IMAGES, NARROW, 10),
+        Fit("wide 1", "MNIST, 784-H-H-10, H near 512, Adam, 1 epoch", WIDE, NEAR_512, 1),
+        Fit("wide 3", "MNIST, 784-H-H-10, H near 512, Adam, 3 epochs", WIDE, NEAR_512, 3),
     )
 }
 

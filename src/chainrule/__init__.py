@@ -10,6 +10,7 @@ np.float64(6.0)
 """
 
 import importlib
+import sys
 from typing import TYPE_CHECKING, Any
 
 from chainrule import errors, initializers, layers, optimizers, schedules
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
     from chainrule.drawing.report import report
     from chainrule.versions import show_versions
 
-__version__ = "0.3.0"
+__version__ = "0.4.0"
 
 __all__ = [
     "SGD",
@@ -84,6 +85,10 @@ def __getattr__(name: str) -> Any:
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+if "IPython" in sys.modules:  # so that a notebook shows networks, graphs and histories as pictures
+    importlib.import_module("chainrule.notebook").register()
 
 
 def __dir__() -> list[str]:

@@ -64,11 +64,24 @@ class Frozen(Configured):
     def __hash__(self) -> int:
         return hash((type(self), self._description()))
 
+    def described(self) -> str:
+        """The class and all its arguments, those left at their defaults too: equal for equal ones."""
+        arguments = self._all_arguments()
+        inside = (
+            f"{name}={value.described() if isinstance(value, Frozen) else repr(value)}"
+            for name, value in arguments.items()
+        )
+        return f"{type(self).__name__}({', '.join(inside)})"
+
+    def _all_arguments(self) -> dict[str, Any]:
+        parameters = constructor_of(type(self)).parameters.values()
+        return {
+            each.name: each.default for each in parameters if each.default is not each.empty
+        } | self.arguments
+
     def _description(self) -> Any:
         """All arguments, in a form that can be compared and hashed."""
-        parameters = constructor_of(type(self)).parameters.values()
-        defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
-        return _hashable(defaults | self.arguments)
+        return _hashable(self._all_arguments())
 
 
 _CONSTRUCTORS: dict[type[Any], inspect.Signature] = {}

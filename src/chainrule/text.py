@@ -44,6 +44,7 @@ def _scientific(value: float, digits: int) -> str:
 
 def duration(seconds: float) -> str:
     """0.153 as '0.15 s', 125 as '2 min 5 s'."""
+    seconds = as_float(seconds)
     if not math.isfinite(seconds):
         return str(seconds)
     if seconds < 60:
@@ -53,6 +54,14 @@ def duration(seconds: float) -> str:
         return f"{minutes} min {rest} s"
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes} min"
+
+
+def as_float(value: float) -> float:
+    """The value; infinity for a whole number that is too large, as a file may hold."""
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
 
 
 def memory(count: int) -> str:

@@ -11,7 +11,7 @@ import torch
 from torch import nn
 
 import chainrule as cr
-from chainrule.loop import Plan
+from chainrule.loop import Batches
 
 ROWS, WIDTH, CLASSES, BATCH = 90, 6, 4, 16
 RNG = np.random.default_rng(0)
@@ -106,9 +106,9 @@ def trained(ours: cr.Network, theirs: Any, x: Any, t: Any, loss: Any, weighted: 
     decayed = [each for each in parameters if each.ndim == 2]
     others = [each for each in parameters if each.ndim != 2]
     stepper = make([{"params": decayed}, {"params": others, "weight_decay": 0.0}])
-    plan = Plan.make(ROWS, epochs=3, iterations=None, batch_size=BATCH, sampling="shuffle", seed=5)
+    batches = Batches(ROWS, BATCH, "shuffle", seed=5)
     losses = []
-    for rows in plan.batches():
+    for rows in (rows for epoch in range(3) for part in batches.of_epoch(epoch) for rows in part):
         stepper.zero_grad()
         value = loss(
             theirs(torch.tensor(x[rows])),

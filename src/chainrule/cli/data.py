@@ -11,23 +11,25 @@ import numpy as np
 
 from chainrule import datasets
 from chainrule.arrays import Array
-from chainrule.cli.names import choose
-from chainrule.datasets import Table
+from chainrule.cli.options import choose
 from chainrule.datasets.images import Split
 from chainrule.datasets.targets import Task
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
-from chainrule.layers import SoftmaxCrossEntropy
 from chainrule.network import Network
 from chainrule.randomness import Purpose, stream
 
-NAMED: dict[str, Callable[[], Split]] = {
-    "digits": datasets.load_digits,
-    "mnist": datasets.load_mnist,
-    "fashion-mnist": datasets.load_fashion_mnist,
+#: What loads the data sets that have a name; the argument allows a download.
+NAMED: dict[str, Callable[[bool], Split]] = {
+    "digits": lambda download: datasets.load_digits(),
+    "mnist": lambda download: datasets.load_mnist(download=download),
+    "fashion-mnist": lambda download: datasets.load_fashion_mnist(download=download),
 }
 TASKS: dict[str, Task] = {"classification": "classification", "regression": "regression"}
 TEST_SHARE = 0.2
-ENDINGS = (".csv", ".tsv", ".npz", ".npy")
+TEXT = (".csv", ".tsv")
+ENDINGS = (*TEXT, ".npz", ".npy")
+DATA_HELP = f"{', '.join(NAMED)}, or a table: a .csv, .tsv, .npz or .npy file."
+TEST_DATA_HELP = f"{DATA_HELP} Of named data, its test part."
 
 
 @dataclass(frozen=True)
@@ -46,15 +48,10 @@ class Dataset:
     columns: list[str] | None = None
     target: str | None = None
 
-    @property
-    def is_table(self) -> bool:
-        """Whether it came from a file of columns, each on a scale of its own."""
-        return self.columns is not None
 
-
-def load_named(name: str) -> Dataset:
+def load_named(name: str, *, download: bool = True) -> Dataset:
     """One of the data sets that have a name."""
-    (x, t), (x_test, t_test) = NAMED[name]()
+    (x, t), (x_test, t_test) = NAMED[name](download)
     return Dataset(name, x, t, x_test, t_test, [str(k) for k in range(10)])
 
 
@@ -73,7 +70,7 @@ def load_for_training(
     test_share = TEST_SHARE if test_share is None else test_share
     kind = None if task is None else choose("--task", task, TASKS)
     path = _existing(name)
-    if target is None and path.suffix.lower() in (".csv", ".tsv"):
+    if target is None and path.suffix.lower() in TEXT:
         raise ArgumentError(f"{name}: say which column to predict, --target COLUMN")
     if not 0 < test_share < 1:
         raise ArgumentError(f"--test-share: expected a share between 0 and 1, such as 0.2, got {test_share}")
@@ -97,26 +94,35 @@ def load_for_training(
     )
 
 
-def load_for_model(name: str, network: Network, target: str | None, with_target: bool) -> Table:
-    """Rows to evaluate a model on or to predict: the test part of named data, or all of a table."""
+def load_inputs(name: str, network: Network) -> Array:
+    """The rows that a model predicts: the test part of named data, or all of a table."""
+    if name in NAMED:
+        return load_named(name).x_test
+    return datasets.load_table(_existing(name), None, columns=Notes.of(network).columns).x
+
+
+def load_answered(name: str, network: Network, target: str | None) -> tuple[Array, Array]:
+    """The same rows with their targets, in the classes of the model where it tells classes apart."""
     if name in NAMED:
         _refuse_target(name, target)
         data = load_named(name)
-        return Table(data.x_test, data.t_test, [], None, data.classes)
+        return data.x_test, data.t_test
     path, notes = _existing(name), Notes.of(network)
     target = target or notes.target
-    if with_target and target is None and path.suffix.lower() in (".csv", ".tsv"):
+    if target is None and path.suffix.lower() in TEXT:
         raise ArgumentError(f"{name}: say which column holds the answers, --target COLUMN")
-    table = datasets.load_table(
-        path,
-        _as_target(path, target) if with_target else None,
-        columns=notes.columns,
-        task="classification" if isinstance(network.loss_layer, SoftmaxCrossEntropy) else "regression",
+    task: Task = (
+        "classification"
+        if network.loss_layer and network.loss_layer.task == "classification"
+        else "regression"
     )
-    if with_target and table.classes is not None:
-        known = notes.classes or [str(k) for k in range(network.output_shape[-1])]
-        return _in_classes_of_model(table, known, name)
-    return table
+    table = datasets.load_table(path, _as_target(path, target), columns=notes.columns, task=task)
+    if table.t is None:
+        raise ArgumentError(f"{name}: there are no answers to compare with; name their column with --target")
+    if table.classes is None:
+        return table.x, table.t
+    known = notes.classes or [str(k) for k in range(network.output_shape[-1])]
+    return table.x, _as_numbered(known, table.classes, name)[table.t]
 
 
 @dataclass(frozen=True)
@@ -153,17 +159,14 @@ def _refuse_target(name: str, target: str | None) -> None:
         raise ArgumentError(f"--target is for tables; {name} has its own labels")
 
 
-def _in_classes_of_model(table: Table, classes: list[str], name: str) -> Table:
-    """The labels numbered as the model numbers them: a file may hold fewer classes than it was trained on."""
-    assert table.classes is not None
-    assert table.t is not None
-    for each in table.classes:
-        if each not in classes:
+def _as_numbered(known: list[str], classes: list[str], name: str) -> Array:
+    """The model's number of each class: a file may hold fewer classes than the model was trained on."""
+    for each in classes:
+        if each not in known:
             raise DataError(
-                f"{name}: the model does not know the class {each!r}; {did_you_mean(each, classes)}"
+                f"{name}: the model does not know the class {each!r}; {did_you_mean(each, known)}"
             )
-    numbers = np.array([classes.index(each) for each in table.classes])
-    return Table(table.x, numbers[table.t], table.columns, table.target, classes)
+    return np.array([known.index(each) for each in classes])
 
 
 def _existing(name: str) -> Path:

@@ -12,26 +12,9 @@ from chainrule.checking import Finding
 from chainrule.drawing.summary import number_text
 from chainrule.graph import Constant, Graph, Input, Parameter
 from chainrule.graph.values import Pass
-from chainrule.layers import Layer, arithmetic, reduction
+from chainrule.layers import Layer
 
 Kind = Literal["operation", "layer", "input", "parameter", "constant", "block", "output"]
-
-#: What stands in the circle of an operation of arithmetic.
-SYMBOLS = {
-    arithmetic.Add: "+",
-    arithmetic.Subtract: "−",
-    arithmetic.Multiply: "×",
-    arithmetic.Divide: "/",
-    arithmetic.Negative: "−x",
-    arithmetic.Power: "^",
-    arithmetic.MatMul: "dot",
-    arithmetic.Exp: "exp",
-    arithmetic.Log: "log",
-    arithmetic.Sqrt: "√",
-    reduction.Sum: "Σ",
-    reduction.Mean: "mean",
-    reduction.Max: "max",
-}
 
 
 @dataclass(frozen=True)
@@ -159,8 +142,8 @@ def _kind_and_label(graph: Graph, i: int, value: Array | None) -> tuple[Kind, st
         ) if is_number and value is not None else name
     layer = node.layer
     assert layer is not None
-    if type(layer) in SYMBOLS:
-        return "operation", SYMBOLS[type(layer)]
+    if layer.symbol is not None:
+        return "operation", layer.symbol
     return "layer", type(layer).__name__
 
 

@@ -20,6 +20,9 @@ class ReLU(Layer):
     Source: Nair, Hinton, Rectified linear units improve restricted Boltzmann machines (2010).
     """
 
+    is_activation = True
+    can_die = True
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
         y = np.maximum(x, 0)
@@ -36,6 +39,8 @@ class LeakyReLU(Layer):
     Raises: ArgumentError unless slope is a finite number.
     Source: Maas, Hannun, Ng, Rectifier nonlinearities improve neural network acoustic models (2013).
     """
+
+    is_activation = True
 
     def __init__(self, slope: float = 0.01) -> None:
         self.slope = number("slope", slope, owner=self)
@@ -55,6 +60,8 @@ class ELU(Layer):
     Raises: ArgumentError unless alpha is a finite number of at least 0.
     Source: Clevert, Unterthiner, Hochreiter, Fast and accurate deep network learning by ELUs (2016), eq. 15.
     """
+
+    is_activation = True
 
     def __init__(self, alpha: float = 1.0) -> None:
         self.alpha = number("alpha", alpha, "[0, inf)", owner=self)
@@ -77,6 +84,8 @@ class GELU(Layer):
     Shapes: x any -> y the same. float32 or float64, kept.
     Source: Hendrycks, Gimpel, Gaussian error linear units (2016), section 2.
     """
+
+    is_activation = True
 
     def __init__(self, approximate: bool = False) -> None:
         self.approximate = bool(approximate)
@@ -111,6 +120,8 @@ class SiLU(Layer):
     Source: Elfwing, Uchibe, Doya, Sigmoid-weighted linear units (2018), eq. 5 and 8.
     """
 
+    is_activation = True
+
     def forward(self, x: Array) -> tuple[Array, tuple[Array, Array]]:
         (x,) = floats(x)
         s = sigmoid(x)
@@ -129,6 +140,8 @@ class Softplus(Layer):
     Source: Dugas, Bengio, Bélisle, Nadeau, Garcia, Incorporating second-order functional knowledge (2001).
     """
 
+    is_activation = True
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
         return np.maximum(x, 0) + np.log1p(np.exp(-np.abs(x))), x
@@ -144,6 +157,9 @@ class Sigmoid(Layer):
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 3.10.
     """
 
+    is_activation = True
+    saturation = 0.5, math.sqrt(0.2475)  # y (1 - y) is 0.0025, a hundredth of 0.25
+
     def forward(self, x: Array) -> tuple[Array, Array]:
         y = sigmoid(x)
         return y, y
@@ -158,6 +174,9 @@ class Tanh(Layer):
 
     Shapes: x any -> y the same. float32 or float64, kept.
     """
+
+    is_activation = True
+    saturation = 0.0, math.sqrt(0.99)  # 1 - y^2 is 0.01
 
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -176,6 +195,8 @@ class Softmax(Layer):
     Raises: ShapeError when x has no such axis.
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 6.2.2.3.
     """
+
+    is_activation = True
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = whole_number("axis", axis, owner=self)
@@ -198,6 +219,8 @@ class LogSoftmax(Layer):
     Raises: ShapeError when x has no such axis.
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 6.2.2.3.
     """
+
+    is_activation = True
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = whole_number("axis", axis, owner=self)

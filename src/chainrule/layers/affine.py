@@ -27,6 +27,9 @@ class Affine(Layer):
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 6.5.6.
     """
 
+    matrix_input = "W"
+    units: int
+
     def __init__(
         self, units: int, *, bias: bool = True, weights: Initializer = _HE, biases: Initializer = _ZEROS
     ) -> None:

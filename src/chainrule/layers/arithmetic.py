@@ -23,6 +23,8 @@ class Add(Layer):
     Raises: ShapeError when the shapes don't broadcast.
     """
 
+    symbol = "+"
+
     def forward(self, a: Array, b: Array) -> tuple[Array, None]:
         return _together(self, np.add, a, b), None
 
@@ -37,6 +39,8 @@ class Subtract(Layer):
     Raises: ShapeError when the shapes don't broadcast.
     """
 
+    symbol = "−"
+
     def forward(self, a: Array, b: Array) -> tuple[Array, None]:
         return _together(self, np.subtract, a, b), None
 
@@ -50,6 +54,8 @@ class Multiply(Layer):
     Shapes: a, b that broadcast -> y of the broadcast shape; both gradients have y's shape.
     Raises: ShapeError when the shapes don't broadcast.
     """
+
+    symbol = "×"
 
     def forward(self, a: Array, b: Array) -> tuple[Array, Pair]:
         a, b = floats(a, b)
@@ -68,6 +74,8 @@ class Divide(Layer):
     Shapes: a, b that broadcast -> y of the broadcast shape; both gradients have y's shape.
     Raises: ShapeError when the shapes don't broadcast.
     """
+
+    symbol = "/"
 
     @np.errstate(all="ignore")
     def forward(self, a: Array, b: Array) -> tuple[Array, Pair]:
@@ -88,6 +96,8 @@ class Negative(Layer):
     Shapes: x any -> y the same.
     """
 
+    symbol = "−x"
+
     def forward(self, x: Array) -> tuple[Array, None]:
         return -floats(x)[0], None
 
@@ -105,6 +115,8 @@ class Power(Layer):
     Shapes: x, p that broadcast -> y of the broadcast shape; both gradients have y's shape.
     Raises: ShapeError when the shapes don't broadcast.
     """
+
+    symbol = "^"
 
     @np.errstate(all="ignore")
     def forward(self, x: Array, p: Array) -> tuple[Array, tuple[Array, Array, Array]]:
@@ -134,6 +146,9 @@ class MatMul(Layer):
     Raises: ShapeError when the inner axes differ, the leading ones don't broadcast, or an operand has no
     axes.
     """
+
+    symbol = "dot"
+    matrix_input = "b"
 
     def forward(self, a: Array, b: Array) -> tuple[Array, Pair]:
         a, b = floats(a, b)
@@ -177,6 +192,8 @@ class Exp(Layer):
     Shapes: x any -> y the same.
     """
 
+    symbol = "exp"
+
     @np.errstate(all="ignore")
     def forward(self, x: Array) -> tuple[Array, Array]:
         y = np.exp(floats(x)[0])
@@ -195,6 +212,8 @@ class Log(Layer):
     Shapes: x any -> y the same.
     """
 
+    symbol = "log"
+
     @np.errstate(all="ignore")
     def forward(self, x: Array) -> tuple[Array, Array]:
         (x,) = floats(x)
@@ -212,6 +231,8 @@ class Sqrt(Layer):
 
     Shapes: x any -> y the same.
     """
+
+    symbol = "√"
 
     @np.errstate(all="ignore")
     def forward(self, x: Array) -> tuple[Array, Array]:

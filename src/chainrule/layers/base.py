@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from chainrule.arrays import Shape
 from chainrule.configured import Configured
@@ -60,6 +60,9 @@ class Layer(Configured):
       `(output, saved, new_state)`, and the graph keeps `new_state` when it trains;
     - `backward(dy, saved, *, needs=(True, ...))`: a tuple of bools, which inputs' gradients are wanted; None
       may be returned for the others. With a default, the layer is easier to use by hand.
+
+    Class attributes say what is worth knowing about the layer beside its formula. Each has a default; pictures, the
+    callback `Health` and reports go by them.
     """
 
     forward: Callable[..., Any]
@@ -67,6 +70,20 @@ class Layer(Configured):
 
     #: Names of inputs that hold whole numbers (indices); they are never converted to floats.
     index_inputs: frozenset[str] = frozenset()
+    #: The name of the input that is a matrix by which the first input is multiplied, such as "W".
+    matrix_input: ClassVar[str | None] = None
+    #: The number of outputs per sample, where the layer decides it.
+    units: int | None = None
+    #: The sign of an operation of arithmetic, such as "+". It is drawn in a circle, other layers in a box.
+    symbol: ClassVar[str | None] = None
+    #: Whether the layer is an activation: a nonlinear function without parameters that follows a layer with them.
+    is_activation: ClassVar[bool] = False
+    #: Whether a unit whose outputs are all 0 learns nothing, as in a ReLU. `Health` counts zeros and dead units.
+    can_die: ClassVar[bool] = False
+    #: Middle of the outputs, and the distance from it beyond which the slope is below a hundredth of its maximum.
+    saturation: ClassVar[tuple[float, float] | None] = None
+    #: Whether the outputs are elements of the inputs, moved, left out or scaled. `Health` passes over such layers.
+    moves_elements: ClassVar[bool] = False
 
     def parameters(self) -> dict[str, ParameterSpec]:
         """The parameters, by the name of the input of `forward` that they are handed to."""
@@ -75,6 +92,10 @@ class Layer(Configured):
     def state(self) -> dict[str, ParameterSpec]:
         """The running statistics, by name."""
         return {}
+
+    def least_rows(self, x: Shape) -> int:
+        """The least number of rows a batch needs to train on; x is the shape of the first input for one row."""
+        return 1
 
     def __call__(self, *inputs: Any, name: str | None = None) -> Any:
         """Use the layer on nodes of a graph: `cr.Exp()(x)` is a new node. Numbers and arrays are constants."""

@@ -21,6 +21,8 @@ class Dropout(Layer):
     Source: Srivastava, Hinton, Krizhevsky, Sutskever, Salakhutdinov, Dropout (2014), sections 4 and 10.
     """
 
+    moves_elements = True
+
     def __init__(self, rate: float = 0.5) -> None:
         self.rate = number("rate", rate, "[0, 1)", owner=self)
 

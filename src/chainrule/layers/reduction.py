@@ -40,6 +40,8 @@ class Sum(_Reduction):
     Raises: ShapeError when x has no such axis.
     """
 
+    symbol = "Σ"
+
     def forward(self, x: Array) -> tuple[Array, tuple[Shape, tuple[int, ...]]]:
         axes = axes_of(self, self.axes, x.ndim)
         return np.asarray(x.sum(axis=axes, keepdims=self.keepdims)), (x.shape, axes)
@@ -55,6 +57,8 @@ class Mean(_Reduction):
     Shapes: x any -> y without the axes (with 1 in their place if keepdims).
     Raises: ShapeError when x has no such axis, or no elements along it.
     """
+
+    symbol = "mean"
 
     def forward(self, x: Array) -> tuple[Array, tuple[Shape, tuple[int, ...]]]:
         axes = self._axes_with_elements(x)
@@ -74,6 +78,8 @@ class Max(_Reduction):
     Shapes: x any -> y without the axes (with 1 in their place if keepdims).
     Raises: ShapeError when x has no such axis, or no elements along it.
     """
+
+    symbol = "max"
 
     def forward(self, x: Array) -> tuple[Array, tuple[Array, Array, tuple[int, ...]]]:
         axes = self._axes_with_elements(x)

@@ -24,6 +24,8 @@ class Reshape(Layer):
     Raises: ArgumentError for a shape that can't be; ShapeError when x has another number of elements.
     """
 
+    moves_elements = True
+
     def __init__(self, shape: int | Sequence[int]) -> None:
         self.shape = whole_numbers("shape", shape, owner=self)
         if min(self.shape, default=0) < -1 or self.shape.count(-1) > 1:
@@ -52,6 +54,8 @@ class Flatten(Layer):
     Raises: ShapeError when x has no axes.
     """
 
+    moves_elements = True
+
     def forward(self, x: Array) -> tuple[Array, Shape]:
         if x.ndim == 0:
             raise ShapeError("Flatten(): expected x of shape (N, ...), got (); put a batch axis before it")
@@ -67,6 +71,8 @@ class Transpose(Layer):
     Shapes: x any -> y, whose axis i is x's axis axes[i]; reversed when axes is None.
     Raises: ShapeError when axes doesn't name each axis of x once.
     """
+
+    moves_elements = True
 
     def __init__(self, axes: Sequence[int] | None = None) -> None:
         self.axes = None if axes is None else whole_numbers("axes", axes, owner=self)
@@ -89,6 +95,8 @@ class Concatenate(Layer):
     Shapes: any number of arrays, equal but along the axis -> y, as long there as all of them together.
     Raises: ShapeError for no inputs, or for inputs that differ in another axis.
     """
+
+    moves_elements = True
 
     def __init__(self, axis: int = -1) -> None:
         self.axis = whole_number("axis", axis, owner=self)
@@ -121,6 +129,8 @@ class Index(Layer):
     Raises: ArgumentError for another kind of key; ShapeError when x has no such elements.
     """
 
+    moves_elements = True
+
     def __init__(self, key: Any) -> None:
         self.key = tuple(_key_part(part) for part in key) if isinstance(key, tuple) else _key_part(key)
         parts = self.key if isinstance(self.key, tuple) else (self.key,)
@@ -151,6 +161,7 @@ class Take(Layer):
     axis.
     """
 
+    moves_elements = True
     index_inputs = frozenset({"indices"})
 
     def __init__(self, axis: int = 0) -> None:

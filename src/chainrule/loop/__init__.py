@@ -1,26 +1,29 @@
 """The training loop, its callbacks and its record."""
 
-from chainrule.arguments import whole_number
+from chainrule.loop.batches import Batches, Sampling
 from chainrule.loop.callbacks import Callback, EarlyStopping, Examiner, Findings, Measures, Run, Trainee
 from chainrule.loop.health import Health
 from chainrule.loop.history import History
-from chainrule.loop.loop import Plan, Sampling, train
+from chainrule.loop.interrupts import Interrupts
+from chainrule.loop.loop import train
+from chainrule.loop.pace import Pace
 from chainrule.loop.progress import ProgressBar, is_watched
 
 __all__ = [
+    "Batches",
     "Callback",
     "EarlyStopping",
     "Examiner",
     "Findings",
     "Health",
     "History",
+    "Interrupts",
     "Measures",
-    "Plan",
+    "Pace",
     "ProgressBar",
     "Run",
     "Sampling",
     "Trainee",
     "is_watched",
     "train",
-    "whole_number",
 ]

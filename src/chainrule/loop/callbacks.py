@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from chainrule.arguments import number, one_of, whole_number
-from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.loop.history import MEASURES, History
 
@@ -26,50 +25,67 @@ class Examiner(Protocol):
     #: About how many steps of the training take as long as one examination; the same on every run.
     cost: float
 
-    def examine(self, iteration: int, total: int) -> Findings:
-        """What it finds when `iteration` of `total` steps are done: always the same layers and measures."""
+    def examine(self) -> Findings:
+        """What it finds after the steps done so far: always the same layers and measures."""
 
 
 class Trainee(Protocol):
-    """What the loop knows of what it trains: how to do steps, measure, and keep or put back the weights.
+    """What the loop knows of a training: how to do steps, to measure, and to keep or put back the weights.
 
     `Health` asks for an examiner besides. Without that callback, there may be none.
     """
 
-    #: How many steps it would rather do in one call: 1, or many when a call is native code.
-    together: int
+    @property
+    def left_of_epoch(self) -> int:
+        """How many steps there are to the end of the epoch, at least 1."""
 
-    def steps(self, batches: Array, iteration: int, total: int) -> tuple[Sequence[float], Sequence[float]]:
-        """Do a step on each batch, a row of row numbers. Returns the losses and the learning rates.
+    @property
+    def is_between_epochs(self) -> bool:
+        """Whether no epoch has begun that is not done."""
 
-        It may do fewer, and leave one that diverges to the next call; that raises DivergedError.
+    @property
+    def rates(self) -> Sequence[float]:
+        """The learning rates of the steps of the last call."""
+
+    def steps(self, n: int) -> Sequence[float]:
+        """Do n steps and return their losses.
+
+        They are fewer, but never none, after Ctrl-C, and where the next step diverges; that then raises
+        DivergedError.
         """
 
     def measure(self) -> dict[str, float]:
         """The losses and accuracies over all the data."""
 
     def snapshot(self) -> Any:
-        """A copy of all that training changes."""
+        """A copy of the weights, and of the statistics that layers keep."""
 
-    def restore(self, snapshot: Any) -> None:
-        """Put back what `snapshot` returned."""
+    def put_back(self, snapshot: Any) -> None:
+        """Put back the weights that `snapshot` returned."""
 
-    def examiner(self, rows: int, seed: int) -> Examiner:
-        """What examines the layers, on at most so many rows of the data, which the seed decides."""
+    def examiner(self, rows: int) -> Examiner:
+        """What examines the layers, on at most so many rows of the data."""
 
 
 @dataclass
 class Run:
-    """A training as callbacks see it. Call `stop(reason)` to end it after the present iteration."""
+    """A training as callbacks see it. Call `stop(reason)` to end it after the present iteration.
 
-    trainee: Trainee
+    `iteration` and `epoch` count what this call of `fit` has done, of `total` iterations.
+    """
+
+    training: Trainee
     history: History
     total: int
-    seed: int = 0
     iteration: int = 0
     epoch: int = 0
     stopped: str = ""
     failed: bool = False
+
+    @property
+    def is_measured(self) -> bool:
+        """Whether the history holds the measures of this very moment."""
+        return self.history.measured_at[-1:] == [self.iteration]
 
     def stop(self, reason: str = "") -> None:
         """End the training after this iteration. The reason is what `history.stopped` will say."""
@@ -84,7 +100,7 @@ class Callback:
     `every_iteration = False` now and then, when some have been done together.
 
     `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, and
-    `run.trainee.snapshot()` copies the weights.
+    `run.training.snapshot()` copies the weights, which its `put_back` puts in place.
     """
 
     every_iteration: int = True
@@ -105,7 +121,7 @@ class Callback:
         """After every iteration, or as often as `every_iteration` says."""
 
     def on_epoch(self, run: Run) -> None:
-        """After every epoch, when its measures are in the history."""
+        """After every epoch, when its measures are in the history, if it was measured: see `run.is_measured`."""
 
     def on_end(self, run: Run) -> None:
         """After the last iteration, also when training was stopped or interrupted."""
@@ -141,6 +157,8 @@ class EarlyStopping(Callback):
         self.best, self.best_epoch, self._best_weights = self._sign * math.inf, 0, None
 
     def on_epoch(self, run: Run) -> None:
+        if not run.is_measured:
+            return
         value = run.history.latest(self.monitor)
         if value is None:
             raise ArgumentError(
@@ -150,10 +168,10 @@ class EarlyStopping(Callback):
         if self._sign * (self.best - value) > self.min_change:
             self.best, self.best_epoch = value, run.epoch
             if self.restore_best:
-                self._best_weights = run.trainee.snapshot()
+                self._best_weights = run.training.snapshot()
         elif run.epoch - self.best_epoch >= self.patience:
             run.stop(f"early: {self.monitor} did not improve for {self.patience} epochs")
 
     def on_end(self, run: Run) -> None:
         if self._best_weights is not None:
-            run.trainee.restore(self._best_weights)
+            run.training.put_back(self._best_weights)

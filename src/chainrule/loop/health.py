@@ -48,12 +48,12 @@ class Health(Callback):
             raise ArgumentError(
                 "Health: expected one among the callbacks of a training, got two; leave one out"
             )
-        if not hasattr(run.trainee, "examiner"):
+        if not hasattr(run.training, "examiner"):
             raise ArgumentError(
-                f"Health: expected a trainee with a method examiner(rows, seed), got "
-                f"{type(run.trainee).__name__}; see chainrule.loop.Trainee, or leave Health out"
+                f"Health: expected a training with a method examiner(rows), got {type(run.training).__name__}; see "
+                f"chainrule.loop.Trainee, or leave Health out"
             )
-        self._examiner = run.trainee.examiner(self.rows, run.seed)
+        self._examiner = run.training.examiner(self.rows)
         self.every_iteration = self.every or iterations_apart(run.total, self._examiner.cost)
         run.history.health = {"rows": self._examiner.rows, "iterations": [], "layers": {}, "parameters": {}}
         self._examine(run)
@@ -69,7 +69,7 @@ class Health(Callback):
 
     def _examine(self, run: Run) -> None:
         assert self._examiner is not None
-        findings = self._examiner.examine(run.iteration, run.total)
+        findings = self._examiner.examine()
         health = run.history.health
         health["iterations"].append(run.iteration)
         for part, found in findings.items():

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.files import write_bytes
+from chainrule.loop.wording import one_line
 
 if TYPE_CHECKING:
     import pandas
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 MEASURES = ("train_loss", "train_accuracy", "test_loss", "test_accuracy")
 
 
-@dataclass
+@dataclass(repr=False)
 class History:
     """The record of one training.
 
@@ -115,6 +116,9 @@ class History:
             measures = {name: getattr(self, name) for name in MEASURES if getattr(self, name)}
             return pandas.DataFrame(measures, index=pandas.Index(self.measured_at, name="iteration"))
         raise ArgumentError(f"by={by!r}: {did_you_mean(str(by), ['iteration', 'epoch'])}")
+
+    def __repr__(self) -> str:
+        return f"<History: {one_line(self)}>"
 
     def plot(self) -> Figure:
         """A matplotlib figure: the loss of every iteration, and the accuracy (or loss) of every epoch."""

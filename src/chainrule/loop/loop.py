@@ -2,154 +2,58 @@
 
 from __future__ import annotations
 
-import contextlib
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from types import FrameType
-from typing import Any, Literal
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from chainrule.arguments import one_of, whole_number
-from chainrule.arrays import Array
-from chainrule.errors import ArgumentError, DivergedError
+from chainrule.arguments import whole_number
+from chainrule.errors import DivergedError
 from chainrule.loop.callbacks import Callback, Run, Trainee
 from chainrule.loop.history import History
-from chainrule.randomness import Purpose, stream
+from chainrule.loop.interrupts import Interrupts
+from chainrule.loop.pace import Pace
 
-Sampling = Literal["shuffle", "replacement"]
-CHUNK_SECONDS = 0.05  # between looks at Ctrl-C, the progress bar and the callbacks
-SAMPLINGS = ("shuffle", "replacement")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """How long to train and on which batches.
-
-    `samples` rows of data, in batches of `batch_size`. "shuffle" goes through all the data in a new order every
-    epoch, the last batch of an epoch being what is left; "replacement" draws every row independently, and its
-    epoch is `samples // batch_size` iterations. `first` is the number of iterations done in earlier trainings,
-    so that a second training does not repeat the draws of the first. What is left of an epoch joins the batch
-    before it when it has fewer than `least` rows.
-    """
-
-    samples: int
-    iterations: int
-    batch_size: int
-    sampling: Sampling
-    seed: int
-    first: int = 0
-    least: int = 1
-
-    @classmethod
-    def make(
-        cls,
-        samples: int,
-        *,
-        epochs: int | None,
-        iterations: int | None,
-        batch_size: int,
-        sampling: str,
-        seed: int,
-        first: int = 0,
-        least: int = 1,
-    ) -> Plan:
-        """Check the arguments of `fit` and turn epochs into iterations."""
-        epochs = None if epochs is None else whole_number("epochs", epochs, 1)
-        iterations = None if iterations is None else whole_number("iterations", iterations, 1)
-        batch_size, seed = whole_number("batch_size", batch_size, 1), whole_number("seed", seed, 0)
-        if batch_size > samples:
-            raise ArgumentError(
-                f"batch_size: expected at most the number of samples, {samples}, got {batch_size}"
-            )
-        one_of("sampling", sampling, SAMPLINGS)
-        if (epochs is None) == (iterations is None):
-            raise ArgumentError(
-                "say how long to train: either epochs= or iterations="
-                + (", not both" if epochs is not None else "")
-            )
-        plan = cls(samples, iterations or 1, batch_size, sampling, seed, first, least)  # type: ignore[arg-type]  # checked
-        return plan if epochs is None else cls(**{**vars(plan), "iterations": epochs * plan.epoch_length})
-
-    @property
-    def epoch_length(self) -> int:
-        """How many iterations an epoch has."""
-        left = self.samples % self.batch_size
-        return self.samples // self.batch_size + (self.sampling == "shuffle" and left > 0 and not self.joins)
-
-    @property
-    def joins(self) -> bool:
-        """Whether what is left of an epoch joins the batch before it."""
-        return self.sampling == "shuffle" and 0 < self.samples % self.batch_size < self.least
-
-    @property
-    def largest(self) -> int:
-        """The rows of the largest batch."""
-        return self.batch_size + (self.samples % self.batch_size if self.joins else 0)
-
-    def batches(self) -> Iterator[Array]:
-        """The row numbers of each batch, in order."""
-        for block in self.blocks():
-            yield from block
-
-    def blocks(self) -> Iterator[Array]:
-        """The row numbers of batches of one size, a row each: an epoch, or its smaller last batch."""
-        done = 0
-        for epoch in range(-(-self.iterations // self.epoch_length)):
-            rng = stream(self.seed, Purpose.SAMPLE, self.first, epoch)
-            whole = self.samples // self.batch_size - self.joins
-            if self.sampling == "shuffle":
-                order = rng.permutation(self.samples)
-                parts = [
-                    order[: whole * self.batch_size].reshape(whole, self.batch_size),
-                    order[None, whole * self.batch_size :],
-                ]
-            else:
-                parts = [rng.integers(self.samples, size=(whole, self.batch_size))]
-            for part in parts:
-                block = part[: self.iterations - done]
-                if block.size:
-                    yield block
-                    done += len(block)
+SECONDS = 0.05  # between looks at Ctrl-C, the progress bar and the callbacks
 
 
 def train(
-    trainee: Trainee,
-    plan: Plan,
+    training: Trainee,
+    iterations: int,
     callbacks: Sequence[Callback] = (),
+    *,
+    measure_every: int = 1,
     settings: Mapping[str, Any] | None = None,
 ) -> History:
-    """Do the steps of the plan, one batch after another, and record them, with `settings` noted beside.
+    """Do so many steps, measure after every epoch or every few, and record all, with `settings` noted beside.
 
-    Steps are done some at a time, for about a twentieth of a second, where the trainee is faster so. Ctrl-C
-    ends the training after them, with the history and the weights kept; a second Ctrl-C interrupts at once.
+    Steps are done some at a time, for about a twentieth of a second. Ctrl-C ends the training after them, with the
+    history and the weights kept; a second Ctrl-C interrupts at once.
     Raises DivergedError, with the record so far as its `history`, when a step diverges.
     """
     history = History(settings=dict(settings or {}))
-    run = Run(trainee, history, plan.iterations, plan.seed)
-    start = time.perf_counter()
-    with _stopping_on_interrupt(run):
+    run = Run(training, history, iterations)
+    pace, start = Pace(SECONDS), time.perf_counter()
+    with Interrupts() as interrupts:
         for callback in callbacks:
             callback.on_start(run)
+        rhythms = _rhythms(callbacks)
         try:
-            for batches in _in_chunks(plan, trainee, callbacks, run):
+            while run.iteration < run.total and not run.stopped:
                 before = time.perf_counter() - start
-                losses, rates = trainee.steps(batches, run.iteration, plan.iterations)
-                history.add_iterations(losses, rates, before, time.perf_counter() - start)
+                losses = training.steps(_steps_together(run, pace, rhythms))
+                now = time.perf_counter() - start
+                history.add_iterations(losses, training.rates, before, now)
+                pace.note(len(losses), now - before)
                 run.iteration += len(losses)
                 for callback in callbacks:
                     if _is_its_turn(callback, run):
                         callback.on_iteration(run)
-                if run.stopped:
-                    break
-                if run.iteration % plan.epoch_length == 0 or run.iteration == plan.iterations:
-                    run.epoch += 1
-                    history.add_measures(trainee.measure())
-                    for callback in callbacks:
-                        callback.on_epoch(run)
-                if run.stopped:
-                    break
+                if interrupts.asked:
+                    run.stop("interrupted")
+                if not run.stopped:
+                    _end_of_epoch(run, callbacks, measure_every)
+                    if interrupts.asked and run.iteration < run.total:
+                        run.stop("interrupted")
         except DivergedError as error:
             run.stopped = f"diverged: {error}"
             error.history = history
@@ -164,19 +68,22 @@ def train(
     return history
 
 
-def _in_chunks(plan: Plan, trainee: Trainee, callbacks: Sequence[Callback], run: Run) -> Iterator[Array]:
-    """The batches of the plan, as many at a time as the trainee likes and the clock and the callbacks allow."""
-    rhythms = _rhythms(callbacks)
-    seconds = run.history.seconds
-    for block in plan.blocks():
-        done = 0
-        while done < len(block):
-            pace = seconds[-1] - seconds[-2] if len(seconds) > 1 else CHUNK_SECONDS
-            quick = max(1, int(CHUNK_SECONDS / max(pace, 1e-9)))
-            before = run.iteration
-            many = min(trainee.together, quick, *(every - before % every for every in rhythms))
-            yield block[done : done + many]
-            done += run.iteration - before
+def _end_of_epoch(run: Run, callbacks: Sequence[Callback], measure_every: int) -> None:
+    """What is due where an epoch ends; the end of the training inside an epoch is such a place too."""
+    at_the_end = run.iteration == run.total
+    if not at_the_end and not run.training.is_between_epochs:
+        return
+    run.epoch += 1
+    if at_the_end or run.epoch % measure_every == 0:
+        run.history.add_measures(run.training.measure())
+    for callback in callbacks:
+        callback.on_epoch(run)
+
+
+def _steps_together(run: Run, pace: Pace, rhythms: Sequence[int]) -> int:
+    """How many steps to do before anything else is due."""
+    due = (every - run.iteration % every for every in rhythms)
+    return min(pace.steps, run.total - run.iteration, run.training.left_of_epoch, *due)
 
 
 def _rhythms(callbacks: Sequence[Callback]) -> list[int]:
@@ -194,26 +101,3 @@ def _rhythms(callbacks: Sequence[Callback]) -> list[int]:
 def _is_its_turn(callback: Callback, run: Run) -> bool:
     every = callback.every_iteration
     return not every or run.iteration % every == 0 or run.iteration == run.total
-
-
-@contextlib.contextmanager
-def _stopping_on_interrupt(run: Run) -> Iterator[None]:
-    """Let the first Ctrl-C ask for a stop after the present step. Only the main thread receives signals.
-
-    Where Ctrl-C is ignored, as in a shell script's background job, it stays so.
-    """
-    before = signal.getsignal(signal.SIGINT)
-    in_main_thread = threading.current_thread() is threading.main_thread()
-    if not in_main_thread or before in (None, signal.SIG_IGN):
-        yield
-        return
-
-    def ask_to_stop(number: int, frame: FrameType | None) -> None:
-        run.stop("interrupted")
-        signal.signal(signal.SIGINT, before)
-
-    signal.signal(signal.SIGINT, ask_to_stop)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

@@ -3,22 +3,19 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from chainrule.arrays import Array, norm_of
-from chainrule.layers import Layer, ReLU, Sigmoid, Tanh, activation
+from chainrule.layers import Layer
 from chainrule.loop import Findings, Measures
 from chainrule.optimizers import Optimizer, OptimizerState
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
     from chainrule.program import Program
-
-#: The middle of the outputs, and how far from it the slope is a hundredth of its maximum: there y (1 - y) is
-#: 0.0025 of a sigmoid, and 1 - y^2 is 0.01 of a tanh.
-STEEP = {Sigmoid: (0.5, math.sqrt(0.2475)), Tanh: (0.0, math.sqrt(0.99))}
 
 # Seconds, as measured, on one thread: for each row, of a parameter and of a number computed in an examination; of a
 # node there; and of the same in a step, with its instructions. A row of a step takes less: nothing is allocated.
@@ -55,6 +52,7 @@ class NetworkExaminer:
         feeds: dict[str, Array],
         optimizer: Optimizer,
         state: OptimizerState,
+        next_rate: Callable[[], float],
         cost: float,
     ) -> None:
         graph = network.graph
@@ -70,10 +68,11 @@ class NetworkExaminer:
         self._users = {name: _user_of(network, name) for name in network.params}
         self._gradient = network.params.like(np.zeros_like(network.params.flat))
         self._updated = network.params.like(np.empty_like(network.params.flat))
+        self._next_rate = next_rate
         self._state, self._trial = state, optimizer.start(network.params.flat, network.decays)
 
-    def examine(self, iteration: int, total: int) -> Findings:
-        """What there is to say of every layer and parameter, `iteration` steps of `total` being done."""
+    def examine(self) -> Findings:
+        """What there is to say of every layer and parameter now."""
         graph = self.network.graph
         last = len(graph) - 1
         with np.errstate(all="ignore"):
@@ -91,17 +90,16 @@ class NetworkExaminer:
             for name, into in self._gradient.items():
                 gradient = gradients[graph.position(name)]
                 into[...] = 0 if gradient is None else gradient
-            return {"layers": layers, "parameters": self._of_parameters(min(iteration, total - 1), total)}
+            return {"layers": layers, "parameters": self._of_parameters()}
 
-    def _of_parameters(self, iteration: int, total: int) -> dict[str, Measures]:
-        """Norms, and what the optimizer would do at this iteration, which it does to copies."""
+    def _of_parameters(self) -> dict[str, Measures]:
+        """Norms, and what the optimizer would do in the next step, which it does to copies."""
         params, updated, trial = self.network.params, self._updated, self._trial
         np.copyto(updated.flat, params.flat)
         trial.iteration = self._state.iteration
         for name, array in self._state.arrays.items():
             np.copyto(trial.arrays[name], array)
-        rate = self.optimizer.schedule(iteration, total)
-        self.optimizer.step(updated.flat, self._gradient.flat, trial, learning_rate=rate)
+        self.optimizer.step(updated.flat, self._gradient.flat, trial, learning_rate=self._next_rate())
         np.subtract(updated.flat, params.flat, out=updated.flat)
         found: dict[str, Measures] = {}
         for name, value in params.items():
@@ -118,7 +116,7 @@ class NetworkExaminer:
 def _examined(network: Network) -> dict[str, Layer]:
     """The layers between data and loss that are looked at, by the names of their nodes, in order.
 
-    These are the activations, the layers with parameters, and the layers that users wrote.
+    All but those that only move elements, or are an operation of arithmetic.
     """
     graph = network.graph
     depends = graph.leading_to({graph.position(name) for name in network.input_shapes})
@@ -127,8 +125,8 @@ def _examined(network: Network) -> dict[str, Layer]:
         layer = graph.nodes[i].layer
         if layer is None or not depends[i]:
             continue
-        home = type(layer).__module__
-        if home == activation.__name__ or layer.parameters() or not home.startswith("chainrule."):
+        is_plain = layer.moves_elements or layer.symbol is not None
+        if not is_plain or layer.parameters():
             found[graph.name_of(i)] = layer
     return found
 
@@ -143,13 +141,13 @@ def _user_of(network: Network, parameter: str) -> str:
 def _of_output(layer: Layer, y: Array) -> Measures:
     mean = y.sum() / y.size
     found: Measures = {"mean": float(mean), "std": norm_of(y - mean) / math.sqrt(y.size)}
-    if isinstance(layer, ReLU):
+    if layer.can_die:
         zero = y == 0
         found["zeros"] = np.count_nonzero(zero) / y.size
         found["dead"] = float(zero.reshape(-1, y.shape[-1] if y.ndim > 1 else 1).all(axis=0).mean())
-    for kind, (middle, steep) in STEEP.items():
-        if isinstance(layer, kind):
-            found["saturated"] = np.count_nonzero(np.abs(y - middle) > steep) / y.size
+    if layer.saturation is not None:
+        middle, distance = layer.saturation
+        found["saturated"] = np.count_nonzero(np.abs(y - middle) > distance) / y.size
     return found
 
 

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
-from chainrule.arrays import Shape
-from chainrule.errors import ArgumentError
-from chainrule.graph import Input, Node, checked_shape
+import numpy as np
+
+from chainrule.arrays import Array, Shape
+from chainrule.errors import ArgumentError, GraphError, ShapeError
+from chainrule.graph import Graph, Input, Node, checked_shape
 from chainrule.layers import Layer, Loss
+from chainrule.parameters import Guard, Parameters
 
 
 def checked_loss(loss: Loss | None) -> Loss | None:
@@ -49,3 +52,64 @@ def given(output: Node, layers: Sequence[Layer], input_shape: Shape | int | None
     if not isinstance(output, Node):
         raise ArgumentError(f"output: expected a node of a graph, got {type(output).__name__}")
     return output
+
+
+def with_loss(output: Node, loss: Loss | None) -> Node:
+    """The node of the loss of an output, with inputs "t" and, where the loss takes weights, "sample_weight"."""
+    if loss is None:
+        return output
+    inputs: list[Node] = [output, Input("t")]
+    if "sample_weight" in loss.signature.inputs:
+        inputs.append(Input("sample_weight", optional=True))
+    node: Node = loss(*inputs, name="loss")
+    return node
+
+
+def input_shapes(graph: Graph, output: Node) -> dict[str, Shape]:
+    """The shape of one sample of each input that the output depends on, by name."""
+    needed = set(graph.ancestors(graph.position(output)))
+    shapes: dict[str, Shape] = {}
+    for name, node in graph.inputs.items():
+        if graph.position(name) in needed:
+            if node.shape is None:
+                raise ArgumentError(
+                    f"the input {name!r} has no shape: a network needs that of one sample, "
+                    f"cr.Input({name!r}, shape=(784,))"
+                )
+            shapes[name] = node.shape
+    if not shapes:
+        raise GraphError("the output of the network depends on no cr.Input")
+    return shapes
+
+
+def shape_of_output(graph: Graph, output: Node, inputs: Mapping[str, Shape]) -> Shape:
+    """The shape of the output of one sample, found by a run on zeros, which makes every parameter, too."""
+    from chainrule.native.blas import one_thread
+
+    zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in inputs.items()}
+    with np.errstate(all="ignore"), one_thread():
+        value = graph.evaluate(zeros, output)
+    if value.ndim == 0 or len(value) != 2:
+        raise ShapeError(
+            f"the output of a network has one row for each sample, (N, ...); for two samples it has shape "
+            f"{value.shape}"
+        )
+    shape: Shape = value.shape[1:]
+    return shape
+
+
+def flat_parameters(graph: Graph, guard: Guard) -> Parameters:
+    """The graph's parameters, moved into one flat vector."""
+    values = {name: graph.parameter_value(name) for name in graph.parameters}
+    params = Parameters.empty({name: value.shape for name, value in values.items()}, graph.dtype)
+    params.guard = guard
+    for name, value in values.items():
+        params[name] = value
+        graph.bind(name, params[name])
+    return params
+
+
+def where_decayed(graph: Graph, params: Parameters) -> Array:
+    """Whether weight decay applies to each number of the flat vector."""
+    decays = [np.full(params[name].size, node.decay) for name, node in graph.parameters.items()]
+    return np.concatenate(decays) if decays else np.zeros(0, dtype=bool)

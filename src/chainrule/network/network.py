@@ -4,32 +4,42 @@ from __future__ import annotations
 
 import copy
 import inspect
-import math
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.arguments import checked_dtype
+from chainrule.arguments import checked_dtype, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, DataError, GraphError, LayerError, ShapeError, did_you_mean
+from chainrule.errors import ArgumentError, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
-from chainrule.layers import BatchNorm, Layer, Loss, SoftmaxCrossEntropy
-from chainrule.loop import Callback, History, Plan, ProgressBar, Sampling, is_watched, train, whole_number
-from chainrule.network.batches import (
-    Data,
-    check_values,
-    checked_inputs,
-    checked_weights,
-    not_empty,
-    numbers,
+from chainrule.layers import Layer, Loss
+from chainrule.loop import (
+    Batches,
+    Callback,
+    History,
+    ProgressBar,
+    Sampling,
+    is_watched,
+    train,
 )
 from chainrule.network.callers import Callers
-from chainrule.network.fitting import Fitting, measured
-from chainrule.network.making import chain, checked_loss, given
-from chainrule.network.programs import Programs
+from chainrule.network.feeds import Data, Feeds, check_values, numbers, rows_of
+from chainrule.network.making import (
+    chain,
+    checked_loss,
+    flat_parameters,
+    given,
+    input_shapes,
+    shape_of_output,
+    where_decayed,
+    with_loss,
+)
+from chainrule.network.programs import Programs, measured
+from chainrule.network.progress import Progress
 from chainrule.network.summary import Summary, summarize
+from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import SGD, Optimizer
 from chainrule.parameters import Parameters
@@ -64,70 +74,26 @@ class Network:
         dtype = checked_dtype(dtype)
         self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
         self.loss_layer = checked_loss(loss)
-        self.graph = Graph(self._loss_of(self.output), seed=seed, dtype=dtype)
+        self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
         #: The loss alone, to measure outputs with.
-        self._measuring = Graph(self._loss_of(Input("output")), seed=self.graph.seed, dtype=dtype)
+        measured_loss = with_loss(Input("output"), self.loss_layer)
+        self._measuring = Graph(measured_loss, seed=self.graph.seed, dtype=dtype)
         #: Iterations trained so far. It decides which random numbers the next one draws.
         self.iterations = 0
+        #: How far trainings have come; the next one goes on from there.
+        self.progress = Progress()
         #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
         self.metadata: dict[str, Any] = {}
-        self._inputs = self._find_inputs()
-        self._initialize()
-        self._programs = Programs(self.graph, self.output, self._inputs, self.params)
-
-    def _loss_of(self, output: Node) -> Node:
-        if self.loss_layer is None:
-            return output
-        inputs: list[Node] = [output, Input("t")]
-        if self._takes_weights():
-            inputs.append(Input("sample_weight", optional=True))
-        node: Node = self.loss_layer(*inputs, name="loss")
-        return node
-
-    def _takes_weights(self) -> bool:
-        return self.loss_layer is not None and "sample_weight" in self.loss_layer.signature.inputs
-
-    def _find_inputs(self) -> dict[str, Shape]:
-        shapes = {}
-        needed = set(self.graph.ancestors(self.graph.position(self.output)))
-        for name, node in self.graph.inputs.items():
-            if self.graph.position(name) in needed:
-                if node.shape is None:
-                    raise ArgumentError(
-                        f"the input {name!r} has no shape: a network needs that of one sample, "
-                        f"cr.Input({name!r}, shape=(784,))"
-                    )
-                shapes[name] = node.shape
-        if not shapes:
-            raise GraphError("the output of the network depends on no cr.Input")
-        return shapes
-
-    def _initialize(self) -> None:
-        """Find every shape by one run on zeros, then move the parameters into one flat vector."""
-        from chainrule.native.blas import one_thread
-
-        zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in self._inputs.items()}
-        with np.errstate(all="ignore"), one_thread():
-            output = self.graph.evaluate(zeros, self.output)
-        if output.ndim == 0 or len(output) != 2:
-            raise ShapeError(
-                f"the output of a network has one row for each sample, (N, ...); for two samples it has shape "
-                f"{output.shape}"
-            )
-        self.output_shape: Shape = output.shape[1:]
-        names = self.graph.parameters
-        values = {name: self.graph.parameter_value(name) for name in names}
-        shapes = {name: value.shape for name, value in values.items()}
-        self._params = Parameters.empty(shapes, self.graph.dtype)
         #: Who may do what with the network at the same time.
         self.callers = Callers()
-        self._params.guard = self.callers
-        for name, value in values.items():
-            self.params[name] = value
-            self.graph.bind(name, self.params[name])
-        decays = [np.full(values[name].size, node.decay) for name, node in names.items()]
+        self._inputs = input_shapes(self.graph, self.output)
+        self.output_shape: Shape = shape_of_output(self.graph, self.output, self._inputs)
+        self._params = flat_parameters(self.graph, self.callers)
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
-        self.decays: Array = np.concatenate(decays) if decays else np.zeros(0, dtype=bool)
+        self.decays: Array = where_decayed(self.graph, self._params)
+        self._feeds = Feeds(self._inputs, self.output_shape, self.loss_layer, dtype)
+        #: The fast forms of the network that are kept.
+        self.programs = Programs(self.graph, self.output, self._inputs, self._params)
 
     # What it is ----------------------------------------------------------------------------------------
 
@@ -174,6 +140,7 @@ class Network:
             twin.params.flat[:] = self.params.flat
             twin.graph.state |= {name: value.astype(twin.dtype) for name, value in self.state.items()}
         twin.iterations, twin.metadata = self.iterations, copy.deepcopy(self.metadata)
+        twin.progress = Progress.from_dict(self.progress.to_dict())
         return twin
 
     def settled(self) -> Network:
@@ -184,6 +151,7 @@ class Network:
         nodes = in_order(self.output)  # each after its inputs, so that a deep graph needs no deep recursion
         with self.callers.between_steps():
             flat, state = self.params.flat.copy(), {name: value.copy() for name, value in self.state.items()}
+            progress = copy.deepcopy(self.progress)
         made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, flat, state)
         made = (
             "output",
@@ -192,11 +160,13 @@ class Network:
             "_params",
             "decays",
             "_measuring",
-            "_programs",
+            "programs",
             "callers",
             "_of_one_row",
+            "_feeds",
         )
-        return _made_again, (type(self), *made_from), {k: v for k, v in vars(self).items() if k not in made}
+        others = {name: value for name, value in vars(self).items() if name not in made}
+        return _made_again, (type(self), *made_from), others | {"progress": progress}
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {shape}" for name, shape in self._inputs.items())
@@ -209,29 +179,25 @@ class Network:
 
         Raises: ShapeError, DataError (NaN, infinity, or a number too large for the dtype).
         """
-        of_one_row = self._programs.of_one_row
+        of_one_row = self.programs.of_one_row
         if of_one_row is not None and (output := of_one_row(x)) is not None:
             return output
-        inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
-        program = self._programs.predicting()
+        inputs = self._feeds.inputs(x, values=False)
+        program = self.programs.predicting()
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
-        result = np.empty((len(next(iter(inputs.values()))), *self.output_shape), dtype=self.dtype)
+        result = np.empty((rows_of(inputs), *self.output_shape), dtype=self.dtype)
         doubtful = True
         try:
             doubtful = program.predict(inputs, result)
         finally:  # a layer may not bear NaN: what is wrong is the input, not the layer
             if doubtful:
-                self._check_values(inputs)
+                self._feeds.check_values(inputs)
         return result
-
-    def _check_values(self, inputs: Mapping[str, Array]) -> None:
-        for name, array in inputs.items():
-            check_values(array, name, self.dtype)
 
     def predict_proba(self, x: Data) -> Array:
         """The probabilities of the classes, as the loss understands the output: softmax or sigmoid of it."""
-        probabilities = self._loss().probabilities(self.predict(x))
+        probabilities = self._feeds.the_loss().probabilities(self.predict(x))
         if probabilities is None:
             raise ArgumentError(f"{self.loss_layer!r} is a loss for regression: there are no probabilities")
         return probabilities
@@ -249,19 +215,19 @@ class Network:
 
     def evaluate(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """The loss, and for a classifier the accuracy, from one prediction."""
-        loss = self._loss()
+        loss = self._feeds.the_loss()
         if sample_weight is None:
-            inputs = checked_inputs(x, self._inputs, "the network", self.dtype, values=False)
-            targets, _ = self._targets_of(t, len(next(iter(inputs.values()))), None)
+            inputs = self._feeds.inputs(x, values=False)
+            targets, _ = self._feeds.targets(t, rows_of(inputs))
             try:
-                by_program = measured(self._programs.evaluating(targets), inputs, targets)
+                by_program = measured(self.programs.evaluating(targets), {**inputs, "t": targets})
             except Exception:  # as in predict: what is wrong may be the input, not the layer
-                self._check_values(inputs)
+                self._feeds.check_values(inputs)
                 raise
             if by_program is not None:
                 return by_program
         output = self.predict(x)
-        targets, weights = self._targets_of(t, len(output), sample_weight)
+        targets, weights = self._feeds.targets(t, len(output), sample_weight)
         feeds = {"output": output, "t": targets, **({} if weights is None else {"sample_weight": weights})}
         measures = {"loss": self.one_number(self._measuring.evaluate(feeds))}
         correct = loss.correct(output, targets)
@@ -319,12 +285,10 @@ class Network:
             raise ArgumentError(
                 f"targets: expected an example of the targets, at least one row, got {targets!r}"
             )
-        return self._programs.training(size, example, weighted)
+        return self.programs.training(size, example, weighted)
 
     def _example_targets(self) -> Array:
-        labels = isinstance(self._loss(), SoftmaxCrossEntropy)
-        shape = self.output_shape[:-1] if labels else self.output_shape
-        return np.zeros((1, *shape), dtype=int if labels else self.dtype)
+        return self._feeds.the_loss().example_targets((1, *self.output_shape), self.dtype)
 
     def numerical_gradient(
         self,
@@ -357,131 +321,143 @@ class Network:
         optimizer: Optimizer | None = None,
         epochs: int | None = None,
         iterations: int | None = None,
-        batch_size: int = 100,
+        batch_size: int | None = None,
         sampling: Sampling = "shuffle",
         sample_weight: ArrayLike | None = None,
         validation: tuple[Data, ArrayLike] | None = None,
+        measure_every: int = 1,
         callbacks: Sequence[Callback] = (),
         seed: int | None = None,
         progress: bool | None = None,
         threads: int | None = None,
-        **gone: Any,
+        total_epochs: int | None = None,
+        fresh: bool = False,
+        **unknown: Any,
     ) -> History:
         """Train by mini-batch gradient descent, and return the record.
 
-        `optimizer` is `SGD(0.1)` unless given. Give `epochs` or `iterations`. "shuffle" goes through all the
-        data in a new order every epoch; "replacement" draws every batch anew, as the textbook does.
-        `validation` is measured every epoch. `seed` decides the batches (default: the network's). A progress
-        bar is shown when somebody can see it, or as `progress` says.
+        Give `epochs` or `iterations`: how many more there will be. `fit` goes on where the last one stopped:
+        ten times `epochs=1` is `epochs=10`, bit for bit, with the same data and arguments. A schedule that
+        depends on the length of the training must then be told it, in `total_epochs`. Another optimizer, or
+        `fresh=True`, starts without the state of the last.
 
-        Many steps are done in one call of the machine. `threads` is how many it may use; by default as many as
-        the work is large enough for, within what OMP_NUM_THREADS and its like say, and one in a worker of joblib
-        or multiprocessing. The results are the same for any number.
+        `measure_every=5` measures all the data after every fifth epoch, and at the end, not after every one. The
+        progress bar is shown when somebody can see it, or as `progress` says. The other arguments are those of
+        `training`.
 
         Raises: ShapeError, DataError and ArgumentError before anything is changed; DivergedError when the loss
         or a gradient becomes NaN or infinite, with the weights as they were before that step.
         """
-        for name in gone:
-            raise _no_argument(name)
-        inputs = self.inputs_of(x)
-        rows = len(next(iter(inputs.values())))
-        not_empty(rows, "x")
-        targets, weights = self._targets_of(t, rows, sample_weight)
-        plan = Plan.make(
-            rows,
-            epochs=epochs,
-            iterations=iterations,
+        if unknown:
+            known = list(inspect.signature(Network.fit).parameters)[1:-1]
+            name = next(iter(unknown))
+            raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {did_you_mean(name, known)}")
+        if (epochs is None) == (iterations is None):
+            raise ArgumentError(
+                "say how long to train: either epochs= or iterations="
+                + (", not both" if epochs is not None else "")
+            )
+        name, length = ("epochs", epochs) if iterations is None else ("iterations", iterations)
+        length = whole_number(name, length, 1)
+        measure_every = whole_number("measure_every", measure_every, 1)
+        if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
+            raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
+        training = self.training(
+            x,
+            t,
+            optimizer=optimizer,
+            batch_size=batch_size,
+            sampling=sampling,
+            sample_weight=sample_weight,
+            validation=validation,
+            seed=seed,
+            threads=threads,
+            total_epochs=total_epochs,
+            fresh=fresh,
+        )
+        steps = length * training.batches.epoch_length if name == "epochs" else length
+        training.expect(steps)
+        bar = [ProgressBar()] if (is_watched() if progress is None else progress) else []
+        with training:
+            return train(
+                training,
+                steps,
+                [*callbacks, *bar],
+                measure_every=measure_every,
+                settings=training.settings(),
+            )
+
+    def training(
+        self,
+        x: Data,
+        t: ArrayLike,
+        *,
+        optimizer: Optimizer | None = None,
+        batch_size: int | None = None,
+        sampling: Sampling = "shuffle",
+        sample_weight: ArrayLike | None = None,
+        validation: tuple[Data, ArrayLike] | None = None,
+        seed: int | None = None,
+        threads: int | None = None,
+        total_epochs: int | None = None,
+        fresh: bool = False,
+    ) -> Training:
+        """A training to run step by step, with what `fit` would train with.
+
+        `optimizer` is `SGD(0.1)` unless given, `batch_size` 100, or all the rows where there are fewer.
+        "shuffle" goes through all the data in a new order every epoch; "replacement" draws every batch anew, as
+        the textbook does. `seed` decides the batches (default: the network's). `validation` is measured beside
+        the training data. `total_epochs` is the length of the whole training, for schedules that depend on it.
+        `fresh` drops what the optimizer has gathered in trainings before.
+
+        `threads` is how many the machine may use; by default as many as the work is large enough for, within what
+        OMP_NUM_THREADS and its like say, and one in a worker of joblib or multiprocessing. The results are the same
+        for any number.
+
+        Raises: ShapeError, DataError, ArgumentError; BusyError when the network is being trained.
+        """
+        data = self._feeds.batch(x, t, sample_weight)
+        batches = Batches.make(
+            len(data["t"]),
             batch_size=batch_size,
             sampling=sampling,
             seed=self.seed if seed is None else seed,
-            first=self.iterations,
             least=self._least_batch(),
         )
-        if plan.batch_size < plan.least:
-            raise ArgumentError(
-                f"batch_size: BatchNorm takes means over a batch, expected at least {plan.least} rows, got "
-                f"{plan.batch_size}"
-            )
         chosen = SGD(0.1) if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
             raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
-        if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
-            raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
-        checked = None if validation is None else self._checked_validation(validation)
-        fitting = Fitting(
+        return Training(
             self,
-            inputs,
-            targets,
-            weights,
+            data,
             chosen,
-            checked,
-            batch_size=plan.largest,
+            batches,
+            validation=None if validation is None else self._feeds.validation(validation),
             threads=None if threads is None else whole_number("threads", threads, 1),
+            total=None
+            if total_epochs is None
+            else whole_number("total_epochs", total_epochs, 1) * batches.epoch_length,
+            fresh=fresh,
         )
-        watch = [ProgressBar()] if (is_watched() if progress is None else progress) else []
-        settings = {
-            "optimizer": repr(chosen),
-            "loss": repr(self.loss_layer),
-            "batch_size": plan.batch_size,
-            "sampling": sampling,
-            "samples": rows,
-            "seed": plan.seed,
-            "dtype": str(self.dtype),
-            "executor": fitting.program.executor,
-        }
-        if plan.joins:
-            settings["last_batch"] = f"{plan.largest} rows: BatchNorm can do nothing with one left over"
-        from chainrule.native.blas import one_thread
-
-        with self.callers.training(), one_thread():  # BLAS: of what stands between the machine's calls, too
-            return train(fitting, plan, [*callbacks, *watch], settings)
 
     def _least_batch(self) -> int:
-        """How many rows a batch of training must have: 2 where a BatchNorm has one number a row in each channel."""
-        shapes = self._programs.shapes
+        """How many rows a batch of training must have: what the most demanding layer needs."""
+        shapes, least = self.programs.shapes, 1
         for i, node in enumerate(self.graph):
-            if isinstance(node.layer, BatchNorm):
-                x, gamma = self.graph.source_positions(i)[:2]
-                if math.prod(shapes.get(x, ())) == self.graph.parameter_value(self.graph.name_of(gamma)).size:
-                    return 2
-        return 1
+            first = self.graph.source_positions(i)[:1]
+            if node.layer is not None and first and first[0] in shapes:
+                least = max(least, node.layer.least_rows((1, *shapes[first[0]])))
+        return least
 
     # What is handed in ---------------------------------------------------------------------------------
 
-    def _checked_validation(self, validation: Any) -> tuple[dict[str, Array], Array]:
-        if not isinstance(validation, tuple) or len(validation) != 2:
-            raise ArgumentError(
-                "validation: expected a pair of data and targets, validation=(x_test, t_test)"
-            )
-        try:
-            inputs = self.inputs_of(validation[0])
-            return inputs, self._targets_of(validation[1], len(next(iter(inputs.values()))), None)[0]
-        except (ShapeError, DataError, ArgumentError) as error:
-            raise type(error)(f"validation: {error}") from None
-
     def inputs_of(self, x: Data) -> dict[str, Array]:
         """The data as `graph` takes them, checked, by the name of the input."""
-        return checked_inputs(x, self._inputs, "the network", self.dtype)
-
-    def _targets_of(self, t: ArrayLike, rows: int, weight: ArrayLike | None) -> tuple[Array, Array | None]:
-        targets = numbers(t, "t")
-        if targets.ndim == 0 or len(targets) != rows:
-            raise ShapeError(
-                f"t: expected one row for each of the {rows} rows of x, got shape {targets.shape}"
-            )
-        not_empty(rows, "x")
-        self._loss().check_targets(targets, (rows, *self.output_shape))
-        if weight is not None and not self._takes_weights():
-            raise ArgumentError(
-                f"sample_weight: {self.loss_layer!r} takes none; its forward lacks that input"
-            )
-        return targets, checked_weights(weight, rows)
+        return self._feeds.inputs(x)
 
     def feeds(self, x: Data, t: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Any]:
         """What `graph` is fed with for this batch, checked, by the name of its input."""
-        inputs = self.inputs_of(x)
-        targets, weights = self._targets_of(t, len(next(iter(inputs.values()))), weight)
-        return {**inputs, "t": targets, **({} if weights is None else {"sample_weight": weights})}
+        return self._feeds.batch(x, t, weight)
 
     def one_number(self, loss: Any) -> float:
         """The value of the loss. Raises LayerError for one that is no single number."""
@@ -491,13 +467,6 @@ class Network:
                 f"array of shape {np.shape(loss)}"
             )
         return float(loss)
-
-    def _loss(self) -> Loss:
-        if self.loss_layer is None:
-            raise ArgumentError(
-                "this network has no loss: make it with loss=cr.SoftmaxCrossEntropy() or another"
-            )
-        return self.loss_layer
 
     def _training(self, training: bool | None) -> bool:
         """Whether to run as in training; it must be said where it makes a difference."""
@@ -512,16 +481,6 @@ class Network:
 
     def _step(self, step: int | None) -> int:
         return self.iterations if step is None else whole_number("step", step, 0)
-
-
-def _no_argument(name: str) -> Exception:
-    """The error for an argument of `fit` that there is not, or is no more."""
-    if name == "compile":
-        return ArgumentError(
-            "fit(compile=...) is gone: every training runs on the machine from its first step; leave it out"
-        )
-    known = list(inspect.signature(Network.fit).parameters)[1:-1]
-    return TypeError(f"fit() got an unexpected keyword argument {name!r}; {did_you_mean(name, known)}")
 
 
 def _made_again(

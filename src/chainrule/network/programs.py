@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
 from chainrule.locks import renew_after_fork
+from chainrule.optimizers import Optimizer, OptimizerState
 from chainrule.parameters import Parameters
 
 if (
     TYPE_CHECKING
 ):  # programs, and BLAS, are imported when they are first needed: `import chainrule` stays quick
-    from chainrule.program import OneRow, Program
+    from chainrule.program import OneRow, Program, Trainer
 
 KEPT = 8  # those used last
 
@@ -29,6 +33,8 @@ class Programs:
         renew_after_fork(self, Programs._renew)
         #: What predicts single rows quickly, once a prediction was made.
         self.of_one_row: OneRow | None = None
+        #: What did the last steps, for the next training with the same program and optimizer's state.
+        self.trainer: Trainer | None = None
 
     def _renew(self) -> None:
         self._lock = threading.Lock()
@@ -41,6 +47,12 @@ class Programs:
     def evaluating(self, targets: Array) -> Program:
         """To find the loss of predictions, for targets such as these."""
         return self._kept(("evaluate", targets.ndim, targets.dtype), 1, targets[:1])
+
+    def training_with(self, program: Program, optimizer: Optimizer, state: OptimizerState) -> Trainer:
+        """What does steps of the program with an optimizer: the one that is kept, where it is of the same."""
+        kept, self.trainer = self.trainer, None
+        same = kept is not None and kept.program is program and kept.update.state is state
+        return kept if kept is not None and same else program.trainer(optimizer, state)
 
     def predicting(self) -> Program:
         """Without a loss."""
@@ -79,3 +91,17 @@ class Programs:
 
     def __len__(self) -> int:
         return len(self._made)
+
+
+def measured(
+    program: Program, data: Mapping[str, Array], threads: int | None = None
+) -> dict[str, float] | None:
+    """The loss over all rows of data and targets by the program, and for a classifier the accuracy.
+
+    None where it cannot tell: the loss has no kernel, or something is not finite, which is then looked for.
+    """
+    found = program.measure(data, threads)
+    if found is None or found[2] or not np.isfinite(found[0]):
+        return None
+    loss, accuracy, _ = found
+    return {"loss": loss, **({} if accuracy is None else {"accuracy": accuracy})}

@@ -25,24 +25,24 @@ def summarize(network: Network, batch_size: int) -> Summary:
     """Each layer's name, kind, output shape, parameters, and the memory of parameters and values."""
     graph, itemsize = network.graph, network.dtype.itemsize
     zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in network.input_shapes.items()}
-    fed = {graph.position(name) for name in network.input_shapes}
+    output = graph.position(network.output)
+    with np.errstate(all="ignore"):
+        computed = graph.run(zeros, output, training=False, step=0, keep_saved=False).values
+    depends = graph.leading_to({graph.position(name) for name in network.input_shapes})
     seen: set[str] = set()
     rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "memory")]
     total_values = 0
-    for i in graph.ancestors(graph.position(network.output)):
-        node, name = graph.nodes[i], graph.name_of(i)
-        if node.layer is None and name not in network.input_shapes:
+    for i in graph.ancestors(output):
+        node, name, value = graph.nodes[i], graph.name_of(i), computed[i]
+        if value is None or (node.layer is None and name not in network.input_shapes):
             continue
-        with np.errstate(all="ignore"):
-            shape = graph.evaluate(zeros, node).shape
+        shape = value.shape
         own = [graph.name_of(source) for source in graph.sources(node)]
         own = [each for each in own if each in network.params and each not in seen]
         seen.update(own)
         size = sum(network.params[each].size for each in own)
         values, lengths = int(np.prod(shape)), [str(length) for length in shape]
-        if fed.intersection(
-            graph.ancestors(i)
-        ):  # else it is the same for every batch, as a transposed weight
+        if depends[i]:  # else it is the same for every batch, as a transposed weight
             values, lengths = values // 2 * batch_size, ["N", *lengths[1:]]
         total_values += values
         text = "(" + ", ".join(lengths) + ("," if len(lengths) == 1 else "") + ")"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import insort
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from math import prod
@@ -302,21 +303,19 @@ def plan(table: Table, kept: Iterable[Place] = ()) -> None:
             moment += turn.parts == 1
         moment += turn.parts > 1
     last.update({id(place): moment for place in kept if id(place) in first})
-    placed: list[Place] = []
+    table.arena_width = 0
+    in_use: list[tuple[int, int, int]] = []  # start, end and last use of the arrays placed, in order
     for place in sorted(arrays, key=lambda each: (first[id(each)], -each.width)):
-        start = 0
-        in_use = [
-            each
-            for each in placed
-            if first[id(each)] <= last[id(place)] and last[id(each)] >= first[id(place)]
-        ]
-        for other in sorted(in_use, key=lambda each: each.start):
-            if start + place.width <= other.start:
+        in_use = [each for each in in_use if each[2] >= first[id(place)]]
+        start, width = 0, place.width
+        for other_start, other_end, _ in in_use:
+            if start + width <= other_start:
                 break
-            start = max(start, other.end)
+            if other_end > start:
+                start = other_end
         place.start = start
-        placed.append(place)
-    table.arena_width = max((place.end for place in placed), default=0)
+        insort(in_use, (start, place.end, last[id(place)]))
+        table.arena_width = max(table.arena_width, place.end)
     start = 0
     for place in table.places:
         if place.space == "labels":

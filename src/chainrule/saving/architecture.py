@@ -16,7 +16,7 @@ from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.graph import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.initializers import Initializer
 from chainrule.layers import Layer
-from chainrule.network import Network
+from chainrule.network import Network, Progress
 
 FORMAT = "chainrule model 1"
 Classes = Mapping[str, type[Configured]]
@@ -58,6 +58,7 @@ def describe(network: Network) -> dict[str, Any]:
         "dtype": str(network.dtype),
         "seed": network.seed,
         "iterations": network.iterations,
+        "progress": network.progress.to_dict(),
         "metadata": network.metadata,
     }
 
@@ -96,6 +97,8 @@ def rebuild(
         dtype=description["dtype"],
     )
     network.iterations = whole_number("iterations", description["iterations"], 0)
+    if "progress" in description:  # not in files of 0.3 and before
+        network.progress = Progress.from_dict(description["progress"])
     network.metadata = dict(description["metadata"])
     return network
 

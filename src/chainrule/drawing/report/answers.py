@@ -12,10 +12,9 @@ import numpy as np
 from chainrule.arrays import Array, ArrayLike
 from chainrule.drawing.report.words import whole
 from chainrule.errors import ArgumentError
-from chainrule.layers import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.activation import log_softmax
 from chainrule.network import Network
-from chainrule.network.batches import Data
+from chainrule.network.feeds import Data
 
 MOST_WRONG, LEAST_CERTAIN = 24, 12
 """So many samples of each kind are kept."""
@@ -117,16 +116,17 @@ def judge(
     Raises: ArgumentError when the names are not as many as the classes; what the network says of x and t.
     """
     network.loss(x, t)  # a shape or a label that does not fit is told here
+    loss = network.loss_layer
+    assert loss is not None
     output, truth = network.predict(x), np.asarray(t)
     rows = _flat_inputs(network, x, len(output))
-    one_logit = isinstance(network.loss_layer, SigmoidCrossEntropy) and output.size == len(output)
-    if isinstance(network.loss_layer, SoftmaxCrossEntropy) and output.ndim == 2:
+    if loss.task == "classification" and output.ndim == 2:
         labels = truth if truth.ndim == 1 else truth.argmax(axis=1)
         logits = output.astype(np.float64)
-    elif one_logit:
+    elif loss.task == "multilabel" and output.size == len(output):  # one logit a sample
         labels = (truth.reshape(len(output)) > 0.5).astype(int)
         logits = np.column_stack([np.zeros(len(output)), output.reshape(-1)]).astype(np.float64)
-    elif network.loss_layer is not None and network.loss_layer.probabilities(output) is not None:
+    elif loss.probabilities(output) is not None:
         return None
     else:
         return _estimated(output.reshape(len(output), -1), truth.reshape(len(output), -1), rows, target)

@@ -19,13 +19,11 @@ from chainrule.errors import ChainruleError
 from chainrule.graph import Constant, Parameter
 from chainrule.layers import (
     Add,
-    Affine,
     BatchNorm,
     Divide,
     Dropout,
     Flatten,
     LayerNorm,
-    MatMul,
     Multiply,
     Reshape,
     Subtract,
@@ -114,12 +112,10 @@ def _weights_of_first_input(network: Network) -> str | None:
         scaled = all(source in pixels or isinstance(graph.nodes[source], Constant) for source in sources)
         if isinstance(node.layer, _SAME_PIXELS) or (scaled and isinstance(node.layer, _ARITHMETIC)):
             pixels.add(i)
-        elif (
-            isinstance(node.layer, (Affine, MatMul))
-            and sources[0] in pixels
-            and isinstance(graph.nodes[sources[1]], Parameter)
-        ):
-            return graph.name_of(sources[1])
+        elif node.layer.matrix_input is not None and sources[0] in pixels:
+            matrix = sources[node.layer.signature.inputs.index(node.layer.matrix_input)]
+            if isinstance(graph.nodes[matrix], Parameter):
+                return graph.name_of(matrix)
     return None
 
 

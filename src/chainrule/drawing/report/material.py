@@ -11,11 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule import __version__, layers
+from chainrule import __version__
 from chainrule.arrays import Array, Shape
 from chainrule.drawing.report.answers import Answers
 from chainrule.drawing.report.words import floats
-from chainrule.layers import activation
 from chainrule.loop import History
 from chainrule.network import Network
 
@@ -154,9 +153,10 @@ def versions() -> dict[str, str]:
 def described(network: Network) -> str:
     """The network in a few words: '64 → 50 → 10, ReLU'."""
     graph = network.graph
-    inside = [graph.nodes[i].layer for i in graph.ancestors(graph.position(network.output))]
-    units = [layer.units for layer in inside if isinstance(layer, layers.Affine)]
-    kinds = [type(layer) for layer in inside if type(layer).__module__ == activation.__name__]
+    nodes = [graph.nodes[i] for i in graph.ancestors(graph.position(network.output))]
+    inside = [node.layer for node in nodes if node.layer is not None]
+    units = [layer.units for layer in inside if layer.units is not None]
+    kinds = [type(layer) for layer in inside if layer.is_activation]
     shapes = [_shown(shape) for shape in network.input_shapes.values()]
     ends = [_shown(network.output_shape)] if not units or units[-1] != math.prod(network.output_shape) else []
     path = " → ".join([", ".join(shapes), *map(str, units), *ends])

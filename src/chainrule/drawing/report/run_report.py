@@ -27,7 +27,7 @@ from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.network import Network
-from chainrule.network.batches import Data
+from chainrule.network.feeds import Data
 
 
 class TrainingReport:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
 
 from chainrule.arrays import Array, Shape, first_not_finite, is_float
 from chainrule.errors import DataError, ShapeError
 from chainrule.layers.base import Layer
+
+Task: TypeAlias = Literal["classification", "multilabel", "regression", ""]
 
 
 def finite_or_nan(total: Any) -> Any:
@@ -24,12 +26,22 @@ class Loss(Layer):
     when weights were given, None for them.
     """
 
+    #: What the loss is for: "classification" (one of several classes), "multilabel" (a yes or no for each output),
+    #: "regression", or "" for anything else.
+    task: ClassVar[Task] = ""
+
     def check_targets(self, t: Array, output_shape: Shape) -> None:
         """ShapeError or DataError unless t can be the targets of predictions of this shape.
 
         `forward` calls it for every batch; call it on a whole array to find a wrong target before training.
         """
         self._check_numbers(t)
+
+    def example_targets(
+        self, output_shape: Shape, dtype: Any, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Targets for predictions of this shape: zeros, or random ones."""
+        return np.zeros(output_shape, dtype) if rng is None else rng.normal(size=output_shape).astype(dtype)
 
     def probabilities(self, x: Array) -> Array | None:
         """The probabilities that x stands for, or None when it stands for none, as in regression."""

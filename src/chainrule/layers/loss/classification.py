@@ -47,6 +47,7 @@ class SoftmaxCrossEntropy(Loss):
     Ioffe, Shlens, Wojna, Rethinking the Inception architecture (2016), section 7.
     """
 
+    task = "classification"
     index_inputs = frozenset({"t"})
 
     def __init__(
@@ -130,6 +131,13 @@ class SoftmaxCrossEntropy(Loss):
                 f"{tuple(output_shape)}, got t of shape {t.shape}; {remedy}"
             )
 
+    def example_targets(
+        self, output_shape: Shape, dtype: Any, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Labels: zeros, or random ones. They are whole numbers, whatever the dtype of x."""
+        *shape, K = output_shape
+        return np.zeros(shape, dtype=int) if rng is None else rng.integers(0, K, shape)
+
     def probabilities(self, x: Array) -> Array:
         """The softmax of x over its last axis."""
         return softmax(x)
@@ -185,6 +193,8 @@ class SigmoidCrossEntropy(SameShapeLoss):
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 6.2.2.2.
     """
 
+    task = "multilabel"
+
     def __init__(self, positive_weight: float | Sequence[float] | Array | None = None) -> None:
         self.positive_weight = _weights(1.0 if positive_weight is None else positive_weight)
         p = self.positive_weight
@@ -226,6 +236,12 @@ class SigmoidCrossEntropy(SameShapeLoss):
                 f"{self!r}: expected targets from 0 to 1, got {t[place]} in row {place[0]}; "
                 f"use SoftmaxCrossEntropy() for labels of several classes"
             )
+
+    def example_targets(
+        self, output_shape: Shape, dtype: Any, rng: np.random.Generator | None = None
+    ) -> Array:
+        """Zeros, or zeros and ones at random."""
+        return np.zeros(output_shape, dtype) if rng is None else rng.integers(0, 2, output_shape)
 
     def probabilities(self, x: Array) -> Array:
         """The sigmoid of x: for each element, how likely its label is to hold."""

@@ -22,6 +22,8 @@ class MeanSquaredError(SameShapeLoss):
     Raises: ShapeError when t has another shape; DataError for no samples, or targets that aren't finite.
     """
 
+    task = "regression"
+
     def forward(self, x: Array, t: Array, sample_weight: Array | None = None) -> tuple[Array, Saved]:
         t, share, asks = self._prepare(x, t, sample_weight)
         r = x - t
@@ -42,6 +44,8 @@ class MeanAbsoluteError(SameShapeLoss):
     Shapes: x any, t the same, sample_weight (N,) -> y (). dtype: x's.
     Raises: ShapeError when t has another shape; DataError for no samples, or targets that aren't finite.
     """
+
+    task = "regression"
 
     def forward(self, x: Array, t: Array, sample_weight: Array | None = None) -> tuple[Array, Saved]:
         t, share, asks = self._prepare(x, t, sample_weight)
@@ -65,6 +69,8 @@ class Huber(SameShapeLoss):
     targets that aren't finite.
     Source: Huber, Robust estimation of a location parameter (1964).
     """
+
+    task = "regression"
 
     def __init__(self, delta: float = 1.0) -> None:
         self.delta = number("delta", delta, "(0, inf)", owner=self)

@@ -9,8 +9,76 @@ import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, Shape, first_not_finite
 from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
+from chainrule.layers import Loss
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+
+
+class Feeds:
+    """What the users of one network hand in, as its graph takes it: by the names of the inputs, checked."""
+
+    def __init__(
+        self, inputs: Mapping[str, Shape], output_shape: Shape, loss: Loss | None, dtype: np.dtype[Any]
+    ) -> None:
+        self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype
+
+    def inputs(self, x: Data, *, values: bool = True) -> dict[str, Array]:
+        """The data by the name of the input. With `values=False` their numbers are not looked at."""
+        return checked_inputs(x, self.shapes, "the network", self.dtype, values)
+
+    def check_values(self, inputs: Mapping[str, Array]) -> None:
+        """Raise DataError for numbers that the network cannot take."""
+        for name, array in inputs.items():
+            check_values(array, name, self.dtype)
+
+    def targets(self, t: ArrayLike, rows: int, weight: ArrayLike | None = None) -> tuple[Array, Array | None]:
+        """The targets of so many rows, and their weights if there are any."""
+        targets = numbers(t, "t")
+        if targets.ndim == 0 or len(targets) != rows:
+            raise ShapeError(
+                f"t: expected one row for each of the {rows} rows of x, got shape {targets.shape}"
+            )
+        if rows == 0:
+            raise DataError("x has no rows: there is nothing to compute with")
+        self.the_loss().check_targets(targets, (rows, *self.output_shape))
+        if weight is not None and not self.takes_weights:
+            raise ArgumentError(f"sample_weight: {self.loss!r} takes none; its forward lacks that input")
+        return targets, checked_weights(weight, rows)
+
+    def batch(self, x: Data, t: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Array]:
+        """Data, targets and weights, by the name of their input."""
+        inputs = self.inputs(x)
+        targets, weights = self.targets(t, rows_of(inputs), weight)
+        return {**inputs, "t": targets, **({} if weights is None else {"sample_weight": weights})}
+
+    def validation(self, pair: Any) -> dict[str, Array]:
+        """The data and targets that the argument `validation` names."""
+        if not isinstance(pair, tuple) or len(pair) != 2:
+            raise ArgumentError(
+                "validation: expected a pair of data and targets, validation=(x_test, t_test)"
+            )
+        try:
+            return self.batch(*pair)
+        except (ShapeError, DataError, ArgumentError) as error:
+            raise type(error)(f"validation: {error}") from None
+
+    @property
+    def takes_weights(self) -> bool:
+        """Whether the loss takes weights of samples."""
+        return self.loss is not None and "sample_weight" in self.loss.signature.inputs
+
+    def the_loss(self) -> Loss:
+        """The loss. Raises ArgumentError where there is none."""
+        if self.loss is None:
+            raise ArgumentError(
+                "this network has no loss: make it with loss=cr.SoftmaxCrossEntropy() or another"
+            )
+        return self.loss
+
+
+def rows_of(arrays: Mapping[str, Array]) -> int:
+    """How many rows the arrays have: all the same number."""
+    return len(next(iter(arrays.values())))
 
 
 def checked_inputs(
@@ -110,12 +178,6 @@ def checked_weights(weights: ArrayLike | None, rows: int) -> Array | None:
     if not np.isfinite(array).all() or (array < 0).any() or not array.any():
         raise DataError("sample_weight: expected finite weights of at least 0, not all of them 0")
     return array
-
-
-def not_empty(rows: int, name: str) -> None:
-    """Raise DataError when there are no rows to work on."""
-    if rows == 0:
-        raise DataError(f"{name} has no rows: there is nothing to compute with")
 
 
 def row_slices(rows: int, at_once: int) -> Iterator[slice]:

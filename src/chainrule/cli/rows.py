@@ -3,28 +3,17 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable
-from functools import partial
 
 import numpy as np
 
-from chainrule import datasets
-from chainrule.arrays import Array, Shape
-from chainrule.cli.data import Notes, load_for_model
-from chainrule.cli.texts import clean
-from chainrule.datasets.images import Split
-from chainrule.errors import ArgumentError, ChainruleError
-from chainrule.layers import Layer, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from chainrule.arrays import Array, first_not_finite
+from chainrule.cli.data import NAMED, Notes, load_answered, load_named
+from chainrule.cli.writing import clean
+from chainrule.errors import ArgumentError, ChainruleError, DataError
 from chainrule.network import Network
 
 ROWS = 10
 """So many rows a model is checked on, and drawn with."""
-AT_HAND: dict[str, Callable[[], Split]] = {
-    "digits": datasets.load_digits,
-    "mnist": partial(datasets.load_mnist, download=False),
-    "fashion-mnist": partial(datasets.load_fashion_mnist, download=False),
-}
-"""The named data, where it needs no download."""
 
 
 def batch_for(
@@ -32,21 +21,16 @@ def batch_for(
 ) -> tuple[str, dict[str, Array]]:
     """The first rows of the data, those a model was trained on, or random numbers; and what they are, in words."""
     if data is not None:
-        table = load_for_model(data, network, target, with_target=True)
-        if table.t is None:
-            raise ArgumentError(
-                f"{data}: there are no answers to compare with; name their column with --target"
-            )
-        x, t = table.x[:rows], table.t[:rows]
+        x, t = (values[:rows] for values in load_answered(data, network, target))
         network.loss(x, t)  # whose message says what does not fit
         return f"{len(x)} rows of {clean(data)}", feeds(network, x, t)
     if target is not None:
         raise ArgumentError("--target names a column of DATA; say which data, too")
     noted = network.metadata.get("data")
-    if isinstance(noted, str) and noted in AT_HAND and Notes.of(network).columns is None:
+    if isinstance(noted, str) and noted in NAMED and Notes.of(network).columns is None:
         with contextlib.suppress(ChainruleError):  # it is not at hand, or the note is wrong
-            _, (x, t) = AT_HAND[noted]()
-            x, t = x[:rows], t[:rows]
+            known = load_named(noted, download=False)
+            x, t = known.x_test[:rows], known.t_test[:rows]
             network.loss(x, t)
             return f"{len(x)} rows of {noted}", feeds(network, x, t)
     where = f"{rows} rows of random numbers (seed {seed}), since no data was named"
@@ -56,6 +40,18 @@ def batch_for(
 def feeds(network: Network, x: Array, t: Array) -> dict[str, Array]:
     """A batch by the names of the network's inputs."""
     return dict(zip(network.graph.inputs, (x, t), strict=False))
+
+
+def outputs_of(network: Network, x: Array, data: str) -> Array:
+    """The model's outputs. NaN is no answer: it comes from a training that diverged, or data far out of range."""
+    outputs = network.predict(x)
+    bad = first_not_finite(outputs)
+    if bad is not None:
+        raise DataError(
+            f"{data}: the model's output for row {bad[0] + 1} is {outputs[bad]}; the model diverged in "
+            f"training, or the data are far from what it was trained on"
+        )
+    return outputs
 
 
 def _random_batch(network: Network, rows: int, rng: np.random.Generator) -> dict[str, Array]:
@@ -72,13 +68,5 @@ def _random_batch(network: Network, rows: int, rng: np.random.Generator) -> dict
         full = (rows, *shape)
         batch[name] = rng.integers(0, below[name], full) if name in below else rng.normal(size=full)
     if network.loss_layer is not None:
-        batch["t"] = _answers(network.loss_layer, (rows, *network.output_shape), rng)
+        batch["t"] = network.loss_layer.example_targets((rows, *network.output_shape), np.float64, rng)
     return batch
-
-
-def _answers(loss: Layer | None, shape: Shape, rng: np.random.Generator) -> Array:
-    if isinstance(loss, SoftmaxCrossEntropy):
-        return rng.integers(0, shape[-1], shape[:-1])
-    if isinstance(loss, SigmoidCrossEntropy):
-        return rng.integers(0, 2, shape)
-    return rng.normal(size=shape)

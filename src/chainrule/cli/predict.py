@@ -1,0 +1,72 @@
+"""`chainrule predict`: a model's answers as CSV."""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from chainrule.arrays import Array
+from chainrule.cli.data import TEST_DATA_HELP, Notes, load_inputs
+from chainrule.cli.options import Force, Model, refuse_taken
+from chainrule.cli.rows import outputs_of
+from chainrule.errors import ArgumentError
+from chainrule.files import write_bytes
+from chainrule.network import Network
+from chainrule.saving import load
+
+
+@dataclass
+class Predict:
+    """Predict a row of CSV for every row of data."""
+
+    model: Model
+    data: Annotated[str, typer.Argument(metavar="FILE", help=TEST_DATA_HELP)]
+    probabilities: Annotated[
+        bool, typer.Option("--probabilities", help="One more column for the probability of each class.")
+    ] = False
+    out: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Where to write. Default: to the screen.")
+    ] = None
+    force: Force = False
+
+    def run(self) -> None:
+        """Print the CSV, or write it to a file."""
+        if self.out is not None:
+            refuse_taken(self.out, self.force)
+        network = load(self.model)
+        header, rows = self._table(network, load_inputs(self.data, network))
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows(rows)
+        if self.out is None:
+            typer.echo(text.getvalue(), nl=False)
+        else:
+            write_bytes(self.out, text.getvalue().encode())
+            typer.echo(f"{len(rows)} predictions written to {self.out}")
+
+    def _table(self, network: Network, x: Array) -> tuple[list[str], list[list[str]]]:
+        """The header, and a row of texts for every row of x."""
+        notes = Notes.of(network)
+        outputs, classes, name = (
+            outputs_of(network, x, self.data),
+            notes.classes,
+            notes.target or "prediction",
+        )
+        if classes is None:
+            if self.probabilities:
+                raise ArgumentError("--probabilities: the model names no classes; it predicts numbers")
+            flat = outputs.reshape(len(outputs), -1)
+            header = [name] if flat.shape[1] == 1 else [f"{name}{k}" for k in range(flat.shape[1])]
+            return header, [[f"{value:.7g}" for value in row] for row in flat]
+        header, rows = [name], [[classes[k]] for k in outputs.argmax(axis=1)]
+        if self.probabilities:
+            header += [f"p({each})" for each in classes]
+            for row, shares in zip(rows, network.predict_proba(x), strict=True):
+                row += [f"{share:.6f}" for share in shares]
+        return header, rows

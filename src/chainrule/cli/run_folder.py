@@ -1,0 +1,99 @@
+"""The run folder of `chainrule train`: where it is, and what is kept in it."""
+
+from __future__ import annotations
+
+import io
+import os
+import shlex
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from chainrule.cli.data import Dataset
+from chainrule.drawing.report.answers import judge
+from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT, write_evaluation
+from chainrule.drawing.report.material import About, described, versions
+from chainrule.drawing.report.pixels import image_shape_of_network
+from chainrule.errors import FileError
+from chainrule.files import write_bytes
+from chainrule.loop import History
+from chainrule.network import Network
+from chainrule.saving import save
+
+CURVES = "curves.png"
+
+
+def run_folder(out: Path | None, stem: str, force: bool) -> Path:
+    """The run folder, which must not be in use. Without --out, a new one under runs/."""
+    if out is None:
+        out = Path("runs") / stem
+        number = 1
+        while out.exists() and not force:
+            number += 1
+            out = Path("runs") / f"{stem}-{number}"
+    if out.exists() and not out.is_dir():
+        raise FileError(f"--out {out}: expected a folder, but a file of that name is in the way")
+    if out.exists() and any(out.iterdir()) and not force:
+        raise FileError(
+            f"--out {out}: the folder is not empty; choose another, or write into it with --force"
+        )
+    nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+        raise FileError(f"--out {out}: cannot write into {nearest}; choose a folder that can be written to")
+    return out
+
+
+def keep_run(folder: Path, network: Network, history: History) -> None:
+    """Write the model, the history and the curves."""
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in (CHECK, REPORT):  # they would be of the model that was here before
+            (folder / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise FileError(f"could not make the run folder {folder}: {error.strerror or error}") from error
+    save(network, folder / MODEL)
+    history.save(folder / HISTORY)
+    picture = io.BytesIO()
+    history.plot().savefig(picture, format="png", dpi=130)
+    write_bytes(folder / CURVES, picture.getvalue())
+
+
+def keep_evaluation(folder: Path, network: Network, data: Dataset, command: str) -> None:
+    """Write what a report needs beside the model and the history. `command` repeats the run."""
+    about = About(
+        data=data.name,
+        samples=len(data.x),
+        test_samples=len(data.x_test),
+        network=described(network),
+        parameters=int(network.params.flat.size),
+        command=command,
+        versions=versions(),
+        columns=data.columns,
+        loss_unit="share of the target's variance" if data.classes is None else "",
+    )
+    answers = judge(network, data.x_test, data.t_test, target=data.target)
+    shape = image_shape_of_network(network, None, data.columns)
+    write_evaluation(folder, about, answers, shape, (data.x_test[:1], data.t_test[:1]))
+
+
+def command_of(context: typer.Context) -> str:
+    """The command that repeats what the shell was told, in a new folder."""
+    words: list[str] = []
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        source = context.get_parameter_source(name)
+        if name in ("data", "out", "force") or source is None or source.name != "COMMANDLINE":
+            continue
+        words += _option(parameter, context.params[name])
+    data = str(context.params.get("data", ""))
+    words = [*words, "--", data] if data.startswith("-") else [data, *words]
+    return shlex.join(["chainrule", context.command.name or "train", *words])
+
+
+def _option(parameter: Any, value: Any) -> list[str]:
+    """An option and its value, as the shell takes them."""
+    if isinstance(value, bool):
+        return [parameter.opts[0] if value else parameter.secondary_opts[0]]
+    text = str(value)
+    return [f"{parameter.opts[0]}={text}"] if text.startswith("-") else [parameter.opts[0], text]

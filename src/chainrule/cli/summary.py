@@ -1,0 +1,26 @@
+"""`chainrule summary`: the layers of a model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from chainrule.cli.options import Model
+from chainrule.errors import ArgumentError
+from chainrule.saving import load
+
+
+@dataclass
+class Summary:
+    """A table of a model's layers: shapes, parameters, memory."""
+
+    model: Model
+    batch_size: Annotated[int, typer.Option(help="Samples in the batch whose memory is shown.")] = 100
+
+    def run(self) -> None:
+        """Print the table."""
+        if self.batch_size < 1:
+            raise ArgumentError(f"--batch-size: expected at least 1, got {self.batch_size}")
+        typer.echo(load(self.model).summary(self.batch_size))

@@ -1,0 +1,254 @@
+"""`chainrule train`: build the network, train it, check it, keep it, and tell."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.markup import escape
+
+from chainrule import layers, optimizers
+from chainrule.cli.check import as_json, check_network, print_report
+from chainrule.cli.data import DATA_HELP, Dataset, load_for_training
+from chainrule.cli.gradients import compare_gradients
+from chainrule.cli.options import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choose, refuse_dtype, refuse_seed
+from chainrule.cli.report import print_findings
+from chainrule.cli.rows import ROWS, feeds
+from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
+from chainrule.cli.scaling import in_units, scale_of, with_scaled_targets
+from chainrule.cli.writing import print_rows
+from chainrule.drawing.report import TrainingReport, report
+from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
+from chainrule.errors import ArgumentError, DivergedError
+from chainrule.files import write_bytes
+from chainrule.graph import Input, Node
+from chainrule.initializers import He, Initializer, Normal
+from chainrule.loop import Health, History
+from chainrule.network import Network
+from chainrule.optimizers import Optimizer
+
+CHECKED_UP_TO, LAYERS_CHECKED_UP_TO = 50_000, 1_000_000
+MOST_UNITS = 1_000_000
+NOT_SETTINGS = frozenset({"context", "out", "force"})
+
+of_network = partial(typer.Option, rich_help_panel="The network")
+of_training = partial(typer.Option, rich_help_panel="How it trains")
+of_data = partial(typer.Option, rich_help_panel="Data and files")
+
+
+@dataclass
+class Train:
+    """Train a network, check its gradients, and keep the model, its curves and a report.
+
+    [bold]chainrule train digits[/bold]  --hidden 64,32 --optimizer adam
+
+    [bold]chainrule train iris.csv[/bold]  --target species --epochs 100
+    """
+
+    context: typer.Context
+    data: Annotated[str, typer.Argument(metavar="[DATA]", help=DATA_HELP)] = "digits"
+    hidden: Annotated[
+        str, of_network(help="Units of each hidden layer, such as 50 or 512,512; 0 for none.")
+    ] = "50"
+    activation: Annotated[str, of_network(help=f"{', '.join(ACTIVATIONS)}.")] = "relu"
+    weight_std: Annotated[
+        float | None,
+        of_network(help="Start from normal weights of this standard deviation, instead of He's."),
+    ] = None
+    dropout: Annotated[float, of_network(help="Share of hidden values set to 0 while training.")] = 0.0
+    dtype: Annotated[str, of_network(help="float32 or float64.")] = "float32"
+    epochs: Annotated[int | None, of_training(help="Times through the data. Default: 20.")] = None
+    iterations: Annotated[int | None, of_training(help="Batches to train on, instead of --epochs.")] = None
+    batch_size: Annotated[
+        int | None, of_training(help="Samples in a batch. Default: 100, or all that there are.")
+    ] = None
+    optimizer: Annotated[str, of_training(help=f"{', '.join(OPTIMIZERS)}.")] = "sgd"
+    learning_rate: Annotated[
+        float | None, of_training(help="Size of a step. Default: 0.1 for sgd, less for the others.")
+    ] = None
+    schedule: Annotated[str, of_training(help=f"How the learning rate changes: {', '.join(SCHEDULES)}.")] = (
+        "constant"
+    )
+    weight_decay: Annotated[float, of_training(help="Pull of the weights to 0.")] = 0.0
+    sampling: Annotated[
+        str,
+        of_training(
+            help="shuffle: all the data in a new order every epoch. replacement: every batch drawn anew."
+        ),
+    ] = "shuffle"
+    seed: Annotated[int, of_training(help="The same seed gives the same result.")] = 0
+    check: Annotated[
+        bool | None,
+        of_training(
+            "--check/--no-check",
+            help="Hold backpropagation against numerical differentiation, whole and layer by layer. Default: the "
+            "whole up to 50,000 parameters, the layers up to 1,000,000.",
+        ),
+    ] = None
+    health: Annotated[
+        bool,
+        of_training(
+            "--health/--no-health",
+            help="Look at the layers now and then, for the report: dead units, gradients, sizes of updates.",
+        ),
+    ] = True
+    target: Annotated[str | None, of_data(metavar="COLUMN", help="The column of a table to predict.")] = None
+    task: Annotated[
+        str | None,
+        of_data(help="classification or regression. Default: classes for text and whole numbers."),
+    ] = None
+    test_share: Annotated[
+        float | None, of_data(help="Share of a table's rows held out for testing. Default: 0.2.")
+    ] = None
+    out: Annotated[
+        Path | None, of_data(metavar="DIR", help="The run folder. Default: a new one under runs/.")
+    ] = None
+    force: Annotated[bool, of_data("--force", help="Write into a run folder that exists.")] = False
+
+    def __post_init__(self) -> None:
+        if self.epochs is None and self.iterations is None:
+            self.epochs = 20
+
+    def run(self) -> None:
+        """Train, check, write the run folder, and print what came of it."""
+        refuse_seed(self.seed)
+        refuse_dtype(self.dtype)
+        optimizer = self._make_optimizer()
+        folder = run_folder(self.out, Path(self.data).stem, self.force)
+        data = load_for_training(self.data, self.target, self.test_share, self.seed, self.task)
+        scaled, scale = with_scaled_targets(data, self.dtype)
+        network = self._build(scaled)
+        try:
+            history = self._fit(network, scaled, optimizer)
+        except DivergedError as error:
+            self._keep(folder, in_units(network, scale), error.history, data)
+            write_page(folder)
+            raise
+        self._keep(folder, in_units(network, scale), history, data)  # before the checks, which take a while
+        size = network.params.flat.size
+        compared = f"not checked ({size:,} parameters; --check does it all the same)"
+        if self._is_checked(size, CHECKED_UP_TO):
+            compared = compare_gradients(network, scaled.x, scaled.t)
+        layer_report = None
+        if self._is_checked(size, LAYERS_CHECKED_UP_TO):
+            layer_report = check_network(network, feeds(network, scaled.x[:ROWS], scaled.t[:ROWS]))
+            write_bytes(folder / CHECK, as_json(layer_report).encode())
+        page = write_page(folder)
+        print_rows([*results(network, history, data), ("gradients", compared)])
+        if layer_report is not None:
+            typer.echo()
+            print_report(layer_report)
+            typer.echo()
+        print_findings(page)
+        files = {"model": MODEL, "history": HISTORY, "check": CHECK, "curves": CURVES, "report": REPORT}
+        if layer_report is None:
+            del files["check"]
+        print_rows((label, escape(str(folder / file))) for label, file in files.items())
+
+    def _make_optimizer(self) -> Optimizer:
+        rate = choose("--optimizer", self.optimizer, OPTIMIZERS)
+        rate = rate if self.learning_rate is None else self.learning_rate
+        if not 0 < rate < math.inf:
+            raise ArgumentError(f"--learning-rate: expected a number above 0, such as 0.1, got {rate:g}")
+        schedule = choose("--schedule", self.schedule, SCHEDULES)
+        return optimizers.get(
+            self.optimizer.strip(), learning_rate=schedule(rate), weight_decay=self.weight_decay
+        )
+
+    def _build(self, data: Dataset) -> Network:
+        """Affine layers with activations between them; columns of a table are first brought to one scale."""
+        activation = choose("--activation", self.activation, ACTIVATIONS)
+        weights: Initializer = He() if self.weight_std is None else Normal(self.weight_std)
+        x = Input("x", shape=(data.x.shape[1],))
+        node: Node = x
+        if data.columns is not None:
+            scale = scale_of(data.x, data.columns, self.dtype)
+            node = ((x - scale.center) / scale.deviation).named("standardized")
+        for units in hidden_units(self.hidden):
+            node = activation()(layers.Affine(units, weights=weights)(node))
+            if self.dropout:
+                node = layers.Dropout(self.dropout)(node)
+        loss: layers.Loss
+        if data.classes is None:
+            task, outputs, loss = "regression", 1, layers.MeanSquaredError()
+        else:
+            task, outputs, loss = "classification", len(data.classes), layers.SoftmaxCrossEntropy()
+        output = layers.Affine(outputs, weights=weights)(node)
+        network = Network(output=output, loss=loss, seed=self.seed, dtype=self.dtype)
+        network.metadata = {
+            "data": self.data,
+            "task": task,
+            "classes": data.classes,
+            "columns": data.columns,
+            "target": data.target,
+        }
+        return network
+
+    def _fit(self, network: Network, data: Dataset, optimizer: Optimizer) -> History:
+        return network.fit(
+            data.x,
+            data.t,
+            optimizer=optimizer,
+            epochs=self.epochs,
+            iterations=self.iterations,
+            batch_size=min(100, len(data.x)) if self.batch_size is None else self.batch_size,
+            sampling=self.sampling,  # type: ignore[arg-type]  # fit checks the word
+            validation=(data.x_test, data.t_test),
+            callbacks=[Health()] if self.health else [],
+            seed=self.seed,
+        )
+
+    def _keep(self, folder: Path, network: Network, history: History, data: Dataset) -> None:
+        given = {k: v for k, v in vars(self).items() if v is not None and k not in NOT_SETTINGS}
+        history.settings = {**given, **history.settings}
+        keep_run(folder, network, history)
+        keep_evaluation(folder, network, data, command_of(self.context))
+
+    def _is_checked(self, size: int, limit: int) -> bool:
+        return size <= limit if self.check is None else self.check
+
+
+def hidden_units(text: str) -> list[int]:
+    """The units of each hidden layer, as --hidden names them."""
+    try:
+        units = [int(part) for part in text.replace("x", ",").split(",")]
+    except ValueError:
+        units = [-1]
+    if units == [0]:
+        return []
+    if min(units) < 1 or max(units) > MOST_UNITS:
+        raise ArgumentError(
+            f"--hidden: expected numbers of units such as 50 or 512,512, at most {MOST_UNITS:,} each, or 0 for "
+            f"none, got {text!r}"
+        )
+    return units
+
+
+def write_page(folder: Path) -> TrainingReport:
+    """Make the report of a run that was just kept."""
+    made = report(folder)
+    made.save(folder / REPORT)
+    return made
+
+
+def results(network: Network, history: History, data: Dataset) -> Iterator[tuple[str, str]]:
+    """What the training came to, as labels and texts."""
+    units = [node.layer.units for node in network.graph if node.layer is not None and node.layer.units]
+    shape = " -> ".join(map(str, [data.x.shape[1], *units]))
+    yield "network", f"{shape}, {network.params.flat.size:,} parameters"
+    counts = f"{len(data.x):,} samples to train on, {len(data.x_test):,} to test on"
+    yield "data", f"{escape(data.name)}: {counts}"
+    for name, digits in (("accuracy", ".4f"), ("loss", ".4g")):
+        train_value, test_value = history.latest(f"train_{name}"), history.latest(f"test_{name}")
+        if train_value is not None and test_value is not None:
+            unit = " (share of the target's variance)" if data.classes is None else ""
+            test_text, train_text = f"{test_value:{digits}}", f"{train_value:{digits}}"
+            yield name, f"{test_text} on the test data, {train_text} on the training data{unit}"
+    count, seconds = len(history.loss), history.seconds[-1] if history.seconds else 0.0
+    stopped = "" if history.stopped == "finished" else f"; stopped: {escape(history.stopped)}"
+    yield "time", f"{seconds:.2f} s for {count:,} iterations{stopped}"
