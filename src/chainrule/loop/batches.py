@@ -43,7 +43,6 @@ class Batches:
                 f"batch_size: expected at most the number of samples, {samples}, got {batch_size}"
             )
         one_of("sampling", sampling, SAMPLINGS)
-        made = cls(samples, batch_size, sampling, seed, least)
         if batch_size < least:
             raise ArgumentError(
                 f"batch_size: BatchNorm takes means over a batch, expected at least {least} rows, got {batch_size}"
