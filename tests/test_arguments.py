@@ -13,7 +13,7 @@ import pytest
 import chainrule as cr
 from chainrule.arguments import as_whole, checked_dtype, number, one_of, whole_number, whole_numbers
 from chainrule.errors import ArgumentError
-from chainrule.loop import Health, Plan
+from chainrule.loop import Batches, Health
 
 
 @pytest.mark.parametrize(
@@ -118,9 +118,7 @@ WHOLE: list[Callable[[Any], object]] = [
     lambda value: cr.Network(cr.Affine(1), input_shape=value, seed=value),
     lambda value: cr.TwoLayerNet(value, value, value),
     lambda value: cr.check(cr.ReLU(), np.ones(2), seed=value),
-    lambda value: Plan.make(
-        9, epochs=value, iterations=None, batch_size=value, sampling="shuffle", seed=value
-    ),
+    lambda value: Batches.make(9, batch_size=value, sampling="shuffle", seed=value),
 ]
 
 

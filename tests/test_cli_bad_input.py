@@ -96,7 +96,7 @@ TRAIN = "train", "iris.csv", "--target", "kind", "--epochs", 1, "--no-check"
         ((*TRAIN, "--hidden", "50,0"), "--hidden: expected numbers of units"),
         ((*TRAIN, "--hidden", "-5"), "--hidden: expected numbers of units"),
         ((*TRAIN, "--hidden", "1000000000000"), "--hidden: expected .* at most 1,000,000 each"),
-        ((*TRAIN, "--dropout", "1"), "Dropout: expected rate .* below 1, got 1"),
+        ((*TRAIN, "--dropout", "1"), r"Dropout: expected rate .* in \[0, 1\), got 1"),
         ((*TRAIN, "--dropout", "-0.5"), r"Dropout: expected rate .* in \[0, 1\), got -0.5"),
         ((*TRAIN, "--weight-std", "-1"), r"expected std to be a number in \[0, inf\), got -1"),
         ((*TRAIN, "--test-share", "0"), "--test-share: expected a share between 0 and 1"),

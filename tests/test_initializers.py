@@ -147,7 +147,7 @@ def test_printed_and_pickled() -> None:
         (lambda: Xavier(3), "Xavier: unknown distribution 3; Known: normal, uniform"),  # type: ignore[arg-type]
         (lambda: Normal(-1.0), r"Normal: expected std to be a number in \[0, inf\), got -1.0"),
         (lambda: Uniform(-2), r"Uniform: expected limit to be a number in \[0, inf\), got -2"),
-        (lambda: Normal(math.nan), "Normal: expected std to be a finite number, got nan"),
+        (lambda: Normal(math.nan), r"Normal: expected std to be a number in \[0, inf\), got nan"),
         (lambda: Constant("a"), "Constant: expected value to be a finite number, got 'a'"),  # type: ignore[arg-type]
         (lambda: Orthogonal(math.inf), "Orthogonal: expected gain to be a finite number, got inf"),
         (lambda: Orthogonal()((3,), rng(), np.float64), r"at least two axes, got \(3,\); use Normal\(\)"),
