@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 import chainrule as cr
 from chainrule.errors import DivergedError
+from chainrule.network import Progress
 from chainrule.program import program as programs
 from conftest import cut_small, examples
 
@@ -233,7 +234,7 @@ def test_trainings_are_the_same_for_any_number_of_threads(
     for threads, executor in ((1, "machine"), (2, "machine"), (5, "machine"), (1, "NumPy")):
         net.params.flat[:] = start[0]
         net.graph.keep_statistics(start[1])
-        net.iterations = 0
+        net.iterations, net.progress = 0, Progress()
         net.programs._made.clear()
         with pytest.MonkeyPatch.context() as patch:
             cut_small(patch)

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, DataError, LayerError
+from chainrule.errors import DataError, LayerError
 from chainrule.native import blas
 from chainrule.program import Program
 from chainrule.program import program as programs
@@ -158,7 +158,8 @@ def test_training_on_the_machine_equals_that_on_numpy(name: str, parts: int, mon
         histories.append(nets[1].fit(X, LABELS, **how))
     assert [history.settings["executor"] for history in histories] == ["machine", "NumPy"]
     np.testing.assert_allclose(histories[0].loss, histories[1].loss, rtol=1e-9)
-    np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-7, atol=1e-10)
+    # The gradient of a bias before BatchNorm is 0 but for rounding, 1e-17, which Adam divides by its epsilon, 1e-8.
+    np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-7, atol=1e-9)
     for key, value in nets[0].state.items():
         np.testing.assert_allclose(value, nets[1].state[key], rtol=1e-9)
     assert nets[0].iterations == nets[1].iterations == 12
@@ -682,11 +683,6 @@ print("clean")
     assert done.stdout.strip().endswith("clean"), done.stderr
 
 
-@pytest.mark.parametrize("argument", [{"compile": True}, {"compile": None}])
-def test_compile_is_gone_and_says_so(argument: Any) -> None:
-    with pytest.raises(
-        ArgumentError, match=r"fit\(compile=...\) is gone: every training runs on the machine"
-    ):
-        chain().fit(X, LABELS, epochs=1, batch_size=8, **argument)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'"):
+def test_an_unknown_argument_is_named() -> None:
+    with pytest.raises(TypeError, match="unexpected keyword argument 'epoch'; did you mean 'epochs'"):
         chain().fit(X, LABELS, epoch=1, batch_size=8)
