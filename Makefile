@@ -52,7 +52,7 @@ sanitize: .venv/.installed-test
 	  $(BIN)/python $(SANITIZED)/hatch_build.py > /dev/null
 	LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" PYTHONPATH=$(SANITIZED)/src \
 	  ASAN_OPTIONS=detect_leaks=0 PYTHONMALLOC=malloc CHAINRULE_EXAMPLES=$(EXAMPLES) \
-	  $(BIN)/pytest --capture=sys -p no:cacheprovider $(SANITIZED_TESTS) -k "not allocated_once"
+	  $(BIN)/pytest -n auto -p no:cacheprovider $(SANITIZED_TESTS) -k "not allocated_once"
 
 # A share of it, where the compiler can.
 sanitize-some:

@@ -738,7 +738,7 @@ def test_where_no_gradient_flows_it_is_said(show: Any) -> None:
 @needs_browser
 def test_a_failed_check_is_accused_in_red(show: Any) -> None:
     graph = apple_shop()
-    run, gradients = graph.last_run
+    run, gradients = graph.last_pass
     finding = Finding(
         "wrong-factor",
         "apples",
