@@ -30,6 +30,10 @@ class Schedule(Frozen, ABC):
             )
         return self.rate_at(min(iteration, total), total)
 
+    def rates(self, first: int, count: int, total: int) -> list[float]:
+        """The rates of `count` iterations, from `first` on."""
+        return [self(first + k, total) for k in range(count)]
+
     @abstractmethod
     def rate_at(self, iteration: int, total: int) -> float:
         """The rate, for 0 <= iteration <= total."""
@@ -42,6 +46,9 @@ class Constant(Schedule):
 
     def __init__(self, rate: float) -> None:
         self.rate = number("rate", rate, "[0, inf)", owner=self, remedy="try 0.01")
+
+    def rates(self, first: int, count: int, total: int) -> list[float]:
+        return [self.rate] * count
 
     def rate_at(self, iteration: int, total: int) -> float:
         return self.rate

@@ -157,7 +157,7 @@ class Training:
         """One call of the machine. It does fewer steps where one diverges."""
         before = self._state.iteration
         total = self._total(len(batches))
-        rates = [self.optimizer.schedule(before + k, total) for k in range(len(batches))]
+        rates = self.optimizer.schedule.rates(before, len(batches), total)
         start = time.perf_counter()
         try:
             with self.network.callers.steps(), np.errstate(all="ignore"):  # what overflows is found and named
