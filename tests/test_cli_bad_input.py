@@ -84,7 +84,7 @@ TRAIN = "train", "iris.csv", "--target", "kind", "--epochs", 1, "--no-check"
         ((*TRAIN, "--batch-size", "17"), "batch_size: expected at most the number of samples, 16, got 17"),
         ((*TRAIN, "--batch-size", "1.5"), "Invalid value for '--batch-size'"),
         (("train", "digits", "--batch-size", "1439"), "batch_size: expected at most .* 1438, got 1439"),
-        ((*TRAIN, "--iterations", "5"), "either epochs= or iterations=, not both"),
+        ((*TRAIN, "--iterations", "5"), "--epochs and --iterations: expected one of the two, got both"),
         ((*TRAIN[:4], "--epochs", "0"), "epochs: expected a whole number of at least 1, got 0"),
         ((*TRAIN[:4], "--iterations", "-3"), "iterations: expected a whole number of at least 1, got -3"),
         ((*TRAIN, "--seed", "-1"), "--seed: expected a whole number of at least 0, got -1"),

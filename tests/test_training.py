@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import gc
 import pickle
 import signal
 import subprocess
 import sys
 import threading
 import time
+import weakref
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError, BusyError, DivergedError
+from chainrule.errors import ArgumentError, BusyError, DivergedError, FileError
 from chainrule.network import Training
 
 RNG = np.random.default_rng(0)
@@ -124,7 +128,7 @@ def test_a_schedule_that_needs_the_length_must_be_told_it() -> None:
         dense().fit(X, T, epochs=2, batch_size=10, optimizer=optimizer).learning_rate
     )
     with pytest.raises(
-        ArgumentError, match=r"Cosine.* 6 iterations, 0 of them done: there is no place for 12"
+        ArgumentError, match=r"Cosine.* 6 iterations, 0 of which are done: there is no place for 12"
     ):
         dense().fit(X, T, epochs=2, batch_size=10, optimizer=optimizer, total_epochs=1)
     assert len(whole.loss) == 36
@@ -221,7 +225,7 @@ def test_steps_and_measures_are_those_of_fit() -> None:
     assert (training.iteration, training.epoch, training.left_of_epoch) == (18, 3, 6)
     assert training.is_between_epochs
     for bad in (0, -1, 1.5, True, "7"):
-        with pytest.raises(ArgumentError, match="steps: n: expected a whole number of at least 1"):
+        with pytest.raises(ArgumentError, match="steps: expected a whole number of at least 1"):
             training.steps(bad)  # type: ignore[arg-type]
 
 
@@ -272,10 +276,26 @@ def test_a_state_of_another_training_is_refused() -> None:
     refused("restore: .*batch_size 10, this one has 20", batch_size=20)
     refused("restore: .*samples 53, this one has 50", rows=50)
     refused("restore: .*seed 0, this one has 1", seed=1)
-    refused(r"restore: expected arrays .*parameters \(43,\), got", net=network(cr.Affine(4), cr.ReLU()))
+    refused("restore: .*network_seed 0, this one has 5", net=dense(seed=5), seed=0)
+    refused(
+        "restore: .*layers 'Affine ReLU .*this one has 'Affine Tanh", net=network(cr.Affine(5), cr.Tanh())
+    )
+    refused(
+        r"restore: expected arrays .*parameters \(43,\) float32, got", net=network(cr.Affine(4), cr.ReLU())
+    )
     refused("restore: expected arrays", ({}, text))
+    last = sorted(arrays)[-1]
+    for other in (arrays[last].astype(float), arrays[last].astype(str), arrays[last] * 1j):
+        refused("restore: expected arrays", (arrays | {last: other}, text))
+    for none in (5, None, arrays, "state.npz", (text, arrays), (arrays, text, 1)):
+        refused(r"restore: expected the pair that state\(\) returned", none)
     wrong = [
         text.replace(*each) for each in (("training 1", "training 9"), ('"updates": 3', '"updates": -3'))
+    ]
+    wrong += [
+        text.replace('"updates": 3', f'"updates": {2**70}'),
+        text.replace('"of": {', '"of": [{') + "]",
+        5,
     ]
     for bad in ("", "[]", "{}", text[:-9], *wrong):
         refused("restore: ", (arrays, bad))
@@ -343,6 +363,12 @@ try:
     training.steps(1)
 except KeyboardInterrupt:
     print("raised", len(training.steps(2)))
+threading.Timer(0.5, os.kill, (os.getpid(), signal.SIGINT)).start()
+try:
+    with training:
+        training.steps(10**7)
+except KeyboardInterrupt:
+    print("raised by the block")
 """
     done = subprocess.run(
         [sys.executable, "-c", program],
@@ -352,7 +378,7 @@ except KeyboardInterrupt:
         check=False,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
     )
-    assert (done.stdout.strip(), done.stderr) == ("raised 2", "")
+    assert (done.stdout.strip(), done.stderr) == ("raised 2\nraised by the block", "")
 
 
 def test_one_call_of_the_machine_takes_a_tenth_of_a_second_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -384,5 +410,189 @@ def test_a_training_is_made_only_of_what_fit_takes() -> None:
         net.training(X, T, optimizer=cr.SGD(cr.schedules.Cosine(0.1))).steps(1)
     limited = net.training(X, T, optimizer=cr.SGD(cr.schedules.Cosine(0.1)), batch_size=10, total_epochs=1)
     assert len(limited.steps(6)) == 6
-    with pytest.raises(ArgumentError, match="6 iterations, 6 of them done"):
+    with pytest.raises(ArgumentError, match="6 iterations, 6 of which are done"):
         limited.steps(1)
+
+
+# What must not go wrong without a word
+
+
+def test_a_refused_fit_has_changed_nothing() -> None:
+    net, twin = dense(), dense()
+    for each in (net, twin):
+        each.fit(X, T, iterations=9, batch_size=10, optimizer=cr.Adam())
+    training = net.training(X, T, batch_size=10, optimizer=cr.Adam())
+    cosine = cr.Adam(cr.schedules.Cosine(0.1))
+    for wrong in ({"total_epochs": 2, "batch_size": 10}, {"total_epochs": 1, "fresh": True}):
+        with pytest.raises(ArgumentError, match="there is no place for"):
+            net.fit(X, T, optimizer=cosine, epochs=3, **wrong)  # type: ignore[arg-type]
+    training.steps(3)  # still the last one
+    net.fit(X, T, iterations=9, batch_size=10, optimizer=cr.Adam())
+    twin.fit(X, T, iterations=12, batch_size=10, optimizer=cr.Adam())
+    assert bits(net) == bits(twin)
+
+
+def test_the_length_that_a_schedule_was_told_does_not_change_on_the_way() -> None:
+    optimizer = cr.SGD(cr.schedules.Cosine(0.1))
+    net = dense()
+    net.fit(X, T, epochs=2, batch_size=10, total_epochs=4, optimizer=optimizer)
+    for other in ({"batch_size": 20}, {"batch_size": 10, "total_epochs": 6}):
+        with pytest.raises(
+            ArgumentError, match=r"was told a length of 24 iterations.*12 of which are done, and now"
+        ):
+            net.fit(X, T, epochs=1, optimizer=optimizer, **({"total_epochs": 4} | other))  # type: ignore[arg-type]
+    assert len(net.fit(X, T, epochs=2, batch_size=10, optimizer=optimizer).loss) == 12  # said once is enough
+    failed = dense()
+    with pytest.raises(ZeroDivisionError):
+        failed.fit(X, T, epochs=1, batch_size=10, optimizer=optimizer, callbacks=[Fails()])
+    assert len(failed.fit(X, T, epochs=2, batch_size=10, optimizer=optimizer).loss) == 12
+
+
+class Fails(cr.Callback):
+    def on_start(self, run: Any) -> None:
+        raise ZeroDivisionError
+
+
+def test_callbacks_are_told_of_the_end_whatever_another_raises() -> None:
+    told = []
+
+    class Tells(cr.Callback):
+        def on_end(self, run: Any) -> None:
+            told.append("end")
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        dense().fit(X, T, epochs=1, callbacks=[Tells(), Tells(), Tells()])
+    assert told == ["end"] * 3
+    with pytest.raises(ZeroDivisionError):
+        dense().fit(X, T, epochs=1, callbacks=[Tells(), Fails(), Tells()])
+    assert told == ["end"] * 4  # of those that were told of the start
+
+
+def test_one_thread_at_a_time_uses_a_training() -> None:
+    with dense().training(X, T, batch_size=10) as training:
+        kept = training.state()
+        caught: list[str] = []
+
+        def elsewhere() -> None:
+            for call in (
+                lambda: training.steps(1),
+                training.state,
+                lambda: training.restore(kept),
+                training.snapshot,
+            ):
+                try:
+                    call()
+                except BusyError as error:
+                    caught.append(str(error))
+
+        thread = threading.Thread(target=elsewhere)
+        thread.start()
+        thread.join()
+        assert len(caught) == 4
+        assert "another thread holds this training" in caught[0]
+        training.steps(1)
+
+
+def test_a_training_that_is_not_the_last_changes_nothing() -> None:
+    net = dense()
+    old = net.training(X, T, batch_size=10)
+    kept = old.snapshot()
+    with net.training(X, T, batch_size=20) as training:
+        training.steps(5)
+        before = bits(net)
+        for call in (lambda: old.put_back(kept), old.snapshot, lambda: old.epoch, lambda: old.left_of_epoch):
+            with pytest.raises(BusyError):
+                call()
+        assert bits(net) == before
+
+
+def test_an_optimizer_with_a_step_of_its_own() -> None:
+    class Plain(cr.optimizers.Optimizer):
+        def rule(self, *arguments: Any) -> None:
+            raise NotImplementedError
+
+        def step(
+            self, parameters: Any, gradient: Any, state: Any, *, learning_rate: float | None = None
+        ) -> None:
+            parameters -= learning_rate * gradient
+
+    own, usual = dense(), dense()
+    history = own.fit(X, T, epochs=3, batch_size=10, optimizer=Plain(0.1))
+    expected = usual.fit(X, T, epochs=3, batch_size=10, optimizer=cr.SGD(0.1))
+    np.testing.assert_allclose(history.loss, expected.loss, rtol=1e-5)
+    assert (own.iterations, len(history.learning_rate), own.progress.place) == (18, 18, (3, 0))
+
+
+@pytest.mark.parametrize("wrong", [-1.0, "0.1", np.nan, np.inf, None, np.ones(2), True])
+def test_a_schedule_of_ones_own_is_checked(wrong: Any) -> None:
+    class Own(cr.schedules.Schedule):
+        needs_total = False
+
+        def rate_at(self, iteration: int, total: int) -> Any:
+            return wrong if iteration == 2 else 0.1
+
+    net = dense()
+    with pytest.raises(ArgumentError, match=r"Own\(\): expected learning rates in \[0, inf\), got"):
+        net.fit(X, T, iterations=9, batch_size=10, optimizer=cr.SGD(Own()))
+    assert np.isfinite(net.params.flat).all()
+
+
+def test_optimizers_that_cannot_be_hashed_or_compared_are_still_the_same_object() -> None:
+    class Own(cr.SGD):
+        def __init__(self, learning_rate: float = 0.1, groups: Any = None) -> None:
+            super().__init__(learning_rate)
+
+    once, parts = dense(), dense()
+    for groups in ({"a"}, [object()], lambda: 1):
+        optimizer = Own(groups=groups)
+        once.fit(X, T, epochs=2, batch_size=10, optimizer=optimizer)
+        for _ in range(2):
+            parts.fit(X, T, epochs=1, batch_size=10, optimizer=optimizer)
+        assert bits(once) == bits(parts)
+
+
+def test_a_fit_that_is_over_holds_no_data() -> None:
+    for diverges in (False, True):
+        net, x = dense(), X.copy()
+        gone = weakref.ref(x)
+        optimizer = cr.SGD(1e38 if diverges else 0.1)
+        with contextlib.suppress(DivergedError):
+            net.fit(x, T, epochs=2, optimizer=optimizer, callbacks=[cr.Health()])
+        del x
+        gc.collect()
+        assert gone() is None
+
+
+@pytest.mark.parametrize(
+    "progress",
+    [
+        {"place": [0, 3], "batches": None},
+        {
+            "place": [0, 99],
+            "batches": {"samples": 53, "batch_size": 10, "sampling": "shuffle", "seed": 0, "least": 1},
+        },
+        {"place": [int("9" * 4300), 0], "batches": None},
+        {
+            "place": [0, 0],
+            "batches": {"samples": 1e308, "batch_size": 1, "sampling": "shuffle", "seed": 0, "least": 1},
+        },
+        {
+            "place": [0, 0],
+            "batches": {"samples": 9, "batch_size": None, "sampling": "shuffle", "seed": 0, "least": 1},
+        },
+        {"place": [0, 0], "batches": {"samples": 9, "batch_size": 1, "sampling": [], "seed": 0, "least": 1}},
+        {"place": 5, "batches": None},
+        [],
+    ],
+)
+def test_a_damaged_place_in_a_file_is_refused(progress: Any, tmp_path: Path) -> None:
+    net = dense()
+    net.progress.to_dict = lambda: progress  # type: ignore[method-assign]
+    sys.set_int_max_str_digits(0)
+    try:
+        path = cr.save(net, tmp_path / "net")
+        with pytest.raises(FileError, match=r"is damaged|is not a readable model file"):
+            cr.load(path)
+    finally:
+        sys.set_int_max_str_digits(4300)

@@ -21,7 +21,7 @@ def number(
     name: str, value: Any, interval: str = "(-inf, inf)", *, owner: object = None, remedy: str = ""
 ) -> float:
     """The value as a float, or ArgumentError unless it is a finite number in the interval, such as "[0, 1)"."""
-    found = float(value) if _is_real(value) else math.nan
+    found = float(value) if is_number(value) else math.nan
     low, high = (float(end) for end in interval[1:-1].split(","))
     above = found >= low if interval[0] == "[" else found > low
     below = found <= high if interval[-1] == "]" else found < high
@@ -87,7 +87,7 @@ def one_of(name: str, value: str, known: Iterable[str], *, owner: object = None)
     raise ArgumentError(f"{start}unknown {name} {value!r}; {did_you_mean(str(value), known)}")
 
 
-def _is_real(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     """Whether the value is a number that a float holds."""
     if not isinstance(value, Real) or isinstance(value, bool):
         return False

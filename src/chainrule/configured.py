@@ -59,29 +59,19 @@ class Frozen(Configured):
         object.__setattr__(self, name, value)
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and self._description() == other._description()
+        return self is other or (
+            isinstance(other, Frozen) and type(self) is type(other) and self.described() == other.described()
+        )
 
     def __hash__(self) -> int:
-        return hash((type(self), self._description()))
+        return hash(self.described())
 
     def described(self) -> str:
-        """The class and all its arguments, those left at their defaults too: equal for equal ones."""
-        arguments = self._all_arguments()
-        inside = (
-            f"{name}={value.described() if isinstance(value, Frozen) else repr(value)}"
-            for name, value in arguments.items()
-        )
-        return f"{type(self).__name__}({', '.join(inside)})"
-
-    def _all_arguments(self) -> dict[str, Any]:
+        """The class and all its arguments, those left at their defaults too: the same text for equal ones."""
         parameters = constructor_of(type(self)).parameters.values()
-        return {
-            each.name: each.default for each in parameters if each.default is not each.empty
-        } | self.arguments
-
-    def _description(self) -> Any:
-        """All arguments, in a form that can be compared and hashed."""
-        return _hashable(self._all_arguments())
+        defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
+        arguments = (f"{name}={_described(value)}" for name, value in (defaults | self.arguments).items())
+        return f"{type(self).__name__}({', '.join(arguments)})"
 
 
 _CONSTRUCTORS: dict[type[Any], inspect.Signature] = {}
@@ -103,13 +93,19 @@ def _as_passed(value: Any) -> Any:
     return copy.deepcopy(value) if isinstance(value, (list, tuple, dict, np.ndarray)) else value
 
 
-def _hashable(value: Any) -> Any:
-    """The value with arrays, lists and dicts in it replaced by what can be compared and hashed."""
-    if isinstance(value, dict):
-        return frozenset((name, _hashable(each)) for name, each in value.items())
+def _described(value: Any) -> str:
+    """The value as text: 1 and 1.0 alike, and all elements of an array."""
+    if isinstance(value, Frozen):
+        return value.described()
+    if isinstance(value, (int, float, np.number)) and not isinstance(value, (bool, complex)):
+        return repr(float(value))
+    if isinstance(value, np.ndarray):
+        return f"{value.dtype} {_described(value.tolist())}"
     if isinstance(value, (list, tuple)):
-        return tuple(_hashable(each) for each in value)
-    return _hashable([str(value.dtype), value.tolist()]) if isinstance(value, np.ndarray) else value
+        return f"[{', '.join(map(_described, value))}]"
+    if isinstance(value, dict):
+        return f"{{{', '.join(f'{name!r}: {_described(each)}' for name, each in value.items())}}}"
+    return repr(value)
 
 
 def _make_again(cls: type[Configured], arguments: dict[str, Any], state: dict[str, Any]) -> Configured:

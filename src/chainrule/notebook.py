@@ -7,12 +7,16 @@
 from __future__ import annotations
 
 import base64
+import io
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.graph import Graph
 from chainrule.loop import History
 from chainrule.network import Network
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 
 def register() -> None:
@@ -28,6 +32,10 @@ def load_ipython_extension(shell: Any) -> None:
     formatter = shell.display_formatter.formatters["text/html"]
     for kind, form in ((History, history_html), (Network, network_html), (Graph, graph_html)):
         formatter.for_type(kind, form)
+    pictures = shell.display_formatter.formatters[
+        "image/png"
+    ]  # `history.plot()`, also without %matplotlib inline
+    pictures.for_type_by_name("matplotlib.figure", "Figure", figure_png)
 
 
 # The forms import what they need when they are first shown, so that `import chainrule` stays quick.
@@ -38,6 +46,13 @@ def history_html(history: History) -> str:
     from chainrule.drawing import history as drawing
 
     return drawing.history_html(history)
+
+
+def figure_png(figure: Figure) -> bytes:
+    """A figure of matplotlib as a picture."""
+    content = io.BytesIO()
+    figure.savefig(content, format="png", dpi=100)
+    return content.getvalue()
 
 
 def graph_html(graph: Graph) -> str:

@@ -118,6 +118,8 @@ class Train:
         """Train, check, write the run folder, and print what came of it."""
         refuse_seed(self.seed)
         refuse_dtype(self.dtype)
+        if self.epochs is not None and self.iterations is not None:
+            raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
         optimizer = self._make_optimizer()
         folder = run_folder(self.out, Path(self.data).stem, self.force)
         data = load_for_training(self.data, self.target, self.test_share, self.seed, self.task)
@@ -128,6 +130,7 @@ class Train:
         except DivergedError as error:
             self._keep(folder, in_units(network, scale), error.history, data)
             write_page(folder)
+            print_rows(kept_files(folder, MODEL, HISTORY, CURVES, REPORT))
             raise
         self._keep(folder, in_units(network, scale), history, data)  # before the checks, which take a while
         size = network.params.flat.size
@@ -145,10 +148,8 @@ class Train:
             print_report(layer_report)
             typer.echo()
         print_findings(page)
-        files = {"model": MODEL, "history": HISTORY, "check": CHECK, "curves": CURVES, "report": REPORT}
-        if layer_report is None:
-            del files["check"]
-        print_rows((label, escape(str(folder / file))) for label, file in files.items())
+        checked = () if layer_report is None else (CHECK,)
+        print_rows(kept_files(folder, MODEL, HISTORY, *checked, CURVES, REPORT))
 
     def _make_optimizer(self) -> Optimizer:
         rate = choose("--optimizer", self.optimizer, OPTIMIZERS)
@@ -196,7 +197,7 @@ class Train:
             optimizer=optimizer,
             epochs=self.epochs,
             iterations=self.iterations,
-            batch_size=min(100, len(data.x)) if self.batch_size is None else self.batch_size,
+            batch_size=self.batch_size,
             sampling=self.sampling,  # type: ignore[arg-type]  # fit checks the word
             validation=(data.x_test, data.t_test),
             callbacks=[Health()] if self.health else [],
@@ -227,6 +228,11 @@ def hidden_units(text: str) -> list[int]:
             f"none, got {text!r}"
         )
     return units
+
+
+def kept_files(folder: Path, *names: str) -> list[tuple[str, str]]:
+    """What the run folder holds, as labels and paths."""
+    return [(name.split(".")[0], escape(str(folder / name))) for name in names]
 
 
 def write_page(folder: Path) -> TrainingReport:

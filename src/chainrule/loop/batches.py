@@ -37,6 +37,7 @@ class Batches:
         """The batches that these arguments ask for. Raises ArgumentError when they cannot be had."""
         if batch_size is None:
             batch_size = min(BATCH_SIZE, samples)
+        samples, least = whole_number("samples", samples, 1), whole_number("least", least, 1)
         batch_size, seed = whole_number("batch_size", batch_size, 1), whole_number("seed", seed, 0)
         if batch_size > samples:
             raise ArgumentError(

@@ -71,7 +71,8 @@ class Trainee(Protocol):
 class Run:
     """A training as callbacks see it. Call `stop(reason)` to end it after the present iteration.
 
-    `iteration` and `epoch` count what this call of `fit` has done, of `total` iterations.
+    `iteration` and `epoch` count what this call of `fit` has done, of `total` iterations; an epoch that an earlier
+    call began counts when it ends.
     """
 
     training: Trainee
@@ -170,8 +171,9 @@ class EarlyStopping(Callback):
             if self.restore_best:
                 self._best_weights = run.training.snapshot()
         elif run.epoch - self.best_epoch >= self.patience:
-            run.stop(f"early: {self.monitor} did not improve for {self.patience} epochs")
+            run.stop(f"early: {self.monitor} did not improve for {run.epoch - self.best_epoch} epochs")
 
     def on_end(self, run: Run) -> None:
         if self._best_weights is not None:
             run.training.put_back(self._best_weights)
+            self._best_weights = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -34,10 +35,12 @@ def train(
     run = Run(training, history, iterations)
     pace, start = Pace(SECONDS), time.perf_counter()
     with Interrupts() as interrupts:
-        for callback in callbacks:
-            callback.on_start(run)
-        rhythms = _rhythms(callbacks)
+        started: list[Callback] = []
         try:
+            for callback in callbacks:
+                callback.on_start(run)
+                started.append(callback)
+            rhythms = _rhythms(callbacks)
             while run.iteration < run.total and not run.stopped:
                 before = time.perf_counter() - start
                 losses = training.steps(_steps_together(run, pace, rhythms))
@@ -56,15 +59,16 @@ def train(
                         run.stop("interrupted")
         except DivergedError as error:
             run.stopped = f"diverged: {error}"
-            error.history = history
+            error.history = error.history or history
             raise
         except BaseException as error:
             run.stopped, run.failed = f"failed: {type(error).__name__}", True
             raise
         finally:
             history.stopped = run.stopped or "finished"
-            for callback in callbacks:
-                callback.on_end(run)
+            with contextlib.ExitStack() as stack:  # each is told of the end, whatever another raises
+                for callback in reversed(started):
+                    stack.callback(callback.on_end, run)
     return history
 
 

@@ -45,9 +45,10 @@ class Callers:
                         + (
                             "by another thread"
                             if self.others_train
-                            else "and a callback or layer called fit again"
+                            else "by this thread: in a with block of net.training(...), or in a fit whose callback "
+                            "or layer asks for another"
                         )
-                        + ": wait until that has ended, or train a copy, copy.deepcopy(net)"
+                        + ": go on when that has ended, or train a copy, copy.deepcopy(net)"
                     )
                 self._training = mine
             yield

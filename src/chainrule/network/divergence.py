@@ -36,7 +36,7 @@ def diverged_by_update(
     graph = network.graph
     with np.errstate(all="ignore"):
         for part in row_slices(rows_of(data), ROWS_AT_ONCE):
-            graph.forward({name: array[part] for name, array in data.items()})
+            graph.forward({name: array[part].copy() for name, array in data.items()})  # the graph keeps them
             if graph.first_not_finite() is not None:
                 break
     return _error(

@@ -140,18 +140,27 @@ class Network:
             twin.params.flat[:] = self.params.flat
             twin.graph.state |= {name: value.astype(twin.dtype) for name, value in self.state.items()}
         twin.iterations, twin.metadata = self.iterations, copy.deepcopy(self.metadata)
-        twin.progress = Progress.from_dict(self.progress.to_dict())
+        twin.progress = self.progress.copy(with_state=False)
         return twin
 
     def settled(self) -> Network:
         """The network itself; while another thread is training it, a copy as it is between two steps."""
-        return copy.deepcopy(self) if self.callers.others_train else self
+        if not self.callers.others_train:
+            return self
+        make, arguments, others = self._reduced(with_state=False)
+        twin: Network = make(*arguments)
+        vars(twin).update(copy.deepcopy(others))
+        return twin
 
     def __reduce__(self) -> tuple[Any, ...]:
+        return self._reduced(with_state=True)
+
+    def _reduced(self, with_state: bool) -> tuple[Any, ...]:
+        """What a copy is made with; the state of the last training's optimizer need not be among it."""
         nodes = in_order(self.output)  # each after its inputs, so that a deep graph needs no deep recursion
         with self.callers.between_steps():
             flat, state = self.params.flat.copy(), {name: value.copy() for name, value in self.state.items()}
-            progress = copy.deepcopy(self.progress)
+            progress = self.progress.copy(with_state=with_state)
         made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, flat, state)
         made = (
             "output",
@@ -352,13 +361,8 @@ class Network:
             known = list(inspect.signature(Network.fit).parameters)[1:-1]
             name = next(iter(unknown))
             raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {did_you_mean(name, known)}")
-        if (epochs is None) == (iterations is None):
-            raise ArgumentError(
-                "say how long to train: either epochs= or iterations="
-                + (", not both" if epochs is not None else "")
-            )
-        name, length = ("epochs", epochs) if iterations is None else ("iterations", iterations)
-        length = whole_number(name, length, 1)
+        if epochs is None and iterations is None:
+            raise ArgumentError("say how long to train: either epochs= or iterations=")
         measure_every = whole_number("measure_every", measure_every, 1)
         if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
             raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
@@ -366,6 +370,8 @@ class Network:
             x,
             t,
             optimizer=optimizer,
+            epochs=epochs,
+            iterations=iterations,
             batch_size=batch_size,
             sampling=sampling,
             sample_weight=sample_weight,
@@ -375,13 +381,11 @@ class Network:
             total_epochs=total_epochs,
             fresh=fresh,
         )
-        steps = length * training.batches.epoch_length if name == "epochs" else length
-        training.expect(steps)
         bar = [ProgressBar()] if (is_watched() if progress is None else progress) else []
         with training:
             return train(
                 training,
-                steps,
+                training.planned,
                 [*callbacks, *bar],
                 measure_every=measure_every,
                 settings=training.settings(),
@@ -393,6 +397,8 @@ class Network:
         t: ArrayLike,
         *,
         optimizer: Optimizer | None = None,
+        epochs: int | None = None,
+        iterations: int | None = None,
         batch_size: int | None = None,
         sampling: Sampling = "shuffle",
         sample_weight: ArrayLike | None = None,
@@ -403,6 +409,8 @@ class Network:
         fresh: bool = False,
     ) -> Training:
         """A training to run step by step, with what `fit` would train with.
+
+        `epochs` or `iterations` says how long it is going to be, for schedules that depend on it.
 
         `optimizer` is `SGD(0.1)` unless given, `batch_size` 100, or all the rows where there are fewer.
         "shuffle" goes through all the data in a new order every epoch; "replacement" draws every batch anew, as
@@ -416,6 +424,8 @@ class Network:
 
         Raises: ShapeError, DataError, ArgumentError; BusyError when the network is being trained.
         """
+        if epochs is not None and iterations is not None:
+            raise ArgumentError("say how long to train: either epochs= or iterations=, not both")
         data = self._feeds.batch(x, t, sample_weight)
         batches = Batches.make(
             len(data["t"]),
@@ -427,6 +437,9 @@ class Network:
         chosen = SGD(0.1) if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
             raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
+        steps = None if iterations is None else whole_number("iterations", iterations, 1)
+        if epochs is not None:
+            steps = whole_number("epochs", epochs, 1) * batches.epoch_length
         return Training(
             self,
             data,
@@ -434,6 +447,7 @@ class Network:
             batches,
             validation=None if validation is None else self._feeds.validation(validation),
             threads=None if threads is None else whole_number("threads", threads, 1),
+            steps=steps,
             total=None
             if total_epochs is None
             else whole_number("total_epochs", total_epochs, 1) * batches.epoch_length,

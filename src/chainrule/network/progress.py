@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from chainrule.arguments import whole_number
+from chainrule.arrays import Array
 from chainrule.errors import ArgumentError
 from chainrule.loop import Batches
 from chainrule.optimizers import Optimizer, OptimizerState
@@ -19,9 +21,9 @@ if TYPE_CHECKING:
 class Progress:
     """How far a network has been trained: it stays with the network, so that its next training goes on from there.
 
-    `place` is the epoch, counted from the network's first, and how many of its batches have been used. `state`
-    is of `optimizer`, and `total` the length of the training that its schedule was told. `training` numbers the
-    trainings, of which the last one alone may go on.
+    `place` is the epoch, counted from the network's first, and how many of its batches have been used. `state` is
+    of `optimizer`, and `total` the length of the training that its schedule was told. Each training has a Progress
+    of its own: that of the last one is the network's.
     """
 
     optimizer: Optimizer | None = None
@@ -29,18 +31,84 @@ class Progress:
     total: int | None = None
     batches: Batches | None = None
     place: tuple[int, int] = (0, 0)  # assigned at once, so that Ctrl-C leaves no place that there is not
-    training: int = 0
+    #: The batches of the epoch it stands in, drawn when they are first needed.
+    order: tuple[int, list[Array]] = (-1, [])
 
-    def begin(self, network: Network, optimizer: Optimizer, batches: Batches, fresh: bool) -> OptimizerState:
-        """Begin a training: with the state of an equal optimizer, and inside the epoch of equal batches."""
-        self.training += 1
-        if fresh or self.state is None or optimizer != self.optimizer:
-            self.state, self.total = optimizer.start(network.params.flat, network.decays), None
-        self.optimizer = optimizer
+    def next(
+        self,
+        network: Network,
+        optimizer: Optimizer,
+        batches: Batches,
+        *,
+        steps: int | None,
+        total: int | None,
+        fresh: bool,
+    ) -> Progress:
+        """That of the next training: with the state of an equal optimizer, and inside the epoch of equal batches.
+
+        `steps` is how many are asked for, `total` how many there will be in all, where they are known.
+        Raises: ArgumentError where the schedule depends on the length, and does not fit into it.
+        """
+        state, told = None if fresh or optimizer != self.optimizer else self.state, self.total
+        if state is None or state.iteration == 0:
+            state, told = optimizer.start(network.params.flat, network.decays), steps
+        elif optimizer.schedule.needs_total and total not in (None, told):
+            raise ArgumentError(
+                f"total_epochs: {optimizer.schedule!r} was told a length of {told:,} iterations when this training "
+                f"began, {state.iteration:,} of which are done, and now of {total:,}; say the same in every call, "
+                f"or begin anew with fresh=True"
+            )
+        epoch, done = self.place
+        made = Progress(optimizer, state, told if total is None else total, batches, self.place, self.order)
         if batches != self.batches:
-            epoch, done = self.place
-            self.place, self.batches = (epoch + (done > 0), 0), batches
-        return self.state
+            made.place, made.order = (epoch + (done > 0), 0), (-1, [])
+        if steps is not None:
+            made.total_for(steps)
+        return made
+
+    def total_for(self, steps: int) -> int:
+        """The length of the training that the schedule is told, which must have room for so many more steps."""
+        assert self.optimizer is not None
+        assert self.state is not None
+        schedule, done = self.optimizer.schedule, self.state.iteration
+        if not schedule.needs_total:
+            return done + steps
+        length = "say the length of the whole training, total_epochs=..."
+        if self.total is None:
+            raise ArgumentError(f"{schedule!r} depends on the length of the training: {length}")
+        if done + steps > self.total:
+            raise ArgumentError(
+                f"{schedule!r} depends on the length of the training, {self.total:,} iterations, {done:,} of "
+                f"which are done: there is no place for {steps:,} more; {length} in every call, train in one "
+                f"call, or begin anew with fresh=True"
+            )
+        return self.total
+
+    def next_batches(self, most: int) -> Array:
+        """The row numbers of the next batches, at most so many, all of one size."""
+        assert self.batches is not None
+        epoch, begin = self.place
+        if self.order[0] != epoch:
+            self.order = epoch, self.batches.of_epoch(epoch)
+        for part in self.order[1]:
+            if begin < len(part):
+                return part[begin : begin + most]
+            begin -= len(part)
+        raise AssertionError("an epoch has as many batches as it says")
+
+    def advance(self, steps: int) -> None:
+        """So many batches have been used."""
+        assert self.batches is not None
+        epoch, used = self.place
+        ended, used = divmod(used + steps, self.batches.epoch_length)
+        self.place = epoch + ended, used
+
+    def copy(self, *, with_state: bool) -> Progress:
+        """One of its own, for a copy of the network. Without the state, it goes on as with another optimizer."""
+        made = Progress(batches=self.batches, place=self.place)
+        if with_state:
+            made.optimizer, made.state, made.total = self.optimizer, deepcopy(self.state), self.total
+        return made
 
     def to_dict(self) -> dict[str, Any]:
         """The place in the order of batches, as JSON values."""
@@ -50,8 +118,20 @@ class Progress:
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> Progress:
         """What `to_dict` returned. Raises ArgumentError, KeyError or TypeError for what it did not."""
-        epoch, done = (whole_number("progress: place", each, 0) for each in values["place"])
-        batches = None if values["batches"] is None else Batches.make(**values["batches"])
+        epoch, done = (counted_in_file("progress: place", each) for each in values["place"])
+        batches = values["batches"]
+        if batches is not None:
+            for name in ("samples", "batch_size", "seed", "least"):
+                counted_in_file(f"progress: {name}", batches[name])
+            batches = Batches.make(**batches)
         if done and (batches is None or done >= batches.epoch_length):
             raise ArgumentError(f"progress: expected fewer batches done than an epoch has, got {done}")
         return cls(place=(epoch, done), batches=batches)
+
+
+def counted_in_file(name: str, value: Any) -> int:
+    """A count that a file holds. Raises ArgumentError for what is none, or too large for one."""
+    count = whole_number(name, value, 0)
+    if count >= 2**63:
+        raise ArgumentError(f"{name}: expected a count, got {count:.3g}")
+    return count
