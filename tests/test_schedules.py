@@ -70,7 +70,8 @@ def test_value_by_hand(schedule: Schedule, iteration: int, total: int, expected:
 
 
 def test_every_schedule_has_a_case_by_hand() -> None:
-    assert {type(case[0]) for case in BY_HAND} == set(Schedule.__subclasses__())
+    ours = {kind for kind in Schedule.__subclasses__() if kind.__module__ == Schedule.__module__}
+    assert {type(case[0]) for case in BY_HAND} == ours
 
 
 rates = st.floats(1e-6, 10)
