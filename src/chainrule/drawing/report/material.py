@@ -101,13 +101,6 @@ class Material:
         return list(_records(self.history.health.get("parameters"), len(self.iterations)))
 
     @property
-    def is_classification(self) -> bool:
-        """Whether there are right and wrong answers."""
-        return bool(self.history.train_accuracy or self.history.test_accuracy) or hasattr(
-            self.answers, "confusion"
-        )
-
-    @property
     def seconds(self) -> float:
         """How long the training took."""
         return float(floats(self.history.seconds[-1:])[0]) if self.history.seconds else 0.0
