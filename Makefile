@@ -18,7 +18,7 @@ test: .venv/.installed-test
 	$(BIN)/ruff check src tests examples benchmarks docs hatch_build.py
 	$(BIN)/ruff format --check src tests examples benchmarks docs hatch_build.py
 	$(BIN)/mypy
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 	@$(MAKE) --no-print-directory sanitize-some
 
 # chainrule beside PyTorch: the same gradients, the same trainings.

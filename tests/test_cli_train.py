@@ -245,7 +245,9 @@ def test_a_divergence_keeps_the_history(tmp_path):
     assert len(lines) == 1
     assert lines[0].startswith("chainrule: iteration ")
     assert "try a smaller learning rate" in lines[0]
-    assert result.stdout == ""
+    told = [line.split() for line in result.stdout.splitlines()]
+    assert [label for label, _ in told] == ["model", "history", "curves", "report"]
+    assert all(Path(path).is_file() for _, path in told)
     assert sorted(os.listdir("runs/data")) == FILES
     history = cr.History.load("runs/data/history.json")
     assert history.stopped.startswith("diverged: iteration ")
