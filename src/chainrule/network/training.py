@@ -109,8 +109,6 @@ class Training:
     def working(self) -> Iterator[None]:
         """The network is this training's alone, and BLAS has one thread, for what stands between the steps, too."""
         if self._held is None:
-            with self.network.callers.training():
-                self._check_last()
             with self:
                 yield
         elif self._holder == threading.get_ident():
