@@ -21,12 +21,12 @@ def fixed_randomness(function: Any, seed: int = 0) -> Iterator[None]:
     kept, kept_python = np.random.get_state(), random.getstate()  # noqa: NPY002  # the checked code may use it
     generators = list(_beside(function))
     states = [_state(each) for each in generators]
-    np.random.seed(seed)  # noqa: NPY002
+    np.random.seed(seed)  # noqa: NPY002  # users draw from the global generator
     random.seed(seed)
     try:
         yield
     finally:
-        np.random.set_state(kept)  # noqa: NPY002
+        np.random.set_state(kept)  # noqa: NPY002  # put back as it was
         random.setstate(kept_python)
         for generator, state in zip(generators, states, strict=True):
             _set(generator, state)

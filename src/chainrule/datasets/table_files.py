@@ -201,7 +201,7 @@ class _Csv:
         rows = self.rows()
         names = [name.strip() for name in next(rows, (0, []))[1]]
         line, first = next(rows, (0, []))
-        rows.close()  # type: ignore[attr-defined]
+        rows.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
         if not names:
             raise DataError(f"{self.path}: expected a header and rows of data, got an empty file")
         twice = sorted({name for name in names if names.count(name) > 1})

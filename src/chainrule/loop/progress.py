@@ -89,7 +89,7 @@ class NotebookBar:
         from IPython.display import display
 
         self._start = time.perf_counter()
-        self._output: Any = display(self._state_of(run), display_id=True)  # type: ignore[no-untyped-call]
+        self._output: Any = display(self._state_of(run), display_id=True)  # type: ignore[no-untyped-call]  # IPython has no types
 
     def update(self, run: Run) -> None:
         self._output.update(self._state_of(run))

@@ -148,7 +148,7 @@ def _remembered() -> Callable[[], object]:
     if blas is not None and blas.set_threads is not None and blas.get_threads is not None:
         return partial(blas.set_threads, blas.get_threads())
     limiter = _controller().limit(limits=None, user_api="blas")
-    return limiter.restore_original_limits  # type: ignore[no-any-return]
+    return limiter.restore_original_limits  # type: ignore[no-any-return]  # threadpoolctl has no types
 
 
 @cache

@@ -185,7 +185,7 @@ def form_of(layer: Layer | None, row: Shape, target: Array) -> Form | None:
         return _form_of_classes(layer, row, target)
     if target.shape[1:] != row:
         return None
-    kernels = LOSSES[type(layer)]  # type: ignore[index]
+    kernels = LOSSES[type(layer)]  # type: ignore[index]  # a rule takes its kinds only
     if isinstance(layer, layers.SigmoidCrossEntropy):
         weights = layer.positive_weight
         if weights.shape not in ((), row[-1:]):

@@ -64,8 +64,8 @@ KINDS: dict[type[Layer], AlongAxes] = {
 def numbers_of(layer: Layer | None, row: Shape) -> tuple[int, ...]:
     """How rows are divided by the layer's axes; none where these are the batch's, or no neighbours."""
     is_softmax = isinstance(layer, (layers.Softmax, layers.LogSoftmax))
-    given = (layer.axis,) if is_softmax else layer.axes  # type: ignore[union-attr]
-    axes = axes_of(layer, given, 1 + len(row))  # type: ignore[arg-type]
+    given = (layer.axis,) if is_softmax else layer.axes  # type: ignore[union-attr]  # the kinds have one or the other
+    axes = axes_of(layer, given, 1 + len(row))  # type: ignore[arg-type]  # as above
     if not axes or axes[0] == 0 or axes != tuple(range(axes[0], axes[-1] + 1)):
         return ()
     n, inner = math.prod(row[axes[0] - 1 : axes[-1]]), math.prod(row[axes[-1] :])
@@ -92,7 +92,7 @@ class AlongAxesRule:
 
     def _of(self, walk: Walk, i: int) -> tuple[AlongAxes, int, tuple[int, ...]]:
         layer, (x,) = walk.layer(i), walk.sources(i)
-        return KINDS[type(layer)], x, numbers_of(layer, walk.shapes[x])  # type: ignore[index]
+        return KINDS[type(layer)], x, numbers_of(layer, walk.shapes[x])  # type: ignore[index]  # a rule takes its kinds only
 
 
 # Over the batch: the result does not grow with it ------------------------------------------------------------
