@@ -56,6 +56,10 @@ class DivergedError(ChainruleError, ArithmeticError):
         self.history: Any = None
 
 
+class ChainruleWarning(UserWarning):
+    """Something is probably not as it was meant. The work goes on, and the message says what to change."""
+
+
 def did_you_mean(name: str, known: Iterable[str]) -> str:
     """The end of an error message about an unknown name: the nearest known ones, or all of them.
 
