@@ -81,6 +81,19 @@ def test_variance_follows_the_shape(cls, variance, distribution, shape) -> None:
         assert largest > 3.5 * std  # a normal one has tails
 
 
+@pytest.mark.parametrize("cls", [He, Xavier, LeCun])
+def test_gain_multiplies_the_numbers(cls) -> None:
+    assert np.array_equal(cls(gain=0.5)((4, 3), rng(), "f8"), 0.5 * cls()((4, 3), rng(), "f8"))
+    with pytest.raises(ArgumentError, match=r"expected gain to be a number in \[0, inf\), got -1"):
+        cls(gain=-1)
+
+
+def test_affine_starts_with_half_of_hes_weights() -> None:
+    net = cr.Network(cr.Affine(5), input_shape=4, loss=cr.MeanSquaredError(), seed=0)
+    he = cr.Network(cr.Affine(5, weights=He()), input_shape=4, loss=cr.MeanSquaredError(), seed=0)
+    assert np.allclose(net.params["W1"], 0.5 * he.params["W1"], rtol=1e-6)
+
+
 def test_glorot_is_xavier() -> None:
     assert Glorot is Xavier
 

@@ -197,10 +197,28 @@ def test_the_optimizer_follows_its_schedule_over_the_whole_training():
     assert history.learning_rate == [schedule(k, 12) for k in range(12)]
 
 
-def test_the_default_optimizer_is_sgd_with_a_tenth():
+def test_the_default_optimizer_is_adam_with_a_rate_that_falls_and_the_textbooks_is_sgd():
     first = network().fit(X, T, epochs=2, batch_size=10)
-    assert first.loss == network().fit(X, T, epochs=2, batch_size=10, optimizer=cr.SGD(0.1)).loss
-    assert first.learning_rate == [0.1] * 12
+    said = cr.Adam(cr.schedules.InverseSquareRoot(0.01), clip_norm=1.0)
+    assert first.loss == network().fit(X, T, epochs=2, batch_size=10, optimizer=said).loss
+    assert first.learning_rate[0] == 0.01 > first.learning_rate[-1]
+    textbook = cr.TwoLayerNet(X.shape[1], 5, 3, seed=0).fit(X, T, epochs=2, batch_size=10)
+    assert textbook.learning_rate == [0.1] * 12
+    assert textbook.settings["optimizer"] == "SGD(learning_rate=0.1)"
+
+
+@pytest.mark.parametrize("columns", [1, 3, 10, 30])
+@pytest.mark.parametrize("units", [50, 200])
+def test_a_line_is_learnt_with_every_default_from_any_seed(columns, units):
+    for seed in range(12):
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(1320, columns))
+        t = (3 * x + 2).sum(axis=1, keepdims=True) + 0.1 * rng.normal(size=(1320, 1))
+        t = (t - t.mean()) / t.std()
+        layers = [cr.Affine(units), cr.ReLU(), cr.Affine(1)]
+        net = cr.Network(*layers, input_shape=columns, loss=cr.MeanSquaredError(), seed=seed)
+        net.fit(x[:320], t[:320], epochs=20)
+        assert 1 - net.loss(x[320:], t[320:]) > 0.95, seed
 
 
 def test_one_optimizer_trains_two_networks_as_two_would():
@@ -226,7 +244,7 @@ def test_data_are_never_written_to():
     layers = cr.BatchNorm(), cr.Affine(5), cr.ReLU(), cr.Dropout(0.2), cr.Affine(3)
     network(*layers).fit(x, t, epochs=2, batch_size=10, sample_weight=w, validation=(x, t))
     network(*layers).fit(x, one_hot, epochs=2, batch_size=10, validation=(x, one_hot))
-    frozen_all = network(cr.ReLU())
+    frozen_all = network(cr.LeakyReLU())
     frozen_all.predict(x)
     frozen_all.predict_proba(x)
 
@@ -281,7 +299,7 @@ def test_fit_needs_no_copy_of_the_data(dtype):
 
 
 def test_a_network_without_parameters_can_be_measured():
-    net = network(cr.Tanh(), cr.Reshape((-1, 6)))
+    net = network(cr.Negative(), cr.Reshape((-1, 6)))
     history = net.fit(X, T, epochs=1, batch_size=10)
     assert len(history.loss) == 6
 

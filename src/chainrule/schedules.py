@@ -91,6 +91,23 @@ class Exponential(Schedule):
         return self.rate * self.decay**iteration
 
 
+class InverseSquareRoot(Schedule):
+    """rate(t) = rate / sqrt(1 + t / after): it falls by 29 % in the first `after` iterations, and ever slower then.
+
+    It needs no length of the training: large steps where there are few, small ones at the end of many.
+    Source: Vaswani et al., Attention Is All You Need (2017), 5.3, there after a warmup.
+    """
+
+    needs_total = False
+
+    def __init__(self, rate: float, after: int = 30) -> None:
+        self.rate = number("rate", rate, "[0, inf)", owner=self, remedy="try 0.01")
+        self.after = whole_number("after", after, 1, owner=self, remedy="give iterations, not epochs; try 30")
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        return self.rate / math.sqrt(1 + iteration / self.after)
+
+
 class Cosine(Schedule):
     """rate(t) = final + (rate - final) * (1 + cos(pi * t / T)) / 2, without restarts.
 

@@ -43,8 +43,9 @@ from chainrule.network.progress import Progress
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
-from chainrule.optimizers import SGD, Optimizer
+from chainrule.optimizers import Adam, Optimizer
 from chainrule.parameters import Parameters
+from chainrule.schedules import InverseSquareRoot
 
 if (
     TYPE_CHECKING
@@ -63,6 +64,9 @@ class Network:
     dtype: float32 or float64, for all that is computed.
     Raises: ArgumentError, GraphError and ShapeError when the network cannot be made.
     """
+
+    #: What `fit` trains with unless told otherwise: the rate falls as the training goes on, however long it is.
+    default_optimizer: Optimizer = Adam(InverseSquareRoot(0.01), clip_norm=1.0)
 
     def __init__(
         self,
@@ -415,7 +419,7 @@ class Network:
 
         `epochs` or `iterations` says how long it is going to be, for schedules that depend on it.
 
-        `optimizer` is `SGD(0.1)` unless given, `batch_size` 100, or all the rows where there are fewer.
+        `optimizer` is `default_optimizer` unless given, `batch_size` 100, or all the rows where there are fewer.
         "shuffle" goes through all the data in a new order every epoch; "replacement" draws every batch anew, as
         the textbook does. `seed` decides the batches (default: the network's). `validation` is measured beside
         the training data. `total_epochs` is the length of the whole training, for schedules that depend on it.
@@ -439,9 +443,9 @@ class Network:
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
             warnings.warn(text, ChainruleWarning, stacklevel=2)
-        chosen = SGD(0.1) if optimizer is None else optimizer
+        chosen = self.default_optimizer if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
-            raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
+            raise ArgumentError(f"optimizer: expected one such as cr.Adam(), got {chosen!r}")
         steps = None if iterations is None else whole_number("iterations", iterations, 1)
         if epochs is not None:
             steps = whole_number("epochs", epochs, 1) * batches.epoch_length

@@ -6,6 +6,7 @@ from chainrule.arguments import whole_number
 from chainrule.initializers import Normal
 from chainrule.layers import Affine, ReLU, SoftmaxCrossEntropy
 from chainrule.network.network import Network
+from chainrule.optimizers import SGD
 
 
 class TwoLayerNet(Network):
@@ -17,8 +18,10 @@ class TwoLayerNet(Network):
     `params` with "W1", "b1", "W2", "b2". The weights start normal with `weight_init_std`, the biases at 0.
 
     Shapes: x (N, input_size), t (N,) labels or (N, output_size) one-hot -> logits (N, output_size).
-    dtype: float64, as in the textbook, unless told otherwise.
+    dtype: float64, as in the textbook, unless told otherwise. `fit` trains with its SGD(0.1), too.
     """
+
+    default_optimizer = SGD(0.1)
 
     def __init__(
         self,
