@@ -15,6 +15,7 @@ from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError, ChainruleWarning, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
+from chainrule.incoming import numbers
 from chainrule.layers import Layer, Loss
 from chainrule.loop import (
     Batches,
@@ -26,7 +27,7 @@ from chainrule.loop import (
     train,
 )
 from chainrule.network.callers import Callers
-from chainrule.network.feeds import Data, Feeds, check_values, numbers, rows_of
+from chainrule.network.feeds import Data, Feeds, check_values, rows_of
 from chainrule.network.fitting import out_of_reach, warn_of_misfit
 from chainrule.network.making import (
     chain,
