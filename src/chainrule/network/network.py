@@ -41,10 +41,11 @@ from chainrule.network.making import (
 )
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
+from chainrule.network.scales import default_optimizer, warn_of_scales
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
-from chainrule.optimizers import SGD, Optimizer
+from chainrule.optimizers import Optimizer
 from chainrule.parameters import Parameters
 
 if (
@@ -416,7 +417,8 @@ class Network:
 
         `epochs` or `iterations` says how long it is going to be, for schedules that depend on it.
 
-        `optimizer` is `SGD(0.1)` unless given, `batch_size` 100, or all the rows where there are fewer.
+        `optimizer` is `SGD(0.1)` unless given, and slower behind an inverted `Standardize`, whose units gradients
+        are in, squared; `batch_size` 100, or all the rows where there are fewer.
         "shuffle" goes through all the data in a new order every epoch; "replacement" draws every batch anew, as
         the textbook does. `seed` decides the batches (default: the network's). `validation` is measured beside
         the training data. `total_epochs` is the length of the whole training, for schedules that depend on it.
@@ -440,7 +442,8 @@ class Network:
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
             warnings.warn(text, ChainruleWarning, stacklevel=2)
-        chosen = SGD(0.1) if optimizer is None else optimizer
+        warn_of_scales(self.graph, self.output, self.loss_layer, data)
+        chosen = default_optimizer(self.output, self.loss_layer) if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
             raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
         steps = None if iterations is None else whole_number("iterations", iterations, 1)

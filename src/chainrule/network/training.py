@@ -167,7 +167,9 @@ class Training:
                 if interrupts.asked:
                     raise KeyboardInterrupt
                 feeds = {name: array[batches[0]] for name, array in self._data.items()}
-                raise diverged_in_step(self.network, feeds, self.iteration + 1)
+                raise diverged_in_step(
+                    self.network, feeds, self.iteration + 1, self.optimizer, self._next_rate()
+                )
         self._interrupted = interrupts.asked
         return losses
 
@@ -219,7 +221,14 @@ class Training:
             self._raise_interrupt()
             trained = self._measured(self._data)
             if not np.isfinite(trained["loss"]):
-                raise diverged_by_update(self.network, self._data, self.iteration, trained["loss"])
+                raise diverged_by_update(
+                    self.network,
+                    self._data,
+                    self.iteration,
+                    trained["loss"],
+                    self.optimizer,
+                    self._next_rate(),
+                )
             measures = {f"train_{name}": value for name, value in trained.items()}
             if self._validation is not None:
                 measures |= {
