@@ -28,6 +28,7 @@ from chainrule.loop import (
 )
 from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, rows_of
+from chainrule.network.finite import warn_unless_finite
 from chainrule.network.fitting import out_of_reach, warn_of_misfit
 from chainrule.network.making import (
     chain,
@@ -191,11 +192,16 @@ class Network:
     def predict(self, x: Data) -> Array:
         """The output, (N, *output_shape): logits for a classifier. Computed some hundred rows at a time.
 
+        Warns when an output is NaN or infinite, and says which parameter, or node, it comes from.
         Raises: ShapeError, DataError (NaN, infinity, or a number too large for the dtype).
         """
         of_one_row = self.programs.of_one_row
         if of_one_row is not None and (output := of_one_row(x)) is not None:
             return output
+        return self.output_of(x)
+
+    def output_of(self, x: Data, *, warns: bool = True) -> Array:
+        """The same as `predict`, but that it need not warn."""
         inputs = self._feeds.inputs(x, values=False)
         program = self.programs.predicting()
         for name in program.unwatched:
@@ -207,6 +213,8 @@ class Network:
         finally:  # a layer may not bear NaN: what is wrong is the input, not the layer
             if doubtful:
                 self._feeds.check_values(inputs)
+        if warns and (doubtful or program.predicting.in_python):
+            warn_unless_finite(self, inputs, result)
         return result
 
     def predict_proba(self, x: Data) -> Array:
@@ -228,7 +236,13 @@ class Network:
         return measures["accuracy"]
 
     def evaluate(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
-        """The loss, and for a classifier the accuracy, from one prediction."""
+        """The loss, and for a classifier the accuracy, from one prediction. Warns as `predict` does."""
+        return self.measures(x, t, sample_weight)
+
+    def measures(
+        self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None, *, warns: bool = True
+    ) -> dict[str, float]:
+        """The same as `evaluate`, but that it need not warn."""
         loss = self._feeds.the_loss()
         if sample_weight is None:
             inputs = self._feeds.inputs(x, values=False)
@@ -240,7 +254,7 @@ class Network:
                 raise
             if by_program is not None:
                 return by_program
-        output = self.predict(x)
+        output = self.output_of(x, warns=warns)
         targets, weights = self._feeds.targets(t, len(output), sample_weight)
         feeds = {"output": output, "t": targets, **({} if weights is None else {"sample_weight": weights})}
         measures = {"loss": self.one_number(self._measuring.evaluate(feeds))}

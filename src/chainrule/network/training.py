@@ -242,7 +242,7 @@ class Training:
             if measures is not None:
                 return measures
         inputs = {name: data[name] for name in self.network.input_shapes}
-        return self.network.evaluate(inputs, data["t"], data.get("sample_weight"))
+        return self.network.measures(inputs, data["t"], data.get("sample_weight"), warns=False)
 
     def snapshot(self) -> Snapshot:
         """A copy of the parameters and of the running statistics."""
