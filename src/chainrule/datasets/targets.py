@@ -22,6 +22,7 @@ MISSING = frozenset(
 _ESTIMATED = "numbers to estimate"
 #: Whole numbers are classes where there are so many different ones at most, with so many rows of each on average.
 MOST_CLASSES, ROWS_OF_EACH = 20, 5
+LARGEST = 1e6  # number of a class that is written with decimals
 
 
 class Targets(NamedTuple):
@@ -74,7 +75,10 @@ def _decided(distinct: Array, rows: int, name: str, task: Task | None) -> tuple[
     few = count <= 2 or (count <= MOST_CLASSES and rows >= ROWS_OF_EACH * count)
     if task is not None or distinct.dtype.kind == "b":
         return task or "classification", []
-    if is_float and not (few and (distinct == np.floor(distinct)).all()):
+    looks_like_classes = (
+        few and bool((distinct == np.floor(distinct)).all()) and abs(distinct).max() < LARGEST
+    )
+    if is_float and not looks_like_classes:
         return "regression", []
     kind: Task = "classification" if few and not is_float else "regression"
     if kind == "classification" and count <= 2:
