@@ -104,6 +104,7 @@ USES: dict[str, list[Use]] = {
     "BatchNorm": [
         ("an axis of a row", around(lambda h: cr.BatchNorm(axis=2)(h), 2, 3)),
     ],
+    "Standardize": any_rows(lambda: cr.Standardize([1, 2, 3], [3, 2, 1])),
     "LayerNorm": [
         ("the last axes", around(lambda h: cr.LayerNorm(axis=(-2, -1))(h), 2, 3)),
         ("others", around(lambda h: cr.LayerNorm(axis=1)(h), 2, 3)),

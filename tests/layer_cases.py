@@ -375,6 +375,17 @@ _add(layers.BatchNorm, "extreme", both(normal((5, 3), scale=1e4), normal((3,), (
 _add(layers.BatchNorm, "one-predicting", normal((1, 1), (1,), (1,)), state=running(1), training=False)
 _add(layers.BatchNorm, "empty-predicting", normal((0, 3), (3,), (3,)), state=running(3), training=False)
 
+LARGE_COLUMN = normal((5, 1), scale=1e4)
+for invert in (False, True):
+    text = "invert-" if invert else ""
+    _add(lambda i=invert: layers.Standardize([1, 2, -3], [3, 0, 0.5], i), text + "matrix", normal((4, 3)))
+    _add(lambda i=invert: layers.Standardize(2, 3, invert=i), text + "number", normal((2, 3, 4)))
+    _add(lambda i=invert: layers.Standardize(2, 3, invert=i), text + "no-axes", normal(()))
+    _add(lambda i=invert: layers.Standardize([[1], [2]], [[3], [4]], i), text + "images", normal((3, 2, 1)))
+    _add(lambda i=invert: layers.Standardize([1, 2], [3, 4], i), text + "sequence", normal((3, 4, 2)))
+    _add(lambda i=invert: layers.Standardize([1, 2], [3, 4], i), text + "empty", normal((0, 2)))
+    _add(lambda i=invert: layers.Standardize([1e4], [1e4], i), text + "extreme", LARGE_COLUMN)
+
 _add(layers.LayerNorm, "matrix", normal((3, 4), (4,), (4,)))
 _add(layers.LayerNorm, "vector", normal((4,), (4,), (4,)))
 _add(layers.LayerNorm, "one", normal((1, 1), (1,), (1,)))

@@ -50,7 +50,6 @@ def told(report: CheckReport) -> str:
         "text",
         ["a", "b"],
         np.array([1.0, None], object),
-        np.array([1.0, 2.0], object),
         [[1.0], [1.0, 2.0]],
         None,
         {"x": 1.0},

@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainrule.datasets import Table, load_table
-from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError
+from chainrule.errors import ArgumentError, ChainruleError, ChainruleWarning, DataError, FileError
 
 IRIS = "length,width,species\n5.1,3.5,setosa\n7,3.2,versicolor\n6.3,3.3,virginica\n4.9,3,setosa\n"
 
@@ -64,10 +64,10 @@ def test_without_a_target(write):
 @pytest.mark.parametrize(
     ("values", "classes", "labels"),
     [
-        (["10", "9", "-1", "+9"], ["-1", "9", "10"], [2, 1, 0, 1]),
+        (["10", "9", "-1", "+9"] * 5, ["-1", "9", "10"], [2, 1, 0, 1] * 5),
         (["1", "01", " 2 "], ["1", "2"], [0, 0, 1]),
         (["True", "False", "True"], ["False", "True"], [1, 0, 1]),
-        (["b", " a ", "NA", "None"], ["NA", "None", "a", "b"], [3, 2, 0, 1]),
+        (["b", " a ", "North", "Nowhere"], ["North", "Nowhere", "a", "b"], [3, 2, 0, 1]),
         (["grün", "blau"], ["blau", "grün"], [1, 0]),
         (["9007199254740993", "9007199254740992"], ["9007199254740992", "9007199254740993"], [1, 0]),
     ],
@@ -76,6 +76,74 @@ def test_classes_are_sorted(write, values, classes, labels):
     table = load_table(write("a,t\n" + "".join(f"1,{value}\n" for value in values)))
     assert table.classes == classes
     assert table.t.tolist() == labels
+
+
+@pytest.mark.parametrize("missing", ["NA", "None", "?", "-", "n/a", "NaN", "null"])
+def test_a_missing_value_is_no_class(write, missing):
+    path = write(f"a,t\n1,red\n2,blue\n3,{missing}\n")
+    for task in (None, "classification"):
+        with pytest.raises(
+            DataError, match=r"data row 3: the value is missing .*; leave the row out, or write"
+        ):
+            load_table(path, task=task)
+    with pytest.raises(DataError, match=r"data row 3: the value is missing \('.*'\); leave the row out$"):
+        load_table(write(f"a,t\n1,1.5\n2,2\n3,{missing}\n"))
+
+
+def test_classes_that_differ_by_case_or_spaces_are_said(write):
+    path = write("a,t\n1,red\n2,blue\n3,Red\n4,dark red\n5,red\n")
+    with pytest.warns(
+        ChainruleWarning, match=r"classes 'red' \(data row 1\) and 'Red' \(data row 3\)"
+    ) as caught:
+        assert load_table(path).classes == ["Red", "blue", "dark red", "red"]
+    assert [each.filename for each in caught] == [__file__]
+    with pytest.warns(ChainruleWarning, match=r"'dark red' .* and 'dark  red' .* differ by case or spaces"):
+        load_table(write("a,t\n1,dark red\n2,dark  red\n"))
+
+
+def column(values, cast=str):
+    return "a,t\n" + "".join(f"1,{cast(value)}\n" for value in values)
+
+
+@pytest.mark.parametrize(
+    ("values", "cast", "classes", "note"),
+    [
+        ([0, 1, 1], int, 2, None),
+        (range(20), int, 20, "20 different whole numbers: taken as classes; task='regression'"),
+        (
+            range(21),
+            int,
+            0,
+            "21 different whole numbers: taken as numbers to estimate; task='classification'",
+        ),
+        (
+            range(4),
+            float,
+            0,
+            "4 different whole numbers: taken as numbers to estimate; task='classification'",
+        ),
+        ([1.5, 2.0, 3.0], float, 0, None),
+        (range(300), float, 0, None),
+        ("abc", str, 3, None),
+    ],
+)
+def test_few_whole_numbers_are_classes_and_it_is_said(write, values, cast, classes, note):
+    table = load_table(write(column(list(values) * 5, cast)))
+    assert len(table.classes or ()) == classes
+    assert (len(table.notes) == 1 and note in table.notes[0]) if note else table.notes == []
+    for task in ("classification", "regression")[: 1 if cast is str else 2]:
+        asked = load_table(write(column(list(values) * 5, cast)), task=task)
+        assert asked.notes == []
+        assert (asked.classes is None) == (task == "regression")
+    array = load_table(write(npz(x=np.ones((5, 2)), t=np.arange(5)), "few.npz"))
+    assert array.classes is None
+    assert "5 different whole numbers: taken as numbers to estimate" in array.notes[0]
+
+
+def test_whole_numbers_need_five_rows_of_each_on_average(write):
+    values = [1] * 12 + [2, 3]
+    assert load_table(write(column(values))).classes is None
+    assert load_table(write(column([*values, 1]))).classes == ["1", "2", "3"]
 
 
 def test_numbers_are_a_regression(write):

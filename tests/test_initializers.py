@@ -8,6 +8,7 @@ import pickle
 import numpy as np
 import pytest
 
+import chainrule as cr
 from chainrule.errors import ArgumentError
 from chainrule.initializers import (
     Constant,

@@ -91,6 +91,8 @@ class Growing:
 
     def _add_norm(self, x: Any, shape: Shape) -> None:
         layers = [cr.BatchNorm(axis=len(shape)), cr.BatchNorm(axis=1), cr.LayerNorm()]
+        column = np.linspace(0.5, 1.5, shape[-1])
+        layers += [cr.Standardize(column, column), cr.Standardize(0.5, 2, invert=True)]
         if len(shape) > 1:
             layers.append(cr.LayerNorm(axis=(-2, -1)))
         self.add(self.pick(layers)(x), shape)

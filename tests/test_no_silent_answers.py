@@ -12,7 +12,8 @@ from typer.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.app import app
-from chainrule.errors import ArgumentError, DataError, ShapeError
+from chainrule.errors import ArgumentError, ChainruleWarning, DataError, DivergedError, ShapeError
+from chainrule.network.finite import not_finite
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.integers(3, size=30)
@@ -58,7 +59,7 @@ def test_numbers_too_large_for_the_dtype_are_refused() -> None:
         lambda x: network().loss(x, T[:2]),
         lambda x: network().gradient(x, T[:2]),
     ):
-        with pytest.raises(DataError, match="row 1 that is too large for float32"):
+        with pytest.raises(DataError, match=r"x holds 1e\+300 at row 1, column 0: too large for float32"):
             call(np.array([[0.0] * 4, [1e300] * 4]))
     assert np.isfinite(network(dtype="float64").predict(np.full((2, 4), 1e100))).all()
 
@@ -66,7 +67,104 @@ def test_numbers_too_large_for_the_dtype_are_refused() -> None:
 def test_an_output_of_nan_is_not_a_right_answer() -> None:
     net = network()
     net.params["b2"] = np.full(3, np.nan)
-    assert net.accuracy(X, T) == 0
+    with pytest.warns(ChainruleWarning, match="b2 holds NaN at 0"):
+        assert net.accuracy(X, T) == 0
+
+
+def calls(net: cr.Network, x: Any, t: Any) -> list[Any]:
+    """Every way to an answer that may not be finite."""
+    return [
+        lambda: net.predict(x),
+        lambda: net.predict(x[:1]),
+        lambda: net.predict(x[:1].astype(net.dtype)),
+        lambda: net.predict_proba(x),
+        lambda: net.loss(x, t),
+        lambda: net.loss(x, t, np.ones(len(x))),
+        lambda: net.accuracy(x, t),
+        lambda: net.evaluate(x, t),
+    ]
+
+
+class Same(cr.Layer):
+    """y = x,    dL/dx = dL/dy; of one's own, so that Python runs it."""
+
+    def forward(self, x):  # type: ignore[no-untyped-def]
+        return x, None
+
+    def backward(self, dy, saved):  # type: ignore[no-untyped-def]
+        return dy
+
+
+@pytest.mark.parametrize(
+    "layers", [(cr.Affine(5), cr.ReLU()), (cr.Affine(5), Same()), (Same(), cr.Affine(5))]
+)
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_weights_that_are_not_finite_are_named(layers: Any, value: float) -> None:
+    net = network(*layers)
+    net.predict(X[:1])  # so that single rows have their own way
+    net.params["W2"][4, 1] = value
+    net.params["W1"] = np.abs(net.params["W1"])
+    held = f"W2 holds {'NaN' if value != value else 'infinity'} at 4, 1; go back"
+    for call in calls(net, np.abs(X), T):
+        with pytest.warns(ChainruleWarning, match=held) as caught:
+            call()
+        assert [each.filename for each in caught] == [__file__]
+
+
+def test_statistics_that_are_not_finite_are_named() -> None:
+    net = network(cr.BatchNorm(), cr.Affine(5))
+    net.state["running_mean1"][2] = np.nan
+    with pytest.warns(ChainruleWarning, match="running_mean1 holds NaN at 2"):
+        net.predict(X)
+
+
+@pytest.mark.parametrize("scale", [1e20, 3e38])
+def test_what_overflows_is_named(scale: float) -> None:
+    net = network(cr.Affine(5), cr.ReLU())
+    x = np.full((9, 4), scale)
+    net.params["W2"] = np.full((5, 3), 1e20)
+    net.params["W1"] = np.full((4, 5), 0.2)
+    for call in calls(net, x, T[:9]):
+        with pytest.warns(
+            ChainruleWarning, match=r"output is inf at row 0, column 0.*affine2 overflows float32"
+        ):
+            call()
+    assert np.isfinite(net.astype("float64").predict(x)).all()
+
+
+def test_a_node_that_is_not_finite_is_named() -> None:
+    net = network(cr.Log(), cr.Affine(5))
+    with pytest.warns(
+        ChainruleWarning, match="output is nan at row 2, .*log1 is the first node that is not finite"
+    ):
+        net.predict(np.where(np.arange(6)[:, np.newaxis] == 2, -1, np.ones((6, 4))))
+
+
+def test_a_training_does_not_warn_of_what_it_raises() -> None:
+    net = network(dtype="float64")
+    with pytest.raises(DivergedError):
+        net.fit(X, T, optimizer=cr.SGD(1e300), epochs=9)
+
+
+def test_a_network_that_is_not_finite_is_neither_saved_nor_loaded_unasked(tmp_path: Path) -> None:
+    for break_it, message in (
+        (lambda net: net.params["W2"].__setitem__((1, 2), np.nan), "W2 holds NaN at 1, 2"),
+        (lambda net: net.params["b3"].__setitem__(0, np.inf), "b3 holds infinity at 0"),
+        (lambda net: net.state["running_var1"].__setitem__(3, np.nan), "running_var1 holds NaN at 3"),
+    ):
+        net = network(cr.BatchNorm(), cr.Affine(5), cr.Affine(5))
+        path = cr.save(net, tmp_path / "good.safetensors")
+        break_it(net)
+        bad = tmp_path / "bad.safetensors"
+        with pytest.raises(DataError, match=rf"{message}: .*allow_nan=True"):
+            cr.save(net, bad)
+        assert not bad.exists()
+        cr.save(net, bad, allow_nan=True)
+        bad = bad.rename(tmp_path / "kept.safetensors")
+        with pytest.raises(DataError, match=rf"kept.safetensors: {message}: .*allow_nan=True"):
+            cr.load(bad)
+        assert not_finite({**cr.load(bad, allow_nan=True).params, **net.state}) == message
+        cr.load(path)
 
 
 #: Names that one language or another takes for the same identifier, or for none.
@@ -169,9 +267,11 @@ def test_the_command_line_takes_nan_for_no_answer(tmp_path: Path) -> None:
     assert command("train", table, *arguments)[0] == 0
     model = out / "model.safetensors"
     net = cr.load(model)
-    net.params["b1"] = np.full_like(net.params["b1"], np.inf)
-    cr.save(net, model)
-    for words in (("evaluate", str(model), table), ("predict", str(model), table)):
-        code, text = command(*words)
-        assert code == 2, text
-        assert "the model's output for row 1 is" in text
+    for value, message in ((3e38, "the model's output for row 1 is"), (np.inf, "b1 holds infinity at 0")):
+        net.params.flat = np.full_like(net.params.flat, 3e38)
+        net.params["b1"] = np.full_like(net.params["b1"], value)
+        cr.save(net, model, allow_nan=True)
+        for words in (("evaluate", str(model), table), ("predict", str(model), table)):
+            code, text = command(*words)
+            assert code == 2, text
+            assert message in text

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.arrays import Array, as_numbers, first_not_finite, is_float
+from chainrule.arrays import Array, first_not_finite, is_float
 from chainrule.errors import ArgumentError, DataError
+from chainrule.incoming import as_numbers
 
 KNOWN: dict[str, tuple[Callable[[Array], Any], Callable[[Array], Array]]] = {
     "linear": (lambda x: (3 * x).sum() + 2, lambda x: np.full_like(x, 3)),

@@ -87,6 +87,10 @@ NATIVE = {
     "odd names": lambda: graph_form(odd_names),
     "dropout": lambda: chain(cr.Affine(5), cr.ReLU(), cr.Dropout(0.4)),
     "batchnorm": lambda: chain(cr.Affine(5), cr.BatchNorm(), cr.ReLU()),
+    "standardize": lambda: chain(
+        cr.Standardize([1, 2, 3, 4, 5, 6], [6, 5, 4, 3, 2, 1]), cr.Affine(5), cr.Standardize(1, 2), cr.Tanh()
+    ),
+    "standardize back": lambda: chain(cr.Affine(5), cr.Standardize([1, 2, 3, 4, 5], [5, 4, 3, 2, 1], True)),
     "layernorm": lambda: chain(cr.Affine(5), cr.LayerNorm(), cr.Tanh()),
 }
 IN_PYTHON = {
@@ -355,7 +359,10 @@ def test_a_callback_sees_every_iteration() -> None:
 
 def test_a_training_that_diverges_says_where_and_keeps_the_weights() -> None:
     net = chain(cr.Affine(5), cr.ReLU(), dtype="float32")
-    with pytest.raises(cr.errors.DivergedError, match=r"iteration \d+: the loss became") as raised:
+    with (
+        pytest.warns(cr.errors.ChainruleWarning, match="on a scale"),
+        pytest.raises(cr.errors.DivergedError, match=r"iteration \d+: the loss became") as raised,
+    ):
         net.fit(1e3 * X, LABELS, iterations=500, batch_size=8, optimizer=cr.SGD(1e30))
     assert len(raised.value.history.loss) == raised.value.iteration - 1 == net.iterations
     assert raised.value.node in net.graph.names

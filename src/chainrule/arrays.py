@@ -8,27 +8,9 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from chainrule.errors import DataError
-
 Array: TypeAlias = np.ndarray[Any, np.dtype[Any]]
 ArrayLike: TypeAlias = npt.ArrayLike
 Shape: TypeAlias = tuple[int, ...]
-
-
-def as_numbers(value: ArrayLike, whose: str, *, copy: bool | None = None) -> Array:
-    """The value as an array of real numbers; DataError, which says whose it is, for anything else."""
-    try:
-        array = np.array(value, copy=copy)
-    except ValueError as error:  # lists of lists of several lengths
-        raise DataError(
-            f"{whose}: expected a number or an array of numbers, got a ragged one: {error}"
-        ) from None
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"{whose}: expected a number or an array of numbers, got {type(value).__name__} "
-            f"(dtype {array.dtype})"
-        )
-    return array
 
 
 def is_float(array: Array) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import difflib
+import sys
+import warnings
 from collections.abc import Iterable
 from typing import Any
 
@@ -46,18 +48,29 @@ class BusyError(ChainruleError, RuntimeError):
 class DivergedError(ChainruleError, ArithmeticError):
     """The loss or a gradient became NaN or infinite.
 
-    `iteration` (counted from 1) and `node` say when and where first; `history` is the record up to there.
+    `iteration` (counted from 1) and `node` say when and where first; `history` is the record up to there. `cause`
+    says what it most likely comes from: "targets" or "inputs" of a large scale, the learning "rate", "weights" that
+    held NaN before, or the "node" itself. `history.settings["diverged_by"]` says the same.
     """
 
-    def __init__(self, message: str, *, iteration: int, node: str) -> None:
+    def __init__(self, message: str, *, iteration: int, node: str, cause: str = "rate") -> None:
         super().__init__(message)
         self.iteration = iteration
         self.node = node
+        self.cause = cause
         self.history: Any = None
 
 
 class ChainruleWarning(UserWarning):
     """Something is probably not as it was meant. The work goes on, and the message says what to change."""
+
+
+def warn(message: str) -> None:
+    """Warn with a ChainruleWarning, at the line outside chainrule that led here."""
+    frame, level = sys._getframe(1), 2
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").split(".")[0] == "chainrule":
+        frame, level = frame.f_back, level + 1
+    warnings.warn(message, ChainruleWarning, stacklevel=level)
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import number
-from chainrule.arrays import Array, as_numbers, is_float
+from chainrule.arrays import Array, is_float
 from chainrule.errors import ArgumentError, DataError
+from chainrule.incoming import as_numbers
 
 
 def numerical_gradient(f: Callable[[Array], float], x: Array, h: float | None = None) -> Array:

@@ -8,8 +8,9 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from chainrule.arrays import Array, ArrayLike, Shape, as_numbers
+from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError, ShapeError, did_you_mean
+from chainrule.incoming import as_numbers
 
 
 class Guard(Protocol):

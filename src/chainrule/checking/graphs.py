@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, ArrayLike, as_numbers, is_float
+from chainrule.arrays import Array, ArrayLike, is_float
 from chainrule.checking.evidence import Settings
 from chainrule.checking.examine import examine
 from chainrule.checking.inputs import as_data
@@ -17,6 +17,7 @@ from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject
 from chainrule.errors import ArgumentError, NotComputedError
 from chainrule.graph import Constant, Graph, Parameter
 from chainrule.graph.values import Pass, copied
+from chainrule.incoming import as_numbers
 from chainrule.layers import Loss
 
 WHOLE = "the whole graph"

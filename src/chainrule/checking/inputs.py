@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Shape, as_numbers, is_float
+from chainrule.arrays import Array, Shape, is_float
 from chainrule.checking.subjects import LayerSubject
 from chainrule.errors import ArgumentError, ChainruleError, DataError
+from chainrule.incoming import as_numbers
 from chainrule.layers import Layer, Loss
 
 #: Shapes to try, for each data input: a matrix, a vector, images, a sequence. Odd lengths, no two alike, so that

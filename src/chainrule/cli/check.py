@@ -131,7 +131,7 @@ class Check:
             raise FileError(
                 f"there is no model file {clean(str(path))}; a class is named by its Python file, FILE.py:ClassName"
             )
-        network = load(path)
+        network = load(path, allow_nan=True)
         with np.errstate(all="ignore"):
             where, batch = batch_for(network, self.data, self.target, ROWS, self.seed)
         report = check_network(network, batch, self.seed, self.dtype)

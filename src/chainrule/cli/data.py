@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import typer
 
 from chainrule import datasets
 from chainrule.arrays import Array
@@ -75,6 +76,8 @@ def load_for_training(
     if not 0 < test_share < 1:
         raise ArgumentError(f"--test-share: expected a share between 0 and 1, such as 0.2, got {test_share}")
     table = datasets.load_table(path, _as_target(path, target), task=kind)
+    for note in table.notes:
+        typer.echo(f"note: {note}", err=True)
     if table.t is None or table.target is None:
         raise ArgumentError(f"{name}: there is no target to train on; name it with --target")
     if table.classes is not None and len(table.classes) < 2:

@@ -53,7 +53,7 @@ class Draw:
             raise ArgumentError(f"--rows: expected a number from 1 to {MOST_ROWS:,}, got {self.rows}")
         refuse_seed(self.seed)
         refuse_no_picture("--out", self.out, self.force)
-        network = load(self.model)
+        network = load(self.model, allow_nan=True)
         where, batch = batch_for(network, self.data, self.target, self.rows, self.seed)
         x, t = {name: batch[name] for name in network.input_shapes}, batch.get("t")
         title = f"{self.model.name}, on {where}"

@@ -44,7 +44,7 @@ def feeds(network: Network, x: Array, t: Array) -> dict[str, Array]:
 
 def outputs_of(network: Network, x: Array, data: str) -> Array:
     """The model's outputs. NaN is no answer: it comes from a training that diverged, or data far out of range."""
-    outputs = network.predict(x)
+    outputs = network.output_of(x, warns=False)
     bad = first_not_finite(outputs)
     if bad is not None:
         raise DataError(

@@ -52,7 +52,7 @@ def keep_run(folder: Path, network: Network, history: History) -> None:
             (folder / name).unlink(missing_ok=True)
     except OSError as error:
         raise FileError(f"could not make the run folder {folder}: {error.strerror or error}") from error
-    save(network, folder / MODEL)
+    save(network, folder / MODEL, allow_nan=True)  # of a training that diverged, too
     history.save(folder / HISTORY)
     picture = io.BytesIO()
     history.plot().savefig(picture, format="png", dpi=130)

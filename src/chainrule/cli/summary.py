@@ -23,4 +23,4 @@ class Summary:
         """Print the table."""
         if self.batch_size < 1:
             raise ArgumentError(f"--batch-size: expected at least 1, got {self.batch_size}")
-        typer.echo(load(self.model).summary(self.batch_size))
+        typer.echo(load(self.model, allow_nan=True).summary(self.batch_size))

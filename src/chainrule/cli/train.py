@@ -30,6 +30,7 @@ from chainrule.graph import Input, Node
 from chainrule.initializers import He, Initializer, Normal
 from chainrule.loop import Health, History
 from chainrule.network import Network
+from chainrule.network.finite import not_finite
 from chainrule.optimizers import Optimizer
 
 CHECKED_UP_TO, LAYERS_CHECKED_UP_TO = 50_000, 1_000_000
@@ -100,7 +101,7 @@ class Train:
     target: Annotated[str | None, of_data(metavar="COLUMN", help="The column of a table to predict.")] = None
     task: Annotated[
         str | None,
-        of_data(help="classification or regression. Default: classes for text and whole numbers."),
+        of_data(help="classification or regression. Default: classes for text and few whole numbers."),
     ] = None
     test_share: Annotated[
         float | None, of_data(help="Share of a table's rows held out for testing. Default: 0.2.")
@@ -131,6 +132,8 @@ class Train:
             self._keep(folder, in_units(network, scale), error.history, data)
             write_page(folder)
             print_rows(kept_files(folder, MODEL, HISTORY, CURVES, REPORT))
+            if held := not_finite(network.params):
+                typer.echo(f"{held}: read the model with cr.load(path, allow_nan=True)")
             raise
         self._keep(folder, in_units(network, scale), history, data)  # before the checks, which take a while
         size = network.params.flat.size

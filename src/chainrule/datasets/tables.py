@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainrule.arrays import Array, first_not_finite
@@ -17,7 +17,8 @@ from chainrule.errors import ArgumentError, DataError
 class Table:
     """A table to train on or predict from.
 
-    Classification has `classes`, the meaning of each label; regression has none.
+    Classification has `classes`, the meaning of each label; regression has none. `notes` says what was decided
+    without being asked: whether whole numbers are classes.
 
     Shapes: x (N, D); t (N,) labels 0 to K-1, or (N, 1) numbers, or None without a target; columns D names.
     dtype: x float64 (float32 where an array file holds it); t int64 for classes, float64 for numbers.
@@ -28,6 +29,7 @@ class Table:
     columns: list[str]
     target: str | None
     classes: list[str] | None
+    notes: list[str] = field(default_factory=list)
 
 
 def load_table(
@@ -42,9 +44,10 @@ def load_table(
     """Read a .csv, .tsv, .npz or .npy file.
 
     `target` names the target column of a CSV file, the target array beside `x` in an .npz file, or the
-    position of the target column in an .npy file; None reads features only, to predict from. Text, whole
-    numbers and booleans make it a classification, with labels in sorted order, and other numbers a
-    regression; `task` decides where that guess is wrong ("regression" for prices in whole dollars).
+    position of the target column in an .npy file; None reads features only, to predict from. Text and
+    booleans make it a classification, with labels in sorted order, and so do whole numbers of two different
+    values, or of at most 20 with at least 5 rows of each on average; other numbers make it a regression.
+    `task` decides where that guess is wrong, and the table's `notes` say what it was.
 
     `columns` are the features to use, in that order, as a table that was trained on listed them; further
     ones are ignored. The columns of array files are called x0, x1, ... by their position.
@@ -76,8 +79,8 @@ def load_table(
         )
     if raw.target_values is None:
         return Table(raw.x, None, raw.columns, None, None)
-    t, classes = as_targets(raw.target_values, f"{path}: target {raw.target!r}", task)
-    return Table(raw.x, t, raw.columns, raw.target, classes)
+    t, classes, notes = as_targets(raw.target_values, f"{path}: target {raw.target!r}", task)
+    return Table(raw.x, t, raw.columns, raw.target, classes, notes)
 
 
 def _read(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import re
-from typing import Literal, TypeAlias
+from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from chainrule.arrays import Array, first_not_finite
-from chainrule.errors import DataError
+from chainrule.errors import DataError, warn
 
 Task: TypeAlias = Literal["classification", "regression"]
 
@@ -19,14 +19,31 @@ MISSING = frozenset(
 )
 
 
-def as_targets(values: Array, name: str, task: Task | None = None) -> tuple[Array, list[str] | None]:
+_ESTIMATED = "numbers to estimate"
+#: Whole numbers are classes where there are so many different ones at most, with so many rows of each on average.
+MOST_CLASSES, ROWS_OF_EACH = 20, 5
+LARGEST = 1e6  # number of a class that is written with decimals
+
+
+class Targets(NamedTuple):
+    """Labels and the classes they stand for, or numbers and None; and what was decided without being asked."""
+
+    t: Array
+    classes: list[str] | None
+    notes: list[str]
+
+
+def as_targets(values: Array, name: str, task: Task | None = None) -> Targets:
     """Labels and their classes, or numbers and None, from a column that errors call `name`.
 
-    Text, whole numbers and booleans are classes unless `task` says otherwise; other numbers are a regression.
+    Unless `task` says which, text and booleans are classes, and so are whole numbers of two different values, or of
+    at most 20 with at least 5 rows of each on average; other numbers are a regression. `notes` says what numbers
+    were taken for. Warns of classes that differ by case or spaces only.
 
     Shapes: values (N,) or (N, 1) -> t (N,) for classes, (N, 1) for numbers.
     dtype: text, bool, integer or float -> int64 for classes, float64 for numbers.
-    Raises: DataError when a value is missing, infinite, or text among numbers, naming the row.
+    Raises: DataError when a value is missing (NA, None, ?, and their like), infinite, or text among numbers, naming
+    the row.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -42,42 +59,74 @@ def as_targets(values: Array, name: str, task: Task | None = None) -> tuple[Arra
     raise DataError(f"{name}: expected text, booleans or numbers, got {values.dtype}")
 
 
-def _from_numbers(values: Array, name: str, task: Task | None) -> tuple[Array, list[str] | None]:
-    if (place := first_not_finite(values)) is not None:
-        raise DataError(f"{name}, data row {place[0] + 1}: expected a finite number, got {values[place]}")
-    if task == "regression" or (task is None and values.dtype.kind == "f"):
-        return values.astype(np.float64).reshape(-1, 1), None
+def _from_numbers(values: Array, name: str, task: Task | None) -> Targets:
+    if (bad := first_not_finite(values)) is not None:
+        raise DataError(f"{name}, data row {bad[0] + 1}: expected a finite number, got {values[bad]}")
     distinct, labels = np.unique(values, return_inverse=True)
-    return labels.astype(np.int64), [_written(value) for value in distinct.tolist()]
+    kind, notes = _decided(distinct, len(values), name, task)
+    if kind == "regression":
+        return Targets(values.astype(np.float64).reshape(-1, 1), None, notes)
+    return Targets(labels.astype(np.int64), [_written(value) for value in distinct.tolist()], notes)
 
 
-def _from_text(values: Array, name: str, task: Task | None) -> tuple[Array, list[str] | None]:
-    distinct, place, labels = np.unique(values, return_index=True, return_inverse=True)
+def _decided(distinct: Array, rows: int, name: str, task: Task | None) -> tuple[Task, list[str]]:
+    """Whether a column of these different numbers holds classes, and a note where that is a guess."""
+    count, is_float = len(distinct), distinct.dtype.kind == "f"
+    few = count <= 2 or (count <= MOST_CLASSES and rows >= ROWS_OF_EACH * count)
+    if task is not None or distinct.dtype.kind == "b":
+        return task or "classification", []
+    looks_like_classes = (
+        few and bool((distinct == np.floor(distinct)).all()) and abs(distinct).max() < LARGEST
+    )
+    if is_float and not looks_like_classes:
+        return "regression", []
+    kind: Task = "classification" if few and not is_float else "regression"
+    if kind == "classification" and count <= 2:
+        return kind, []
+    taken, other = ("classes", _ESTIMATED) if kind == "classification" else (_ESTIMATED, "classes")
+    unless = "regression" if kind == "classification" else "classification"
+    return kind, [
+        f"{name} holds {count:,} different whole numbers: taken as {taken}; task={unless!r}, --task {unless}, if "
+        f"they are {other}"
+    ]
+
+
+def _from_text(values: Array, name: str, task: Task | None) -> Targets:
+    distinct, places, labels = np.unique(values.astype(str), return_index=True, return_inverse=True)
     texts = [str(text) for text in distinct]
-    is_number = [_NUMBER.fullmatch(text) is not None for text in texts]
-    numbers = (any(is_number) and task != "classification") or task == "regression"
-    for text, fits, row in sorted(
-        zip(texts, is_number, place.tolist(), strict=True), key=lambda each: each[2]
-    ):
-        if text == "" or (numbers and not fits and text.lower() in MISSING):
-            raise DataError(f"{name}, data row {row + 1}: the value is missing ({text!r}); leave the row out")
-        if numbers and not fits:
+    rows = dict(zip(texts, (places + 1).tolist(), strict=True))  # the first of each
+    is_number = {text: _NUMBER.fullmatch(text) is not None for text in texts}
+    numbers = (any(is_number.values()) and task != "classification") or task == "regression"
+    for text in sorted(texts, key=lambda each: rows[each]):
+        if text.strip().lower() in MISSING:
+            other = "" if numbers or not text.strip() else ", or write the class in another word if it is one"
             raise DataError(
-                f"{name}, data row {row + 1}: expected a number as in other rows, got {text!r}; correct "
+                f"{name}, data row {rows[text]}: the value is missing ({text!r}); leave the row out{other}"
+            )
+        if numbers and not is_number[text]:
+            raise DataError(
+                f"{name}, data row {rows[text]}: expected a number as in other rows, got {text!r}; correct "
                 f"it, or pass task='classification' if it is a class"
             )
-    if not numbers and not all(is_number):
-        return labels.astype(np.int64), texts
-    whole = all(_WHOLE.fullmatch(text) for text in texts)
-    if task == "regression" or (task is None and not whole):
-        column = np.array([float(text) for text in texts])[labels]
-        return _from_numbers(column, name, "regression")
+    if not numbers and not all(is_number.values()):
+        _warn_of_spellings(rows, name)
+        return Targets(labels.astype(np.int64), texts, [])
+    if not all(_WHOLE.fullmatch(text) for text in texts):
+        return _from_numbers(np.array([float(text) for text in texts])[labels], name, task)
     # "1" and "01" are one class; int() keeps numbers exact that float() would merge.
-    parsed = [int(text) if whole else float(text) for text in texts]
-    classes = sorted(set(parsed))
-    position = {value: label for label, value in enumerate(classes)}
-    of_text = np.array([position[value] for value in parsed], dtype=np.int64)
-    return of_text[labels], [_written(value) for value in classes]
+    return _from_numbers(np.array([int(text) for text in texts], np.int64)[labels], name, task)
+
+
+def _warn_of_spellings(rows: dict[str, int], name: str) -> None:
+    """Warn of two classes that differ by case or spaces only."""
+    seen: dict[str, str] = {}
+    for text, row in sorted(rows.items(), key=lambda each: each[1]):
+        other = seen.setdefault("".join(text.split()).casefold(), text)
+        if other != text:
+            warn(
+                f"{name}: the classes {other!r} (data row {rows[other]}) and {text!r} (data row {row}) differ by "
+                f"case or spaces only: write them alike if they are one"
+            )
 
 
 def _written(value: float | bool) -> str:

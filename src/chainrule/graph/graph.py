@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed
-from chainrule.arrays import Array, ArrayLike, Shape, as_numbers, is_float
+from chainrule.arrays import Array, ArrayLike, Shape, is_float
 from chainrule.errors import (
     ChainruleError,
     GraphError,
@@ -28,6 +28,7 @@ from chainrule.graph.checks import (
 from chainrule.graph.nodes import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.graph.structure import Structure
 from chainrule.graph.values import NodeArrays, Pass, shown, unbroadcast
+from chainrule.incoming import as_numbers
 from chainrule.layers import Layer, ParameterSpec
 from chainrule.parameters import Statistics
 from chainrule.randomness import Purpose, fresh_seed, layer_key, layer_stream, stream

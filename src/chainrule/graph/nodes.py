@@ -8,8 +8,9 @@ from typing import Any, Self
 import numpy as np
 
 from chainrule.arguments import as_whole
-from chainrule.arrays import Array, ArrayLike, Shape, as_numbers, is_float
+from chainrule.arrays import Array, ArrayLike, Shape, is_float
 from chainrule.errors import ArgumentError, GraphError, LayerError, did_you_mean
+from chainrule.incoming import as_numbers
 from chainrule.layers import (
     Add,
     Divide,

@@ -39,6 +39,7 @@ from chainrule.layers.loss import (
 from chainrule.layers.normalization import BatchNorm, LayerNorm
 from chainrule.layers.reduction import Max, Mean, Sum
 from chainrule.layers.shape import Concatenate, Flatten, Index, Reshape, Take, Transpose
+from chainrule.layers.standardize import Standardize
 
 __all__ = [
     "ELU",
@@ -78,6 +79,7 @@ __all__ = [
     "SoftmaxCrossEntropy",
     "Softplus",
     "Sqrt",
+    "Standardize",
     "Subtract",
     "Sum",
     "Take",

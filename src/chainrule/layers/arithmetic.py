@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, as_numbers
+from chainrule.arrays import Array
 from chainrule.errors import ShapeError
+from chainrule.incoming import as_numbers
 from chainrule.layers.base import Layer
 
 Pair = tuple[Array, Array]

@@ -60,6 +60,7 @@ def train(
         except DivergedError as error:
             run.stopped = f"diverged: {error}"
             error.history = error.history or history
+            history.settings["diverged_by"] = error.cause
             raise
         except BaseException as error:
             run.stopped, run.failed = f"failed: {type(error).__name__}", True

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, Shape, first_not_finite
 from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
+from chainrule.incoming import numbers, place
 from chainrule.layers import Loss
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
@@ -33,17 +34,18 @@ class Feeds:
 
     def targets(self, t: ArrayLike, rows: int, weight: ArrayLike | None = None) -> tuple[Array, Array | None]:
         """The targets of so many rows, and their weights if there are any."""
-        targets = numbers(t, "t")
+        targets = numbers(t, "t", labels=self.the_loss().task != "regression")
         if targets.ndim == 0 or len(targets) != rows:
             raise ShapeError(
                 f"t: expected one row for each of the {rows} rows of x, got shape {targets.shape}"
             )
         if rows == 0:
             raise DataError("x has no rows: there is nothing to compute with")
+        check_size(targets, "t", self.dtype)
         self.the_loss().check_targets(targets, (rows, *self.output_shape))
         if weight is not None and not self.takes_weights:
             raise ArgumentError(f"sample_weight: {self.loss!r} takes none; its forward lacks that input")
-        return targets, checked_weights(weight, rows)
+        return targets, checked_weights(weight, rows, self.dtype)
 
     def batch(self, x: Data, t: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Array]:
         """Data, targets and weights, by the name of their input."""
@@ -130,19 +132,24 @@ def check_values(array: Array, name: str, dtype: np.dtype[Any]) -> None:
     """
     bad = first_not_finite(array)
     if bad is not None:
+        raise DataError(f"{name} holds {array[bad]} at {place(bad)}: remove such rows or fill them in first")
+    check_size(array, name, dtype)
+
+
+def check_size(array: Array, name: str, dtype: np.dtype[Any]) -> None:
+    """Raise DataError for a finite number too large for the dtype, which would become an infinity in it."""
+    if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize or not array.size:
+        return
+    largest = float(np.finfo(dtype).max)
+    if not (array.max() > largest or array.min() < -largest):
+        return
+    too_large = np.isfinite(array) & (np.abs(array) > largest)
+    if too_large.any():
+        first = tuple(int(i) for i in np.argwhere(too_large)[0])
         raise DataError(
-            f"{name} holds {array[bad]} at row {bad[0]}"
-            + (f", column {', '.join(map(str, bad[1:]))}" if bad[1:] else "")
-            + ": remove such rows or fill them in first"
+            f"{name} holds {array[first]:.4g} at {place(first)}: too large for {dtype}, which goes up to "
+            f'{largest:.2g}; scale the data, or make the network with dtype="float64"'
         )
-    if array.dtype.kind == "f" and array.dtype.itemsize > dtype.itemsize and array.size:
-        largest = float(np.finfo(dtype).max)
-        if array.max() > largest or array.min() < -largest:
-            row = int(np.argwhere(np.abs(array) > largest)[0][0])
-            raise DataError(
-                f"{name} holds a number at row {row} that is too large for {dtype}: scale the data, or make the "
-                f'network with dtype="float64"'
-            )
 
 
 def _remedy(array: Array, shape: Shape) -> str:
@@ -154,25 +161,12 @@ def _remedy(array: Array, shape: Shape) -> str:
     return "the network was made for another shape of sample: see input_shape"
 
 
-def numbers(value: Any, name: str) -> Array:
-    """An array of numbers, not copied when it is one already."""
-    try:
-        array = np.asarray(value)
-    except ValueError as error:
-        raise ShapeError(f"{name}: the rows have different lengths, which makes no array: {error}") from None
-    if array.dtype.kind not in "biuf":
-        raise DataError(
-            f"{name}: expected an array of numbers, got dtype {array.dtype}; number text labels with "
-            f"np.unique(labels, return_inverse=True)"
-        )
-    return array
-
-
-def checked_weights(weights: ArrayLike | None, rows: int) -> Array | None:
+def checked_weights(weights: ArrayLike | None, rows: int, dtype: np.dtype[Any]) -> Array | None:
     """Sample weights of shape (N,): finite, not negative, not all zero."""
     if weights is None:
         return None
     array = numbers(weights, "sample_weight")
+    check_size(array, "sample_weight", dtype)
     if array.shape != (rows,):
         raise ShapeError(f"sample_weight: expected shape ({rows},), one a sample, got {array.shape}")
     if not np.isfinite(array).all() or (array < 0).any() or not array.any():

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import warnings
 import weakref
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.errors import ChainruleWarning
+from chainrule.errors import warn
 from chainrule.graph import Node
 from chainrule.layers import Layer, LeakyReLU, LogSoftmax, Loss, Softmax
 
@@ -40,7 +39,7 @@ def warn_of_misfit(output: Node, loss: Loss | None) -> None:
     text = misfit(output, loss)
     if text and output not in _WARNED:
         _WARNED.add(output)
-        warnings.warn(text, ChainruleWarning, stacklevel=3)
+        warn(text)
 
 
 def out_of_reach(output: Node, targets: Array) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -12,9 +11,10 @@ import numpy as np
 
 from chainrule.arguments import checked_dtype, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, ChainruleWarning, LayerError, did_you_mean
+from chainrule.errors import ArgumentError, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
+from chainrule.incoming import numbers
 from chainrule.layers import Layer, Loss
 from chainrule.loop import (
     Batches,
@@ -26,7 +26,8 @@ from chainrule.loop import (
     train,
 )
 from chainrule.network.callers import Callers
-from chainrule.network.feeds import Data, Feeds, check_values, numbers, rows_of
+from chainrule.network.feeds import Data, Feeds, check_values, rows_of
+from chainrule.network.finite import warn_unless_finite
 from chainrule.network.fitting import out_of_reach, warn_of_misfit
 from chainrule.network.making import (
     chain,
@@ -40,6 +41,7 @@ from chainrule.network.making import (
 )
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
+from chainrule.network.scales import for_units_of, warn_of_scales
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
@@ -193,11 +195,16 @@ class Network:
     def predict(self, x: Data) -> Array:
         """The output, (N, *output_shape): logits for a classifier. Computed some hundred rows at a time.
 
+        Warns when an output is NaN or infinite, and says which parameter, or node, it comes from.
         Raises: ShapeError, DataError (NaN, infinity, or a number too large for the dtype).
         """
         of_one_row = self.programs.of_one_row
         if of_one_row is not None and (output := of_one_row(x)) is not None:
             return output
+        return self.output_of(x)
+
+    def output_of(self, x: Data, *, warns: bool = True) -> Array:
+        """The same as `predict`, but that it need not warn."""
         inputs = self._feeds.inputs(x, values=False)
         program = self.programs.predicting()
         for name in program.unwatched:
@@ -209,6 +216,8 @@ class Network:
         finally:  # a layer may not bear NaN: what is wrong is the input, not the layer
             if doubtful:
                 self._feeds.check_values(inputs)
+        if warns and (doubtful or program.predicting.in_python):
+            warn_unless_finite(self, inputs, result)
         return result
 
     def predict_proba(self, x: Data) -> Array:
@@ -230,7 +239,13 @@ class Network:
         return measures["accuracy"]
 
     def evaluate(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
-        """The loss, and for a classifier the accuracy, from one prediction."""
+        """The loss, and for a classifier the accuracy, from one prediction. Warns as `predict` does."""
+        return self.measures(x, t, sample_weight)
+
+    def measures(
+        self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None, *, warns: bool = True
+    ) -> dict[str, float]:
+        """The same as `evaluate`, but that it need not warn."""
         loss = self._feeds.the_loss()
         if sample_weight is None:
             inputs = self._feeds.inputs(x, values=False)
@@ -242,7 +257,7 @@ class Network:
                 raise
             if by_program is not None:
                 return by_program
-        output = self.predict(x)
+        output = self.output_of(x, warns=warns)
         targets, weights = self._feeds.targets(t, len(output), sample_weight)
         feeds = {"output": output, "t": targets, **({} if weights is None else {"sample_weight": weights})}
         measures = {"loss": self.one_number(self._measuring.evaluate(feeds))}
@@ -442,8 +457,9 @@ class Network:
             least=self._least_batch(),
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
-            warnings.warn(text, ChainruleWarning, stacklevel=2)
-        chosen = self.default_optimizer if optimizer is None else optimizer
+            warn(text)
+        warn_of_scales(self.graph, self.output, self.loss_layer, data)
+        chosen = for_units_of(self.output, self.default_optimizer) if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
             raise ArgumentError(f"optimizer: expected one such as cr.Adam(), got {chosen!r}")
         steps = None if iterations is None else whole_number("iterations", iterations, 1)

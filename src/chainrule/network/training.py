@@ -167,7 +167,9 @@ class Training:
                 if interrupts.asked:
                     raise KeyboardInterrupt
                 feeds = {name: array[batches[0]] for name, array in self._data.items()}
-                raise diverged_in_step(self.network, feeds, self.iteration + 1)
+                raise diverged_in_step(
+                    self.network, feeds, self.iteration + 1, self.optimizer, self._next_rate()
+                )
         self._interrupted = interrupts.asked
         return losses
 
@@ -219,7 +221,14 @@ class Training:
             self._raise_interrupt()
             trained = self._measured(self._data)
             if not np.isfinite(trained["loss"]):
-                raise diverged_by_update(self.network, self._data, self.iteration, trained["loss"])
+                raise diverged_by_update(
+                    self.network,
+                    self._data,
+                    self.iteration,
+                    trained["loss"],
+                    self.optimizer,
+                    self._next_rate(),
+                )
             measures = {f"train_{name}": value for name, value in trained.items()}
             if self._validation is not None:
                 measures |= {
@@ -233,7 +242,7 @@ class Training:
             if measures is not None:
                 return measures
         inputs = {name: data[name] for name in self.network.input_shapes}
-        return self.network.evaluate(inputs, data["t"], data.get("sample_weight"))
+        return self.network.measures(inputs, data["t"], data.get("sample_weight"), warns=False)
 
     def snapshot(self) -> Snapshot:
         """A copy of the parameters and of the running statistics."""

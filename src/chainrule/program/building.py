@@ -61,8 +61,12 @@ def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], targe
     of_loss = [each for each in walk.instructions if target is not None and each.layer == end]
     fed = {each.operands[1] for each in gathers(walk, body)}
     measured = [each for each in gathers(walk, of_loss) if each.operands[1] not in fed] + of_loss
-    result = Instruction(RESULT if walk.output in shapes else RESULT_OF_PYTHON, (walk.value(walk.output),))
-    forward = [*_watched(walk, [*gathers(walk, body), *body]), result]
+    output_place = walk.value(walk.output)
+    result = Instruction(RESULT if walk.output in shapes else RESULT_OF_PYTHON, (output_place,))
+    forward = _watched(walk, [*gathers(walk, body), *body])
+    if walk.output in shapes and (forward[-1].operation, forward[-1].operands) != (WATCH, (output_place,)):
+        forward.append(Instruction(WATCH, (output_place,)))
+    forward.append(result)
     in_python = any(each.operation.turn == "python" for each in forward)
     if not in_python:
         forward = [_in_place(each, walk) for each in forward]

@@ -12,24 +12,25 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.configured import Configured
-from chainrule.errors import ArgumentError, FileError
+from chainrule.errors import ArgumentError, DataError, FileError
 from chainrule.files import write_bytes
 from chainrule.network import Network
+from chainrule.network.finite import not_finite
 from chainrule.saving.architecture import FORMAT, constants_of, describe, known_classes, rebuild
 
 KEY = "chainrule"
 STATE, CONSTANT = "state/", "constant/"
 
 
-def save(network: Network, path: str | os.PathLike[str]) -> Path:
+def save(network: Network, path: str | os.PathLike[str], *, allow_nan: bool = False) -> Path:
     """Write a network to a safetensors file: parameters under their names, statistics, constants, architecture.
 
     The file is written beside `path` and renamed when complete, so a crash or a full disk leaves what was
     there. Any safetensors reader finds the weights as "W1", "b1", ... While another thread trains the network, the
     weights are those between two of its steps.
 
-    Raises: FileError when the file cannot be written; ArgumentError for a layer made from values, or metadata,
-    that the file cannot hold.
+    Raises: FileError when the file cannot be written; DataError for weights or statistics that are NaN or infinite,
+    unless `allow_nan`; ArgumentError for a layer made from values, or metadata, that the file cannot hold.
     """
     from safetensors.numpy import save as to_bytes
 
@@ -38,6 +39,11 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
             f"save takes a network and then a path, cr.save(net, path), got {network!r} first"
         )
     network = network.settled()
+    if not allow_nan and (held := not_finite({**network.params, **network.state})):
+        raise DataError(
+            f"{held}: the network is of no use as it is, and was not saved; go back to weights from before, or say "
+            f"cr.save(net, path, allow_nan=True)"
+        )
     tensors = dict(network.params)
     tensors |= {STATE + name: value for name, value in network.state.items()}
     tensors |= {CONSTANT + name: value for name, value in constants_of(network).items()}
@@ -55,11 +61,14 @@ def save(network: Network, path: str | os.PathLike[str]) -> Path:
     return write_bytes(path, content)
 
 
-def load(path: str | os.PathLike[str], *, layers: Iterable[type[Configured]] = ()) -> Network:
+def load(
+    path: str | os.PathLike[str], *, layers: Iterable[type[Configured]] = (), allow_nan: bool = False
+) -> Network:
     """Read a network that `save` wrote. Classes of layers (and initializers) of your own are named in `layers`.
 
     Raises: FileError for a file that is missing, truncated, corrupt, not chainrule's, or that uses a layer
-    that is neither chainrule's nor in `layers`.
+    that is neither chainrule's nor in `layers`; DataError for weights or statistics that are NaN or infinite,
+    unless `allow_nan`.
     """
     architecture, tensors = _read(Path(path))
     own = {name: value for name, value in tensors.items() if not name.startswith((STATE, CONSTANT))}
@@ -68,6 +77,11 @@ def load(path: str | os.PathLike[str], *, layers: Iterable[type[Configured]] = (
         name.removeprefix(CONSTANT): value for name, value in tensors.items() if name.startswith(CONSTANT)
     }
     classes = known_classes(layers)
+    if not allow_nan and (held := not_finite({**own, **state})):
+        raise DataError(
+            f"{path}: {held}: the network is of no use as it is, as after a training that diverged; to look at it, "
+            f"say cr.load(path, allow_nan=True)"
+        )
     try:
         network = rebuild(architecture, own, constants, classes)
     except FileError as error:

@@ -115,10 +115,10 @@ def judge(
 
     Raises: ArgumentError when the names are not as many as the classes; what the network says of x and t.
     """
-    network.loss(x, t)  # a shape or a label that does not fit is told here
+    network.measures(x, t, warns=False)  # a shape or a label that does not fit is told here
     loss = network.loss_layer
     assert loss is not None
-    output, truth = network.predict(x), np.asarray(t)
+    output, truth = network.output_of(x, warns=False), np.asarray(t)
     rows = _flat_inputs(network, x, len(output))
     if loss.task == "classification" and output.ndim == 2:
         labels = truth if truth.ndim == 1 else truth.argmax(axis=1)

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -68,7 +69,7 @@ def read_run(folder: str | os.PathLike[str]) -> Material:
         hint = f"; its folder is {path.parent}" if path.name in _LACKING else ""
         raise FileError(f"expected a run folder, got the file {path}{hint}")
     missing: list[str] = []
-    network = _read(path / MODEL, load, missing)
+    network = _read(path / MODEL, partial(load, allow_nan=True), missing)
     history = _read(path / HISTORY, History.load, missing)
     evaluation = _read(path / EVALUATION, _read_evaluation, missing)
     check = _read(path / CHECK, _read_check, missing) if (path / CHECK).exists() else None

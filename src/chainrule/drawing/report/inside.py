@@ -26,6 +26,7 @@ from chainrule.layers import (
     LayerNorm,
     Multiply,
     Reshape,
+    Standardize,
     Subtract,
 )
 from chainrule.network import Network
@@ -34,7 +35,7 @@ from chainrule.text import short
 MOST_UNITS = 100
 """Of more units than this, those with the largest weights are shown."""
 MOST_ROWS = 60
-_SAME_PIXELS = (Flatten, Reshape, Dropout, BatchNorm, LayerNorm)
+_SAME_PIXELS = (Flatten, Reshape, Dropout, Standardize, BatchNorm, LayerNorm)
 _ARITHMETIC = (Add, Subtract, Multiply, Divide)
 """Layers that leave each pixel in its place; arithmetic does with a constant."""
 

@@ -8,8 +8,9 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import number
-from chainrule.arrays import Array, Shape, as_numbers, is_float
+from chainrule.arrays import Array, Shape, is_float
 from chainrule.errors import ArgumentError, DataError, ShapeError
+from chainrule.incoming import as_numbers
 from chainrule.layers.activation import log_softmax, sigmoid, softmax
 from chainrule.layers.arithmetic import floats
 from chainrule.layers.loss.base import Loss, SameShapeLoss, finite_or_nan

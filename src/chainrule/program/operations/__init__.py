@@ -15,6 +15,7 @@ from chainrule.program.operations.movement import MovementRule, ViewRule
 from chainrule.program.operations.normalization import BatchNormRule, LayerNormRule
 from chainrule.program.operations.python import PythonRule
 from chainrule.program.operations.reductions import AlongAxesRule, BatchReductionRule
+from chainrule.program.operations.standardize import StandardizeRule
 
 #: In the order in which they are asked; the last takes every node.
 RULES = (
@@ -29,6 +30,7 @@ RULES = (
     BatchReductionRule(),
     BatchNormRule(),
     LayerNormRule(),
+    StandardizeRule(),
     EmbeddingRule(),
     DropoutRule(),
     PythonRule(),

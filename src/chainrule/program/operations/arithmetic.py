@@ -26,15 +26,16 @@ def _fits(A: int, C: int, mod_a: int, mod_c: int) -> bool:
     return mod_a <= A and mod_c <= C
 
 
-def _operation(
+def arithmetic_operation(
     kernel: str, statement: Callable[..., None], operands: str = "any A, any C, =B D"
 ) -> Operation:
+    """An operation of two operands, each of which may be broadcast within a row."""
     return operation(kernel, operands, statement, numbers=NUMBERS, fits=_fits)
 
 
 def _of_all(kernel: str, which: int) -> Operation:
     """The gradient of one operand from dy, both operands and y."""
-    return _operation(kernel, own_gradient(which), "B D, any A, any C, B D, =B D")
+    return arithmetic_operation(kernel, own_gradient(which), "B D, any A, any C, B D, =B D")
 
 
 @dataclass(frozen=True)
@@ -60,17 +61,18 @@ NEGATED = operation(
     numbers=NUMBERS,
     fits=_fits,
 )
-_of_a, _of_b = (_operation("multiply", own_gradient(which)) for which in (0, 1))
-_quotient = _operation("divide", own_gradient(0))
+_of_a, _of_b = (arithmetic_operation("multiply", own_gradient(which)) for which in (0, 1))
+_quotient = arithmetic_operation("divide", own_gradient(0))
 ARITHMETIC: dict[type[Layer], Arithmetic] = {
-    layers.Add: Arithmetic(_operation("add", own_forward), (None, None)),
-    layers.Subtract: Arithmetic(_operation("subtract", own_forward), (None, NEGATED)),
-    layers.Multiply: Arithmetic(_operation("multiply", own_forward), (_of_a, _of_b), (1, 0)),
+    layers.Add: Arithmetic(arithmetic_operation("add", own_forward), (None, None)),
+    layers.Subtract: Arithmetic(arithmetic_operation("subtract", own_forward), (None, NEGATED)),
+    layers.Multiply: Arithmetic(arithmetic_operation("multiply", own_forward), (_of_a, _of_b), (1, 0)),
     layers.Divide: Arithmetic(
-        _operation("divide", own_forward), (_quotient, _of_all("divisor_gradient", 1)), (1, None)
+        arithmetic_operation("divide", own_forward), (_quotient, _of_all("divisor_gradient", 1)), (1, None)
     ),
     layers.Power: Arithmetic(
-        _operation("power", own_forward), (_of_all("base_gradient", 0), _of_all("exponent_gradient", 1))
+        arithmetic_operation("power", own_forward),
+        (_of_all("base_gradient", 0), _of_all("exponent_gradient", 1)),
     ),
 }
 
