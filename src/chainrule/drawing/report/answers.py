@@ -118,7 +118,7 @@ def judge(
     network.loss(x, t)  # a shape or a label that does not fit is told here
     loss = network.loss_layer
     assert loss is not None
-    output, truth = network.predict(x), np.asarray(t)
+    output, truth = network.predict(x), network.numbered(t)
     rows = _flat_inputs(network, x, len(output))
     if loss.task == "classification" and output.ndim == 2:
         labels = truth if truth.ndim == 1 else truth.argmax(axis=1)
@@ -141,7 +141,7 @@ def _flat_inputs(network: Network, x: Data, rows: int) -> Array:
 
 
 def _class_names(wanted: Sequence[str] | None, network: Network, count: int) -> list[str]:
-    noted = network.metadata.get("classes")
+    noted = network.classes or network.metadata.get("classes")  # where older files have them
     if wanted is None and isinstance(noted, list) and len(noted) == count:
         return [str(name) for name in noted]
     if wanted is None:
