@@ -196,9 +196,8 @@ def test_a_refused_training_learns_no_classes() -> None:
             net.fit(X, T, **({"epochs": 1} | wrong))
         assert net.classes is None
     schedule = cr.SGD(cr.schedules.Cosine(0.1))
-    net.fit(X, K, optimizer=schedule, epochs=1)
-    with pytest.raises(ArgumentError):
-        net.fit(X, T, optimizer=schedule, epochs=1, total_epochs=1)
+    with pytest.raises(ArgumentError, match="depends on the length"):
+        net.fit(X, T, optimizer=schedule, epochs=2, total_epochs=1)
     assert net.classes is None
 
 
@@ -274,6 +273,20 @@ def test_classes_that_differ_by_capitals_or_spaces_are_warned_of() -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         trained(T)
+
+
+def test_names_after_a_training_on_numbers_are_warned_of() -> None:
+    """As where the labels 1, 2, 3 come in parts, and the first part holds 1 and 2 only."""
+    for labels in (K + 1, T):
+        net = network()
+        net.fit(X[K < 2], labels[K < 2] if labels is not T else K[K < 2], epochs=1)
+        with pytest.warns(
+            ChainruleWarning, match=r"on numbers of classes before, in 1 iterations; the numbers now"
+        ):
+            net.fit(X, labels, epochs=1)
+        net.fit(X, labels, epochs=1)
+    two = trained(YES.astype(int), of_two)
+    two.fit(X, YES, epochs=1)  # which are the same numbers
 
 
 def test_classes_are_set_by_hand() -> None:

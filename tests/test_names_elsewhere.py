@@ -100,6 +100,16 @@ def test_the_names_here_are_names() -> None:
     assert not any(elsewhere.missing_here(name) for name in cr.__all__)
 
 
+@pytest.mark.parametrize(("name", "here"), [("lr", "learning_rate"), ("weight_decay", "weight_decay")])
+def test_arguments_of_the_optimizer_given_to_fit(name: str, here: str) -> None:
+    with pytest.raises(
+        TypeError, match=rf"'{name}'; it belongs to the optimizer, optimizer=cr.Adam\({here}=0.1\)"
+    ):
+        network().fit(X, K, epochs=1, **{name: 0.1})
+    with pytest.raises(TypeError, match=r"'validation_split'; did you mean 'validation'\?"):
+        network().fit(X, K, epochs=1, validation_split=0.1)
+
+
 def test_a_single_callback_needs_no_list() -> None:
     nets = [network(), network()]
     stop = cr.EarlyStopping("train_loss", patience=1, min_change=10)

@@ -38,9 +38,9 @@ class Feeds:
         classes = checked_names(names, self.loss, self.output_shape)
         return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, classes)
 
-    def learning(self, t: Any) -> Feeds:
-        """The same with the classes of these targets, where none are known yet."""
-        learned = Labels(self.the_loss(), self.output_shape, self.classes).learned(t)
+    def learning(self, t: Any, iterations: int) -> Feeds:
+        """The same with the classes of these targets, where none are known yet after so many iterations."""
+        learned = Labels(self.the_loss(), self.output_shape, self.classes).learned(t, iterations)
         return self if learned == self.classes else self.with_classes(learned)
 
     def inputs(self, x: Data, *, values: bool = True) -> dict[str, Array]:

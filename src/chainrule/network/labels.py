@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from numbers import Integral, Real
 from typing import Any, NoReturn, TypeAlias
 
@@ -58,13 +58,14 @@ class Labels:
 
     def named(self, numbers: Array) -> Array:
         """The labels of these numbers of classes."""
-        return (
-            numbers if self.names is None or self.count is None else np.asarray(np.array(self.names)[numbers])
-        )
+        if self.names is None or self.count is None:
+            return numbers
+        return np.asarray(np.array(self.names)[numbers])
 
-    def learned(self, t: Any) -> list[Label] | None:
+    def learned(self, t: Any, iterations: int) -> list[Label] | None:
         """The names of the classes: those that are known, else the different labels, None for plain numbers.
 
+        `iterations` is how long the network has been trained. Warns of names that are probably not as meant.
         Raises: DataError where the labels are not as many as the classes.
         """
         if self.names is not None or self.count is None:
@@ -81,7 +82,8 @@ class Labels:
         names: list[Label] = [kind(name) for name in np.unique(labels)]
         if len(names) != self.count:
             self._refuse_count(labels, kind, names)
-        warn_of_doubtful(names)
+        for text in doubts(names, iterations):
+            warnings.warn(f"t: {text}", ChainruleWarning, stacklevel=5)
         return names
 
     def groups(self, numbers: Array) -> Array | None:
@@ -245,10 +247,9 @@ def as_array(t: Any) -> Array:
         raise missing_at(t, int(np.flatnonzero(np.ma.getmaskarray(t))[0]))
     try:
         array = np.asarray(t)
-        if array.dtype.kind not in "biufUT" or (array.dtype.kind in "UT" and isinstance(t, (list, tuple))):
-            array = np.asarray(
-                t, dtype=object
-            )  # where NumPy would make text of None, or of numbers beside text
+        made_text = array.dtype.kind == "U" and isinstance(t, (list, tuple))  # also of numbers beside text
+        if made_text or array.dtype.kind not in "biufUT":
+            array = np.asarray(t, dtype=object)
     except ValueError as error:
         raise ShapeError(f"t: the rows have different lengths, which makes no array: {error}") from None
     return _of_one_kind(array) if array.dtype.kind == "O" and array.ndim and array.size else array
@@ -292,26 +293,29 @@ def missing_at(array: Any, place: int) -> DataError:
     )
 
 
-def warn_of_doubtful(names: Sequence[Label]) -> None:
-    """Warn of names that look like a missing value, and of two that differ by capitals or spaces only."""
+def doubts(names: Sequence[Label], iterations: int) -> Iterator[str]:
+    """What is probably not as meant about names that were learned after so many iterations.
+
+    Names that look like a missing value, two that differ by capitals or spaces only, and names after numbers.
+    """
     from chainrule.datasets.targets import MISSING
 
+    if iterations:
+        yield (
+            f"the network was trained on numbers of classes before, in {iterations:,} iterations; the numbers now "
+            f"stand for {_listed(names)} in this order: if that is not meant, set net.classes before the first fit"
+        )
     seen: dict[str, str] = {}
     for name in (each for each in names if isinstance(each, str)):
         text = " ".join(name.split()).casefold()
-        problem = ""
         if text in MISSING:
-            problem = (
-                f"one of the classes is named {name!r}, which looks like a missing value: leave such rows out"
-            )
+            yield f"one of the classes is named {name!r}, which looks like a missing value: leave such rows out"
         elif text in seen:
-            problem = (
+            yield (
                 f"two classes are named {seen[text]!r} and {name!r}, which differ by capitals or spaces only: if "
                 f"they are one, write it in one way"
             )
         seen[text] = name
-        if problem:
-            warnings.warn(f"t: {problem}", ChainruleWarning, stacklevel=6)
 
 
 def kind_of(labels: Array) -> type | None:

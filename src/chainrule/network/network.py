@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
+from chainrule.elsewhere import called_here
 from chainrule.errors import ArgumentError, ChainruleWarning, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
@@ -397,7 +398,10 @@ class Network:
         if unknown:
             known = list(inspect.signature(Network.fit).parameters)[1:-1]
             name = next(iter(unknown))
-            raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {did_you_mean(name, known)}")
+            advice = did_you_mean(name, known)
+            if (meant := called_here(name) or name) in inspect.signature(Optimizer).parameters:
+                advice = f"it belongs to the optimizer, optimizer=cr.Adam({meant}={unknown[name]!r})"
+            raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {advice}")
         if epochs is None and iterations is None:
             raise ArgumentError("say how long to train: either epochs= or iterations=")
         measure_every = whole_number("measure_every", measure_every, 1)
@@ -464,7 +468,7 @@ class Network:
         if epochs is not None and iterations is not None:
             raise ArgumentError("say how long to train: either epochs= or iterations=, not both")
         chosen = checked_optimizer(optimizer)
-        feeds = self._feeds.learning(t)
+        feeds = self._feeds.learning(t, iterations=self.iterations)
         seed = checked_seed(self.seed if seed is None else seed)
         data, tested = feeds.parts(feeds.batch(x, t, sample_weight), validation, seed)
         batches = Batches.make(
