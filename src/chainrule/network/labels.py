@@ -79,7 +79,8 @@ class Labels:
             return None
         if kind is bool and self.count == 2:
             return [False, True]
-        names: list[Label] = [kind(name) for name in np.unique(labels)]
+        different = sorted(set(labels.flat)) if labels.dtype == object else np.unique(labels)
+        names: list[Label] = [kind(name) for name in different]
         if len(names) != self.count:
             self._refuse_count(labels, kind, names)
         for text in doubts(names, iterations):
@@ -163,9 +164,14 @@ class Labels:
                 + (", or set net.classes" if known is not int else "")
             )
         number_of = {name: number for number, name in enumerate(names)}
-        distinct, places = np.unique(labels, return_inverse=True)
-        numbers = np.array([number_of.get(kind(each), -1) for each in distinct], np.int64)
-        found: Array = numbers[places.reshape(labels.shape)]
+        if labels.dtype == object:
+            found = np.array([number_of.get(each, -1) for each in labels.flat], np.int64).reshape(
+                labels.shape
+            )
+        else:
+            distinct, places = np.unique(labels, return_inverse=True)
+            numbers = np.array([number_of.get(kind(each), -1) for each in distinct], np.int64)
+            found = numbers[places.reshape(labels.shape)]
         if (found < 0).any():
             place = np.unravel_index(int(np.flatnonzero(found < 0)[0]), labels.shape)
             unknown = kind(labels[place])
