@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import csv
 import io
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -200,6 +202,55 @@ def test_metadata_that_does_not_fit(metadata, message):
     result = run("predict", "net.safetensors", "data.csv", code=2)
     assert message in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+def test_a_trained_model_knows_its_classes_by_name(classifier):
+    net = cr.load(classifier)
+    assert net.classes == ["heavy", "light"]
+    assert "classes" not in net.metadata
+    assert [row[0] for row in rows(run("predict", classifier, write("x.csv", **features())))[1:]] == list(
+        net.classify(X)
+    )
+    assert f"accuracy {net.accuracy(X, KINDS):.6g}\n" in run("evaluate", classifier, "train.csv").stdout
+    assert "heavy" in (Path(classifier).parent / "report.html").read_text(encoding="utf-8")
+
+
+def test_a_model_of_before_with_its_classes_in_the_metadata(classifier):
+    net = cr.load(classifier)
+    old = copy.deepcopy(net)
+    old.metadata["classes"], old.classes = net.classes, None
+    cr.save(old, "old.safetensors")
+    write("x.csv", **features())
+    for command in (("predict", "--probabilities"), ("predict",), ("evaluate",)):
+        data = "train.csv" if command == ("evaluate",) else "x.csv"
+        new = run(command[0], classifier, data, *command[1:])
+        assert run(command[0], "old.safetensors", data, *command[1:]).stdout == new.stdout
+    page = cr.report(cr.History(), old, X, (KINDS == "light").astype(int)).save("old.html").read_text("utf-8")
+    assert "heavy" in page
+
+
+@pytest.mark.parametrize("loss", ["binary_cross_entropy", "cross_entropy"])
+@pytest.mark.parametrize("names", [["light", "heavy"], [2, 1], [True, False]], ids=str)
+def test_a_model_from_python_whose_classes_have_names(loss, names):
+    """In an order of their own, so that a number taken for a name, or a name for a number, would be seen."""
+    outputs = 1 if loss == "binary_cross_entropy" else 2
+    net = cr.Network([cr.Affine(outputs)], input_shape=3, loss=loss, seed=0)
+    net.classes = names
+    t = np.array(names)[(X[:, 0] > 0).astype(int)]
+    net.fit(X / X.std(axis=0), t, epochs=50, batch_size=10)
+    cr.save(net, "net.safetensors")
+    write("data.csv", **{name: X[:, k] / X[:, k].std() for k, name in enumerate("abc")}, t=t)
+    write("x.csv", **{name: X[:, k] / X[:, k].std() for k, name in enumerate("abc")})
+    result = run("evaluate", "net.safetensors", "data.csv", "--target", "t")
+    assert f"accuracy {net.accuracy(X / X.std(axis=0), t):.6g}\n" in result.stdout
+    assert net.accuracy(X / X.std(axis=0), t) > 0.9
+    header, *found = rows(run("predict", "net.safetensors", "x.csv", "--probabilities"))
+    assert header == ["prediction", *(f"p({name})" for name in names)]
+    assert [row[0] for row in found] == [str(label) for label in net.classify(X / X.std(axis=0))]
+    for row in found:
+        assert row[0] == str(names[int(float(row[2]) > float(row[1]))])
+    assert "passed" in run("check", "net.safetensors").stdout
+    assert "passed" in run("check", "net.safetensors", "data.csv", "--target", "t").stdout
 
 
 def test_a_model_with_several_inputs_or_a_layer_of_ones_own():

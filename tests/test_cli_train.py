@@ -163,7 +163,7 @@ def test_a_table_with_classes_named_by_text(tmp_path):
     result = run("train", "asked.csv", "--target", "answer", "--epochs", 100, "--batch-size", 10)
     assert "2 -> 50 -> 3" in result.stdout
     net = cr.load("runs/asked/model.safetensors")
-    assert net.metadata["classes"] == ["no", "perhaps", "yes"]
+    assert net.classes == ["no", "perhaps", "yes"]
     assert net.metadata["columns"] == ["c0", "c1"]
     assert net.metadata["target"] == "answer"
     assert cr.History.load("runs/asked/history.json").test_accuracy[-1] > 0.8
@@ -191,7 +191,7 @@ def test_a_regression_on_targets_of_a_million(tmp_path, dtype):
     assert "share of the target's variance" in result.stdout
     assert "agrees" in result.stdout
     net = cr.load("runs/prices/model.safetensors")
-    assert net.metadata["classes"] is None
+    assert net.classes is None
     predicted = net.predict(x)[:, 0]
     assert np.sqrt(np.mean((predicted - t) ** 2)) < 0.15 * t.std()
     assert abs(predicted.mean() - t.mean()) < 1e5
@@ -217,7 +217,7 @@ def test_tables_of_other_kinds(tmp_path, ending):
         table(path, x, t).write_text(path.read_text().replace(",", "\t"))
     target = ["--target", "y"] if ending == ".tsv" else []
     run("train", path, *target, "--epochs", 2, "--out", "mine", "--no-check")
-    assert cr.load("mine/model.safetensors").metadata["classes"] == ["0", "1"]
+    assert cr.load("mine/model.safetensors").classes == ["0", "1"]
 
 
 def test_a_small_table_needs_no_batch_size(tmp_path):

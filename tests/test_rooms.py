@@ -34,7 +34,10 @@ LINES = [
     ["layers"],
     ["initializers"],
     ["datasets"],
-    ["randomness", "files", "configured", "arguments", "incoming", "arrays", "locks", "errors", "text"],
+    [
+        *("randomness", "files", "configured", "arguments", "incoming", "arrays", "locks", "errors", "text"),
+        "elsewhere",
+    ],
 ]
 HEIGHT = {room: -line for line, rooms in enumerate(LINES) for room in rooms}
 EXEMPT = {"__init__", "__main__"}

@@ -14,6 +14,8 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from chainrule import errors, initializers, layers, optimizers, schedules
+from chainrule.elsewhere import missing_here
+from chainrule.errors import did_you_mean
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import *  # noqa: F403  # every layer is a public name: cr.Affine, cr.ReLU, ...
 from chainrule.layers import __all__ as _layers
@@ -84,7 +86,12 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("chainrule.datasets")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    message = f"module {__name__!r} has no attribute {name!r}"
+    if not name.startswith("_"):
+        what = missing_here(name)
+        advice = f"there is no {what} in chainrule; a layer of your own is a class, cr.Layer"
+        message += f"; {advice if what else did_you_mean(name, __all__)}"
+    raise AttributeError(message)
 
 
 if "IPython" in sys.modules:  # so that a notebook shows networks, graphs and histories as pictures

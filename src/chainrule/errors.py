@@ -8,6 +8,8 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
+from chainrule.elsewhere import called_here
+
 
 class ChainruleError(Exception):
     """The parent of every error that chainrule raises on purpose."""
@@ -82,6 +84,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     names = sorted(set(known))
     lower = {each.lower(): each for each in names}
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    question = f"did you mean {lower[near[0]]!r}? " if near else ""
+    meant = called_here(name) if called_here(name) in names else lower[near[0]] if near else ""
+    question = f"did you mean {meant!r}? " if meant else ""
     shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
     return f"{question}Known: {shown}" if names else "there are none"

@@ -16,8 +16,8 @@ from chainrule.cli.options import choose
 from chainrule.datasets.images import Split
 from chainrule.datasets.targets import Task
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
+from chainrule.loop import held_out
 from chainrule.network import Network
-from chainrule.randomness import Purpose, stream
 
 #: What loads the data sets that have a name; the argument allows a download.
 NAMED: dict[str, Callable[[bool], Split]] = {
@@ -84,7 +84,7 @@ def load_for_training(
         raise DataError(
             f"{name}: the target {table.target!r} has one value only; there is nothing to tell apart"
         )
-    test = _held_out(table.t, table.classes, test_share, seed)
+    test = held_out(len(table.t), test_share, seed, None if table.classes is None else table.t)
     if not test.any() or test.all():
         raise DataError(
             f"{name}: {len(table.t)} rows are too few to hold out a share of {test_share} for testing"
@@ -115,19 +115,23 @@ def load_answered(name: str, network: Network, target: str | None) -> tuple[Arra
     if target is None and path.suffix.lower() in TEXT:
         raise ArgumentError(f"{name}: say which column holds the answers, --target COLUMN")
     loss = network.loss_layer
-    task: Task = "classification" if loss is not None and loss.task == "classification" else "regression"
+    is_classifier = notes.classes is not None or (loss is not None and loss.task == "classification")
+    task: Task = "classification" if is_classifier else "regression"
     table = datasets.load_table(path, _as_target(path, target), columns=notes.columns, task=task)
     if table.t is None:
         raise ArgumentError(f"{name}: there are no answers to compare with; name their column with --target")
     if table.classes is None:
         return table.x, table.t
     known = notes.classes or [str(k) for k in range(network.output_shape[-1])]
-    return table.x, _as_numbered(known, table.classes, name)[table.t]
+    return table.x, network.named(_as_numbered(known, table.classes, name)[table.t])
 
 
 @dataclass(frozen=True)
 class Notes:
-    """What `chainrule train` noted in a model: the columns it takes, the target, the names of its classes."""
+    """What a model says of its data: the columns it takes, the target, the names of its classes.
+
+    Older files have the classes in the metadata.
+    """
 
     classes: list[str] | None
     columns: list[str] | None
@@ -138,7 +142,9 @@ class Notes:
         """The notes in a model, which may come from elsewhere: what does not fit is an error, or was no note."""
         found = network.metadata
         classes, columns = _texts(found, "classes"), _texts(found, "columns")
-        if classes is not None and network.output_shape != (len(classes),):
+        if network.classes is not None:
+            classes = [str(name) for name in network.classes]
+        elif classes is not None and network.output_shape != (len(classes),):
             raise DataError(
                 f"the model names {len(classes)} classes, but its output for a sample has shape "
                 f"{network.output_shape}: expected a logit for each class"
@@ -192,14 +198,3 @@ def _as_target(path: Path, target: str | None) -> str | int | None:
                 f"{path}: columns of an .npy file have numbers, --target 0, not {target!r}"
             ) from None
     return "t" if target is None else target
-
-
-def _held_out(t: Array, classes: list[str] | None, share: float, seed: int) -> Array:
-    """Which rows are for testing: the same share of every class, or of all rows for a regression."""
-    rng = stream(seed, Purpose.SPLIT)
-    groups = t if classes is not None else np.zeros(len(t), dtype=int)
-    test = np.zeros(len(t), dtype=bool)
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
-        test[rng.permutation(members)[: round(share * len(members))]] = True
-    return test

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
+import numpy as np
 import typer
 
 from chainrule.arrays import Array
@@ -64,9 +65,13 @@ class Predict:
             flat = outputs.reshape(len(outputs), -1)
             header = [name] if flat.shape[1] == 1 else [f"{name}{k}" for k in range(flat.shape[1])]
             return header, [[f"{value:.7g}" for value in row] for row in flat]
-        header, rows = [name], [[classes[k]] for k in outputs.argmax(axis=1)]
+        if network.classes is None:  # an older file
+            network.classes = classes
+        header, rows = [name], [[str(label)] for label in network.classify(x)]
         if self.probabilities:
             header += [f"p({each})" for each in classes]
-            for row, shares in zip(rows, network.predict_proba(x), strict=True):
-                row += [f"{share:.6f}" for share in shares]
+            p = network.predict_proba(x).reshape(len(x), -1)
+            shares = np.column_stack([1 - p, p]) if p.shape[1] < len(classes) else p
+            for row, of_row in zip(rows, shares, strict=True):
+                row += [f"{share:.6f}" for share in of_row]
         return header, rows

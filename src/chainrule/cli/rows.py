@@ -68,5 +68,6 @@ def _random_batch(network: Network, rows: int, rng: np.random.Generator) -> dict
         full = (rows, *shape)
         batch[name] = rng.integers(0, below[name], full) if name in below else rng.normal(size=full)
     if network.loss_layer is not None:
-        batch["t"] = network.loss_layer.example_targets((rows, *network.output_shape), np.float64, rng)
+        example = network.loss_layer.example_targets((rows, *network.output_shape), np.float64, rng)
+        batch["t"] = network.named(example)
     return batch

@@ -187,10 +187,10 @@ class Train:
         network.metadata = {
             "data": self.data,
             "task": task,
-            "classes": data.classes,
             "columns": data.columns,
             "target": data.target,
         }
+        network.classes = data.classes
         return network
 
     def _fit(self, network: Network, data: Dataset, optimizer: Optimizer) -> History:

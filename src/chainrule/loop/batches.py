@@ -1,9 +1,11 @@
-"""Which rows make up each batch: a pure function of the seed and the epoch."""
+"""Which rows make up each batch, and which are held out: pure functions of the seed and the epoch."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any, Literal
+
+import numpy as np
 
 from chainrule.arguments import one_of, whole_number
 from chainrule.arrays import Array
@@ -66,6 +68,14 @@ class Batches:
         """The rows of the largest batch."""
         return self.batch_size + (self.samples % self.batch_size if self.joins else 0)
 
+    @property
+    def smallest(self) -> int:
+        """The different rows that the smallest batch may have."""
+        if self.sampling == "replacement":
+            return 1
+        left = self.samples % self.batch_size
+        return left if left and not self.joins else self.batch_size
+
     def of_epoch(self, epoch: int) -> list[Array]:
         """The row numbers of the batches of an epoch, in order: those of one size as the rows of one array."""
         rng = stream(self.seed, Purpose.SAMPLE, 0, epoch)
@@ -76,3 +86,17 @@ class Batches:
         alike = order[: whole * self.batch_size].reshape(whole, self.batch_size)
         rest = order[None, whole * self.batch_size :]
         return [part for part in (alike, rest) if part.size]
+
+
+def held_out(rows: int, share: float, seed: int, groups: Array | None = None) -> Array:
+    """Which of so many rows are held out for testing: a share of all, or of each group, such as a class.
+
+    Shapes: groups (N,) -> (N,) of booleans.
+    """
+    rng = stream(seed, Purpose.SPLIT)
+    groups = np.zeros(rows, dtype=int) if groups is None else groups
+    held = np.zeros(rows, dtype=bool)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        held[rng.permutation(members)[: round(share * len(members))]] = True
+    return held

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from numbers import Real
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from chainrule.arguments import number
 from chainrule.arrays import Array, ArrayLike, Shape, first_not_finite
 from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
 from chainrule.incoming import numbers, place
 from chainrule.layers import Loss
+from chainrule.loop import held_out
+from chainrule.network.labels import Label, Labels, as_array, checked_names, class_count
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
@@ -19,9 +23,26 @@ class Feeds:
     """What the users of one network hand in, as its graph takes it: by the names of the inputs, checked."""
 
     def __init__(
-        self, inputs: Mapping[str, Shape], output_shape: Shape, loss: Loss | None, dtype: np.dtype[Any]
+        self,
+        inputs: Mapping[str, Shape],
+        output_shape: Shape,
+        loss: Loss | None,
+        dtype: np.dtype[Any],
+        classes: list[Label] | None = None,
     ) -> None:
         self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype
+        #: The names of the classes, where they are known.
+        self.classes = classes
+
+    def with_classes(self, names: Any) -> Feeds:
+        """The same with these names of classes. Raises ArgumentError where they do not fit the network."""
+        classes = checked_names(names, self.loss, self.output_shape)
+        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, classes)
+
+    def learning(self, t: Any, iterations: int) -> Feeds:
+        """The same with the classes of these targets, where none are known yet after so many iterations."""
+        learned = Labels(self.the_loss(), self.output_shape, self.classes).learned(t, iterations)
+        return self if learned == self.classes else self.with_classes(learned)
 
     def inputs(self, x: Data, *, values: bool = True) -> dict[str, Array]:
         """The data by the name of the input. With `values=False` their numbers are not looked at."""
@@ -32,9 +53,21 @@ class Feeds:
         for name, array in inputs.items():
             check_values(array, name, self.dtype)
 
-    def targets(self, t: ArrayLike, rows: int, weight: ArrayLike | None = None) -> tuple[Array, Array | None]:
+    def numbered(self, t: Any) -> Array:
+        """The targets as the loss takes them: labels as the numbers of their classes."""
+        return Labels(self.the_loss(), self.output_shape, self.classes).numbered(t)
+
+    def named(self, numbers: Array) -> Array:
+        """The labels that these numbers of classes stand for."""
+        return Labels(self.the_loss(), self.output_shape, self.classes).named(numbers)
+
+    def _as_array(self, t: Any) -> Array:
+        """The targets as an array: of numbers, or where there are classes of labels."""
+        return numbers(t, "t") if class_count(self.the_loss(), self.output_shape) is None else as_array(t)
+
+    def targets(self, t: Any, rows: int, weight: ArrayLike | None = None) -> tuple[Array, Array | None]:
         """The targets of so many rows, and their weights if there are any."""
-        targets = numbers(t, "t", labels=self.the_loss().task != "regression")
+        targets = self._as_array(t)
         if targets.ndim == 0 or len(targets) != rows:
             raise ShapeError(
                 f"t: expected one row for each of the {rows} rows of x, got shape {targets.shape}"
@@ -42,27 +75,99 @@ class Feeds:
         if rows == 0:
             raise DataError("x has no rows: there is nothing to compute with")
         check_size(targets, "t", self.dtype)
+        targets = self.numbered(targets)
         self.the_loss().check_targets(targets, (rows, *self.output_shape))
         if weight is not None and not self.takes_weights:
             raise ArgumentError(f"sample_weight: {self.loss!r} takes none; its forward lacks that input")
         return targets, checked_weights(weight, rows, self.dtype)
 
-    def batch(self, x: Data, t: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Array]:
+    def batch(
+        self, x: Data, t: Any, weight: ArrayLike | None = None, *, values: bool = True
+    ) -> dict[str, Array]:
         """Data, targets and weights, by the name of their input."""
-        inputs = self.inputs(x)
+        try:
+            inputs = self.inputs(x, values=values)
+        except (ShapeError, DataError) as error:
+            if self._are_swapped(x, t):
+                raise ShapeError(
+                    f"{error}; x and t are probably swapped, since t has the shape of the data: the data come first"
+                ) from None
+            raise
         targets, weights = self.targets(t, rows_of(inputs), weight)
         return {**inputs, "t": targets, **({} if weights is None else {"sample_weight": weights})}
 
-    def validation(self, pair: Any) -> dict[str, Array]:
-        """The data and targets that the argument `validation` names."""
-        if not isinstance(pair, tuple) or len(pair) != 2:
+    def _are_swapped(self, x: Any, t: Any) -> bool:
+        """Whether x could be the targets, and t the data."""
+        try:
+            x_shape, t_shape = np.shape(x), np.shape(t)
+        except ValueError:  # rows of different lengths
+            return False
+        of_targets = ((), self.output_shape, self.output_shape[:-1])
+        return (
+            [t_shape[1:]] == list(self.shapes.values())
+            and x_shape[:1] == t_shape[:1]
+            and x_shape[1:] in of_targets
+        )
+
+    def parts(
+        self, data: dict[str, Array], validation: Any, seed: int
+    ) -> tuple[dict[str, Array], dict[str, Array] | None]:
+        """The data to train on and those to validate on: a share of the data, or a pair of data and targets."""
+        if validation is None:
+            return data, None
+        if isinstance(validation, Real) and not isinstance(validation, bool):
+            return self._share_held_out(data, number("validation", validation, "(0, 1)"), seed)
+        if not isinstance(validation, (tuple, list)) or len(validation) != 2:
+            count = f" of {len(validation)}" if isinstance(validation, (tuple, list)) else ""
             raise ArgumentError(
-                "validation: expected a pair of data and targets, validation=(x_test, t_test)"
+                f"validation: expected a pair of data and targets, validation=(x_test, t_test), or a share of the "
+                f"data to hold out, validation=0.2; got a {type(validation).__name__}{count}"
             )
         try:
-            return self.batch(*pair)
+            return data, self.batch(*validation)
         except (ShapeError, DataError, ArgumentError) as error:
             raise type(error)(f"validation: {error}") from None
+
+    def _share_held_out(
+        self, data: dict[str, Array], share: float, seed: int
+    ) -> tuple[dict[str, Array], dict[str, Array]]:
+        groups = Labels(self.the_loss(), self.output_shape, self.classes).groups(data["t"])
+        held = held_out(len(data["t"]), share, seed, groups)
+        if not held.any() or held.all():
+            of_each = "" if groups is None else f" of each of {len(np.unique(groups))} classes"
+            raise DataError(
+                f"validation: {len(held)} rows are too few to hold out a share of {share:g}{of_each}; give more "
+                f"rows, or others to validate on, validation=(x_test, t_test)"
+            )
+        kept, tested = ({name: array[rows] for name, array in data.items()} for rows in (~held, held))
+        for part, what in ((kept, "to train on"), (tested, "held out")):
+            if "sample_weight" in part and not part["sample_weight"].any():
+                raise DataError(
+                    f"validation: of the rows {what}, every sample_weight is 0; leave rows of weight 0 out"
+                )
+        return kept, tested
+
+    def classified(self, output: Array) -> Array:
+        """The labels of the likeliest classes, given the outputs of samples."""
+        if self.loss is None and self.classes is not None:
+            task: str = "classification"
+        else:
+            loss = self.the_loss()
+            task = loss.task
+        if task not in ("classification", "multilabel"):
+            raise ArgumentError(f"classify is for classifiers; with {loss!r} use predict(x)")
+        if (bad := first_not_finite(output)) is not None:
+            raise DataError(
+                f"classify: the output for row {bad[0]} is {output[bad]}; the network diverged in training, or the "
+                f"data are far from what it was trained on"
+            )
+        if task == "classification":
+            number_of = output.argmax(axis=-1)
+        elif self.output_shape in ((), (1,)):
+            number_of = (output.reshape(len(output)) > 0).astype(np.int64)
+        else:
+            return np.asarray(output > 0)
+        return number_of if self.classes is None else np.asarray(np.array(self.classes)[number_of])
 
     @property
     def takes_weights(self) -> bool:

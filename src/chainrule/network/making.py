@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
+from chainrule import optimizers
 from chainrule.arrays import Array, Shape
 from chainrule.errors import ArgumentError, GraphError, ShapeError
 from chainrule.graph import Graph, Input, Node, checked_shape
 from chainrule.layers import Layer, Loss
+from chainrule.layers import loss as losses
+from chainrule.loop import Callback
+from chainrule.optimizers import Optimizer
 from chainrule.parameters import Guard, Parameters
 
 
-def checked_loss(loss: Loss | None) -> Loss | None:
-    """The loss. Raises ArgumentError for what is none, or has parameters or statistics of its own."""
+def checked_loss(loss: Loss | str | None) -> Loss | None:
+    """The loss, or that of the name. ArgumentError for what is none, or has parameters or statistics of its own."""
     if loss is None:
         return None
+    if isinstance(loss, str):
+        return losses.get(loss)
     if not isinstance(loss, Loss):
-        raise ArgumentError(f"loss: expected a loss such as cr.SoftmaxCrossEntropy(), got {loss!r}")
+        raise ArgumentError(
+            f'loss: expected a loss such as cr.SoftmaxCrossEntropy(), or its name, "cross_entropy", got {loss!r}'
+            f"{parentheses(loss)}"
+        )
     if loss.parameters() or loss.state():
         raise ArgumentError(
             f"loss: {loss!r} has parameters or running statistics; put them into a layer before it"
@@ -26,8 +36,40 @@ def checked_loss(loss: Loss | None) -> Loss | None:
     return loss
 
 
-def chain(layers: Sequence[Layer], input_shape: Shape | int | None) -> Node:
-    """The layers one after another, on one input named "x"."""
+def checked_optimizer(optimizer: Optimizer | str) -> Optimizer:
+    """The optimizer, or that of the name. Raises ArgumentError for what is none."""
+    if isinstance(optimizer, str):
+        return optimizers.get(optimizer)
+    if not isinstance(optimizer, Optimizer):
+        raise ArgumentError(
+            f'optimizer: expected one such as cr.Adam(), or its name, "adam", got {optimizer!r}'
+            f"{parentheses(optimizer)}"
+        )
+    return optimizer
+
+
+def checked_callbacks(callbacks: Callback | Sequence[Callback]) -> list[Callback]:
+    """The callbacks as a list; a single one needs none. Raises ArgumentError for what are none."""
+    if isinstance(callbacks, Callback):
+        return [callbacks]
+    if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
+        kinds = [callbacks, *callbacks] if isinstance(callbacks, (list, tuple)) else [callbacks]
+        raise ArgumentError(
+            f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}"
+            f"{next(filter(None, map(parentheses, kinds)), '')}"
+        )
+    return list(callbacks)
+
+
+def parentheses(value: object) -> str:
+    """The end of a message about a class where an object belongs, or ""."""
+    return f"; write it with parentheses, cr.{value.__name__}()" if isinstance(value, type) else ""
+
+
+def chain(layers: Sequence[Layer | Sequence[Layer]], input_shape: Shape | int | None) -> Node:
+    """The layers one after another, or those of one list, on one input named "x"."""
+    if len(layers) == 1 and isinstance(layers[0], (list, tuple)):
+        layers = layers[0]
     if not layers:
         raise ArgumentError("a network needs layers, cr.Network(cr.Affine(50), ...), or output=, a node")
     if input_shape is None:
@@ -35,15 +77,14 @@ def chain(layers: Sequence[Layer], input_shape: Shape | int | None) -> Node:
     node: Node = Input("x", checked_shape(input_shape, "input_shape"))
     for layer in layers:
         if not isinstance(layer, Layer):
-            hint = "; write it with parentheses, cr.ReLU()" if isinstance(layer, type) else ""
-            raise ArgumentError(f"a network is made of layers, got {layer!r}{hint}")
+            raise ArgumentError(f"a network is made of layers, got {layer!r}{parentheses(layer)}")
         if isinstance(layer, Loss):
             raise ArgumentError(f"{layer!r} is a loss: pass it as loss={layer!r}, not among the layers")
         node = layer(node)
     return node
 
 
-def given(output: Node, layers: Sequence[Layer], input_shape: Shape | int | None) -> Node:
+def given(output: Node, layers: Sequence[Any], input_shape: Shape | int | None) -> Node:
     """The output node that was given, and nothing beside it."""
     if layers or input_shape is not None:
         raise ArgumentError(

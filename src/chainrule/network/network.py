@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.arguments import checked_dtype, whole_number
+from chainrule.arguments import checked_dtype, checked_seed, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, LayerError, did_you_mean
+from chainrule.elsewhere import called_here
+from chainrule.errors import ArgumentError, LayerError, did_you_mean, warn
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.incoming import numbers
@@ -29,9 +30,12 @@ from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, rows_of
 from chainrule.network.finite import warn_unless_finite
 from chainrule.network.fitting import out_of_reach, warn_of_misfit
+from chainrule.network.labels import Label
 from chainrule.network.making import (
     chain,
+    checked_callbacks,
     checked_loss,
+    checked_optimizer,
     flat_parameters,
     given,
     input_shapes,
@@ -58,11 +62,13 @@ if (
 class Network:
     """A graph with a loss: predict, loss, accuracy, gradient, fit.
 
-    `Network(layer, layer, ..., input_shape=(784,))` puts layers one after another; `Network(output=node)`
-    takes any graph, whose inputs say their shapes, `Input("x", shape=(784,))`. `params` holds the parameters
-    by name, "W1", "b1", "W2", ..., as writable views into one flat vector.
+    `Network(layer, layer, ..., input_shape=(784,))`, or with a list of the layers, puts them one after another;
+    `Network(output=node)` takes any graph, whose inputs say their shapes, `Input("x", shape=(784,))`. `loss` is one
+    such as `cr.Huber()`, or its name: "cross_entropy", "binary_cross_entropy", "mean_squared_error" or "mse",
+    "mean_absolute_error" or "mae", "huber". `params` holds the parameters by name, "W1", "b1", "W2", ..., as
+    writable views into one flat vector.
 
-    Shapes: inputs (N, *input_shape); targets as the loss takes them.
+    Shapes: inputs (N, *input_shape); targets as the loss takes them, or labels by name: see `classes`.
     dtype: float32 or float64, for all that is computed.
     Raises: ArgumentError, GraphError and ShapeError when the network cannot be made.
     """
@@ -72,10 +78,10 @@ class Network:
 
     def __init__(
         self,
-        *layers: Layer,
+        *layers: Layer | Sequence[Layer],
         input_shape: Shape | int | None = None,
         output: Node | None = None,
-        loss: Loss | None = None,
+        loss: Loss | str | None = None,
         seed: int | None = None,
         dtype: Any = "float32",
     ) -> None:
@@ -91,7 +97,7 @@ class Network:
         self.iterations = 0
         #: How far trainings have come; the next one goes on from there.
         self.progress = Progress()
-        #: Notes of yours that are saved with the network: names of classes, columns. JSON values only.
+        #: Notes of yours that are saved with the network, such as names of columns. JSON values only.
         self.metadata: dict[str, Any] = {}
         #: Who may do what with the network at the same time.
         self.callers = Callers()
@@ -138,6 +144,21 @@ class Network:
         """The shape of one sample of each input, by name."""
         return dict(self._inputs)
 
+    @property
+    def classes(self) -> list[Label] | None:
+        """The names of the classes in the order of the outputs: text, whole numbers or booleans; None: no names.
+
+        The first training on such labels sets them, sorted, if there is one for each class; plain numbers of
+        outputs, 0 to K - 1, need no names. Set them where a class is missing in the data:
+        `net.classes = ["no", "yes"]`.
+        Raises: ArgumentError, when set, unless they are different, and as many as the classes.
+        """
+        return None if self._feeds.classes is None else list(self._feeds.classes)
+
+    @classes.setter
+    def classes(self, names: Sequence[Label] | None) -> None:
+        self._feeds = self._feeds.with_classes(names)
+
     def summary(self, batch_size: int = 1) -> Summary:
         """A table of every layer: its output's shape, its parameters, its memory for a batch."""
         return summarize(self, batch_size)
@@ -150,6 +171,7 @@ class Network:
             twin.graph.state |= {name: value.astype(twin.dtype) for name, value in self.state.items()}
         twin.iterations, twin.metadata = self.iterations, copy.deepcopy(self.metadata)
         twin.progress = self.progress.copy(with_state=False)
+        twin.classes = self.classes
         return twin
 
     def settled(self) -> Network:
@@ -170,7 +192,7 @@ class Network:
         with self.callers.between_steps():
             flat, state = self.params.flat.copy(), {name: value.copy() for name, value in self.state.items()}
             progress = self.progress.copy(with_state=with_state)
-        made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, flat, state)
+        made_from = (nodes, self.loss_layer, self.seed, self.dtype.name, flat, state, self.classes)
         made = (
             "output",
             "loss_layer",
@@ -227,41 +249,48 @@ class Network:
             raise ArgumentError(f"{self.loss_layer!r} is a loss for regression: there are no probabilities")
         return probabilities
 
-    def loss(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> float:
+    def classify(self, x: Data) -> Array:
+        """The label of the likeliest class, argmax_k y_k, as `classes` names it, or else its number.
+
+        With SigmoidCrossEntropy and one output, the second class where y > 0; with several, whether each y_k > 0.
+
+        Shapes: x (N, *input_shape) -> (N,); (N, K) of booleans for several outputs with SigmoidCrossEntropy.
+        dtype: text, int or bool.
+        Raises: ArgumentError for a regression; DataError where an output is not finite; as `predict`.
+        """
+        return self._feeds.classified(self.predict(x))
+
+    def loss(self, x: Data, t: Any, sample_weight: ArrayLike | None = None) -> float:
         """The mean loss, predicting (dropout off, running statistics used)."""
         return self.evaluate(x, t, sample_weight)["loss"]
 
-    def accuracy(self, x: Data, t: ArrayLike) -> float:
+    def accuracy(self, x: Data, t: Any) -> float:
         """The share of right answers. Raises ArgumentError for a regression."""
         measures = self.evaluate(x, t)
         if "accuracy" not in measures:
             raise ArgumentError(f"accuracy is for classifiers; with {self.loss_layer!r} use loss(x, t)")
         return measures["accuracy"]
 
-    def evaluate(self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None) -> dict[str, float]:
+    def evaluate(self, x: Data, t: Any, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """The loss, and for a classifier the accuracy, from one prediction. Warns as `predict` does."""
-        return self.measures(x, t, sample_weight)
+        return self.measures_of(self._feeds.batch(x, t, sample_weight, values=False))
 
-    def measures(
-        self, x: Data, t: ArrayLike, sample_weight: ArrayLike | None = None, *, warns: bool = True
-    ) -> dict[str, float]:
-        """The same as `evaluate`, but that it need not warn."""
-        loss = self._feeds.the_loss()
-        if sample_weight is None:
-            inputs = self._feeds.inputs(x, values=False)
-            targets, _ = self._feeds.targets(t, rows_of(inputs))
+    def measures_of(self, data: Mapping[str, Array], *, warns: bool = True) -> dict[str, float]:
+        """What `evaluate` returns, for data as `feeds` returns them; it need not warn."""
+        inputs = {name: data[name] for name in self._inputs}
+        targets = data["t"]
+        if "sample_weight" not in data:
             try:
-                by_program = measured(self.programs.evaluating(targets), {**inputs, "t": targets})
+                by_program = measured(self.programs.evaluating(targets), data)
             except Exception:  # as in predict: what is wrong may be the input, not the layer
                 self._feeds.check_values(inputs)
                 raise
             if by_program is not None:
                 return by_program
-        output = self.output_of(x, warns=warns)
-        targets, weights = self._feeds.targets(t, len(output), sample_weight)
-        feeds = {"output": output, "t": targets, **({} if weights is None else {"sample_weight": weights})}
+        output = self.output_of(inputs, warns=warns)
+        feeds = {"output": output, **{name: data[name] for name in data if name not in inputs}}
         measures = {"loss": self.one_number(self._measuring.evaluate(feeds))}
-        correct = loss.correct(output, targets)
+        correct = self._feeds.the_loss().correct(output, targets)
         if correct is not None:
             finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)  # NaN is no answer
             correct = correct & finite.reshape(-1, *[1] * (correct.ndim - 1))
@@ -273,7 +302,7 @@ class Network:
     def gradient(
         self,
         x: Data,
-        t: ArrayLike,
+        t: Any,
         sample_weight: ArrayLike | None = None,
         *,
         training: bool | None = None,
@@ -290,7 +319,7 @@ class Network:
     def flat_gradient(
         self,
         x: Data,
-        t: ArrayLike,
+        t: Any,
         sample_weight: ArrayLike | None = None,
         *,
         training: bool | None = None,
@@ -324,7 +353,7 @@ class Network:
     def numerical_gradient(
         self,
         x: Data,
-        t: ArrayLike,
+        t: Any,
         sample_weight: ArrayLike | None = None,
         *,
         training: bool | None = None,
@@ -347,17 +376,17 @@ class Network:
     def fit(
         self,
         x: Data,
-        t: ArrayLike,
+        t: Any,
         *,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | str | None = None,
         epochs: int | None = None,
         iterations: int | None = None,
         batch_size: int | None = None,
         sampling: Sampling = "shuffle",
         sample_weight: ArrayLike | None = None,
-        validation: tuple[Data, ArrayLike] | None = None,
+        validation: tuple[Data, Any] | list[Any] | float | None = None,
         measure_every: int = 1,
-        callbacks: Sequence[Callback] = (),
+        callbacks: Callback | Sequence[Callback] = (),
         seed: int | None = None,
         progress: bool | None = None,
         threads: int | None = None,
@@ -382,12 +411,14 @@ class Network:
         if unknown:
             known = list(inspect.signature(Network.fit).parameters)[1:-1]
             name = next(iter(unknown))
-            raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {did_you_mean(name, known)}")
+            advice = did_you_mean(name, known)
+            if (meant := called_here(name) or name) in inspect.signature(Optimizer).parameters:
+                advice = f"it belongs to the optimizer, optimizer=cr.Adam({meant}={unknown[name]!r})"
+            raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {advice}")
         if epochs is None and iterations is None:
             raise ArgumentError("say how long to train: either epochs= or iterations=")
         measure_every = whole_number("measure_every", measure_every, 1)
-        if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):
-            raise ArgumentError(f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}")
+        called = checked_callbacks(callbacks)
         training = self.training(
             x,
             t,
@@ -408,7 +439,7 @@ class Network:
             return train(
                 training,
                 training.planned,
-                [*callbacks, *bar],
+                [*called, *bar],
                 measure_every=measure_every,
                 settings=training.settings(),
             )
@@ -416,15 +447,15 @@ class Network:
     def training(
         self,
         x: Data,
-        t: ArrayLike,
+        t: Any,
         *,
-        optimizer: Optimizer | None = None,
+        optimizer: Optimizer | str | None = None,
         epochs: int | None = None,
         iterations: int | None = None,
         batch_size: int | None = None,
         sampling: Sampling = "shuffle",
         sample_weight: ArrayLike | None = None,
-        validation: tuple[Data, ArrayLike] | None = None,
+        validation: tuple[Data, Any] | list[Any] | float | None = None,
         seed: int | None = None,
         threads: int | None = None,
         total_epochs: int | None = None,
@@ -434,11 +465,12 @@ class Network:
 
         `epochs` or `iterations` says how long it is going to be, for schedules that depend on it.
 
-        `optimizer` is `default_optimizer` unless given, `batch_size` 100, or all the rows where there are fewer.
-        "shuffle" goes through all the data in a new order every epoch; "replacement" draws every batch anew, as
-        the textbook does. `seed` decides the batches (default: the network's). `validation` is measured beside
-        the training data. `total_epochs` is the length of the whole training, for schedules that depend on it.
-        `fresh` drops what the optimizer has gathered in trainings before.
+        `optimizer` is `default_optimizer` unless given, or named: "adam". `batch_size` is 100, or all the rows
+        where there are fewer. "shuffle" goes through all the data in a new order every epoch; "replacement" draws
+        every batch anew, as the textbook does. `seed` decides the batches (default: the network's). `validation`
+        is measured beside the training data: a pair of data and targets, or a share of the data, such as 0.2, which is held
+        out: the same share of every class, chosen by the seed. `total_epochs` is the length of the whole training,
+        for schedules that depend on it. `fresh` drops what the optimizer has gathered in trainings before.
 
         `threads` is how many the machine may use; by default as many as the work is large enough for, within what
         OMP_NUM_THREADS and its like say, and one in a worker of joblib or multiprocessing. The results are the same
@@ -448,29 +480,27 @@ class Network:
         """
         if epochs is not None and iterations is not None:
             raise ArgumentError("say how long to train: either epochs= or iterations=, not both")
-        data = self._feeds.batch(x, t, sample_weight)
+        chosen = checked_optimizer(
+            for_units_of(self.output, self.default_optimizer) if optimizer is None else optimizer
+        )
+        feeds = self._feeds.learning(t, iterations=self.iterations)
+        seed = checked_seed(self.seed if seed is None else seed)
+        data, tested = feeds.parts(feeds.batch(x, t, sample_weight), validation, seed)
         batches = Batches.make(
-            len(data["t"]),
-            batch_size=batch_size,
-            sampling=sampling,
-            seed=self.seed if seed is None else seed,
-            least=self._least_batch(),
+            len(data["t"]), batch_size=batch_size, sampling=sampling, seed=seed, least=self._least_batch()
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
             warn(text)
         warn_of_scales(self.graph, self.output, self.loss_layer, data)
-        chosen = for_units_of(self.output, self.default_optimizer) if optimizer is None else optimizer
-        if not isinstance(chosen, Optimizer):
-            raise ArgumentError(f"optimizer: expected one such as cr.Adam(), got {chosen!r}")
         steps = None if iterations is None else whole_number("iterations", iterations, 1)
         if epochs is not None:
             steps = whole_number("epochs", epochs, 1) * batches.epoch_length
-        return Training(
+        training = Training(
             self,
             data,
             chosen,
             batches,
-            validation=None if validation is None else self._feeds.validation(validation),
+            validation=tested,
             threads=None if threads is None else whole_number("threads", threads, 1),
             steps=steps,
             total=None
@@ -478,6 +508,8 @@ class Network:
             else whole_number("total_epochs", total_epochs, 1) * batches.epoch_length,
             fresh=fresh,
         )
+        self._feeds = feeds
+        return training
 
     def _least_batch(self) -> int:
         """How many rows a batch of training must have: what the most demanding layer needs."""
@@ -494,7 +526,15 @@ class Network:
         """The data as `graph` takes them, checked, by the name of the input."""
         return self._feeds.inputs(x)
 
-    def feeds(self, x: Data, t: ArrayLike, weight: ArrayLike | None = None) -> dict[str, Any]:
+    def numbered(self, t: Any) -> Array:
+        """The targets as the loss takes them: labels as the numbers of their classes, which must be known."""
+        return self._feeds.numbered(t)
+
+    def named(self, numbers: Array) -> Array:
+        """The labels that these numbers of classes stand for, by name where the network knows names."""
+        return self._feeds.named(numbers)
+
+    def feeds(self, x: Data, t: Any, weight: ArrayLike | None = None) -> dict[str, Any]:
         """What `graph` is fed with for this batch, checked, by the name of its input."""
         return self._feeds.batch(x, t, weight)
 
@@ -530,9 +570,11 @@ def _made_again(
     dtype: str,
     flat: Array,
     state: dict[str, Array],
+    classes: list[Label] | None = None,
 ) -> Network:
     network = cls.__new__(cls)
     Network.__init__(network, output=nodes[-1], loss=loss, seed=seed, dtype=dtype)
     network.params.flat[:] = flat
     network.graph.keep_statistics(state)
+    network.classes = classes
     return network

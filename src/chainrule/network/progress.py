@@ -7,6 +7,8 @@ from copy import deepcopy
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from chainrule.arguments import whole_number
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError
@@ -95,6 +97,19 @@ class Progress:
                 return part[begin : begin + most]
             begin -= len(part)
         raise AssertionError("an epoch has as many batches as it says")
+
+    def batch_without(self, useful: Array, steps: int) -> tuple[int, int] | None:
+        """The epoch and the number of the first batch, of so many to come, that holds none of the useful rows."""
+        assert self.batches is not None
+        epoch, begin = self.place
+        ahead = steps if np.sum(~useful) >= self.batches.smallest else 0
+        while ahead > 0:
+            is_useful = np.concatenate([useful[part].any(axis=1) for part in self.batches.of_epoch(epoch)])
+            is_useful = is_useful[begin : begin + ahead]
+            if not is_useful.all():
+                return epoch, begin + int(np.argmin(is_useful))
+            epoch, begin, ahead = epoch + 1, 0, ahead - len(is_useful)
+        return None
 
     def advance(self, steps: int) -> None:
         """So many batches have been used."""

@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.arguments import is_number, whole_number
 from chainrule.arrays import Array
-from chainrule.errors import ArgumentError, BusyError
+from chainrule.errors import ArgumentError, BusyError, DataError
 from chainrule.loop import Batches, Interrupts, Pace
 from chainrule.network.divergence import diverged_by_update, diverged_in_step
 from chainrule.network.health import NetworkExaminer, steps_worth
@@ -69,6 +69,7 @@ class Training:
             self.progress = network.progress.next(
                 network, optimizer, batches, steps=steps, total=total, fresh=fresh
             )
+            self._refuse_empty_batches()
             assert self.progress.state is not None
             self.optimizer_state = self.progress.state
             self._trainer = network.programs.training_with(self.program, optimizer, self.optimizer_state)
@@ -79,6 +80,22 @@ class Training:
             f"<Training: {self.iteration:,} steps done, in epoch {self.progress.place[0] + 1:,} of the network, "
             f"{self.optimizer!r}, batches of {self.batches.batch_size:,}>"
         )
+
+    def _refuse_empty_batches(self) -> None:
+        """Raise DataError where one of the planned batches has rows of weight 0 only: its mean loss is 0 / 0."""
+        weights = self._data.get("sample_weight")
+        loss = self.network.loss_layer
+        useful = None if loss is None else loss.useful_rows(self._data["t"])
+        if weights is not None:
+            useful = weights > 0 if useful is None else useful & (weights > 0)
+        found = None if useful is None else self.progress.batch_without(useful, self.planned)
+        if found is not None:
+            what = "sample_weight" if weights is not None else "weight of the class"
+            raise DataError(
+                f"batch {found[1] + 1} of epoch {found[0] + 1} would hold only rows whose {what} is 0, so that "
+                f"there is nothing to average: leave the rows of weight 0 out, or give a larger batch_size "
+                f"than {self.batches.batch_size}"
+            )
 
     # One at a time --------------------------------------------------------------------------------------
 
@@ -241,8 +258,7 @@ class Training:
             measures = measured(self.program, data, self._threads)
             if measures is not None:
                 return measures
-        inputs = {name: data[name] for name in self.network.input_shapes}
-        return self.network.measures(inputs, data["t"], data.get("sample_weight"), warns=False)
+        return self.network.measures_of(data, warns=False)
 
     def snapshot(self) -> Snapshot:
         """A copy of the parameters and of the running statistics."""

@@ -23,7 +23,7 @@ Classes = Mapping[str, type[Configured]]
 
 
 def describe(network: Network) -> dict[str, Any]:
-    """All of a network but its numbers: nodes, layers, loss, dtype, seed, metadata."""
+    """All of a network but its numbers: nodes, layers, loss, dtype, seed, metadata, names of classes."""
     graph = network.graph
     used: list[Layer] = []
     nodes = []
@@ -60,6 +60,7 @@ def describe(network: Network) -> dict[str, Any]:
         "iterations": network.iterations,
         "progress": network.progress.to_dict(),
         "metadata": network.metadata,
+        "classes": network.classes,
     }
 
 
@@ -100,6 +101,7 @@ def rebuild(
     if "progress" in description:  # not in files of 0.3 and before
         network.progress = Progress.from_dict(description["progress"])
     network.metadata = dict(description["metadata"])
+    network.classes = description.get("classes")  # not in older files
     return network
 
 

@@ -115,10 +115,10 @@ def judge(
 
     Raises: ArgumentError when the names are not as many as the classes; what the network says of x and t.
     """
-    network.measures(x, t, warns=False)  # a shape or a label that does not fit is told here
+    network.measures_of(network.feeds(x, t), warns=False)  # a shape or a label that does not fit is told here
     loss = network.loss_layer
     assert loss is not None
-    output, truth = network.output_of(x, warns=False), np.asarray(t)
+    output, truth = network.output_of(x, warns=False), network.numbered(t)
     rows = _flat_inputs(network, x, len(output))
     if loss.task == "classification" and output.ndim == 2:
         labels = truth if truth.ndim == 1 else truth.argmax(axis=1)
@@ -141,7 +141,7 @@ def _flat_inputs(network: Network, x: Data, rows: int) -> Array:
 
 
 def _class_names(wanted: Sequence[str] | None, network: Network, count: int) -> list[str]:
-    noted = network.metadata.get("classes")
+    noted = network.classes or network.metadata.get("classes")  # where older files have them
     if wanted is None and isinstance(noted, list) and len(noted) == count:
         return [str(name) for name in noted]
     if wanted is None:

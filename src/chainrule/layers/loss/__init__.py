@@ -1,14 +1,42 @@
 """Losses: layers whose output is one number, to be made small."""
 
+from typing import Any
+
+from chainrule.arguments import one_of
 from chainrule.layers.loss.base import Loss
 from chainrule.layers.loss.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.loss.regression import Huber, MeanAbsoluteError, MeanSquaredError
 
 __all__ = [
+    "NAMES",
     "Huber",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
+    "get",
 ]
+
+#: The losses by the names that `Network(loss="cross_entropy")` takes.
+NAMES: dict[str, type[Loss]] = {
+    "cross_entropy": SoftmaxCrossEntropy,
+    "binary_cross_entropy": SigmoidCrossEntropy,
+    "mean_squared_error": MeanSquaredError,
+    "mse": MeanSquaredError,
+    "mean_absolute_error": MeanAbsoluteError,
+    "mae": MeanAbsoluteError,
+    "huber": Huber,
+}
+
+
+def get(name: str, **arguments: Any) -> Loss:
+    """The loss of that name, in any case, made with the arguments.
+
+    Raises: ArgumentError for an unknown name or argument, or a value out of range.
+
+    >>> get("huber", delta=2.0)
+    Huber(delta=2.0)
+    """
+    kind = NAMES.get(name.lower()) or NAMES[one_of("loss", name, NAMES)]
+    return kind(**arguments)

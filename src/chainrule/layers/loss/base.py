@@ -51,6 +51,10 @@ class Loss(Layer):
         """Whether the likeliest answer for each sample is the target's; None when there is no such thing."""
         return None
 
+    def useful_rows(self, t: Array) -> Array | None:
+        """Which samples have a weight above 0 by their classes; None where the loss weighs no classes."""
+        return None
+
     def nothing_to_average(self, *, of_samples: bool) -> DataError:
         """The error for a batch whose weights are all 0: those of its samples, or else with those of classes."""
         return DataError(

@@ -147,6 +147,12 @@ class SoftmaxCrossEntropy(Loss):
         """Whether the class of the largest logit is the label, or the distribution's most likely class."""
         return np.asarray(x.argmax(axis=-1) == (t if t.ndim < x.ndim else t.argmax(axis=-1)))
 
+    def useful_rows(self, t: Array) -> Array | None:
+        """Whether the class of a sample's label has a weight above 0; None for anything but one label a sample."""
+        if self.class_weights is None or t.ndim != 1:
+            return None
+        return np.asarray(self.class_weights[t] > 0)
+
     def _check_labels(self, t: Array, K: int) -> None:
         if t.dtype.kind not in "iu":
             raise DataError(
