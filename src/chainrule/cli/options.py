@@ -8,8 +8,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from chainrule import schedules
+from chainrule import initializers, schedules
 from chainrule.errors import ArgumentError, FileError, did_you_mean
+from chainrule.initializers import Initializer
 from chainrule.layers import ELU, GELU, Layer, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from chainrule.schedules import Schedule
 
@@ -34,6 +35,14 @@ SCHEDULES: dict[str, Callable[[float], Schedule]] = {
     "constant": schedules.Constant,
     "cosine": schedules.Cosine,
     "one-cycle": schedules.OneCycle,
+}
+
+INITIALIZERS: dict[str, Callable[[], Initializer]] = {
+    "he": initializers.He,
+    "xavier": initializers.Xavier,
+    "lecun": initializers.LeCun,
+    "orthogonal": initializers.Orthogonal,
+    "normal": initializers.Normal,
 }
 
 PICTURES = (".html", ".svg", ".png")
