@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from chainrule.arguments import checked_dtype, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.errors import ArgumentError, LayerError, did_you_mean
+from chainrule.errors import ArgumentError, ChainruleWarning, LayerError, did_you_mean
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
 from chainrule.layers import Layer, Loss
@@ -26,6 +27,7 @@ from chainrule.loop import (
 )
 from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, numbers, rows_of
+from chainrule.network.fitting import out_of_reach, warn_of_misfit
 from chainrule.network.making import (
     chain,
     checked_loss,
@@ -74,6 +76,7 @@ class Network:
         dtype = checked_dtype(dtype)
         self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
         self.loss_layer = checked_loss(loss)
+        warn_of_misfit(self.output, self.loss_layer)
         self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
         #: The loss alone, to measure outputs with.
         measured_loss = with_loss(Input("output"), self.loss_layer)
@@ -434,6 +437,8 @@ class Network:
             seed=self.seed if seed is None else seed,
             least=self._least_batch(),
         )
+        if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
+            warnings.warn(text, ChainruleWarning, stacklevel=2)
         chosen = SGD(0.1) if optimizer is None else optimizer
         if not isinstance(chosen, Optimizer):
             raise ArgumentError(f"optimizer: expected one such as cr.SGD(0.1), got {chosen!r}")
