@@ -4,20 +4,13 @@ from __future__ import annotations
 
 import ast
 import re
-import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
-import pytest
 import typer
-from typer.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.app import COMMANDS, app, options_of, worded
-from chainrule.cli.check import Check
-from chainrule.cli.train import Train
-from chainrule.cli.wording import PHRASES
-from chainrule.errors import ArgumentError, ChainruleWarning, DataError
 
 SOURCES = Path(cr.__file__).parent
 IN_PYTHON = "only code in Python makes layers, graphs and networks, or saves them"
@@ -69,14 +62,24 @@ def messages() -> Iterator[tuple[str, str]]:
                 skipped |= {id(part) for part in ast.walk(node) if part is not node}
         for node in ast.walk(tree):
             text = None if id(node) in skipped else literal(node)
-            if text is not None and text.count(" ") >= 3 and not HTML.search(text) and name not in NO_MESSAGES:
+            if (
+                text is not None
+                and text.count(" ") >= 3
+                and not HTML.search(text)
+                and name not in NO_MESSAGES
+            ):
                 yield name, NUMPYS.sub("", text)
 
 
 def helps() -> set[str]:
     """What the commands' options say of themselves: their values are theirs."""
     program = typer.main.get_command(app)
-    return {str(each.help) for command in program.commands.values() for each in command.params if hasattr(each, "help")}
+    return {
+        str(each.help)
+        for command in program.commands.values()
+        for each in command.params
+        if hasattr(each, "help")
+    }
 
 
 def names_python(text: str) -> bool:
@@ -125,7 +128,9 @@ def python_names_exist(text: str, known: set[str]) -> bool:
 
 def test_every_message_of_python_names_arguments_that_exist():
     known, own = parameters(), helps()
-    wrong = [f"{file}: {text}" for file, text in messages() if text not in own and not python_names_exist(text, known)]
+    wrong = [
+        f"{file}: {text}"
+        for file, text in messages()
+        if text not in own and not python_names_exist(text, known)
+    ]
     assert wrong == []
-
-

@@ -20,17 +20,6 @@ ACTIVATIONS: dict[str, Callable[[], Layer]] = {
     kind.__name__.lower(): kind for kind in (ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus, Sigmoid, Tanh)
 }
 
-#: The learning rate that each optimizer starts from when none is given.
-OPTIMIZERS: dict[str, float] = {
-    "sgd": 0.1,
-    "momentum": 0.01,
-    "nesterov": 0.01,
-    "adagrad": 0.01,
-    "rmsprop": 0.001,
-    "adam": 0.001,
-    "adamw": 0.001,
-}
-
 SCHEDULES: dict[str, Callable[[float], Schedule]] = {
     "constant": schedules.Constant,
     "cosine": schedules.Cosine,

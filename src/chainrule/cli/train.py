@@ -22,7 +22,6 @@ from chainrule.cli.gradients import compare_gradients
 from chainrule.cli.options import (
     ACTIVATIONS,
     INITIALIZERS,
-    OPTIMIZERS,
     SCHEDULES,
     choose,
     refuse_dtype,
@@ -36,6 +35,7 @@ from chainrule.cli.writing import print_rows
 from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
 from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.setup import USUAL_RATES
 from chainrule.errors import ArgumentError, DivergedError
 from chainrule.files import write_bytes
 from chainrule.graph import Input, Node
@@ -82,7 +82,7 @@ class Train:
     batch_size: Annotated[
         int | None, of_training(help="Samples in a batch. Default: 100, or all that there are.")
     ] = None
-    optimizer: Annotated[str, of_training(help=f"{', '.join(OPTIMIZERS)}.")] = "sgd"
+    optimizer: Annotated[str, of_training(help=f"{', '.join(USUAL_RATES)}.")] = "sgd"
     learning_rate: Annotated[
         float | None, of_training(help="Size of a step. Default: 0.1 for sgd, less for the others.")
     ] = None
@@ -177,7 +177,7 @@ class Train:
         print_rows(kept_files(folder, MODEL, HISTORY, *checked, CURVES, REPORT))
 
     def _make_optimizer(self) -> Optimizer:
-        rate = choose("--optimizer", self.optimizer, OPTIMIZERS)
+        rate = choose("--optimizer", self.optimizer, USUAL_RATES)
         rate = rate if self.learning_rate is None else self.learning_rate
         if not 0 < rate < math.inf:
             raise ArgumentError(f"--learning-rate: expected a number above 0, such as 0.1, got {rate:g}")

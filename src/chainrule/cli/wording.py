@@ -25,7 +25,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"; target=None reads features only", ""),
     (r"pass (?=(task)=)", ""),
     (r"pass encoding=\S+", "write it as UTF-8"),
-    (r"pass separator=(\S+) if that separates the values", r"write commas, or tabs, if \1 separates the values"),
+    (
+        r"pass separator=(\S+) if that separates the values",
+        r"write commas, or tabs, if \1 separates the values",
+    ),
     (r"pass its class, cr\.load\(.*?\)(?=;|$)", "only Python can load it, with its class"),
     (r"make it with loss=cr\.\w+\(\) or another", "make it with one in Python, or use predict"),
     (r"give them: cr\.check\(.*", "give them, such as --input 4x5"),

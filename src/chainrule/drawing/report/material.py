@@ -49,6 +49,11 @@ class LayerHealth:
         values = self.measures.get(measure)
         return math.nan if values is None or not len(values) else float(values[-1])
 
+    def first(self, measure: str) -> float:
+        """The value of a measure before training, NaN without one."""
+        values = self.measures.get(measure)
+        return math.nan if values is None or not len(values) else float(values[0])
+
     def middle(self, measure: str) -> float:
         """The median of a measure after the first examination, which is before training; NaN without one."""
         values = self.measures.get(measure, np.zeros(0))
