@@ -41,7 +41,7 @@ REMEDIES: dict[str, Remedy] = {
     "epochs": Remedy("more --epochs", "more epochs", lambda run: run.is_by_epochs),
     "iterations": Remedy("more --iterations", "more iterations", lambda run: not run.is_by_epochs),
     "scaled inputs": Remedy("", "inputs scaled to about 1", lambda run: not 0.1 < run.input_size < 10),
-    "scaled targets": Remedy("", "targets scaled to about 1"),
+    "scaled targets": Remedy("", "targets scaled to about 1", lambda run: run.is_regression),
     "he": Remedy(
         "--init he",
         "weights=cr.initializers.He() in the layers",

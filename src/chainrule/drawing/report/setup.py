@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.drawing.report.material import LayerHealth, Material
+from chainrule.drawing.report.words import floats
 from chainrule.initializers import Initializer
 
 #: The learning rate that each optimizer usually starts from.
@@ -39,6 +40,7 @@ class Setup:
     is_scheduled: bool
     stops_early: bool
     weighs_classes: bool
+    is_regression: bool
     #: The names of the classes of layers in the network.
     kinds: frozenset[str]
     #: The name of the class of the first layer's initializer.
@@ -54,18 +56,20 @@ class Setup:
         settings = run.history.settings
         optimizer = str(settings.get("optimizer", ""))
         name = re.match(r"\w*", optimizer)
-        rates = run.history.learning_rate
+        rates = floats(run.history.learning_rate)
+        rates = rates[np.isfinite(rates)]
         decay = re.search(r"weight_decay=([-+.\de]+)", optimizer)
         return cls(
             is_of_shell=bool(run.about.command),
             is_by_epochs="iterations" not in settings,
             optimizer="" if name is None else name[0].lower(),
-            rate=max((float(each) for each in rates), default=math.nan),
+            rate=float(rates.max()) if len(rates) else math.nan,
             is_clipped=re.search(r"clip_(norm|value)=(?!None)", optimizer) is not None,
             is_decayed=optimizer.startswith("AdamW") if decay is None else decay[1] not in ("0", "0.0"),
             is_scheduled=re.search(r"learning_rate=(?!Constant)[A-Z]", optimizer) is not None,
             stops_early="early_stopping" in settings or run.history.stopped.startswith("early"),
             weighs_classes="class_weights=" in str(settings.get("loss", "")),
+            is_regression="CrossEntropy" not in str(settings.get("loss", "")),
             kinds=_kinds(run),
             initializer=_initializer(run),
             hidden=_hidden(run),

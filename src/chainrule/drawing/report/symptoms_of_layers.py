@@ -104,17 +104,17 @@ def updates(run: Material) -> Iterator[RunFinding]:
     # A schedule ends near 0: updates are small where the largest of them is.
     small = min(((each, each.largest("update_ratio")) for each in weights), key=_second, default=None)
     first = max(((each, each.first("update_ratio")) for each in weights), key=_second, default=None)
-    high = "the learning rate looks too high"
+    usual, high = "where about 0.001 is usual", "the learning rate looks too high"
     if large is not None and large[1] > LARGEST_UPDATE:
-        text = f"Updates of {large[0].name} are {_of_its_size(large[1])} a step, where about 0.001 is usual: {high}"
+        text = f"Updates of {large[0].name} are {_of_its_size(large[1])} a step, {usual}: {high}"
         effect = f"updates of {large[0].name} are {_of_its_size(large[1])}"
         yield RunFinding("large updates", text, advice(run, "smaller rate"), large[0].name, effect=effect)
     elif first is not None and first[1] > LARGEST_FIRST_UPDATE:
-        text = f"The first update of {first[0].name} was {_of_its_size(first[1])}, where about 0.001 is usual: {high}"
+        text = f"The first update of {first[0].name} was {_of_its_size(first[1])}, {usual}: {high}"
         remedies = advice(run, "smaller rate")
         yield RunFinding("large updates", text, remedies, first[0].name, cause="first update")
     if small is not None and 0 < small[1] < SMALLEST_UPDATE:  # at 0 no gradient arrives, which is told above
-        text = f"Updates of {small[0].name} are {_of_its_size(small[1])} a step, where about 0.001 is usual: it hardly changes"
+        text = f"Updates of {small[0].name} are {_of_its_size(small[1])} a step, {usual}: it hardly changes"
         remedies = advice(run, "larger rate", "adaptive")
         effect = f"{small[0].name} hardly changes"
         yield RunFinding("small updates", text, remedies, small[0].name, effect=effect)
