@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
 import typer
+from typer.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.app import COMMANDS, app, options_of, worded
+from chainrule.cli.check import Check
+from chainrule.cli.train import Train
+from chainrule.cli.wording import PHRASES
+from chainrule.errors import ArgumentError, ChainruleWarning, DataError
 
 SOURCES = Path(cr.__file__).parent
 IN_PYTHON = "only code in Python makes layers, graphs and networks, or saves them"
@@ -40,7 +47,7 @@ ARGUMENT = re.compile(r"(?<![-\w.])([a-z_]+)=(?![=}])")
 NAME = re.compile(r"\bcr\.\w+(?:\.\w+)*")
 OWNED = re.compile(r"^[A-Z]\w*: expected ([a-z_]+) to be")
 NUMPYS = re.compile(r"(argmax|unique)\([^)]*\)")  # a file is made so, in NumPy
-HTML = re.compile(r"</?\w+[ >]|\w=\"")
+NO_SENTENCE = re.compile(r"<[/a-z!]|=\"\{\}\"|(alt|title)=\"|^pip install")
 
 
 def literal(node: ast.AST) -> str | None:
@@ -65,7 +72,7 @@ def messages() -> Iterator[tuple[str, str]]:
             if (
                 text is not None
                 and text.count(" ") >= 3
-                and not HTML.search(text)
+                and not NO_SENTENCE.search(text)
                 and name not in NO_MESSAGES
             ):
                 yield name, NUMPYS.sub("", text)
@@ -134,3 +141,72 @@ def test_every_message_of_python_names_arguments_that_exist():
         if text not in own and not python_names_exist(text, known)
     ]
     assert wrong == []
+
+
+@pytest.mark.parametrize(
+    ("command", "message", "shown"),
+    [
+        (
+            "train",
+            "SGD: expected clip_norm to be a number in (0, inf), got 0",
+            "--clip-norm: expected a number in (0, inf), got 0",
+        ),
+        ("train", "batch_size: expected at most 3, got 4", "--batch-size: expected at most 3, got 4"),
+        ("train", "epochs: expected a whole number", "--epochs: expected a whole number"),
+        ("train", "unknown sampling 'x'; Known: a", "--sampling: there is no 'x'; Known: a"),
+        ("train", 'scale it, or make the network with dtype="float64"', "scale it, or --dtype float64"),
+        (
+            "predict",
+            'scale it, or make the network with dtype="float64"',
+            "scale it, or --dtype float64 of chainrule train",
+        ),
+        ("train", "or pass task='classification' if so", "or --task classification if so"),
+        (
+            "train",
+            "try a smaller learning rate, clip_norm=1.0 in the optimizer, or inputs scaled to about 1",
+            "try a smaller --learning-rate or --clip-norm 1.0",
+        ),
+        ("summary", "batch_size=3 is too many", "--batch-size 3 is too many"),
+        (
+            "check",
+            "check: found no inputs that it takes; give them: cr.check(A(...), x)",
+            "check: found no inputs that it takes; give them, such as --input 4x5",
+        ),
+        ("evaluate", "there is no column 'size=3'", "there is no column 'size=3'"),
+    ],
+)
+def test_arguments_become_options(command, message, shown):
+    assert worded(message, command) == shown
+
+
+def test_every_phrase_is_one_that_the_library_says():
+    texts = [text for _, text in messages()]
+    for make in (lambda: cr.SGD(clip_norm=0), lambda: cr.EarlyStopping(patience=0)):
+        with pytest.raises(ArgumentError) as caught:
+            make()
+        texts.append(str(caught.value))
+    formed = [text.replace("{}", "'x'") for text in texts]
+    for pattern, _ in PHRASES:
+        assert any(re.search(pattern, text) for text in [*texts, *formed]), pattern
+
+
+def test_warnings_are_notes(monkeypatch):
+    def warn(self):
+        for _ in range(2):
+            warnings.warn('odd; make the network with dtype="float64"', ChainruleWarning, stacklevel=1)
+        raise DataError("batch_size: no")
+
+    monkeypatch.setattr(Train, "run", warn)
+    result = CliRunner().invoke(app, ["train"])
+    assert result.exit_code == 2
+    assert result.stderr == "note: odd; --dtype float64\nchainrule: --batch-size: no\n"
+
+
+def test_other_warnings_stay_as_they_are(monkeypatch):
+    def warn(self):
+        warnings.warn("mind", RuntimeWarning, stacklevel=1)
+        raise ArgumentError("no")
+
+    monkeypatch.setattr(Check, "run", warn)
+    with pytest.warns(RuntimeWarning, match="mind"):
+        assert CliRunner().invoke(app, ["check", "a.py:B"]).exit_code == 2

@@ -82,6 +82,7 @@ def options(
     """Nothing to do for all commands alike."""
 
 
+@functools.cache
 def options_of(name: str) -> dict[str, str]:
     """The options of a command, by the names of their arguments."""
     program = typer.main.get_command(app)

@@ -105,7 +105,7 @@ def _error(
     size = max(float(np.linalg.norm(a)), float(np.linalg.norm(b)), 1e-12)
     for step in SMALLER_STEPS:
         apart = np.flatnonzero(np.abs(a - b) > AGREES * size / 2)
-        if len(apart) <= 1 + len(places) // 20:
+        if len(apart) <= 1 + len(places) // 4:
             b[apart] = [derivative(int(places[k]), step) for k in apart]
     return float(np.linalg.norm(a - b)) / size
 
