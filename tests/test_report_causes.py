@@ -13,6 +13,7 @@ import typer
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.drawing.report import TrainingReport, report
+from chainrule.drawing.report.answers import Classified
 from chainrule.drawing.report.causes import EXPLAINED, ONLY_AS_CAUSES
 from chainrule.drawing.report.remedies import REMEDIES, advice
 from chainrule.drawing.report.setup import Setup
@@ -188,6 +189,14 @@ def test_overfitting_is_not_answered_with_what_is_there():
         for each in TrainingReport([replace(run, history=history, answers=None)]).findings
         if each.code == "overfitting"
     ] == []
+
+
+def test_weights_of_classes_are_judged_by_the_classes():
+    confusion = np.array([[95, 15], [1, 5]])
+    run = replace(report(History()).runs[0], answers=Classified(["no", "yes"], confusion, [], []))
+    assert [each.code for each in TrainingReport([run]).findings] == ["baseline"]
+    weighed = History(settings={"loss": "SoftmaxCrossEntropy(class_weights=[0.5, 10.0])"})
+    assert TrainingReport([replace(run, history=weighed)]).findings == ()
 
 
 def test_every_code_has_its_place_among_the_causes():

@@ -11,6 +11,7 @@ from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import RunFinding, Severity
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.remedies import advice
+from chainrule.drawing.report.setup import Setup
 from chainrule.text import counted, percent, short
 
 ERRORS = 2.0
@@ -21,6 +22,8 @@ UNEVEN = 1.5
 """A class with half as many samples again as its fair share makes the classes uneven."""
 LEAST_SAMPLES = 10
 """Of fewer samples no share is told."""
+FOUND = 0.1
+"""With weights of classes, the mean share found of each class is so much above that of one answer."""
 EXPLAINED = 0.05
 """A regression that explains a twentieth of the variance is hardly better than always answering the mean."""
 
@@ -64,6 +67,11 @@ def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFindi
     gained = int(found.sum() - found[largest])
     lost = int(answers.counts[largest] - found[largest])
     if base == 1 or answers.accuracy == 1 or gained - lost > ERRORS * math.sqrt(gained + lost):
+        return
+    weighed = Setup.of(
+        run
+    ).weighs_classes  # for the share of each class that is found, at the cost of the whole
+    if weighed and float(np.nanmean(answers.recall)) > 1 / len(answers.classes) + FOUND:
         return
     is_no_better = gained <= lost
     text = (
