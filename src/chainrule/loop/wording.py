@@ -47,18 +47,15 @@ def figures(history: History) -> list[str]:
     for name in ("test_accuracy", "train_accuracy", "test_loss"):
         value = history.latest(name)
         if value is not None:
-            loss = history.latest(
-                name.replace("accuracy", "loss")
-            )  # beside one that is NaN, no answer was counted
-            value = value if loss is None or not math.isnan(as_float(loss)) else math.nan
-            return [*parts, f"{name.replace('_', ' ')} {number(value)}"]
+            loss = history.latest(name.replace("accuracy", "loss"))  # where it is NaN, no answer was counted
+            counted_none = "accuracy" in name and loss is not None and math.isnan(as_float(loss))
+            shown = "not measured" if counted_none else number(value)
+            return [*parts, f"{name.replace('_', ' ')} {shown}"]
     return parts
 
 
 def number(value: float) -> str:
-    """A measure to read: '0.0830', '2.3026', '1.235e+04'; of NaN 'not measured'."""
-    if math.isnan(as_float(value)):
-        return "not measured"
+    """A measure to read: '0.0830', '2.3026', '1.235e+04'."""
     if value == 0 or 0.001 <= abs(value) < 1000:
         return f"{value:.4f}"
     return f"{as_float(value):.4g}"
