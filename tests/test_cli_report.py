@@ -100,7 +100,7 @@ def test_health_is_recorded_unless_it_is_not_wanted():
 def test_findings_are_told_beside_the_report():
     result = train("digits", "--learning-rate", 1e-6, "--epochs", 3)
     found = [line for line in result.stdout.splitlines() if line.startswith("finding")]
-    assert any("Try: a larger learning rate" in line for line in found)
+    assert any("Try: a larger --learning-rate" in line for line in found)
     again = run("report", "mine").stdout.splitlines()
     assert again == [*found, "report     mine/report.html"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,9 @@ from typer.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.app import app
+from chainrule.cli.data import Dataset
+from chainrule.cli.train import results
+from chainrule.drawing.report.material import About, Material
 
 FILES = ["curves.png", "evaluation.json", "history.json", "model.safetensors", "report.html"]
 RNG = np.random.default_rng(0)
@@ -105,8 +109,17 @@ def test_the_gradients_are_checked():
     assert "DISAGREES" not in result.stdout
     assert "a[/b]/model.safetensors" in result.stdout
     assert sorted(os.listdir("a[/b]")) == ["check.json", *FILES]
-    result = run("train", "digits", "--hidden", 700, "--iterations", 1, "--out", "b")
-    assert "not checked (52,510 parameters; --check does it all the same)" in result.stdout
+    result = run("train", "digits", "--hidden", 300, "--iterations", 1, "--out", "b")
+    found = re.search(
+        r"agrees with numerical differentiation on ([\d,]+) of 22,510 parameters", result.stdout
+    )
+    assert found is not None
+    again = run("train", "digits", "--hidden", 300, "--iterations", 1, "--out", "c")
+    assert found[0] in again.stdout
+    assert (
+        "not checked (385 parameters; --check does it all the same)"
+        in run("train", "digits", "--hidden", 5, "--iterations", 1, "--no-check").stdout
+    )
 
 
 def test_the_same_seed_gives_the_same_files():
@@ -244,7 +257,7 @@ def test_a_divergence_keeps_the_history(tmp_path):
     lines = result.stderr.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("chainrule: iteration ")
-    assert "try a smaller learning rate" in lines[0]
+    assert "try a smaller --learning-rate or --clip-norm 1.0" in lines[0]
     told = [line.split() for line in result.stdout.splitlines()]
     assert [label for label, _ in told] == ["model", "history", "curves", "report"]
     assert all(Path(path).is_file() for _, path in told)
@@ -253,6 +266,55 @@ def test_a_divergence_keeps_the_history(tmp_path):
     assert history.stopped.startswith("diverged: iteration ")
     assert history.settings["learning_rate"] == 1e6
     assert np.isfinite(cr.load("runs/data/model.safetensors").params.flat).all()
+
+
+def test_early_stopping_keeps_the_best_weights():
+    options = "--hidden", "100,50", "--learning-rate", 0.5, "--epochs", 60, "--no-check", "--out", "mine"
+    result = run("train", "digits", *options, "--early-stopping", 3)
+    assert "stopped: early: test_loss did not improve for 3 epochs" in result.stdout
+    history = cr.History.load("mine/history.json")
+    best = int(np.argmin(history.test_loss))
+    assert best == len(history.test_loss) - 4
+    _, (x, t) = cr.datasets.load_digits()
+    measures = cr.load("mine/model.safetensors").evaluate(x, t)
+    assert measures["loss"] == pytest.approx(history.test_loss[best])
+    assert f"loss       {measures['loss']:.4g} on the test data" in result.stdout
+    assert f"accuracy   {measures['accuracy']:.4f} on the test data" in result.stdout
+    page = Path("mine/report.html").read_text(encoding="utf-8")
+    assert f"{100 * measures['accuracy']:.2f} %" in page
+
+
+def test_remedies_reach_the_training(tmp_path):
+    x = RNG.normal(size=(200, 2))
+    table(tmp_path / "rare.csv", x, np.where(np.arange(200) % 10 == 0, "yes", "no"))
+    options = "--target", "y", "--epochs", 1, "--no-check", "--init", "Xavier", "--clip-norm", 0.5
+    run("train", "rare.csv", *options, "--class-weights", "balanced", "--out", "a")
+    run("train", "rare.csv", *options, "--class-weights", "yes=5", "--out", "b")
+    net = cr.load("a/model.safetensors")
+    np.testing.assert_allclose(net.loss_layer.class_weights, [200 / (2 * 180), 200 / (2 * 20)])
+    assert repr(net.graph["affine1"].layer.arguments["weights"]) == "Xavier()"
+    assert cr.load("b/model.safetensors").loss_layer.class_weights.tolist() == [1, 5]
+    settings = cr.History.load("a/history.json").settings
+    assert "clip_norm=0.5" in settings["optimizer"]
+    assert settings["class_weights"] == "balanced"
+    assert "--class-weights balanced" in Path("a/report.html").read_text(encoding="utf-8")
+
+
+def test_a_finding_names_options():
+    result = run("train", "digits", "--learning-rate", 100, "--no-check", "--epochs", 5)
+    (found,) = [line for line in result.stdout.splitlines() if line.startswith("finding")]
+    assert "Try: a smaller --learning-rate (it was 100; 0.1 is usual for sgd)" in found
+    assert "ReLU" not in found
+    assert "a smaller --learning-rate" in Path("runs/digits/report.html").read_text(encoding="utf-8")
+
+
+def test_what_was_not_measured_is_said_so(tmp_path):
+    net = cr.Network(cr.Affine(10), input_shape=64, loss=cr.SoftmaxCrossEntropy(), seed=0)
+    page = Material(name="run", history=cr.History(loss=[2.0], seconds=[0.1]), about=About())
+    _, (x, t) = cr.datasets.load_digits()
+    data = Dataset("digits", x, t, x, t, [str(k) for k in range(10)])
+    told = dict(results(page, net, data))
+    assert told["accuracy"] == told["loss"] == "not measured: the training ended within its first epoch"
 
 
 def start(program):
@@ -290,6 +352,33 @@ main()
     history = cr.History.load("mine/history.json")
     assert history.stopped == "interrupted"
     assert cr.load("mine/model.safetensors").iterations == len(history.loss) >= 3
+
+
+CHECKS = """
+import os, signal, sys
+from chainrule.cli import gradients, main
+def interrupted(*arguments):
+    os.kill(os.getpid(), signal.SIGINT)
+    return True
+{}
+sys.argv = "chainrule train digits --epochs 2 --out mine".split()
+main()
+"""
+
+
+@pytest.mark.parametrize(
+    ("place", "told"),
+    [
+        ("gradients.affordable = interrupted", "not checked: interrupted"),
+        ("import chainrule.cli.train as train; train.check_network = interrupted", "agrees with"),
+    ],
+)
+def test_an_interrupted_check_loses_nothing(place, told):
+    out, err = (child := start(CHECKS.format(place))).communicate(timeout=60)
+    assert (child.returncode, err) == (0, "")
+    assert told in next(line for line in out.splitlines() if line.startswith("gradients"))
+    assert sorted(os.listdir("mine")) == FILES
+    assert [line.split()[0] for line in out.splitlines()[-4:]] == ["model", "history", "curves", "report"]
 
 
 def test_the_program_as_a_process():

@@ -22,6 +22,9 @@ from chainrule.layers import Loss
 
 WHOLE = "the whole graph"
 
+#: A call of a layer takes as long as reading and writing so many numbers.
+OF_A_NODE = 3000
+
 
 def float64_graph(graph: Graph) -> tuple[Graph, dict[str, Array]]:
     """The same graph with values, parameters and running statistics in float64; feeds of its parameters."""
@@ -156,7 +159,7 @@ def _whole(graph: Graph, pass_: Pass) -> Subject | None:
             fed[name] = value
     if not values or len(graph.nodes) - len(graph.inputs) - len(graph.parameters) < 2:
         return None
-    work = sum(value.size for value in pass_.values if value is not None)
+    work = sum(OF_A_NODE + value.size for value in pass_.values if value is not None)
     what = f"{len(graph.nodes)} nodes"
     return _WholeSubject(WHOLE, what, values, work=work, graph=graph, fed=fed, training=pass_.training)
 

@@ -20,6 +20,7 @@ from chainrule.cli.predict import Predict
 from chainrule.cli.report import Report
 from chainrule.cli.summary import Summary
 from chainrule.cli.train import Train
+from chainrule.cli.wording import in_options, notes
 from chainrule.errors import ChainruleError, DivergedError
 from chainrule.versions import show_versions
 
@@ -81,20 +82,34 @@ def options(
     """Nothing to do for all commands alike."""
 
 
-def _as_function(command: Callable[..., Command]) -> Callable[..., None]:
+@functools.cache
+def options_of(name: str) -> dict[str, str]:
+    """The options of a command, by the names of their arguments."""
+    program = typer.main.get_command(app)
+    parameters = program.commands[name].params  # type: ignore[attr-defined]  # it is a group
+    return {str(each.name): each.opts[0] for each in parameters if each.opts[0].startswith("--")}
+
+
+def worded(message: str, name: str) -> str:
+    """A message of the library as the command of that name says it."""
+    return in_options(message, options_of(name), options_of("train"))
+
+
+def _as_function(name: str, command: Callable[..., Command]) -> Callable[..., None]:
     """The function that Typer calls, whose parameters are the command's fields.
 
-    What users can cause becomes one message and an exit status, never a traceback.
+    What users can cause becomes one message and an exit status, never a traceback; a warning becomes a note.
     """
 
     @functools.wraps(command, updated=())
     def run(**given: Any) -> None:
         try:
-            command(**given).run()
+            with notes(lambda message: worded(message, name)):
+                command(**given).run()
             sys.stdout.flush()
         except (ChainruleError, MemoryError) as error:
             message = str(error) or "not enough memory for this; try a smaller network or batch"
-            typer.echo(f"chainrule: {message}", err=True)
+            typer.echo(f"chainrule: {worded(message, name)}", err=True)
             raise typer.Exit(1 if isinstance(error, DivergedError) else 2) from None
         except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -111,4 +126,4 @@ def _as_function(command: Callable[..., Command]) -> Callable[..., None]:
 
 
 for name, command in COMMANDS.items():
-    app.command(name)(_as_function(command))
+    app.command(name)(_as_function(name, command))

@@ -8,8 +8,9 @@ from typing import Annotated, TypeVar
 
 import typer
 
-from chainrule import schedules
+from chainrule import initializers, schedules
 from chainrule.errors import ArgumentError, FileError, did_you_mean
+from chainrule.initializers import Initializer
 from chainrule.layers import ELU, GELU, Layer, LeakyReLU, ReLU, Sigmoid, SiLU, Softplus, Tanh
 from chainrule.schedules import Schedule
 
@@ -19,21 +20,18 @@ ACTIVATIONS: dict[str, Callable[[], Layer]] = {
     kind.__name__.lower(): kind for kind in (ReLU, LeakyReLU, ELU, GELU, SiLU, Softplus, Sigmoid, Tanh)
 }
 
-#: The learning rate that each optimizer starts from when none is given.
-OPTIMIZERS: dict[str, float] = {
-    "sgd": 0.1,
-    "momentum": 0.01,
-    "nesterov": 0.01,
-    "adagrad": 0.01,
-    "rmsprop": 0.001,
-    "adam": 0.001,
-    "adamw": 0.001,
-}
-
 SCHEDULES: dict[str, Callable[[float], Schedule]] = {
     "constant": schedules.Constant,
     "cosine": schedules.Cosine,
     "one-cycle": schedules.OneCycle,
+}
+
+INITIALIZERS: dict[str, Callable[[], Initializer]] = {
+    "he": initializers.He,
+    "xavier": initializers.Xavier,
+    "lecun": initializers.LeCun,
+    "orthogonal": initializers.Orthogonal,
+    "normal": initializers.Normal,
 }
 
 PICTURES = (".html", ".svg", ".png")

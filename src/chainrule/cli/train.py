@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -13,10 +14,19 @@ import typer
 from rich.markup import escape
 
 from chainrule import layers, optimizers
+from chainrule.checking import CheckReport
 from chainrule.cli.check import as_json, check_network, print_report
+from chainrule.cli.class_weights import class_weights
 from chainrule.cli.data import DATA_HELP, Dataset, load_for_training
 from chainrule.cli.gradients import compare_gradients
-from chainrule.cli.options import ACTIVATIONS, OPTIMIZERS, SCHEDULES, choose, refuse_dtype, refuse_seed
+from chainrule.cli.options import (
+    ACTIVATIONS,
+    INITIALIZERS,
+    SCHEDULES,
+    choose,
+    refuse_dtype,
+    refuse_seed,
+)
 from chainrule.cli.report import print_findings
 from chainrule.cli.rows import ROWS, feeds
 from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
@@ -24,17 +34,20 @@ from chainrule.cli.scaling import in_units, scale_of, with_scaled_targets
 from chainrule.cli.writing import print_rows
 from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
+from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.setup import USUAL_RATES
 from chainrule.errors import ArgumentError, DivergedError
 from chainrule.files import write_bytes
 from chainrule.graph import Input, Node
-from chainrule.initializers import He, Initializer, Normal
-from chainrule.loop import Health, History
+from chainrule.initializers import Initializer, Normal
+from chainrule.loop import Callback, EarlyStopping, Health, History
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
 from chainrule.optimizers import Optimizer
 
-CHECKED_UP_TO, LAYERS_CHECKED_UP_TO = 50_000, 1_000_000
+CHECKED_UP_TO = 1_000_000
 MOST_UNITS = 1_000_000
+NOT_MEASURED = "not measured: the training ended within its first epoch"
 NOT_SETTINGS = frozenset({"context", "out", "force"})
 
 of_network = partial(typer.Option, rich_help_panel="The network")
@@ -57,9 +70,11 @@ class Train:
         str, of_network(help="Units of each hidden layer, such as 50 or 512,512; 0 for none.")
     ] = "50"
     activation: Annotated[str, of_network(help=f"{', '.join(ACTIVATIONS)}.")] = "relu"
+    init: Annotated[
+        str | None, of_network(help=f"How weights start: {', '.join(INITIALIZERS)}. Default: he.")
+    ] = None
     weight_std: Annotated[
-        float | None,
-        of_network(help="Start from normal weights of this standard deviation, instead of He's."),
+        float | None, of_network(help="Standard deviation of weights that start normal. Default: 0.01.")
     ] = None
     dropout: Annotated[float, of_network(help="Share of hidden values set to 0 while training.")] = 0.0
     dtype: Annotated[str, of_network(help="float32 or float64.")] = "float32"
@@ -68,7 +83,7 @@ class Train:
     batch_size: Annotated[
         int | None, of_training(help="Samples in a batch. Default: 100, or all that there are.")
     ] = None
-    optimizer: Annotated[str, of_training(help=f"{', '.join(OPTIMIZERS)}.")] = "sgd"
+    optimizer: Annotated[str, of_training(help=f"{', '.join(USUAL_RATES)}.")] = "sgd"
     learning_rate: Annotated[
         float | None, of_training(help="Size of a step. Default: 0.1 for sgd, less for the others.")
     ] = None
@@ -76,6 +91,23 @@ class Train:
         "constant"
     )
     weight_decay: Annotated[float, of_training(help="Pull of the weights to 0.")] = 0.0
+    clip_norm: Annotated[
+        float | None, of_training(help="Scale a gradient whose norm is larger than this down to it.")
+    ] = None
+    early_stopping: Annotated[
+        int | None,
+        of_training(
+            metavar="EPOCHS",
+            help="Stop when the test loss has not improved for so many epochs. The weights of the best are kept.",
+        ),
+    ] = None
+    class_weights: Annotated[
+        str | None,
+        of_training(
+            metavar="WEIGHTS",
+            help="How much each class counts in the loss: balanced, or a list such as no=1,yes=5.",
+        ),
+    ] = None
     sampling: Annotated[
         str,
         of_training(
@@ -87,8 +119,8 @@ class Train:
         bool | None,
         of_training(
             "--check/--no-check",
-            help="Hold backpropagation against numerical differentiation, whole and layer by layer. Default: the "
-            "whole up to 50,000 parameters, the layers up to 1,000,000.",
+            help="Hold backpropagation against numerical differentiation, whole and layer by layer. Default: "
+            "up to 1,000,000 parameters. Of a large network a sample of the parameters is compared.",
         ),
     ] = None
     health: Annotated[
@@ -121,13 +153,13 @@ class Train:
         refuse_dtype(self.dtype)
         if self.epochs is not None and self.iterations is not None:
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
-        optimizer = self._make_optimizer()
+        optimizer, callbacks = self._make_optimizer(), self._make_callbacks()
         folder = run_folder(self.out, Path(self.data).stem, self.force)
         data = load_for_training(self.data, self.target, self.test_share, self.seed, self.task)
         scaled, scale = with_scaled_targets(data, self.dtype)
         network = self._build(scaled)
         try:
-            history = self._fit(network, scaled, optimizer)
+            history = self._fit(network, scaled, optimizer, callbacks)
         except DivergedError as error:
             self._keep(folder, in_units(network, scale), error.history, data)
             write_page(folder)
@@ -136,16 +168,9 @@ class Train:
                 typer.echo(f"{held}: read the model with cr.load(path, allow_nan=True)")
             raise
         self._keep(folder, in_units(network, scale), history, data)  # before the checks, which take a while
-        size = network.params.flat.size
-        compared = f"not checked ({size:,} parameters; --check does it all the same)"
-        if self._is_checked(size, CHECKED_UP_TO):
-            compared = compare_gradients(network, scaled.x, scaled.t)
-        layer_report = None
-        if self._is_checked(size, LAYERS_CHECKED_UP_TO):
-            layer_report = check_network(network, feeds(network, scaled.x[:ROWS], scaled.t[:ROWS]))
-            write_bytes(folder / CHECK, as_json(layer_report).encode())
+        compared, layer_report = self._check(network, scaled, folder)
         page = write_page(folder)
-        print_rows([*results(network, history, data), ("gradients", compared)])
+        print_rows([*results(page.runs[0], network, data), ("gradients", compared)])
         if layer_report is not None:
             typer.echo()
             print_report(layer_report)
@@ -155,19 +180,41 @@ class Train:
         print_rows(kept_files(folder, MODEL, HISTORY, *checked, CURVES, REPORT))
 
     def _make_optimizer(self) -> Optimizer:
-        rate = choose("--optimizer", self.optimizer, OPTIMIZERS)
+        rate = choose("--optimizer", self.optimizer, USUAL_RATES)
         rate = rate if self.learning_rate is None else self.learning_rate
         if not 0 < rate < math.inf:
             raise ArgumentError(f"--learning-rate: expected a number above 0, such as 0.1, got {rate:g}")
         schedule = choose("--schedule", self.schedule, SCHEDULES)
+        clipping = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
         return optimizers.get(
-            self.optimizer.strip(), learning_rate=schedule(rate), weight_decay=self.weight_decay
+            self.optimizer.strip(),
+            learning_rate=schedule(rate),
+            weight_decay=self.weight_decay,
+            **clipping,
         )
+
+    def _make_callbacks(self) -> list[Callback]:
+        callbacks: list[Callback] = [Health()] if self.health else []
+        if (
+            self.early_stopping is not None
+        ):  # after Health, which looks at the weights before others are put back
+            callbacks.append(EarlyStopping(patience=self.early_stopping))
+        return callbacks
+
+    def _make_weights(self) -> Initializer:
+        if self.weight_std is None:
+            return choose("--init", "he" if self.init is None else self.init, INITIALIZERS)()
+        if self.init is not None and choose("--init", self.init, INITIALIZERS) is not Normal:
+            raise ArgumentError(
+                f"--weight-std is for weights that start normal, --init normal, and {self.init} follows from the "
+                f"sizes of the layers; leave one out"
+            )
+        return Normal(self.weight_std)
 
     def _build(self, data: Dataset) -> Network:
         """Affine layers with activations between them; columns of a table are first brought to one scale."""
         activation = choose("--activation", self.activation, ACTIVATIONS)
-        weights: Initializer = He() if self.weight_std is None else Normal(self.weight_std)
+        weights = self._make_weights()
         x = Input("x", shape=(data.x.shape[1],))
         node: Node = x
         if data.columns is not None:
@@ -177,11 +224,14 @@ class Train:
             node = activation()(layers.Affine(units, weights=weights)(node))
             if self.dropout:
                 node = layers.Dropout(self.dropout)(node)
+        weights_of_classes = None if self.class_weights is None else class_weights(self.class_weights, data)
         loss: layers.Loss
         if data.classes is None:
             task, outputs, loss = "regression", 1, layers.MeanSquaredError()
         else:
             task, outputs, loss = "classification", len(data.classes), layers.SoftmaxCrossEntropy()
+        if weights_of_classes is not None:
+            loss = layers.SoftmaxCrossEntropy(class_weights=weights_of_classes)
         output = layers.Affine(outputs, weights=weights)(node)
         network = Network(output=output, loss=loss, seed=self.seed, dtype=self.dtype)
         network.metadata = {
@@ -193,7 +243,9 @@ class Train:
         network.classes = data.classes
         return network
 
-    def _fit(self, network: Network, data: Dataset, optimizer: Optimizer) -> History:
+    def _fit(
+        self, network: Network, data: Dataset, optimizer: Optimizer, callbacks: list[Callback]
+    ) -> History:
         return network.fit(
             data.x,
             data.t,
@@ -203,7 +255,7 @@ class Train:
             batch_size=self.batch_size,
             sampling=self.sampling,  # type: ignore[arg-type]  # fit checks the word
             validation=(data.x_test, data.t_test),
-            callbacks=[Health()] if self.health else [],
+            callbacks=callbacks,
             seed=self.seed,
         )
 
@@ -213,8 +265,17 @@ class Train:
         keep_run(folder, network, history)
         keep_evaluation(folder, network, data, command_of(self.context))
 
-    def _is_checked(self, size: int, limit: int) -> bool:
-        return size <= limit if self.check is None else self.check
+    def _check(self, network: Network, data: Dataset, folder: Path) -> tuple[str, CheckReport | None]:
+        """Check the gradients of the whole, told as text, and of every layer. Ctrl-C ends the checks alone."""
+        size = network.params.flat.size
+        if not (size <= CHECKED_UP_TO if self.check is None else self.check):
+            return f"not checked ({size:,} parameters; --check does it all the same)", None
+        compared, layer_report = "not checked: interrupted", None
+        with contextlib.suppress(KeyboardInterrupt):
+            compared = compare_gradients(network, data.x, data.t, self.seed)
+            layer_report = check_network(network, feeds(network, data.x[:ROWS], data.t[:ROWS]))
+            write_bytes(folder / CHECK, as_json(layer_report).encode())
+        return compared, layer_report
 
 
 def hidden_units(text: str) -> list[int]:
@@ -245,16 +306,20 @@ def write_page(folder: Path) -> TrainingReport:
     return made
 
 
-def results(network: Network, history: History, data: Dataset) -> Iterator[tuple[str, str]]:
+def results(run: Material, network: Network, data: Dataset) -> Iterator[tuple[str, str]]:
     """What the training came to, as labels and texts."""
+    history = run.history
     units = [node.layer.units for node in network.graph if node.layer is not None and node.layer.units]
     shape = " -> ".join(map(str, [data.x.shape[1], *units]))
     yield "network", f"{shape}, {network.params.flat.size:,} parameters"
     counts = f"{len(data.x):,} samples to train on, {len(data.x_test):,} to test on"
     yield "data", f"{escape(data.name)}: {counts}"
-    for name, digits in (("accuracy", ".4f"), ("loss", ".4g")):
-        train_value, test_value = history.latest(f"train_{name}"), history.latest(f"test_{name}")
-        if train_value is not None and test_value is not None:
+    names = [("accuracy", ".4f"), ("loss", ".4g")]
+    for name, digits in names[data.classes is None :]:
+        train_value, test_value = run.latest(f"train_{name}"), run.latest(f"test_{name}")
+        if train_value is None or test_value is None:
+            yield name, NOT_MEASURED
+        else:
             unit = " (share of the target's variance)" if data.classes is None else ""
             test_text, train_text = f"{test_value:{digits}}", f"{train_value:{digits}}"
             yield name, f"{test_text} on the test data, {train_text} on the training data{unit}"

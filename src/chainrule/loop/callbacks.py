@@ -132,7 +132,8 @@ class EarlyStopping(Callback):
     """Stop when a measure has not improved for `patience` epochs, and put back the best weights.
 
     `monitor` is "test_loss", "test_accuracy", "train_loss" or "train_accuracy". An improvement is one of more
-    than `min_change`. With `restore_best`, the weights of the best epoch are put back whenever training ends.
+    than `min_change`. With `restore_best`, the weights of the best epoch are put back whenever training ends, and
+    the history's settings note after which iteration they were, `weights_after_iteration`.
 
     Source: Prechelt, Early Stopping - But When? (1998).
     """
@@ -153,9 +154,11 @@ class EarlyStopping(Callback):
         #: The best value of the measure so far, and its epoch.
         self.best, self.best_epoch = self._sign * math.inf, 0
         self._best_weights: Any = None
+        self._best_iteration = 0
 
     def on_start(self, run: Run) -> None:
         self.best, self.best_epoch, self._best_weights = self._sign * math.inf, 0, None
+        run.history.settings["early_stopping"] = f"{self.monitor}, patience {self.patience}"
 
     def on_epoch(self, run: Run) -> None:
         if not run.is_measured:
@@ -169,11 +172,12 @@ class EarlyStopping(Callback):
         if self._sign * (self.best - value) > self.min_change:
             self.best, self.best_epoch = value, run.epoch
             if self.restore_best:
-                self._best_weights = run.training.snapshot()
+                self._best_weights, self._best_iteration = run.training.snapshot(), run.iteration
         elif run.epoch - self.best_epoch >= self.patience:
             run.stop(f"early: {self.monitor} did not improve for {run.epoch - self.best_epoch} epochs")
 
     def on_end(self, run: Run) -> None:
         if self._best_weights is not None:
             run.training.put_back(self._best_weights)
+            run.history.settings["weights_after_iteration"] = self._best_iteration
             self._best_weights = None

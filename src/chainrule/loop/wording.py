@@ -47,7 +47,10 @@ def figures(history: History) -> list[str]:
     for name in ("test_accuracy", "train_accuracy", "test_loss"):
         value = history.latest(name)
         if value is not None:
-            return [*parts, f"{name.replace('_', ' ')} {number(value)}"]
+            loss = history.latest(name.replace("accuracy", "loss"))  # where it is NaN, no answer was counted
+            counted_none = "accuracy" in name and loss is not None and math.isnan(as_float(loss))
+            shown = "not measured" if counted_none else number(value)
+            return [*parts, f"{name.replace('_', ' ')} {shown}"]
     return parts
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -60,8 +61,8 @@ class Classified:
 
     @cached_property
     def accuracy(self) -> float:
-        """The share of right answers."""
-        return float(np.trace(self.confusion) / max(self.samples, 1))
+        """The share of right answers; NaN where none was counted."""
+        return float(np.trace(self.confusion) / self.samples) if self.samples else math.nan
 
     @cached_property
     def counts(self) -> Array:

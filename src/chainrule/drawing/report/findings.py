@@ -17,6 +17,8 @@ class RunFinding:
 
     `code` is a word for programs, such as "dead". `where` names the layer, the parameter or the class, if it is of
     one. An error is why a run cannot be relied on, a warning what costs quality, a note what may be improved.
+    `effect` is the finding in a clause, for the words of what causes it, and `cause` its place among the causes
+    where the code does not say it.
     """
 
     code: str
@@ -24,6 +26,8 @@ class RunFinding:
     advice: str
     where: str = ""
     severity: Severity = "warning"
+    effect: str = ""
+    cause: str = ""
 
     def __str__(self) -> str:
         return f"{self.text}. Try: {self.advice}."
@@ -33,17 +37,19 @@ Rule = Callable[[Material], Iterator[RunFinding]]
 
 
 def findings_of(run: Material) -> tuple[RunFinding, ...]:
-    """All that looks wrong in the run, the worst first."""
-    from chainrule.drawing.report import symptoms_of_answers, symptoms_of_curves, symptoms_of_layers
+    """What looks wrong in the run, the worst first: of what follows from each other, the first cause."""
+    from chainrule.drawing.report import (
+        symptoms_of_answers,
+        symptoms_of_curves,
+        symptoms_of_layers,
+        symptoms_of_setup,
+    )
+    from chainrule.drawing.report.causes import first_causes
 
     rules: list[Rule] = [
+        *symptoms_of_setup.RULES,
         *symptoms_of_curves.RULES,
         *symptoms_of_layers.RULES,
         *symptoms_of_answers.RULES,
     ]
-    found = [finding for rule in rules for finding in rule(run)]
-    codes = {finding.code for finding in found}
-    if "chance" in codes:  # that one answer for all would be as good is the same mistake told again
-        found = [finding for finding in found if finding.code not in ("baseline", "missed class")]
-    order = {"error": 0, "warning": 1, "note": 2}
-    return tuple(sorted(found, key=lambda finding: order[finding.severity]))
+    return first_causes([finding for rule in rules for finding in rule(run)])

@@ -23,6 +23,7 @@ ACROSS = 5
 """Up to so many long names of classes stand side by side above the matrix; of more, each stands upright."""
 SHOWN = 12
 """So many examples are shown before a cell of the matrix is chosen."""
+NOTHING_COUNTED = "Not measured: there is no sample whose output is finite."
 VALUES, NAMED_PROBABILITIES = 12, 3
 
 
@@ -36,6 +37,8 @@ def answers(run: Material) -> list[Section]:
 
 def confusion(found: Classified) -> Section:
     """Who is taken for whom, and precision and recall of each class."""
+    if not found.samples:
+        return Section("confusion", "Confusions", f"<p>{NOTHING_COUNTED}</p>")
     right = int(np.trace(found.confusion))
     lead = (
         f'<p class="lead">{right:,} of {counted(found.samples, "sample")} are right: {percent(found.accuracy, 2)}. '
@@ -181,6 +184,8 @@ def _shown(example: Example, columns: list[str] | None, shape: Shape | None) -> 
 
 def residuals(run: Material, found: Estimated) -> Section:
     """Predicted against true, what is left over, and the samples that are furthest off."""
+    if not found.samples:
+        return Section("answers", "Predictions", f"<p>{NOTHING_COUNTED}</p>")
     many = len(found.names) > 1
     columns = (found.rmse, found.mean_absolute, found.r_squared)
     rows = [

@@ -49,6 +49,11 @@ class LayerHealth:
         values = self.measures.get(measure)
         return math.nan if values is None or not len(values) else float(values[-1])
 
+    def first(self, measure: str) -> float:
+        """The value of a measure before training, NaN without one."""
+        values = self.measures.get(measure)
+        return math.nan if values is None or not len(values) else float(values[0])
+
     def middle(self, measure: str) -> float:
         """The median of a measure after the first examination, which is before training; NaN without one."""
         values = self.measures.get(measure, np.zeros(0))
@@ -106,9 +111,14 @@ class Material:
         return float(floats(self.history.seconds[-1:])[0]) if self.history.seconds else 0.0
 
     def latest(self, measure: str) -> float | None:
-        """The last value of a measure over all the data, or None when there is none."""
-        value = self.history.latest(measure)
-        return None if value is None else float(floats([value])[0])
+        """The value of a measure over all the data that the weights of the run have: the last, or that of the epoch
+        whose weights early stopping put back. None when there is none.
+        """
+        values, at = getattr(self.history, measure), self.history.measured_at
+        kept = self.history.settings.get("weights_after_iteration")
+        if kept in at and len(at) == len(values):
+            values = values[: at.index(kept) + 1]
+        return float(floats(values[-1:])[0]) if values else None
 
     def measured(self, measure: str) -> tuple[Array, Array] | None:
         """After which iterations, and the values, of a measure over all the data; None when there is none."""

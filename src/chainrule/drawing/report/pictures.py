@@ -17,7 +17,7 @@ from chainrule.drawing.report.inside import chosen_units, weights_of_images
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.pixels import as_rows
 from chainrule.drawing.report.thinning import smoothed, thinned, window_of
-from chainrule.drawing.report.words import floats
+from chainrule.drawing.report.words import floats, or_not_measured
 from chainrule.errors import FileError
 from chainrule.files import write_bytes
 from chainrule.text import percent
@@ -171,7 +171,11 @@ def _confusion(figure: Canvas, found: Classified) -> None:
     if len(names) <= 2 * NUMBERS_UP_TO:
         axes.set_xticks(range(len(names)), names, rotation=45 if max(map(len, names)) > 3 else 0, ha="right")
         axes.set_yticks(range(len(names)), names)
-    axes.set(title=f"{percent(found.accuracy, 2)} right", xlabel="taken for", ylabel="true")
+    axes.set(
+        title=or_not_measured(found.accuracy, lambda share: f"{percent(share, 2)} right"),
+        xlabel="taken for",
+        ylabel="true",
+    )
 
 
 def _examples(figure: Canvas, run: Material, found: Classified) -> None:

@@ -8,6 +8,7 @@ from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import findings_of
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Chart, Section, card, findings_html, header, section_html
+from chainrule.drawing.report.words import or_not_measured
 from chainrule.text import counted, duration, percent, short
 
 NOTHING_WRONG = "Nothing looks wrong in this run."
@@ -79,19 +80,32 @@ def _cards(run: Material) -> str:
             cards.append(card(f"Training {what}", shown[0], "no test data"))
     if isinstance(run.answers, Estimated) and len(run.answers.names) == 1:
         share = float(run.answers.r_squared[0])
-        cards.append(
-            card("R²", short(share, 3), f"error {short(float(run.answers.rmse[0]), 3)} (root mean square)")
-        )
+        cards.append(card("R²", or_not_measured(share, lambda value: short(value, 3)), _error(run.answers)))
     elif isinstance(run.answers, Classified) and not history.test_accuracy:
-        cards.append(
-            card("Accuracy", percent(run.answers.accuracy, 2), counted(run.answers.samples, "sample"))
-        )
+        cards.append(card("Accuracy", or_not_measured(run.answers.accuracy, _percent), _counted(run.answers)))
     if len(run.loss):
         cards.append(card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
     if history.stopped:
         word, _, rest = history.stopped.partition(":")
         cards.append(card("Ended", word.strip(), (rest.strip()[:120] + ("..." if len(rest) > 120 else ""))))
     return "".join(cards)
+
+
+def _percent(share: float) -> str:
+    return percent(share, 2)
+
+
+def _counted(answers: Classified | Estimated) -> str:
+    """How many samples were counted, or why none was."""
+    if answers.samples or not answers.not_finite:
+        return counted(answers.samples, "sample")
+    return f"the output for {counted(answers.not_finite, 'sample')} is NaN or infinite"
+
+
+def _error(answers: Estimated) -> str:
+    if not answers.samples:
+        return _counted(answers)
+    return f"error {short(float(answers.rmse[0]), 3)} (root mean square)"
 
 
 def _pace(run: Material) -> str:

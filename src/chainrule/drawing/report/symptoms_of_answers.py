@@ -10,6 +10,8 @@ import numpy as np
 from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import RunFinding, Severity
 from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.remedies import advice
+from chainrule.drawing.report.setup import Setup
 from chainrule.text import counted, percent, short
 
 ERRORS = 2.0
@@ -20,6 +22,8 @@ UNEVEN = 1.5
 """A class with half as many samples again as its fair share makes the classes uneven."""
 LEAST_SAMPLES = 10
 """Of fewer samples no share is told."""
+FOUND = 0.1
+"""With weights of classes, the mean share found of each class is so much above that of one answer."""
 EXPLAINED = 0.05
 """A regression that explains a twentieth of the variance is hardly better than always answering the mean."""
 
@@ -29,9 +33,8 @@ def not_finite(run: Material) -> Iterator[RunFinding]:
     if run.answers is not None and run.answers.not_finite:
         samples = counted(run.answers.not_finite, "sample")
         text = f"The network's output for {samples} is NaN or infinite"
-        yield RunFinding(
-            "not finite", text, "a smaller learning rate, or inputs scaled to about 1", "", "error"
-        )
+        remedies = advice(run, "smaller rate", "clip", "scaled inputs")
+        yield RunFinding("not finite", text, remedies, "", "error", "its output is NaN or infinite")
 
 
 def no_better(run: Material) -> Iterator[RunFinding]:
@@ -44,18 +47,19 @@ def no_better(run: Material) -> Iterator[RunFinding]:
                     f"The predictions of {name} are {'no' if share <= 0 else 'hardly'} better than always "
                     f"answering its mean (R² = {short(share, 2)})"
                 )
-                advice = "a larger network, more epochs, another learning rate, or columns that tell more"
-                yield RunFinding("baseline", text, advice, name)
+                remedies = advice(run, "columns", "epochs", "iterations", "larger network")
+                effect = f"the predictions of {name} are no better than its mean"
+                yield RunFinding("baseline", text, remedies, name, effect=effect)
     if not isinstance(answers, Classified) or answers.samples < LEAST_SAMPLES:
         return
-    yield from _against_one_answer(answers)
+    yield from _against_one_answer(run, answers)
     if (
         np.count_nonzero(answers.confusion.any(axis=0)) > 1
     ):  # where only one class is answered, that says it all
-        yield from _missed_classes(answers)
+        yield from _missed_classes(run, answers)
 
 
-def _against_one_answer(answers: Classified) -> Iterator[RunFinding]:
+def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFinding]:
     """The network against always answering the most frequent class: McNemar's test on where the two differ."""
     largest = int(answers.counts.argmax())
     base = float(answers.counts[largest] / answers.samples)
@@ -64,20 +68,26 @@ def _against_one_answer(answers: Classified) -> Iterator[RunFinding]:
     lost = int(answers.counts[largest] - found[largest])
     if base == 1 or answers.accuracy == 1 or gained - lost > ERRORS * math.sqrt(gained + lost):
         return
+    weighed = Setup.of(
+        run
+    ).weighs_classes  # for the share of each class that is found, at the cost of the whole
+    if weighed and float(np.nanmean(answers.recall)) > 1 / len(answers.classes) + FOUND:
+        return
     is_no_better = gained <= lost
     text = (
         f"With {percent(answers.accuracy)} right, the network is {'no' if is_no_better else 'hardly'} better than "
         f"always answering “{answers.classes[largest]}”, the most frequent class ({percent(base)})"
     )
     uneven = base >= UNEVEN / len(answers.classes)
-    remedy = "class_weights in the loss, as many samples of each class, " if uneven else ""
-    advice = f"{remedy}more epochs, or another learning rate"
+    first = "class weights" if uneven else "labels"
+    remedies = advice(run, first, "epochs", "iterations", "wider", "larger network")
     severity: Severity = "error" if is_no_better else "warning"
-    yield RunFinding("baseline", text, advice, answers.classes[largest], severity)
+    effect = f"it is {'no' if is_no_better else 'hardly'} better than always answering “{answers.classes[largest]}”"
+    yield RunFinding("baseline", text, remedies, answers.classes[largest], severity, effect)
 
 
-def _missed_classes(answers: Classified) -> Iterator[RunFinding]:
-    advice = "class_weights in the loss, or more samples of this class"
+def _missed_classes(run: Material, answers: Classified) -> Iterator[RunFinding]:
+    remedies = advice(run, "class weights", "samples of it")
     for k, name in enumerate(answers.classes):
         count, recall = int(answers.counts[k]), float(answers.recall[k])
         rare = answers.counts.max() >= RARE * count
@@ -85,14 +95,15 @@ def _missed_classes(answers: Classified) -> Iterator[RunFinding]:
             text = (
                 f"Class “{name}” is never answered, though {counted(count, 'sample is', 'samples are')} of it"
             )
-            yield RunFinding("missed class", text, advice, name)
+            yield RunFinding("missed class", text, remedies, name, effect=f"class “{name}” is never answered")
         elif count and rare and recall < MISSED:
             most = int(np.argmax(answers.counts))
             text = (
                 f"Class “{name}” is rare ({counted(count, 'sample')}, “{answers.classes[most]}” has "
                 f"{int(answers.counts[most]):,}), and {percent(1 - recall, 0)} of it is missed"
             )
-            yield RunFinding("missed class", text, advice, name)
+            effect = f"{percent(1 - recall, 0)} of class “{name}” is missed"
+            yield RunFinding("missed class", text, remedies, name, effect=effect)
 
 
 def failed_check(run: Material) -> Iterator[RunFinding]:
@@ -103,8 +114,7 @@ def failed_check(run: Material) -> Iterator[RunFinding]:
     places = ", ".join(dict.fromkeys(str(each.get("node", "")) for each in errors[:3]))
     codes = ", ".join(dict.fromkeys(str(each.get("mistake", "")) for each in errors[:3]))
     text = f"The gradient check failed{f' at {places}' if places else ''}{f': {codes}' if codes else ''}"
-    advice = "the advice in the table of the gradient check below: until it passes, no other number here means much"
-    yield RunFinding("gradient check", text, advice, places, "error")
+    yield RunFinding("gradient check", text, advice(run, "gradient check"), places, "error")
 
 
 RULES = (failed_check, not_finite, no_better)

@@ -11,6 +11,8 @@ from chainrule.arrays import Array
 from chainrule.drawing.report.answers import Classified
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.remedies import advice
+from chainrule.drawing.report.setup import Setup, is_bias
 from chainrule.drawing.report.thinning import smoothed
 from chainrule.drawing.report.words import floats
 from chainrule.text import percent, short
@@ -38,25 +40,29 @@ middle of its last three epochs and with the lowest before the last quarter of t
 STILL_FALLING = 0.2
 """A loss that falls as 1 / iteration falls by a fifth in the last fifth of a training; one that falls faster is far
 from its end."""
+LEVELS_OFF = 0.6
+"""The last fifth of a training that comes to its end gains less than this share of what the others gained."""
+LOW_UPDATES, HIGH_UPDATES = 3e-4, 3e-2
+"""Of weights' sizes a step: below, and above, the learning rate is the first thing to change."""
 
 
 def diverged(run: Material) -> Iterator[RunFinding]:
     """The loss became NaN or infinite, or the training failed otherwise."""
-    advice = "a smaller learning rate, clip_norm=1.0 in the optimizer, or inputs scaled to about 1"
+    remedies = advice(run, "smaller rate", "clip", "scaled inputs")
+    effect = "the training diverged"
     bad = np.flatnonzero(~np.isfinite(run.loss))
     stopped = run.history.stopped
     if stopped.startswith("diverged"):
         at = f" at iteration {len(run.loss) + 1:,}"
-        yield RunFinding(
-            "diverged", f"The training diverged{at}: it did not reach its end", advice, "", "error"
-        )
+        text = f"The training diverged{at}: it did not reach its end"
+        yield RunFinding("diverged", text, remedies, "", "error", effect)
     elif len(bad):
         value = run.loss[bad[0]]
         text = f"The loss became {value} at iteration {bad[0] + 1:,}"
-        yield RunFinding("diverged", text, advice, "", "error")
+        yield RunFinding("diverged", text, remedies, "", "error", effect)
     elif stopped.startswith("failed"):
         text = f"The training ended with an error ({stopped.partition(': ')[2]})"
-        yield RunFinding("failed", text, "training again, once that is mended", "", "error")
+        yield RunFinding("failed", text, advice(run, "training again"), "", "error")
 
 
 def never_learned(run: Material) -> Iterator[RunFinding]:
@@ -66,10 +72,7 @@ def never_learned(run: Material) -> Iterator[RunFinding]:
         return
     curve = smoothed(loss)
     start, end = float(np.median(loss[: max(len(loss) // 20, 5)])), float(curve[-1])
-    advice = (
-        "a larger learning rate (and a smaller one), weights that start larger (He initialisation), inputs scaled "
-        "to about 1, and see that the labels belong to their samples"
-    )
+    remedies = advice(run, *_another_rate(run), "he", "scaled inputs", "labels")
     classes = _classes(run)
     chance = math.log(classes) if classes > 1 else math.nan
     learned = (run.latest("train_accuracy") or 0.0) > BETTER_THAN_CHANCE / max(classes, 1)
@@ -78,15 +81,15 @@ def never_learned(run: Material) -> Iterator[RunFinding]:
             f"The loss stayed at chance: it ended at {short(end)}, and guessing among {classes} classes gives "
             f"ln {classes} = {short(chance)}"
         )
-        yield RunFinding("chance", text, advice, "", "error")
+        yield RunFinding("chance", text, remedies, "", "error", "the loss stayed at chance")
     elif abs(start - end) < STANDSTILL * abs(start):
         text = f"The loss hardly moved: {short(start)} at the start, {short(end)} at the end"
-        yield RunFinding("standstill", text, advice, "", "error")
+        yield RunFinding("standstill", text, remedies, "", "error", "the loss hardly moved")
 
 
 def oscillates(run: Material) -> Iterator[RunFinding]:
     """The loss goes up and down, or a batch undoes what was learned."""
-    advice = "a smaller learning rate, a schedule that lowers it, or clip_norm=1.0 in the optimizer"
+    remedies = advice(run, "smaller rate", "schedule", "clip")
     measured = floats(run.history.train_loss)
     steps = _relative_steps(measured[int(SETTLED * len(measured)) :])
     rises = int((steps >= RISE).sum())
@@ -95,7 +98,7 @@ def oscillates(run: Material) -> Iterator[RunFinding]:
             f"The loss over the training data goes up and down: it rose by more than {percent(RISE, 0)} in {rises} "
             f"of {len(steps)} epochs. The learning rate looks too high"
         )
-        yield RunFinding("oscillation", text, advice)
+        yield RunFinding("oscillation", text, remedies, effect="the loss goes up and down")
         return
     loss = np.where(np.isfinite(run.loss), run.loss, -np.inf)
     if len(loss) >= ENOUGH:
@@ -106,15 +109,18 @@ def oscillates(run: Material) -> Iterator[RunFinding]:
                 f"The loss jumped to {short(float(loss[top]))} at iteration {top + 1:,}, from {short(start)} at "
                 f"the start. The learning rate looks too high"
             )
-            yield RunFinding("spike", text, advice)
+            yield RunFinding("spike", text, remedies, effect="the loss jumped")
 
 
 def overfits(run: Material) -> Iterator[RunFinding]:
     """The test data fare worse than the training data."""
-    advice = "more data, weight decay, dropout, a smaller network, or stopping earlier (cr.EarlyStopping)"
-    history = run.history
+    remedies = advice(run, "data", "early stopping", "weight decay", "dropout", "smaller network")
+    history, tested = run.history, run.latest("test_accuracy")
+    if tested is not None and _is_of_chance(run, tested):
+        remedies = advice(run, "labels", "data", "columns")
     train, test = floats(history.train_loss), floats(history.test_loss)
-    if len(test) >= 3 and len(train) == len(test) and np.isfinite(test).all():
+    restored = "weights_after_iteration" in history.settings  # those of the lowest test loss
+    if not restored and len(test) >= 3 and len(train) == len(test) and np.isfinite(test).all():
         best = int(test.argmin())
         lasts = len(test) - 1 - best >= max(2, RISING_EPOCHS * len(test))
         rise = 1 + max(TEST_RISE, _test_samples(run) ** -0.5)
@@ -124,9 +130,9 @@ def overfits(run: Material) -> Iterator[RunFinding]:
                 f"Overfitting: the test loss rises since epoch {best + 1} (iteration {at:,}), from "
                 f"{short(test[best])} to {short(test[-1])}, while the training loss falls"
             )
-            yield RunFinding("overfitting", text, advice)
+            yield RunFinding("overfitting", text, remedies, effect="it fits the training data only")
             return
-    trained, tested = run.latest("train_accuracy"), run.latest("test_accuracy")
+    trained = run.latest("train_accuracy")
     if trained is None or tested is None:
         return
     error = math.sqrt(max(tested * (1 - tested), 0.0) / _test_samples(run))
@@ -134,7 +140,7 @@ def overfits(run: Material) -> Iterator[RunFinding]:
         text = (
             f"Overfitting: {percent(trained)} right on the training data, {percent(tested)} on the test data"
         )
-        yield RunFinding("overfitting", text, advice)
+        yield RunFinding("overfitting", text, remedies, effect="it fits the training data only")
 
 
 def ended_early(run: Material) -> Iterator[RunFinding]:
@@ -152,10 +158,46 @@ def ended_early(run: Material) -> Iterator[RunFinding]:
     before, end = float(curve[int(0.8 * len(curve)) - 1]), float(curve[-1])
     if before > 0 and before - end > STILL_FALLING * before and not any(never_learned(run)):
         text = f"The loss was still falling fast: from {short(before)} to {short(end)} in the last fifth"
-        yield RunFinding("unfinished", text, "more epochs, or a larger learning rate", "", "note")
+        yield RunFinding("unfinished", text, _to_finish(run), "", "note")
+    elif _falls_as_from_the_start(curve) and not any(never_learned(run)):
+        text = f"The loss fell as fast at the end as before: to {short(before)}, and {short(end)} in the last fifth"
+        yield RunFinding("unfinished", text, _to_finish(run), "", "note")
 
 
 RULES = (diverged, never_learned, oscillates, overfits, ended_early)
+
+
+def _falls_as_from_the_start(curve: Array) -> bool:
+    """Whether a curve that falls all the time has not begun to level off."""
+    fifths = curve[np.linspace(0, len(curve) - 1, 6).round().astype(int)]
+    steps = -np.diff(fifths)
+    return bool((steps > 0).all() and steps[-1] >= LEVELS_OFF * steps.mean())
+
+
+def _to_finish(run: Material) -> str:
+    setup = Setup.of(run)
+    longer = ("wider", "epochs", "iterations")
+    if setup.rate_is_low:
+        return advice(run, "larger rate", *longer)
+    return advice(run, *longer, *(() if setup.rate_is_high else ("larger rate",)))
+
+
+def _another_rate(run: Material) -> tuple[str, ...]:
+    """Which way the learning rate is to go, where the sizes of updates or what is usual tell it."""
+    ratios = [each.middle("update_ratio") for each in run.parameters if not is_bias(each)]
+    largest, setup = max((each for each in ratios if each > 0), default=math.nan), Setup.of(run)
+    if largest < LOW_UPDATES or (setup.rate_is_low and not largest > HIGH_UPDATES):
+        return ("larger rate",)
+    return ("smaller rate",) if largest > HIGH_UPDATES or setup.rate_is_high else ()
+
+
+def _is_of_chance(run: Material, accuracy: float) -> bool:
+    """Whether the accuracy is about what answering one class always gives."""
+    answers = run.answers
+    if not isinstance(answers, Classified) or not answers.samples:
+        return False
+    base = float(answers.counts.max() / answers.samples)
+    return accuracy <= base + 2 * math.sqrt(base * (1 - base) / answers.samples)
 
 
 def _test_samples(run: Material) -> float:

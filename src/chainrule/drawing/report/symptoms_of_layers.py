@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-import numpy as np
-
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import LayerHealth, Material
+from chainrule.drawing.report.remedies import advice
+from chainrule.drawing.report.setup import is_bias
 from chainrule.text import fold, percent, short
 
 DEAD = 0.4
@@ -23,6 +23,9 @@ HUGE_GRADIENT = 100.0
 LARGEST_UPDATE, SMALLEST_UPDATE = 1e-1, 1e-5
 """About 1e-3 of a weight's size a step is usual: at a tenth, ten steps undo what was learned, and below 1e-5 a
 hundred thousand steps are needed to change it."""
+LARGEST_FIRST_UPDATE = 0.5
+"""A first step of half the weights' size replaces what the initialisation chose."""
+START = "exploding at the start"
 
 
 def dead_units(run: Material) -> Iterator[RunFinding]:
@@ -31,8 +34,10 @@ def dead_units(run: Material) -> Iterator[RunFinding]:
         share = layer.last("dead")
         if share >= DEAD:
             text = f"Layer {layer.name}: {percent(share, 0)} of its units are never active (dead)"
-            advice = "a smaller learning rate, He initialisation, or LeakyReLU"
-            yield RunFinding("dead", text, advice, layer.name)
+            rate = ("smaller rate",) if layer.first("dead") < share / 2 else ()
+            remedies = advice(run, *rate, "he", "leaky", "scaled inputs")
+            effect = f"{percent(share, 0)} of {layer.name}'s units are dead"
+            yield RunFinding("dead", text, remedies, layer.name, effect=effect)
 
 
 def saturated(run: Material) -> Iterator[RunFinding]:
@@ -44,8 +49,9 @@ def saturated(run: Material) -> Iterator[RunFinding]:
                 f"Layer {layer.name}: {percent(share, 0)} of its values are saturated, where the slope of "
                 f"{layer.kind or 'its activation'} is nearly 0"
             )
-            advice = "weights that start smaller (Xavier initialisation), inputs scaled to about 1, or ReLU"
-            yield RunFinding("saturated", text, advice, layer.name)
+            remedies = advice(run, "xavier", "scaled inputs", "smaller rate", "relu")
+            effect = f"{percent(share, 0)} of {layer.name}'s values are saturated"
+            yield RunFinding("saturated", text, remedies, layer.name, effect=effect)
 
 
 def changing_gradients(run: Material) -> Iterator[RunFinding]:
@@ -56,54 +62,62 @@ def changing_gradients(run: Material) -> Iterator[RunFinding]:
     zero = [layer for layer in layers if layer.middle(measure) == 0]
     if zero and sizes:
         text = f"No gradient reaches {zero[0].name}: it is 0, and the layer does not train"
-        advice = "ReLU in place of what saturates, He initialisation, a smaller learning rate"
-        yield RunFinding("vanishing", text, advice, zero[0].name, "error")
+        remedies = advice(run, "relu", "leaky", "he", "smaller rate")
+        effect = f"no gradient reaches {zero[0].name}"
+        yield RunFinding("vanishing", text, remedies, zero[0].name, "error", effect)
     if len(sizes) < 2:
         return
     (first, small), (last, large) = sizes[0], sizes[-1]
     if large > SHRINKS * small:
         text = f"Gradients shrink {fold(large / small)} from {last.name} to {first.name}: they vanish"
-        advice = "ReLU, better initialisation (He, Xavier), normalization, or skip connections"
-        yield RunFinding("vanishing", text, advice, first.name)
+        remedies = advice(run, "relu", "he", "normalization", "skip connections", "fewer layers")
+        yield RunFinding("vanishing", text, remedies, first.name, effect="gradients vanish")
     elif small > GROWS * large:
         text = f"Gradients grow {fold(small / large)} from {last.name} to {first.name}: they explode"
-        advice = "clip_norm=1.0 in the optimizer, weights that start smaller, or normalization"
-        yield RunFinding("exploding", text, advice, first.name)
+        remedies = advice(run, "he", "clip", "normalization", "fewer layers")
+        cause = START if first.first(measure) > GROWS * last.first(measure) else ""
+        yield RunFinding("exploding", text, remedies, first.name, effect="gradients explode", cause=cause)
 
 
 def huge_gradients(run: Material) -> Iterator[RunFinding]:
     """Gradients far larger than a mean loss gives."""
-    found = [(parameter, parameter.middle("gradient_norm")) for parameter in run.parameters]
-    found = [(parameter, size) for parameter, size in found if size > HUGE_GRADIENT]
+    found = [
+        (parameter, size)
+        for parameter in run.parameters
+        for size in (parameter.middle("gradient_norm"), parameter.first("gradient_norm"))
+        if size > HUGE_GRADIENT
+    ]
     if found:
         parameter, size = max(found, key=_second)
         text = f"The gradient of {parameter.name} is large: its norm is {short(size, 3)}"
-        advice = (
-            "clip_norm=1.0 in the optimizer, a smaller learning rate, or inputs and targets scaled to about 1"
-        )
-        yield RunFinding("exploding", text, advice, parameter.name)
+        remedies = advice(run, "he", "clip", "smaller rate", "scaled inputs", "scaled targets")
+        cause = START if parameter.first("gradient_norm") > HUGE_GRADIENT else ""
+        effect = f"the gradient of {parameter.name} is large"
+        yield RunFinding("exploding", text, remedies, parameter.name, effect=effect, cause=cause)
 
 
 def updates(run: Material) -> Iterator[RunFinding]:
     """Steps that are large, or tiny, beside the weights that they change."""
-    weights = [weight for weight in run.parameters if not _is_bias(weight)]
+    weights = [weight for weight in run.parameters if not is_bias(weight)]
     weights = [weight for weight in weights if math.isfinite(weight.middle("update_ratio"))]
     large = max(((each, each.middle("update_ratio")) for each in weights), key=_second, default=None)
     # A schedule ends near 0: updates are small where the largest of them is.
     small = min(((each, each.largest("update_ratio")) for each in weights), key=_second, default=None)
+    first = max(((each, each.first("update_ratio")) for each in weights), key=_second, default=None)
+    usual, high = "where about 0.001 is usual", "the learning rate looks too high"
     if large is not None and large[1] > LARGEST_UPDATE:
-        text = (
-            f"Updates of {large[0].name} are {short(large[1], 2)} of its size a step, where about 0.001 is usual: "
-            f"the learning rate looks too high"
-        )
-        yield RunFinding("large updates", text, "a learning rate ten times smaller", large[0].name)
+        text = f"Updates of {large[0].name} are {_of_its_size(large[1])} a step, {usual}: {high}"
+        effect = f"updates of {large[0].name} are {_of_its_size(large[1])}"
+        yield RunFinding("large updates", text, advice(run, "smaller rate"), large[0].name, effect=effect)
+    elif first is not None and first[1] > LARGEST_FIRST_UPDATE:
+        text = f"The first update of {first[0].name} was {_of_its_size(first[1])}, {usual}: {high}"
+        remedies = advice(run, "smaller rate")
+        yield RunFinding("large updates", text, remedies, first[0].name, cause="first update")
     if small is not None and 0 < small[1] < SMALLEST_UPDATE:  # at 0 no gradient arrives, which is told above
-        text = (
-            f"Updates of {small[0].name} are {short(small[1], 2)} of its size a step, where about 0.001 is usual: "
-            f"it hardly changes"
-        )
-        advice = "a larger learning rate, weights that start smaller, or an optimizer that adapts (Adam)"
-        yield RunFinding("small updates", text, advice, small[0].name)
+        text = f"Updates of {small[0].name} are {_of_its_size(small[1])} a step, {usual}: it hardly changes"
+        remedies = advice(run, "larger rate", "adaptive")
+        effect = f"{small[0].name} hardly changes"
+        yield RunFinding("small updates", text, remedies, small[0].name, effect=effect)
 
 
 RULES = (dead_units, saturated, changing_gradients, huge_gradients, updates)
@@ -113,11 +127,8 @@ def _second(pair: tuple[LayerHealth, float]) -> float:
     return pair[1]
 
 
-def _is_bias(parameter: LayerHealth) -> bool:
-    """Whether it began at 0, beside which every step is large."""
-    norms = parameter.measures.get("norm")
-    at_zero = norms is not None and len(norms) > 0 and bool(np.isfinite(norms[0])) and norms[0] == 0
-    return at_zero or parameter.name.startswith("b")
+def _of_its_size(share: float) -> str:
+    return f"{short(share, 2)} {'of' if share < 1.5 else 'times'} its size"
 
 
 def _trained_layers(run: Material) -> tuple[list[LayerHealth], str]:
@@ -128,4 +139,4 @@ def _trained_layers(run: Material) -> tuple[list[LayerHealth], str]:
     layers = [layer for layer in run.layers if layer.name in owners and "gradient_std" in layer.measures]
     if layers:
         return layers, "gradient_std"
-    return [weight for weight in run.parameters if not _is_bias(weight)], "gradient_norm"
+    return [weight for weight in run.parameters if not is_bias(weight)], "gradient_norm"

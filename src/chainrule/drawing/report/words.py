@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,11 @@ def whole(value: Any) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not 0 <= value < 1e15:
         raise ValueError(f"expected a count, got {value!r:.50}")
     return value
+
+
+def or_not_measured(value: float, shown: Callable[[float], str]) -> str:
+    """A measure as text; of NaN, which stands for none, that there is none."""
+    return "not measured" if math.isnan(value) else shown(value)
 
 
 def floats(values: Any) -> Array:

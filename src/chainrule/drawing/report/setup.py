@@ -1,0 +1,143 @@
+"""How a run was set up, as far as it is known: what an advice must not recommend again."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.drawing.report.material import LayerHealth, Material
+from chainrule.drawing.report.words import floats
+from chainrule.initializers import Initializer
+
+#: The learning rate that each optimizer usually starts from.
+USUAL_RATES: dict[str, float] = {
+    "sgd": 0.1,
+    "momentum": 0.01,
+    "nesterov": 0.01,
+    "adagrad": 0.01,
+    "rmsprop": 0.001,
+    "adam": 0.001,
+    "adamw": 0.001,
+}
+ADAPTIVE = frozenset({"adagrad", "rmsprop", "adam", "adamw"})
+FAR = 3.0
+"""A learning rate so many times above the usual one is high, and one so many times below it is low."""
+
+
+@dataclass(frozen=True)
+class Setup:
+    """What a run used. What is not known counts as not used."""
+
+    is_of_shell: bool
+    is_by_epochs: bool
+    optimizer: str
+    rate: float
+    is_clipped: bool
+    is_decayed: bool
+    is_scheduled: bool
+    stops_early: bool
+    weighs_classes: bool
+    is_regression: bool
+    #: The names of the classes of layers in the network.
+    kinds: frozenset[str]
+    #: The name of the class of the first layer's initializer.
+    initializer: str
+    #: The units of the hidden layers; None where the network is not known.
+    hidden: tuple[int, ...] | None
+    #: The root mean square of the inputs of the first layer with weights; NaN where it is not known.
+    input_size: float
+
+    @classmethod
+    def of(cls, run: Material) -> Setup:
+        """What the settings, the network and the health of a run tell."""
+        settings = run.history.settings
+        optimizer = str(settings.get("optimizer", ""))
+        name = re.match(r"\w*", optimizer)
+        rates = floats(run.history.learning_rate)
+        rates = rates[np.isfinite(rates)]
+        decay = re.search(r"weight_decay=([-+.\de]+)", optimizer)
+        return cls(
+            is_of_shell=bool(run.about.command),
+            is_by_epochs="iterations" not in settings,
+            optimizer="" if name is None else name[0].lower(),
+            rate=float(rates.max()) if len(rates) else math.nan,
+            is_clipped=re.search(r"clip_(norm|value)=(?!None)", optimizer) is not None,
+            is_decayed=optimizer.startswith("AdamW") if decay is None else decay[1] not in ("0", "0.0"),
+            is_scheduled=re.search(r"learning_rate=(?!Constant)[A-Z]", optimizer) is not None,
+            stops_early="early_stopping" in settings or run.history.stopped.startswith("early"),
+            weighs_classes="class_weights=" in str(settings.get("loss", "")),
+            is_regression="CrossEntropy" not in str(settings.get("loss", "")),
+            kinds=_kinds(run),
+            initializer=_initializer(run),
+            hidden=_hidden(run),
+            input_size=_input_size(run),
+        )
+
+    @property
+    def usual_rate(self) -> float:
+        """The usual learning rate of the optimizer; NaN for one that is not known."""
+        return USUAL_RATES.get(self.optimizer, math.nan)
+
+    @property
+    def rate_is_high(self) -> bool:
+        """Whether the learning rate is far above the usual one."""
+        return self.rate > FAR * self.usual_rate
+
+    @property
+    def rate_is_low(self) -> bool:
+        """Whether the learning rate is far below the usual one."""
+        return self.rate < self.usual_rate / FAR
+
+
+def first_weights(run: Material) -> LayerHealth | None:
+    """The first weights that were examined."""
+    return next((each for each in run.parameters if not is_bias(each)), None)
+
+
+def is_bias(parameter: LayerHealth) -> bool:
+    """Whether it began at 0, beside which every step is large."""
+    norms = parameter.measures.get("norm")
+    at_zero = norms is not None and len(norms) > 0 and bool(np.isfinite(norms[0])) and norms[0] == 0
+    return at_zero or parameter.name.startswith("b")
+
+
+def _kinds(run: Material) -> frozenset[str]:
+    found = {layer.kind for layer in run.layers}
+    for node in run.network.graph if run.network is not None else ():
+        if node.layer is not None:
+            found.add(type(node.layer).__name__)
+    return frozenset(found)
+
+
+def _initializer(run: Material) -> str:
+    for node in run.network.graph if run.network is not None else ():
+        if isinstance(weights := getattr(node.layer, "weights", None), Initializer):
+            return type(weights).__name__
+    return ""
+
+
+def _hidden(run: Material) -> tuple[int, ...] | None:
+    if run.network is None:
+        return None
+    layers = [node.layer for node in run.network.graph]
+    return tuple(layer.units for layer in layers if layer is not None and layer.units)[:-1]
+
+
+def _input_size(run: Material) -> float:
+    """From the first layer's output and weights before training: its deviation is sqrt(D) times the weights' times
+    the size of the inputs.
+    """
+    weights = first_weights(run)
+    if weights is None or run.network is None or weights.name not in run.network.params:
+        return math.nan
+    layer = next((each for each in run.layers if each.name == weights.kind), None)
+    if any(
+        each.kind == weights.kind and each.first("norm") > 0 for each in run.parameters if each is not weights
+    ):
+        return math.nan  # its biases are in its output, too
+    norm, spread = weights.first("norm"), math.nan if layer is None else layer.first("std")
+    units = run.network.params[weights.name].shape[-1]
+    return spread * math.sqrt(units) / norm if norm > 0 else math.nan

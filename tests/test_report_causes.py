@@ -1,0 +1,278 @@
+"""Findings that follow from each other are one: its first cause, and advice that makes sense for the run."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import typer
+
+import chainrule as cr
+from chainrule.cli.app import app
+from chainrule.drawing.report import TrainingReport, report
+from chainrule.drawing.report.answers import Classified
+from chainrule.drawing.report.causes import EXPLAINED, ONLY_AS_CAUSES
+from chainrule.drawing.report.remedies import REMEDIES, advice
+from chainrule.drawing.report.setup import Setup
+from chainrule.errors import ChainruleWarning, DivergedError
+from chainrule.loop import Health, History
+
+RNG = np.random.default_rng(0)
+(X, T), (X_TEST, T_TEST) = cr.datasets.load_digits()
+NUMBERS = RNG.normal(size=(300, 5))
+TARGETS = NUMBERS @ RNG.normal(size=(5, 1)) / 2 + 0.1 * RNG.normal(size=(300, 1))
+
+
+def layers(outputs, hidden=(50,), activation=cr.ReLU, **weights):
+    inside = [each for units in hidden for each in (cr.Affine(units, **weights), activation())]
+    return [*inside, cr.Affine(outputs, **weights)]
+
+
+def trained(
+    inside, optimizer, epochs=20, x=X, t=T, test=(X_TEST, T_TEST), health=True, **given
+) -> TrainingReport:
+    regression = np.asarray(t).ndim == 2
+    loss = cr.MeanSquaredError() if regression else cr.SoftmaxCrossEntropy()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChainruleWarning)
+        net = cr.Network(*inside, input_shape=x.shape[1], loss=loss, seed=0)
+        try:
+            callbacks = [Health()] if health else []
+            history = net.fit(
+                x, t, optimizer=optimizer, epochs=epochs, validation=test, callbacks=callbacks, **given
+            )
+        except DivergedError as error:
+            history = error.history
+    return report(history, net, *test)
+
+
+def the_one(made: TrainingReport):
+    """The one finding."""
+    (found,) = made.findings
+    return found
+
+
+def of_numbers(optimizer, **given) -> TrainingReport:
+    test = NUMBERS[200:], TARGETS[200:]
+    given = {"x": NUMBERS[:200], "t": TARGETS[:200], "test": test, "batch_size": 20} | given
+    return trained(layers(1), optimizer, **given)
+
+
+@pytest.mark.parametrize("optimizer", [cr.SGD(100), cr.Adam(1), cr.SGD(1e6), cr.Adam(1e6)], ids=repr)
+@pytest.mark.parametrize(
+    "train", [lambda each: trained(layers(10), each), of_numbers], ids=["digits", "numbers"]
+)
+def test_a_rate_that_is_too_high_is_the_one_cause(optimizer, train):
+    found = the_one(train(optimizer))
+    assert found.code in ("diverged", "large updates")
+    assert found.advice.startswith("a smaller learning rate (it was ")
+    assert "is usual for" in found.advice
+    assert "relu" not in found.advice.lower()
+
+
+def test_what_a_high_rate_did_is_in_its_words():
+    found = the_one(trained(layers(10), cr.SGD(100)))
+    assert found.severity == "error"
+    assert "The first update of W2 was 15 times its size" in found.text
+    assert "100 % of relu1's units are dead and no gradient reaches affine1" in found.text
+    without = the_one(trained(layers(10), cr.SGD(100), health=False))
+    assert (without.code, without.severity) == ("oscillation", "error")
+    assert "it was 100; 0.1 is usual for sgd" in without.advice
+
+
+@pytest.mark.parametrize("optimizer", [cr.SGD(1e-6), cr.Adam(1e-6)], ids=repr)
+@pytest.mark.parametrize("health", [True, False])
+def test_a_rate_that_is_too_low(optimizer, health):
+    found = the_one(trained(layers(10), optimizer, health=health))
+    assert found.code == ("small updates" if health else "standstill")
+    assert "a larger learning rate (it was 1e-6; " in found.advice
+    assert "smaller" not in found.advice
+    assert ("cr.Adam()" in found.advice) == (health and isinstance(optimizer, cr.SGD))
+
+
+def test_a_training_that_has_only_begun():
+    found = the_one(trained(layers(10), cr.SGD(0.001)))
+    assert found.code == "unfinished"
+    assert "fell as fast at the end as before" in found.text
+    assert "class “0” is never answered" in found.text
+    assert found.advice.startswith(
+        "a larger learning rate (it was 0.001; 0.1 is usual for sgd), or more epochs"
+    )
+
+
+def test_inputs_on_a_scale_of_their_own():
+    large = the_one(trained(layers(10), cr.SGD(0.1), x=X * 255, test=(X_TEST * 255, T_TEST)))
+    assert large.code == "scale"
+    assert "The inputs are large: about 123" in large.text
+    assert "100 % of relu1's units are dead" in large.text
+    assert large.advice == "inputs scaled to about 1"
+    small = the_one(trained(layers(10), cr.SGD(0.1), x=X / 1000, test=(X_TEST / 1000, T_TEST)))
+    assert "The inputs are small" in small.text
+    wide = of_numbers(cr.SGD(0.1), t=1e4 * TARGETS[:200], test=(NUMBERS[200:], 1e4 * TARGETS[200:]))
+    assert "The targets are large" in the_one(wide).text
+    assert the_one(wide).advice == "targets scaled to about 1"
+
+
+def test_a_scale_that_did_no_harm_is_not_told():
+    assert "scale" not in [
+        each.code
+        for each in trained(layers(10), cr.Adam(0.001), x=X * 20, test=(X_TEST * 20, T_TEST)).findings
+    ]
+
+
+def test_weights_that_start_far_too_large():
+    made = trained(layers(10, (50,) * 8, weights=cr.initializers.Normal(1.0)), cr.SGD(0.1))
+    found = the_one(made)
+    assert found.code == "exploding"
+    assert "that is also why the training diverged" in found.text
+    assert found.advice.startswith(
+        "weights=cr.initializers.He() in the layers, clip_norm=1.0 in the optimizer"
+    )
+
+
+def test_sigmoids_in_a_deep_network():
+    found = the_one(trained(layers(10, (20,) * 8, cr.Sigmoid), cr.SGD(0.1), epochs=10))
+    assert found.code == "vanishing"
+    assert found.advice.startswith("cr.ReLU()")
+    assert "He" not in found.advice  # which the layers start from
+
+
+@pytest.mark.parametrize(("last", "told"), [(cr.Softmax(), "takes logits"), (cr.ReLU(), "takes logits")])
+def test_an_activation_as_the_last_layer(last, told):
+    found = the_one(trained([*layers(10), last], cr.SGD(0.1)))
+    assert (found.code, found.severity) == ("output activation", "error")
+    assert told in found.text
+    assert found.advice == f"leave {last!r} out"
+    regression = trained(
+        [*layers(1), cr.Sigmoid()], cr.SGD(0.1), x=NUMBERS, t=TARGETS, test=(NUMBERS, TARGETS)
+    )
+    assert regression.findings[0].code == "output activation"
+    assert "gives numbers from 0 to 1" in regression.findings[0].text
+
+
+def test_labels_that_are_not_of_their_samples():
+    shuffled = RNG.permutation(T)
+    found = the_one(trained(layers(10, (200,)), cr.Adam(0.003), epochs=60, t=shuffled))
+    assert found.code == "overfitting"
+    assert found.advice.startswith("to see that the labels belong to their samples")
+
+
+def test_ordinary_lengths_raise_no_alarm():
+    assert trained(layers(10), cr.SGD(0.1), epochs=1).findings == ()
+    assert trained(layers(10), cr.SGD(0.1), epochs=200).findings == ()
+    narrow = the_one(trained(layers(10, (1,)), cr.SGD(0.1)))
+    assert "more hidden units" in narrow.advice
+    assert "smaller network" not in narrow.advice
+
+
+def test_overfitting_is_not_answered_with_what_is_there():
+    optimizer = cr.Adam(0.003, weight_decay=1e-5)
+    inside = [cr.Affine(8), cr.ReLU(), cr.Affine(10)]
+    made = trained(inside, optimizer, epochs=3)
+    train, test = [1.0, 0.6, 0.4, 0.3, 0.2, 0.1, 0.05], [1.1, 0.7, 0.6, 0.7, 0.9, 1.1, 1.4]
+    run = made.runs[0]
+    history = replace(run.history, train_loss=train, test_loss=test, train_accuracy=[], test_accuracy=[])
+    history.settings = {**history.settings, "early_stopping": "test_loss, patience 5"}
+    history.measured_at = list(range(1, 8))
+    (found,) = [
+        each
+        for each in TrainingReport([replace(run, history=history, answers=None)]).findings
+        if each.code == "overfitting"
+    ]
+    assert found.advice == "more data"
+    history.settings["weights_after_iteration"] = 3  # whose weights were put back
+    assert [
+        each
+        for each in TrainingReport([replace(run, history=history, answers=None)]).findings
+        if each.code == "overfitting"
+    ] == []
+
+
+def test_weights_of_classes_are_judged_by_the_classes():
+    confusion = np.array([[95, 15], [1, 5]])
+    run = replace(report(History()).runs[0], answers=Classified(["no", "yes"], confusion, [], []))
+    assert [each.code for each in TrainingReport([run]).findings] == ["baseline"]
+    weighed = History(settings={"loss": "SoftmaxCrossEntropy(class_weights=[0.5, 10.0])"})
+    assert TrainingReport([replace(run, history=weighed)]).findings == ()
+
+
+def test_every_code_has_its_place_among_the_causes():
+    import ast
+    from pathlib import Path
+
+    folder = Path(cr.__file__).parent / "drawing" / "report"
+    codes = set()
+    for path in folder.glob("symptoms_*.py"):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RunFinding":
+                codes.add(node.args[0].value)
+    assert codes <= set(EXPLAINED)
+    assert set(EXPLAINED) - codes == {"exploding at the start", "first update"}
+    assert set(EXPLAINED) >= ONLY_AS_CAUSES
+    assert set().union(*EXPLAINED.values()) <= set(EXPLAINED)
+
+
+# Remedies -----------------------------------------------------------------------------------------------------
+
+
+def options() -> set[str]:
+    command = typer.main.get_command(app).commands["train"]
+    return {option for each in command.params for option in each.opts}
+
+
+def test_remedies_of_the_command_line_are_its_options():
+    known = options()
+    for name, remedy in REMEDIES.items():
+        assert not re.search(r"\bcr\.|\w=", remedy.option), name
+        assert set(re.findall(r"--[a-z-]+", remedy.option)) <= known, name
+
+
+def test_remedies_in_python_are_there():
+    for name, remedy in REMEDIES.items():
+        for called in re.findall(r"cr(?:\.\w+)+", remedy.argument):
+            found = cr
+            for part in called.split(".")[1:]:
+                found = getattr(found, part)
+            assert callable(found), name
+    assert cr.SGD(0.1, clip_norm=1.0, weight_decay=1e-4).clip_norm == 1.0
+    assert cr.Affine(2, weights=cr.initializers.He()).units == 2
+    assert cr.SoftmaxCrossEntropy(class_weights=[1, 2]).class_weights is not None
+
+
+def test_the_command_that_made_a_run_decides_the_words():
+    run = report(History(settings={"optimizer": "SGD(learning_rate=0.1)"}, learning_rate=[0.1])).runs[0]
+    assert (
+        advice(run, "smaller rate", "clip")
+        == "a smaller learning rate (it was 0.1), or clip_norm=1.0 in the optimizer"
+    )
+    shell = replace(run, about=replace(run.about, command="chainrule train digits"))
+    assert (
+        advice(shell, "smaller rate", "clip", "scaled inputs")
+        == "a smaller --learning-rate (it was 0.1), or --clip-norm 1.0"
+    )
+
+
+def test_how_a_run_was_set_up():
+    net = cr.Network(
+        *layers(10, (7, 3), weights=cr.initializers.Xavier()),
+        input_shape=64,
+        loss=cr.SoftmaxCrossEntropy(class_weights=[1.0] * 10),
+        seed=0,
+    )
+    optimizer = cr.AdamW(cr.schedules.Cosine(0.01), clip_value=3)
+    stop = cr.EarlyStopping(patience=2)
+    history = net.fit(X, T, epochs=2, optimizer=optimizer, validation=(X, T), callbacks=[Health(), stop])
+    setup = Setup.of(report(history, net).runs[0])
+    assert (setup.optimizer, setup.rate, setup.initializer, setup.hidden) == ("adamw", 0.01, "Xavier", (7, 3))
+    assert setup.is_clipped
+    assert setup.is_decayed
+    assert setup.is_scheduled
+    assert setup.stops_early
+    assert setup.weighs_classes
+    assert not setup.is_of_shell
+    assert setup.input_size == pytest.approx(np.sqrt(np.mean(X**2)), rel=0.4)
+    plain = Setup.of(report(net.fit(X, T, epochs=1, optimizer=cr.SGD(0.1, weight_decay=0.0))).runs[0])
+    assert not any([plain.is_clipped, plain.is_decayed, plain.is_scheduled, plain.stops_early])
