@@ -107,7 +107,13 @@ def theirs(trial: Trial) -> Outcome:
     data = load(trial.data)
     parts = split(data, trial)
     kind = MLPClassifier if data.task == "classes" else MLPRegressor
-    model = kind(trial.hidden, max_iter=trial.epochs, tol=0, n_iter_no_change=10**6, random_state=trial.seed)
+    model = kind(
+        hidden_layer_sizes=trial.hidden,
+        max_iter=trial.epochs,
+        tol=0,
+        n_iter_no_change=10**6,
+        random_state=trial.seed,
+    )
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that the epochs were not enough to converge
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Annotated, TypeVar
 
@@ -22,11 +23,13 @@ ACTIVATIONS: dict[str, Callable[[], Layer]] = {
 
 SCHEDULES: dict[str, Callable[[float], Schedule]] = {
     "constant": schedules.Constant,
+    "inverse-square-root": schedules.InverseSquareRoot,
     "cosine": schedules.Cosine,
     "one-cycle": schedules.OneCycle,
 }
 
 INITIALIZERS: dict[str, Callable[[], Initializer]] = {
+    "half-he": partial(initializers.He, gain=0.5),
     "he": initializers.He,
     "xavier": initializers.Xavier,
     "lecun": initializers.LeCun,

@@ -41,12 +41,15 @@ from chainrule.files import write_bytes
 from chainrule.graph import Input, Node
 from chainrule.initializers import Initializer, Normal
 from chainrule.loop import Callback, EarlyStopping, Health, History
+from chainrule.loop.batches import BATCH_SIZE
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
 from chainrule.optimizers import Optimizer
+from chainrule.schedules import Schedule
 
 CHECKED_UP_TO = 1_000_000
 MOST_UNITS = 1_000_000
+EPOCHS, MOST_EPOCHS, LEAST_BATCHES = 20, 200, 1_000
 NOT_MEASURED = "not measured: the training ended within its first epoch"
 NOT_SETTINGS = frozenset({"context", "out", "force"})
 
@@ -71,25 +74,40 @@ class Train:
     ] = "50"
     activation: Annotated[str, of_network(help=f"{', '.join(ACTIVATIONS)}.")] = "relu"
     init: Annotated[
-        str | None, of_network(help=f"How weights start: {', '.join(INITIALIZERS)}. Default: he.")
+        str | None, of_network(help=f"How weights start: {', '.join(INITIALIZERS)}. Default: half-he.")
     ] = None
     weight_std: Annotated[
         float | None, of_network(help="Standard deviation of weights that start normal. Default: 0.01.")
     ] = None
     dropout: Annotated[float, of_network(help="Share of hidden values set to 0 while training.")] = 0.0
     dtype: Annotated[str, of_network(help="float32 or float64.")] = "float32"
-    epochs: Annotated[int | None, of_training(help="Times through the data. Default: 20.")] = None
+    epochs: Annotated[
+        int | None,
+        of_training(
+            help="Times through the data. Default: 20; of few rows more, for 1,000 batches, up to 200."
+        ),
+    ] = None
     iterations: Annotated[int | None, of_training(help="Batches to train on, instead of --epochs.")] = None
     batch_size: Annotated[
         int | None, of_training(help="Samples in a batch. Default: 100, or all that there are.")
     ] = None
-    optimizer: Annotated[str, of_training(help=f"{', '.join(USUAL_RATES)}.")] = "sgd"
-    learning_rate: Annotated[
-        float | None, of_training(help="Size of a step. Default: 0.1 for sgd, less for the others.")
+    optimizer: Annotated[
+        str | None,
+        of_training(help=f"{', '.join(USUAL_RATES)}. Default: adam, clipped to a norm of 1."),
     ] = None
-    schedule: Annotated[str, of_training(help=f"How the learning rate changes: {', '.join(SCHEDULES)}.")] = (
-        "constant"
-    )
+    learning_rate: Annotated[
+        float | None,
+        of_training(
+            help="Size of a step. Default: falling from 0.01; of an --optimizer that is named, its usual one."
+        ),
+    ] = None
+    schedule: Annotated[
+        str | None,
+        of_training(
+            help=f"How the learning rate changes: {', '.join(SCHEDULES)}. Default: constant, where an optimizer or a "
+            f"rate is given."
+        ),
+    ] = None
     weight_decay: Annotated[float, of_training(help="Pull of the weights to 0.")] = 0.0
     clip_norm: Annotated[
         float | None, of_training(help="Scale a gradient whose norm is larger than this down to it.")
@@ -143,10 +161,6 @@ class Train:
     ] = None
     force: Annotated[bool, of_data("--force", help="Write into a run folder that exists.")] = False
 
-    def __post_init__(self) -> None:
-        if self.epochs is None and self.iterations is None:
-            self.epochs = 20
-
     def run(self) -> None:
         """Train, check, write the run folder, and print what came of it."""
         refuse_seed(self.seed)
@@ -180,17 +194,23 @@ class Train:
         print_rows(kept_files(folder, MODEL, HISTORY, *checked, CURVES, REPORT))
 
     def _make_optimizer(self) -> Optimizer:
-        rate = choose("--optimizer", self.optimizer, USUAL_RATES)
-        rate = rate if self.learning_rate is None else self.learning_rate
-        if not 0 < rate < math.inf:
+        """That of `fit`, but for what is given; or the one that is named, with its usual rate, and not clipped."""
+        usual = Network.default_optimizer
+        name = "adam" if self.optimizer is None else self.optimizer.strip()
+        usual_rate = choose("--optimizer", name, USUAL_RATES)
+        clip_norm = usual.clip_norm if self.optimizer is None else None
+        rate = self.learning_rate
+        if rate is not None and not 0 < rate < math.inf:
             raise ArgumentError(f"--learning-rate: expected a number above 0, such as 0.1, got {rate:g}")
-        schedule = choose("--schedule", self.schedule, SCHEDULES)
-        clipping = {} if self.clip_norm is None else {"clip_norm": self.clip_norm}
+        learning_rate: float | Schedule = usual.schedule
+        if rate is not None or self.optimizer is not None or self.schedule is not None:
+            schedule = choose("--schedule", self.schedule or "constant", SCHEDULES)
+            learning_rate = schedule(usual_rate if rate is None else rate)
         return optimizers.get(
-            self.optimizer.strip(),
-            learning_rate=schedule(rate),
+            name,
+            learning_rate=learning_rate,
             weight_decay=self.weight_decay,
-            **clipping,
+            clip_norm=clip_norm if self.clip_norm is None else self.clip_norm,
         )
 
     def _make_callbacks(self) -> list[Callback]:
@@ -203,7 +223,7 @@ class Train:
 
     def _make_weights(self) -> Initializer:
         if self.weight_std is None:
-            return choose("--init", "he" if self.init is None else self.init, INITIALIZERS)()
+            return choose("--init", "half-he" if self.init is None else self.init, INITIALIZERS)()
         if self.init is not None and choose("--init", self.init, INITIALIZERS) is not Normal:
             raise ArgumentError(
                 f"--weight-std is for weights that start normal, --init normal, and {self.init} follows from the "
@@ -246,6 +266,8 @@ class Train:
     def _fit(
         self, network: Network, data: Dataset, optimizer: Optimizer, callbacks: list[Callback]
     ) -> History:
+        if self.epochs is None and self.iterations is None:
+            self.epochs = usual_epochs(len(data.x), self.batch_size or BATCH_SIZE)
         return network.fit(
             data.x,
             data.t,
@@ -276,6 +298,12 @@ class Train:
             layer_report = check_network(network, feeds(network, data.x[:ROWS], data.t[:ROWS]))
             write_bytes(folder / CHECK, as_json(layer_report).encode())
         return compared, layer_report
+
+
+def usual_epochs(rows: int, batch_size: int) -> int:
+    """How many epochs train by default: of few rows enough for a thousand batches."""
+    batches = math.ceil(rows / max(batch_size, 1))
+    return max(EPOCHS, min(MOST_EPOCHS, math.ceil(LEAST_BATCHES / batches)))
 
 
 def hidden_units(text: str) -> list[int]:

@@ -468,9 +468,10 @@ class Network:
         `optimizer` is `default_optimizer` unless given, or named: "adam". `batch_size` is 100, or all the rows
         where there are fewer. "shuffle" goes through all the data in a new order every epoch; "replacement" draws
         every batch anew, as the textbook does. `seed` decides the batches (default: the network's). `validation`
-        is measured beside the training data: a pair of data and targets, or a share of the data, such as 0.2, which is held
-        out: the same share of every class, chosen by the seed. `total_epochs` is the length of the whole training,
-        for schedules that depend on it. `fresh` drops what the optimizer has gathered in trainings before.
+        is measured beside the training data: a pair of data and targets, or a share of the data such as 0.2, which
+        is held out: the same share of every class, chosen by the seed. `total_epochs` is the length of the whole
+        training, for schedules that depend on it. `fresh` drops what the optimizer has gathered in trainings
+        before.
 
         `threads` is how many the machine may use; by default as many as the work is large enough for, within what
         OMP_NUM_THREADS and its like say, and one in a worker of joblib or multiprocessing. The results are the same

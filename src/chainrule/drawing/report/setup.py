@@ -23,7 +23,7 @@ USUAL_RATES: dict[str, float] = {
     "adamw": 0.001,
 }
 ADAPTIVE = frozenset({"adagrad", "rmsprop", "adam", "adamw"})
-FAR = 3.0
+FAR = 10.0
 """A learning rate so many times above the usual one is high, and one so many times below it is low."""
 
 

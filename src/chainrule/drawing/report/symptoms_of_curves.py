@@ -37,6 +37,8 @@ GAP, GAP_ERRORS = 0.05, 3.0
 TEST_RISE, RISING_EPOCHS = 0.1, 0.25
 """A test loss a tenth above its lowest (or 1 / sqrt(samples), about the error of a mean over few of them), in the
 middle of its last three epochs and with the lowest before the last quarter of the training, is more than noise."""
+ENDED = 0.01
+"""A rate that fell to a hundredth is that of a schedule at its end."""
 STILL_FALLING = 0.2
 """A loss that falls as 1 / iteration falls by a fifth in the last fifth of a training; one that falls faster is far
 from its end."""
@@ -149,7 +151,7 @@ def ended_early(run: Material) -> Iterator[RunFinding]:
     if history.stopped not in ("finished", "interrupted") or not np.isfinite(run.loss).all():
         return
     rates = floats(history.learning_rate)
-    if len(rates) and rates[-1] < 0.5 * rates.max():  # a schedule came to its end
+    if len(rates) and rates[-1] < ENDED * rates.max():  # a schedule came to its end
         return
     measured = floats(history.test_loss or history.train_loss)
     curve = measured if len(measured) >= 5 else smoothed(run.loss)
