@@ -83,9 +83,7 @@ class Train:
     dtype: Annotated[str, of_network(help="float32 or float64.")] = "float32"
     epochs: Annotated[
         int | None,
-        of_training(
-            help="Times through the data. Default: 20; of few rows more, for 1,000 batches, up to 200."
-        ),
+        of_training(help="Times through the data. Default: 20; of few rows up to 200, for 1,000 batches."),
     ] = None
     iterations: Annotated[int | None, of_training(help="Batches to train on, instead of --epochs.")] = None
     batch_size: Annotated[
@@ -104,8 +102,8 @@ class Train:
     schedule: Annotated[
         str | None,
         of_training(
-            help=f"How the learning rate changes: {', '.join(SCHEDULES)}. Default: constant, where an optimizer or a "
-            f"rate is given."
+            help=f"How the learning rate changes: {', '.join(SCHEDULES)}. Default: constant, where an optimizer or "
+            f"a rate is given."
         ),
     ] = None
     weight_decay: Annotated[float, of_training(help="Pull of the weights to 0.")] = 0.0

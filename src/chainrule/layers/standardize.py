@@ -23,7 +23,7 @@ class Standardize(Layer):
 
     Behind an inverted layer the loss is in the targets' units, squared, and gradients are larger by as much. Adam
     and its like do not mind. SGD(0.1) diverges: its rate must be smaller by the square of the deviation,
-    SGD(0.1 / std**2), as `fit` has it when it is given no optimizer.
+    SGD(0.1 / std**2).
 
     Shapes: x (N, ...), mean and std of the shape of one sample, or one number for all -> y as x.
     dtype: float32 or float64, kept. Measured in float64.

@@ -45,7 +45,7 @@ from chainrule.network.making import (
 )
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
-from chainrule.network.scales import for_units_of, warn_of_scales
+from chainrule.network.scales import for_units_of, warn_of_nothing_learnt, warn_of_scales
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
@@ -288,14 +288,18 @@ class Network:
             if by_program is not None:
                 return by_program
         output = self.output_of(inputs, warns=warns)
-        feeds = {"output": output, **{name: data[name] for name in data if name not in inputs}}
-        measures = {"loss": self.one_number(self._measuring.evaluate(feeds))}
+        measures = {"loss": self.loss_of(output, data)}
         correct = self._feeds.the_loss().correct(output, targets)
         if correct is not None:
             finite = np.isfinite(output).reshape(len(output), -1).all(axis=1)  # NaN is no answer
             correct = correct & finite.reshape(-1, *[1] * (correct.ndim - 1))
             measures["accuracy"] = float(np.mean(correct))
         return measures
+
+    def loss_of(self, output: Array, data: Mapping[str, Array]) -> float:
+        """The mean loss of these outputs, for data as `feeds` returns them."""
+        targets = {name: data[name] for name in data if name not in self._inputs}
+        return self.one_number(self._measuring.evaluate({"output": output, **targets}))
 
     # Gradients -----------------------------------------------------------------------------------------
 
@@ -436,13 +440,15 @@ class Network:
         )
         bar = [ProgressBar()] if (is_watched() if progress is None else progress) else []
         with training:
-            return train(
+            history = train(
                 training,
                 training.planned,
                 [*called, *bar],
                 measure_every=measure_every,
                 settings=training.settings(),
             )
+        warn_of_nothing_learnt(self, training.data, history.latest("train_loss"))
+        return history
 
     def training(
         self,

@@ -1,13 +1,15 @@
 """Whether numbers are on a scale that a network learns on, about 1: what is far from it trains badly, or diverges.
 
-The size of a column is its root mean square, of mean and standard deviation together. A column is too large from a
-size of 1,000 on. It is too small where all its numbers are below a thousandth: a pixel that is seldom lit is not.
+The size of a column is its root mean square, of mean and standard deviation together. A column is too large where
+that is above 1,500, as of years. It is too small where all its numbers are well below a thousandth: a pixel that is seldom
+lit is not. Sizes nearer to 1 may do harm, too; they are said where a regression learnt nothing.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -28,7 +30,11 @@ from chainrule.layers import (
 )
 from chainrule.optimizers import Adam, Optimizer
 
-LARGE, SMALL = 1e3, 1e-3
+if TYPE_CHECKING:
+    from chainrule.network.network import Network
+
+LARGE, SMALL = 1.5e3, 3e-4
+DOUBTFUL = 0.05, 20.0  # a regression of inputs or targets of such sizes may learn nothing
 SMALLEST = 1e-7  # squares of gradients in smaller units vanish in float32
 ROWS = 500  # that are looked at, evenly from all of them: a hundredth of an epoch of 60,000 x 784
 _ARITHMETIC = (Add, Subtract, Multiply, Divide)
@@ -47,6 +53,29 @@ def warn_of_scales(graph: Graph, output: Node, loss: Loss | None, data: Mapping[
             f"t is on a scale that networks learn badly on: {found}; bring predictions to it by the last layer: "
             f"cr.Network(..., cr.Standardize.of(t, invert=True))"
         )
+
+
+def warn_of_nothing_learnt(network: Network, data: Mapping[str, Array], measured: float | None) -> None:
+    """Warn where a regression ended no better than always answering the mean, for the scale of its numbers.
+
+    `measured` is the loss over all the training data at the end.
+    """
+    loss, t = network.loss_layer, data["t"]
+    if loss is None or loss.task != "regression" or measured is None:
+        return
+    doubtful = [name for name in unscaled_inputs(network.graph, data) if _is_doubtful(data[name])]
+    if has_unscaled_targets(network.output, loss) and _is_doubtful(t):
+        doubtful.append("t")
+    if not doubtful or measured < network.loss_of(np.broadcast_to(t.mean(axis=0), t.shape), data):
+        return
+    name = doubtful[0]
+    size, column = largest_column(data[name])
+    where = column_of(data[name], column)
+    layer = "cr.Standardize.of(t, invert=True) last" if name == "t" else f"cr.Standardize.of({name}) first"
+    warn(
+        f"the network answers no better than the mean of t: {name} is on a scale that this training did not learn "
+        f"on, about {size:.2g}{f' in {where}' if where else ''}; put {layer} into the network"
+    )
 
 
 def unscaled_inputs(graph: Graph, data: Mapping[str, Array]) -> Iterator[str]:
@@ -101,6 +130,11 @@ def column_of(array: Array, column: int) -> str:
     if array[:1].size < 2:
         return ""
     return f"column {', '.join(str(int(i)) for i in np.unravel_index(column, shape))}"
+
+
+def _is_doubtful(array: Array) -> bool:
+    """Whether its size may do harm, and was not said before the training."""
+    return not DOUBTFUL[0] < largest_column(array)[0] < DOUBTFUL[1] and not _oddest(array)
 
 
 def _oddest(array: Array) -> str:

@@ -59,7 +59,7 @@ class Training:
         self.iteration, self.planned = 0, steps or 0
         #: The learning rates of the last call's steps.
         self.rates: list[float] = []
-        self._data, self._validation, self._threads = data, validation, threads
+        self.data, self._validation, self._threads = data, validation, threads
         self._pace = Pace(SECONDS)
         self._interrupted = False
         self._held: contextlib.ExitStack | None = None
@@ -83,9 +83,9 @@ class Training:
 
     def _refuse_empty_batches(self) -> None:
         """Raise DataError where one of the planned batches has rows of weight 0 only: its mean loss is 0 / 0."""
-        weights = self._data.get("sample_weight")
+        weights = self.data.get("sample_weight")
         loss = self.network.loss_layer
-        useful = None if loss is None else loss.useful_rows(self._data["t"])
+        useful = None if loss is None else loss.useful_rows(self.data["t"])
         if weights is not None:
             useful = weights > 0 if useful is None else useful & (weights > 0)
         found = None if useful is None else self.progress.batch_without(useful, self.planned)
@@ -183,7 +183,7 @@ class Training:
             if not losses:
                 if interrupts.asked:
                     raise KeyboardInterrupt
-                feeds = {name: array[batches[0]] for name, array in self._data.items()}
+                feeds = {name: array[batches[0]] for name, array in self.data.items()}
                 raise diverged_in_step(
                     self.network, feeds, self.iteration + 1, self.optimizer, self._next_rate()
                 )
@@ -199,7 +199,7 @@ class Training:
         try:
             with self.network.callers.steps(), np.errstate(all="ignore"):  # what overflows is found and named
                 losses: list[float] = self._trainer.steps(
-                    self._data, batches, rates, iteration=self.network.iterations, threads=self._threads
+                    self.data, batches, rates, iteration=self.network.iterations, threads=self._threads
                 ).tolist()
             state.iteration = before + len(losses)  # an optimizer's own `step` need not count
         finally:  # a layer in Python may raise anything, after steps that changed the parameters
@@ -236,11 +236,11 @@ class Training:
         """
         with self.working(), np.errstate(all="ignore"):
             self._raise_interrupt()
-            trained = self._measured(self._data)
+            trained = self._measured(self.data)
             if not np.isfinite(trained["loss"]):
                 raise diverged_by_update(
                     self.network,
-                    self._data,
+                    self.data,
                     self.iteration,
                     trained["loss"],
                     self.optimizer,
@@ -275,11 +275,11 @@ class Training:
 
     def examiner(self, rows: int) -> NetworkExaminer:
         """What examines the layers, on at most so many rows of the data. Rows of weight 0 train nothing."""
-        weights = self._data.get("sample_weight")
+        weights = self.data.get("sample_weight")
         useful = np.arange(self.batches.samples) if weights is None else np.flatnonzero(weights)
         rng = stream(self.batches.seed, Purpose.SAMPLE, 0, 0, 1)  # batches are drawn from (.., 0, epoch)
         chosen = np.sort(rng.choice(useful, min(rows, len(useful)), replace=False))
-        feeds = {name: array[chosen] for name, array in self._data.items()}
+        feeds = {name: array[chosen] for name, array in self.data.items()}
         cost = steps_worth(self.program, len(chosen))
         return NetworkExaminer(
             self.network, feeds, self.optimizer, self.optimizer_state, self._next_rate, cost
