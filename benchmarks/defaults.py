@@ -37,8 +37,12 @@ EPOCHS = 20
 LONG_EPOCHS, LONG_ROWS, LONG_HIDDEN = 200, 1_000, ((50,), (50, 50))
 SCALES = {
     "inputs of 0.001": (1e-3, 1.0),
+    "inputs of 0.03": (0.03, 1.0),
+    "inputs of 30": (30.0, 1.0),
     "inputs of 1,000": (1e3, 1.0),
     "targets of 0.001": (1.0, 1e-3),
+    "targets of 0.03": (1.0, 0.03),
+    "targets of 30": (1.0, 30.0),
     "targets of 1,000": (1.0, 1e3),
 }
 COMMAND_SCALES = (1e-6, 1e-3, 1.0, 1e3, 1e6)

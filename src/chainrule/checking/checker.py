@@ -166,7 +166,7 @@ def _graph(
                 f"check: a network is checked on a batch, cr.check(net, x, t): {missing[0]} is missing"
             )
         if "t" in given and target.loss_layer is not None:
-            given["t"] = target.numbered(given["t"])
+            given["t"] = target.labels.numbered(given["t"])
     findings, rows, remarks, looked_at = check_graph(graph, given, settings, training)
     what = "network" if isinstance(target, Network) else "graph"
     return f"{what} of {len(graph.nodes)} nodes", findings, rows, remarks, looked_at

@@ -123,7 +123,7 @@ def load_answered(name: str, network: Network, target: str | None) -> tuple[Arra
     if table.classes is None:
         return table.x, table.t
     known = notes.classes or [str(k) for k in range(network.output_shape[-1])]
-    return table.x, network.named(_as_numbered(known, table.classes, name)[table.t])
+    return table.x, network.labels.named(_as_numbered(known, table.classes, name)[table.t])
 
 
 @dataclass(frozen=True)

@@ -69,5 +69,5 @@ def _random_batch(network: Network, rows: int, rng: np.random.Generator) -> dict
         batch[name] = rng.integers(0, below[name], full) if name in below else rng.normal(size=full)
     if network.loss_layer is not None:
         example = network.loss_layer.example_targets((rows, *network.output_shape), np.float64, rng)
-        batch["t"] = network.named(example)
+        batch["t"] = network.labels.named(example)
     return batch

@@ -41,7 +41,7 @@ class Feeds:
 
     def learning(self, t: Any, iterations: int) -> Feeds:
         """The same with the classes of these targets, where none are known yet after so many iterations."""
-        learned = Labels(self.the_loss(), self.output_shape, self.classes).learned(t, iterations)
+        learned = self.labels.learned(t, iterations)
         return self if learned == self.classes else self.with_classes(learned)
 
     def inputs(self, x: Data, *, values: bool = True) -> dict[str, Array]:
@@ -53,13 +53,10 @@ class Feeds:
         for name, array in inputs.items():
             check_values(array, name, self.dtype)
 
-    def numbered(self, t: Any) -> Array:
-        """The targets as the loss takes them: labels as the numbers of their classes."""
-        return Labels(self.the_loss(), self.output_shape, self.classes).numbered(t)
-
-    def named(self, numbers: Array) -> Array:
-        """The labels that these numbers of classes stand for."""
-        return Labels(self.the_loss(), self.output_shape, self.classes).named(numbers)
+    @property
+    def labels(self) -> Labels:
+        """How labels and the numbers of classes belong together."""
+        return Labels(self.the_loss(), self.output_shape, self.classes)
 
     def _as_array(self, t: Any) -> Array:
         """The targets as an array: of numbers, or where there are classes of labels."""
@@ -75,7 +72,7 @@ class Feeds:
         if rows == 0:
             raise DataError("x has no rows: there is nothing to compute with")
         check_size(targets, "t", self.dtype)
-        targets = self.numbered(targets)
+        targets = self.labels.numbered(targets)
         self.the_loss().check_targets(targets, (rows, *self.output_shape))
         if weight is not None and not self.takes_weights:
             raise ArgumentError(f"sample_weight: {self.loss!r} takes none; its forward lacks that input")
@@ -131,7 +128,7 @@ class Feeds:
     def _share_held_out(
         self, data: dict[str, Array], share: float, seed: int
     ) -> tuple[dict[str, Array], dict[str, Array]]:
-        groups = Labels(self.the_loss(), self.output_shape, self.classes).groups(data["t"])
+        groups = self.labels.groups(data["t"])
         held = held_out(len(data["t"]), share, seed, groups)
         if not held.any() or held.all():
             of_each = "" if groups is None else f" of each of {len(np.unique(groups))} classes"

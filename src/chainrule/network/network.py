@@ -30,7 +30,7 @@ from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, rows_of
 from chainrule.network.finite import warn_unless_finite
 from chainrule.network.fitting import out_of_reach, warn_of_misfit
-from chainrule.network.labels import Label
+from chainrule.network.labels import Label, Labels
 from chainrule.network.making import (
     chain,
     checked_callbacks,
@@ -533,13 +533,10 @@ class Network:
         """The data as `graph` takes them, checked, by the name of the input."""
         return self._feeds.inputs(x)
 
-    def numbered(self, t: Any) -> Array:
-        """The targets as the loss takes them: labels as the numbers of their classes, which must be known."""
-        return self._feeds.numbered(t)
-
-    def named(self, numbers: Array) -> Array:
-        """The labels that these numbers of classes stand for, by name where the network knows names."""
-        return self._feeds.named(numbers)
+    @property
+    def labels(self) -> Labels:
+        """How labels and the numbers of classes belong together: `labels.numbered(t)`, `labels.named(numbers)`."""
+        return self._feeds.labels
 
     def feeds(self, x: Data, t: Any, weight: ArrayLike | None = None) -> dict[str, Any]:
         """What `graph` is fed with for this batch, checked, by the name of its input."""

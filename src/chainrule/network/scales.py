@@ -1,8 +1,8 @@
 """Whether numbers are on a scale that a network learns on, about 1: what is far from it trains badly, or diverges.
 
 The size of a column is its root mean square, of mean and standard deviation together. A column is too large where
-that is above 1,500, as of years. It is too small where all its numbers are well below a thousandth: a pixel that is seldom
-lit is not. Sizes nearer to 1 may do harm, too; they are said where a regression learnt nothing.
+that is above 1,500, as of years. It is too small where all its numbers are well below a thousandth: a pixel that is
+seldom lit is not. Sizes nearer to 1 may do harm, too; they are said where a regression learnt nothing.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -116,11 +116,12 @@ def judge(
 
     Raises: ArgumentError when the names are not as many as the classes; what the network says of x and t.
     """
-    network.measures_of(network.feeds(x, t), warns=False)  # a shape or a label that does not fit is told here
+    feeds = network.feeds(x, t)  # a shape or a label that does not fit is told here
     loss = network.loss_layer
     assert loss is not None
-    output, truth = network.output_of(x, warns=False), network.numbered(t)
-    rows = _flat_inputs(network, x, len(output))
+    inputs = {name: feeds[name] for name in network.input_shapes}
+    output, truth = network.output_of(inputs, warns=False), feeds["t"]
+    rows = next(iter(inputs.values())).reshape(len(output), -1)
     if loss.task == "classification" and output.ndim == 2:
         labels = truth if truth.ndim == 1 else truth.argmax(axis=1)
         logits = output.astype(np.float64)
@@ -133,12 +134,6 @@ def judge(
         return _estimated(output.reshape(len(output), -1), truth.reshape(len(output), -1), rows, target)
     names = _class_names(class_names, network, logits.shape[1])
     return _classified(logits, labels.astype(int), rows, names)
-
-
-def _flat_inputs(network: Network, x: Data, rows: int) -> Array:
-    """The values of a sample in one row each; of several inputs the network's first."""
-    first = x[next(iter(network.input_shapes))] if isinstance(x, Mapping) else x
-    return np.asarray(first).reshape(rows, -1)
 
 
 def _class_names(wanted: Sequence[str] | None, network: Network, count: int) -> list[str]:
