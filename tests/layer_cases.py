@@ -378,8 +378,8 @@ _add(layers.BatchNorm, "empty-predicting", normal((0, 3), (3,), (3,)), state=run
 LARGE_COLUMN = normal((5, 1), scale=1e4)
 for invert in (False, True):
     text = "invert-" if invert else ""
-    _add(lambda i=invert: layers.Standardize([1, 2, -3], [3, 0, 0.5], i), text + "matrix", normal((4, 3)))
     _add(lambda i=invert: layers.Standardize(2, 3, invert=i), text + "number", normal((2, 3, 4)))
+    _add(lambda i=invert: layers.Standardize([1, 2, -3], [3, 0, 0.5], i), text + "matrix", normal((4, 3)))
     _add(lambda i=invert: layers.Standardize(2, 3, invert=i), text + "no-axes", normal(()))
     _add(lambda i=invert: layers.Standardize([[1], [2]], [[3], [4]], i), text + "images", normal((3, 2, 1)))
     _add(lambda i=invert: layers.Standardize([1, 2], [3, 4], i), text + "sequence", normal((3, 4, 2)))

@@ -147,6 +147,7 @@ def equal_weights() -> tuple[cr.Network, Any, Any]:
     return net, np.ones((4, 200_000), "float32"), np.full((4, 1), 1e9, "float32")
 
 
+@pytest.mark.filterwarnings("ignore:t is on a scale")
 def test_what_is_saved_copied_checked_or_drawn_lies_between_two_steps(tmp_path: Path) -> None:
     net, x, t = equal_weights()
     seen = set()

@@ -140,6 +140,7 @@ def test_a_clipped_step_is_done_by_the_machine_alone() -> None:
     assert GRADIENT_NORM not in [each.operation for each in program.training.instructions]  # type: ignore[union-attr]
 
 
+@pytest.mark.filterwarnings("ignore:t is on a scale")
 def test_a_gradient_that_is_not_finite_stops_a_clipped_step() -> None:
     x = np.ones((8, 3))
     net = cr.Network(cr.Affine(2), input_shape=3, loss=cr.MeanSquaredError(), seed=0)

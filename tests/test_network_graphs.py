@@ -58,7 +58,7 @@ def test_an_explicit_parameter_is_copied_into_the_network():
     scale = cr.Parameter("scale", np.array([2.0]))
     x = cr.Input("x", shape=(5,))
     net = cr.Network(output=x * scale, loss=cr.MeanSquaredError(), dtype="float64")
-    net.fit(X, 3 * X, epochs=60, batch_size=24)
+    net.fit(X, 3 * X, optimizer=cr.SGD(0.1), epochs=60, batch_size=24)
     assert net.params["scale"][0] == pytest.approx(3, abs=1e-3)
     assert scale.value[0] == 2
 

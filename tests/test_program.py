@@ -165,7 +165,7 @@ def test_training_on_the_machine_equals_that_on_numpy(name: str, parts: int, mon
     # The gradient of a bias before BatchNorm is 0 but for rounding, 1e-17, which Adam divides by its epsilon, 1e-8.
     np.testing.assert_allclose(nets[0].params.flat, nets[1].params.flat, rtol=1e-7, atol=1e-9)
     for key, value in nets[0].state.items():
-        np.testing.assert_allclose(value, nets[1].state[key], rtol=1e-9)
+        np.testing.assert_allclose(value, nets[1].state[key], rtol=1e-9, atol=1e-10)  # a mean near 0 is a sum
     assert nets[0].iterations == nets[1].iterations == 12
 
 
@@ -214,7 +214,7 @@ def test_a_saturated_network_has_a_loss_of_0_in_both_forms(size: float) -> None:
         sure = np.ptp(np.sort(net.predict(X), axis=1)[:, -2:], axis=1) > 20
         before = net.params.flat.copy()
         with where():
-            history = net.fit(X[sure], right[sure], epochs=2, batch_size=8, seed=1)
+            history = net.fit(X[sure], right[sure], optimizer=cr.SGD(0.1), epochs=2, batch_size=8, seed=1)
         assert max(history.loss) < 1e-7
         np.testing.assert_allclose(net.params.flat, before, atol=1e-6)
 
@@ -363,7 +363,7 @@ def test_a_training_that_diverges_says_where_and_keeps_the_weights() -> None:
         pytest.warns(cr.errors.ChainruleWarning, match="on a scale"),
         pytest.raises(cr.errors.DivergedError, match=r"iteration \d+: the loss became") as raised,
     ):
-        net.fit(1e3 * X, LABELS, iterations=500, batch_size=8, optimizer=cr.SGD(1e30))
+        net.fit(1e4 * X, LABELS, iterations=500, batch_size=8, optimizer=cr.SGD(1e30))
     assert len(raised.value.history.loss) == raised.value.iteration - 1 == net.iterations
     assert raised.value.node in net.graph.names
     assert np.isfinite(net.params.flat).all()

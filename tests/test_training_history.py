@@ -47,7 +47,7 @@ def test_what_is_recorded():
     assert history.test_accuracy[-1] == net.accuracy(X[:7], T[:7])
     assert history.stopped == "finished"
     assert history.settings == {
-        "optimizer": "SGD(learning_rate=0.1)",
+        "optimizer": "Adam(learning_rate=InverseSquareRoot(rate=0.01), clip_norm=1.0)",
         "loss": "SoftmaxCrossEntropy()",
         "batch_size": 8,
         "sampling": "shuffle",

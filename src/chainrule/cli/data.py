@@ -8,14 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import typer
 
 from chainrule import datasets
 from chainrule.arrays import Array
 from chainrule.cli.options import choose
 from chainrule.datasets.images import Split
 from chainrule.datasets.targets import Task
-from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
+from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean, warn
 from chainrule.loop import held_out
 from chainrule.network import Network
 
@@ -77,7 +76,7 @@ def load_for_training(
         raise ArgumentError(f"--test-share: expected a share between 0 and 1, such as 0.2, got {test_share}")
     table = datasets.load_table(path, _as_target(path, target), task=kind)
     for note in table.notes:
-        typer.echo(f"note: {note}", err=True)
+        warn(note)  # which the command words, and prints
     if table.t is None or table.target is None:
         raise ArgumentError(f"{name}: there is no target to train on; name it with --target")
     if table.classes is not None and len(table.classes) < 2:

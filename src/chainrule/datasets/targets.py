@@ -86,7 +86,7 @@ def _decided(distinct: Array, rows: int, name: str, task: Task | None) -> tuple[
     taken, other = ("classes", _ESTIMATED) if kind == "classification" else (_ESTIMATED, "classes")
     unless = "regression" if kind == "classification" else "classification"
     return kind, [
-        f"{name} holds {count:,} different whole numbers: taken as {taken}; task={unless!r}, --task {unless}, if "
+        f"{name} holds {count:,} different whole numbers: taken as {taken}; task={unless!r} if "
         f"they are {other}"
     ]
 

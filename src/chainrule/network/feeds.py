@@ -14,7 +14,7 @@ from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
 from chainrule.incoming import numbers, place
 from chainrule.layers import Loss
 from chainrule.loop import held_out
-from chainrule.network.labels import Label, Labels, as_array, checked_names, class_count
+from chainrule.network.labels import Label, Labels, as_array, checked_names, class_count, is_text
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
@@ -60,7 +60,9 @@ class Feeds:
 
     def _as_array(self, t: Any) -> Array:
         """The targets as an array: of numbers, or where there are classes of labels."""
-        return numbers(t, "t") if class_count(self.the_loss(), self.output_shape) is None else as_array(t)
+        if class_count(self.the_loss(), self.output_shape) is not None or is_text(t):
+            return as_array(t)
+        return numbers(t, "t")
 
     def targets(self, t: Any, rows: int, weight: ArrayLike | None = None) -> tuple[Array, Array | None]:
         """The targets of so many rows, and their weights if there are any."""

@@ -260,6 +260,17 @@ def as_array(t: Any) -> Array:
     return _of_one_kind(array) if array.dtype.kind == "O" and array.ndim and array.size else array
 
 
+def is_text(t: Any) -> bool:
+    """Whether the targets are text, all of them."""
+    if isinstance(t, np.ndarray) and t.dtype.kind in "biuf":
+        return False
+    try:
+        values = np.asarray(t, dtype=object).ravel()
+    except ValueError:  # rows of different lengths
+        return False
+    return len(values) > 0 and all(isinstance(each, str) for each in values)
+
+
 def _of_one_kind(array: Array) -> Array:
     """An array of objects as one of numbers or booleans, or unchanged where they are text."""
     flat = array.ravel()

@@ -258,7 +258,7 @@ class Network:
         dtype: text, int or bool.
         Raises: ArgumentError for a regression; DataError where an output is not finite; as `predict`.
         """
-        return self._feeds.classified(self.predict(x))
+        return self._feeds.classified(self.output_of(x, warns=False))
 
     def loss(self, x: Data, t: Any, sample_weight: ArrayLike | None = None) -> float:
         """The mean loss, predicting (dropout off, running statistics used)."""
