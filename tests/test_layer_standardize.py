@@ -198,9 +198,9 @@ def test_a_default_training_diverges_nowhere_from_a_thousandth_to_a_thousand(siz
             net.fit(inputs, targets, epochs=20)
         explained = 1 - net.loss(inputs, targets) / targets.var()
         texts = [str(each.message) for each in caught]
-        assert len(texts) == (explained <= 0), (explained, texts)
+        assert len(texts) == (explained < 0.1), (explained, texts)
         assert all(
-            "answers no better than the mean of t" in text and "cr.Standardize.of(" in text for text in texts
+            "hardly better than one answer for all" in text and "cr.Standardize.of(" in text for text in texts
         )
         assert explained > 0.5 or not 0.1 <= size <= 3
         assert np.mean(net.graph.evaluate({"x": inputs}, "relu1").max(axis=0) > 0) > 0.2
@@ -252,7 +252,7 @@ def test_standardized_a_line_is_learnt_in_any_unit(unit: float) -> None:
             UNITS,
             100,
             "rate",
-            "the learning rate 100 is too large: try a smaller learning rate, such as 10,",
+            "the learning rate 100 is too large: try a smaller learning rate, such as 0.1, or",
         ),
         (50 * NEAR, UNITS, 0.5, "inputs", r"the inputs are about 7e\+01"),
         (50 * NEAR, UNITS, 1e4, "rate", "the learning rate 1e[+]04 is too large"),
