@@ -182,8 +182,8 @@ def test_every_message_of_python_names_arguments_that_exist():
         ),
         (
             "train",
-            "gradients, squared: use cr.Adam(), or Momentum(1e-05)",
-            "gradients, squared: use --optimizer adam, or --learning-rate 1e-05",
+            "W1 starts with numbers of about 1e+06: start smaller, weights=cr.initializers.He()",
+            "W1 starts with numbers of about 1e+06: start smaller, --init he",
         ),
         (
             "evaluate",
