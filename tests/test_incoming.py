@@ -79,6 +79,8 @@ def test_bools_beside_floats_are_numbers() -> None:
     assert numbers([1, 2, Decimal(3)], "x").dtype == np.float64
     assert numbers(np.array([1, 2**40], object), "x").dtype == np.int64
     assert numbers([10**30, 1], "x").tolist() == [1e30, 1]
+    with pytest.raises(DataError, match=r"x: expected .* at row 0, column 1 is too large for a float"):
+        numbers([[1, -(10**400)]], "x")
 
 
 def test_an_array_of_numbers_is_not_copied() -> None:

@@ -7,6 +7,7 @@ where it has one, the value, and the remedy.
 from __future__ import annotations
 
 import re
+import sys
 from collections.abc import Callable
 from decimal import Decimal
 from numbers import Complex, Real
@@ -130,6 +131,9 @@ def _of_objects(
     try:
         return array.astype(np.int64 if whole and flat else np.float64)
     except OverflowError:
+        for index, each in np.ndenumerate(array):
+            if isinstance(each, int) and abs(each) > sys.float_info.max:
+                raise wrong(each, index) from None
         return array.astype(np.float64)
 
 
@@ -151,6 +155,8 @@ def _problem(each: Any, labels: bool, is_category: bool) -> str:
         return "missing: fill it in, or leave the row out"
     if isinstance(each, float):
         return "not finite: correct it, or leave the row out"
+    if isinstance(each, int):
+        return "too large for a float: correct it, or leave the row out"
     if isinstance(each, (str, bytes)):
         text = each.decode(errors="replace") if isinstance(each, bytes) else each
         if _NUMBER.fullmatch(text):

@@ -28,7 +28,7 @@ from chainrule.cli.options import (
     refuse_seed,
 )
 from chainrule.cli.report import print_findings
-from chainrule.cli.rows import ROWS, feeds
+from chainrule.cli.rows import ROWS, feeds, unlearned
 from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
 from chainrule.cli.scaling import in_units, scale_of, with_scaled_targets
 from chainrule.cli.writing import print_rows
@@ -283,8 +283,9 @@ class Train:
             return f"not checked ({size:,} parameters; --check does it all the same)", None
         compared, layer_report = "not checked: interrupted", None
         with contextlib.suppress(KeyboardInterrupt):
-            compared = compare_gradients(network, data.x, data.t, self.seed)
-            layer_report = check_network(network, feeds(network, data.x[:ROWS], data.t[:ROWS]))
+            x, t = data.x[:ROWS], unlearned(data.t, ROWS)
+            compared = compare_gradients(network, x, t, self.seed)
+            layer_report = check_network(network, feeds(network, x, t))
             write_bytes(folder / CHECK, as_json(layer_report).encode())
         return compared, layer_report
 
