@@ -272,7 +272,8 @@ class Train:
 
     def _keep(self, folder: Path, network: Network, history: History, data: Dataset) -> None:
         given = {k: v for k, v in vars(self).items() if v is not None and k not in NOT_SETTINGS}
-        history.settings = {**given, **history.settings}
+        init = {"init": self.init or ("half-he" if self.weight_std is None else "normal")}
+        history.settings = {**given, **init, **history.settings}
         keep_run(folder, network, history)
         keep_evaluation(folder, network, data, command_of(self.context))
 

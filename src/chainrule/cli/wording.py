@@ -39,6 +39,8 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"^(?:\w+: )?unknown (\w+) (?=')", r"\1: there is no "),
     (r"^\w+(?:\(.*?\))?: expected (\w+) to be ", r"\1: expected "),
 )
+#: How the warnings begin that NumPy gives of numbers.
+NUMPYS = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean of empty|Degrees of freedom"
 #: Options whose argument in Python has another name.
 RENAMED = {"std": "weight_std", "rate": "dropout", "patience": "early_stopping"}
 
@@ -62,15 +64,22 @@ def in_options(message: str, options: Mapping[str, str], of_train: Mapping[str, 
         return named(found[1], f" {value}" if value else "") or found[0]
 
     message = re.sub(r"\b([a-z_]+)=(\"[^\"]*\"|'[^']*'|[\w+-]+(?:\.\w+)*)?", assigned, message)
-    return re.sub(r"^(?!check:)([a-z_]+)(?=: )", lambda found: named(found[1], "") or found[0], message)
+    message = re.sub(r"^(?!check:)([a-z_]+)(?=: )", lambda found: named(found[1], "") or found[0], message)
+    # an argument that is named alone is known by its underscore: no English word has one
+    alone = r"(?<![-\w./'\"])([a-z]+(?:_[a-z]+)+)(?![\w./'\"(=])"
+    return re.sub(alone, lambda found: named(found[1], "") or found[0], message)
 
 
 @contextmanager
 def notes(worded: Callable[[str], str]) -> Iterator[None]:
-    """Print the library's warnings as notes, each once, not as Python does, with a file and a line."""
+    """Print the library's warnings as notes, each once, not as Python does, with a file and a line.
+
+    NumPy's own, of overflow and the like, are not shown: what follows from them is told by the commands.
+    """
     told: set[str] = set()
     with warnings.catch_warnings():
         warnings.simplefilter("always", ChainruleWarning)
+        warnings.filterwarnings("ignore", NUMPYS, RuntimeWarning)
         usual = warnings.showwarning
 
         def show(message: Warning | str, category: type[Warning], *where: Any, **more: Any) -> None:

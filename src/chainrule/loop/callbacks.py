@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeAlias
 from chainrule.arguments import number, one_of, whole_number
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.loop.history import MEASURES, History
+from chainrule.text import counted
 
 #: What an examination finds of a layer or a parameter, by the name of the measure; a text tells what it is.
 Measures: TypeAlias = dict[str, str | float]
@@ -174,7 +175,9 @@ class EarlyStopping(Callback):
             if self.restore_best:
                 self._best_weights, self._best_iteration = run.training.snapshot(), run.iteration
         elif run.epoch - self.best_epoch >= self.patience:
-            run.stop(f"early: {self.monitor} did not improve for {run.epoch - self.best_epoch} epochs")
+            run.stop(
+                f"early: {self.monitor} did not improve for {counted(run.epoch - self.best_epoch, 'epoch')}"
+            )
 
     def on_end(self, run: Run) -> None:
         if self._best_weights is not None:

@@ -27,6 +27,10 @@ class Remedy:
     argument: str
     suits: Callable[[Setup], bool] = lambda run: True
 
+    def in_words(self, setup: Setup) -> str:
+        """The remedy as whoever made the run says it."""
+        return self.option if setup.is_of_shell else self.argument
+
 
 REMEDIES: dict[str, Remedy] = {
     "smaller rate": Remedy("a smaller --learning-rate", "a smaller learning rate"),
@@ -38,10 +42,30 @@ REMEDIES: dict[str, Remedy] = {
     ),
     "clip": Remedy("--clip-norm 1.0", "clip_norm=1.0 in the optimizer", lambda run: not run.is_clipped),
     "adaptive": Remedy("--optimizer adam", "cr.Adam()", lambda run: run.optimizer not in ADAPTIVE),
-    "epochs": Remedy("more --epochs", "more epochs", lambda run: run.is_by_epochs),
-    "iterations": Remedy("more --iterations", "more iterations", lambda run: not run.is_by_epochs),
-    "scaled inputs": Remedy("", "inputs scaled to about 1", lambda run: not 0.1 < run.input_size < 10),
-    "scaled targets": Remedy("", "targets scaled to about 1", lambda run: run.is_regression),
+    "less decay": Remedy(
+        "a smaller --weight-decay", "a smaller weight_decay", lambda run: run.is_strongly_decayed
+    ),
+    "epochs": Remedy(
+        "more --epochs", "more epochs", lambda run: run.is_by_epochs and not run.was_stopped_early
+    ),
+    "iterations": Remedy(
+        "more --iterations",
+        "more iterations",
+        lambda run: not run.is_by_epochs and not run.was_stopped_early,
+    ),
+    "patience": Remedy(
+        "a larger --early-stopping",
+        "a larger patience of cr.EarlyStopping",
+        lambda run: run.was_stopped_early,
+    ),
+    "scaled inputs": Remedy(
+        "", "cr.Standardize.of(x) as the first layer", lambda run: not 0.1 < run.input_size < 10
+    ),
+    "scaled targets": Remedy(
+        "",
+        "cr.Standardize.of(t, invert=True) as the last layer",
+        lambda run: run.is_regression and not run.scales_targets,
+    ),
     "he": Remedy(
         "--init he",
         "weights=cr.initializers.He() in the layers",
@@ -73,10 +97,14 @@ REMEDIES: dict[str, Remedy] = {
     "data": Remedy("more data", "more data"),
     "columns": Remedy("columns that tell more", "columns that tell more"),
     "labels": Remedy(
-        "to see that the labels belong to their samples", "to see that the labels belong to their samples"
+        "check that the labels belong to their samples", "check that the labels belong to their samples"
     ),
+    "estimating": Remedy(
+        "--task regression if they are numbers to estimate", "", lambda run: run.may_be_numbers
+    ),
+    "larger test": Remedy("a larger --test-share", "more test data"),
     "weight decay": Remedy(
-        "--weight-decay 1e-4", "weight_decay=1e-4 in the optimizer", lambda run: not run.is_decayed
+        "--weight-decay 1e-4", "weight_decay=1e-4 in the optimizer", lambda run: not run.decay
     ),
     "dropout": Remedy(
         "--dropout 0.2",
@@ -95,17 +123,20 @@ REMEDIES: dict[str, Remedy] = {
     ),
 }
 
+OTHERWISE = Remedy("another --learning-rate", "another learning rate")
+"""What is advised where nothing else suits a run."""
+
 
 def advice(run: Material, *names: str) -> str:
-    """The remedies of these names that suit the run, the most promising first, as one phrase."""
+    """The remedies of these names that suit the run, the most promising first, as one phrase; never ""."""
     setup = Setup.of(run)
     chosen = [REMEDIES[name] for name in names if REMEDIES[name].suits(setup)]
     rated = _rates(setup)
     texts = [
         text + (rated if remedy in (REMEDIES["smaller rate"], REMEDIES["larger rate"]) else "")
         for remedy in chosen
-        if (text := remedy.option if setup.is_of_shell else remedy.argument)
-    ]
+        if (text := remedy.in_words(setup))
+    ] or [OTHERWISE.in_words(setup) + rated]
     return ", or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
 
 
@@ -115,4 +146,7 @@ def _rates(setup: Setup) -> str:
         return ""
     is_far = setup.rate_is_high or setup.rate_is_low
     usual = f"; {short(setup.usual_rate)} is usual for {setup.optimizer}" if is_far else ""
-    return f" (it was {short(setup.rate)}{usual})"
+    if setup.rate_falls:
+        return f" (it fell from {short(setup.rate)} to {short(setup.last_rate, 2)}{usual})"
+    up_to = "" if setup.rate == setup.middle_rate else "up to "
+    return f" (it was {up_to}{short(setup.rate)}{usual})"

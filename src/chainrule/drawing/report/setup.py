@@ -8,9 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from chainrule.drawing.report.answers import Classified
 from chainrule.drawing.report.material import LayerHealth, Material
 from chainrule.drawing.report.words import floats
 from chainrule.initializers import Initializer
+from chainrule.network.scales import has_unscaled_targets
 
 #: The learning rate that each optimizer usually starts from.
 USUAL_RATES: dict[str, float] = {
@@ -25,6 +27,12 @@ USUAL_RATES: dict[str, float] = {
 ADAPTIVE = frozenset({"adagrad", "rmsprop", "adam", "adamw"})
 FAR = 10.0
 """A learning rate so many times above the usual one is high, and one so many times below it is low."""
+STRONG_DECAY, STRONG_DECAY_OF_ADAMW = 0.1, 1.0
+"""Weight decay from here on may keep a network from learning; AdamW multiplies it by the learning rate."""
+DECAY_OF_ADAMW = 0.01
+"""Unless given."""
+MANY_NUMBERS = 5
+"""More classes than this, all of them whole numbers, may be numbers to estimate."""
 
 
 @dataclass(frozen=True)
@@ -34,13 +42,25 @@ class Setup:
     is_of_shell: bool
     is_by_epochs: bool
     optimizer: str
+    #: The largest learning rate, the middle one, and the last; NaN where they are not known.
     rate: float
+    middle_rate: float
+    last_rate: float
+    #: Whether the learning rate is largest at the start, and smaller at the end.
+    rate_falls: bool
     is_clipped: bool
-    is_decayed: bool
+    #: The weight decay; 0 for none.
+    decay: float
     is_scheduled: bool
     stops_early: bool
+    #: Whether early stopping ended the training.
+    was_stopped_early: bool
     weighs_classes: bool
     is_regression: bool
+    #: Whether the network brings its predictions to the scale of the targets by itself.
+    scales_targets: bool
+    #: Whether the targets of a table were taken for classes, and may be numbers to estimate.
+    may_be_numbers: bool
     #: The names of the classes of layers in the network.
     kinds: frozenset[str]
     #: The name of the class of the first layer's initializer.
@@ -58,18 +78,24 @@ class Setup:
         name = re.match(r"\w*", optimizer)
         rates = floats(run.history.learning_rate)
         rates = rates[np.isfinite(rates)]
-        decay = re.search(r"weight_decay=([-+.\de]+)", optimizer)
         return cls(
             is_of_shell=bool(run.about.command),
             is_by_epochs="iterations" not in settings,
             optimizer="" if name is None else name[0].lower(),
             rate=float(rates.max()) if len(rates) else math.nan,
+            middle_rate=float(np.median(rates)) if len(rates) else math.nan,
+            last_rate=float(rates[-1]) if len(rates) else math.nan,
+            rate_falls=bool(len(rates)) and bool(rates[-1] < rates[0] == rates.max()),
             is_clipped=re.search(r"clip_(norm|value)=(?!None)", optimizer) is not None,
-            is_decayed=optimizer.startswith("AdamW") if decay is None else decay[1] not in ("0", "0.0"),
+            decay=_decay(optimizer),
             is_scheduled=re.search(r"learning_rate=(?!Constant)[A-Z]", optimizer) is not None,
             stops_early="early_stopping" in settings or run.history.stopped.startswith("early"),
+            was_stopped_early=run.history.stopped.startswith("early"),
             weighs_classes="class_weights=" in str(settings.get("loss", "")),
             is_regression="CrossEntropy" not in str(settings.get("loss", "")),
+            scales_targets=run.network is not None
+            and not has_unscaled_targets(run.network.output, run.network.loss_layer),
+            may_be_numbers=_may_be_numbers(run),
             kinds=_kinds(run),
             initializer=_initializer(run),
             hidden=_hidden(run),
@@ -84,12 +110,17 @@ class Setup:
     @property
     def rate_is_high(self) -> bool:
         """Whether the learning rate is far above the usual one."""
-        return self.rate > FAR * self.usual_rate
+        return self.middle_rate > FAR * self.usual_rate
 
     @property
     def rate_is_low(self) -> bool:
         """Whether the learning rate is far below the usual one."""
-        return self.rate < self.usual_rate / FAR
+        return self.middle_rate < self.usual_rate / FAR
+
+    @property
+    def is_strongly_decayed(self) -> bool:
+        """Whether the weight decay may be why the network did not learn."""
+        return self.decay >= (STRONG_DECAY_OF_ADAMW if self.optimizer == "adamw" else STRONG_DECAY)
 
 
 def first_weights(run: Material) -> LayerHealth | None:
@@ -102,6 +133,20 @@ def is_bias(parameter: LayerHealth) -> bool:
     norms = parameter.measures.get("norm")
     at_zero = norms is not None and len(norms) > 0 and bool(np.isfinite(norms[0])) and norms[0] == 0
     return at_zero or parameter.name.startswith("b")
+
+
+def _decay(optimizer: str) -> float:
+    found = re.search(r"weight_decay=([-+.\de]+)", optimizer)
+    if found is not None:
+        return float(floats([found[1]])[0])
+    return DECAY_OF_ADAMW if optimizer.startswith("AdamW") else 0.0
+
+
+def _may_be_numbers(run: Material) -> bool:
+    if not isinstance(run.answers, Classified) or run.about.columns is None or "task" in run.history.settings:
+        return False
+    names = run.answers.classes
+    return len(names) > MANY_NUMBERS and all(re.fullmatch(r"[-+]?\d+", name) for name in names)
 
 
 def _kinds(run: Material) -> frozenset[str]:

@@ -21,6 +21,8 @@ RARE, MISSED = 10.0, 0.5
 """A class with a tenth of the samples of the largest weighs little in the loss: does it miss half of it?"""
 LEAST_SAMPLES = 10
 """Of fewer samples no share is told."""
+FEW_SAMPLES = 30
+"""Of fewer test samples a gain must be very large to be no chance."""
 FOUND = 0.1
 """With weights of classes, the mean share found of each class is so much above that of one answer."""
 EXPLAINED = 0.05
@@ -46,7 +48,9 @@ def no_better(run: Material) -> Iterator[RunFinding]:
                     f"The predictions of {name} are {'no' if share <= 0 else 'hardly'} better than always "
                     f"answering its mean (R² = {short(share, 2)})"
                 )
-                remedies = advice(run, "columns", "epochs", "iterations", "larger network")
+                remedies = advice(
+                    run, "less decay", "columns", "epochs", "iterations", "patience", "larger network"
+                )
                 effect = f"the predictions of {name} are no better than its mean"
                 yield RunFinding("baseline", text, remedies, name, effect=effect)
     if not isinstance(answers, Classified) or answers.samples < LEAST_SAMPLES:
@@ -77,8 +81,21 @@ def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFindi
         f"With {percent(answers.accuracy)} right, the network is {'no' if is_no_better else 'hardly'} better than "
         f"always answering “{answers.classes[largest]}”, the most frequent class ({percent(base)})"
     )
-    first = "class weights" if answers.is_uneven else "labels"
-    remedies = advice(run, first, "epochs", "iterations", "wider", "larger network")
+    is_open = not is_no_better and answers.samples < FEW_SAMPLES
+    if is_open:
+        text += f"; {answers.samples} test samples are too few to tell"
+    remedies = advice(
+        run,
+        "less decay",
+        *(("larger test",) if is_open else ()),
+        "estimating",
+        "class weights" if answers.is_uneven else "labels",
+        "epochs",
+        "iterations",
+        "patience",
+        "wider",
+        "larger network",
+    )
     severity: Severity = "error" if is_no_better else "warning"
     effect = f"it is {'no' if is_no_better else 'hardly'} better than always answering “{answers.classes[largest]}”"
     yield RunFinding("baseline", text, remedies, answers.classes[largest], severity, effect)
@@ -87,7 +104,7 @@ def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFindi
 def _missed_classes(run: Material, answers: Classified) -> Iterator[RunFinding]:
     if 0 < len(run.loss) < ENOUGH:  # that is no fault of the classes
         return
-    remedies = advice(run, "class weights", "samples of it")
+    remedies = advice(run, "less decay", "estimating", "class weights", "samples of it")
     for k, name in enumerate(answers.classes):
         count, recall = int(answers.counts[k]), float(answers.recall[k])
         rare = answers.counts.max() >= RARE * count

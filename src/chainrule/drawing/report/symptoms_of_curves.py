@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.drawing.report.answers import Classified
+from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.remedies import advice
@@ -44,6 +44,8 @@ STILL_FALLING = 0.2
 from its end."""
 LEVELS_OFF = 0.6
 """The last fifth of a training that comes to its end gains less than this share of what the others gained."""
+DONE = 0.01
+"""A regression that is left with a hundredth of the variance has learned what there is."""
 LOW_UPDATES, HIGH_UPDATES = 3e-4, 3e-2
 """Of weights' sizes a step: below, and above, the learning rate is the first thing to change."""
 
@@ -76,7 +78,7 @@ def never_learned(run: Material) -> Iterator[RunFinding]:
     start, end = float(np.median(loss[: max(len(loss) // 20, 5)])), float(curve[-1])
     rate = _another_rate(run)
     labels = () if rate == ("larger rate",) else ("labels",)
-    remedies = advice(run, *rate, "he", "scaled inputs", *labels)
+    remedies = advice(run, "less decay", *rate, "he", "scaled inputs", *labels)
     classes = _classes(run)
     chance = math.log(classes) if classes > 1 else math.nan
     learned = (run.latest("train_accuracy") or 0.0) > BETTER_THAN_CHANCE / max(classes, 1)
@@ -117,12 +119,14 @@ def oscillates(run: Material) -> Iterator[RunFinding]:
 
 
 def overfits(run: Material) -> Iterator[RunFinding]:
-    """The test data fare worse than the training data."""
+    """The test data fare worse than the training data, which were learned."""
+    if not _is_fitted(run):
+        return
     remedies = advice(run, "data", "early stopping", "weight decay", "dropout", "smaller network")
     history, tested = run.history, run.latest("test_accuracy")
     if tested is not None and _is_of_chance(run, tested):
         is_uneven = isinstance(run.answers, Classified) and run.answers.is_uneven
-        remedies = advice(run, "class weights" if is_uneven else "labels", "data", "columns")
+        remedies = advice(run, "estimating", "class weights" if is_uneven else "labels", "data", "columns")
     train, test = floats(history.train_loss), floats(history.test_loss)
     restored = "weights_after_iteration" in history.settings  # those of the lowest test loss
     if not restored and len(test) >= 3 and len(train) == len(test) and np.isfinite(test).all():
@@ -158,6 +162,10 @@ def ended_early(run: Material) -> Iterator[RunFinding]:
         return
     measured = floats(history.test_loss or history.train_loss)
     curve = measured if len(measured) >= 5 else smoothed(run.loss)
+    if run.latest("test_accuracy") == 1:
+        return
+    if Setup.of(run).is_regression and len(curve) and curve[-1] < DONE * _of_one_answer(run):
+        return
     if len(run.loss) < ENOUGH or len(curve) < 5:
         return
     before, end = float(curve[int(0.8 * len(curve)) - 1]), float(curve[-1])
@@ -203,6 +211,27 @@ def _is_of_chance(run: Material, accuracy: float) -> bool:
         return False
     base = float(answers.counts.max() / answers.samples)
     return accuracy <= base + 2 * math.sqrt(base * (1 - base) / answers.samples)
+
+
+def _is_fitted(run: Material) -> bool:
+    """Whether the loss over the training data is below that of one answer for all, as far as both are known."""
+    trained = run.latest("train_loss")
+    return trained is None or not trained >= _of_one_answer(run)
+
+
+def _of_one_answer(run: Material) -> float:
+    """The loss of the best answer that is the same for all samples, about; NaN where it is not known."""
+    loss, answers = str(run.history.settings.get("loss", "")), run.answers
+    if isinstance(answers, Classified) and answers.samples and "SoftmaxCrossEntropy" in loss:
+        shares = answers.counts[answers.counts > 0] / answers.samples
+        is_weighed = Setup.of(run).weighs_classes
+        return math.log(len(answers.classes)) if is_weighed else float(-(shares * np.log(shares)).sum())
+    if run.about.loss_unit:  # a share of the variance
+        return 1.0
+    if isinstance(answers, Estimated) and "SquaredError" in loss and len(answers.true):
+        return float(answers.true.var(axis=0).mean())
+    classes = _classes(run)
+    return math.log(classes) if classes > 1 else math.nan
 
 
 def _test_samples(run: Material) -> float:

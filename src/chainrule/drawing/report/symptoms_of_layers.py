@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import LayerHealth, Material
 from chainrule.drawing.report.remedies import advice
-from chainrule.drawing.report.setup import is_bias
+from chainrule.drawing.report.setup import Setup, is_bias
+from chainrule.initializers import He
 from chainrule.text import fold, percent, short
 
 DEAD = 0.4
@@ -35,7 +36,7 @@ def dead_units(run: Material) -> Iterator[RunFinding]:
         if share >= DEAD:
             text = f"Layer {layer.name}: {percent(share, 0)} of its units are never active (dead)"
             rate = ("smaller rate",) if layer.first("dead") < share / 2 else ()
-            remedies = advice(run, *rate, "he", "leaky", "scaled inputs")
+            remedies = advice(run, "he", *rate, "leaky", "scaled inputs")
             effect = f"{percent(share, 0)} of {layer.name}'s units are dead"
             yield RunFinding("dead", text, remedies, layer.name, effect=effect)
 
@@ -62,7 +63,7 @@ def changing_gradients(run: Material) -> Iterator[RunFinding]:
     zero = [layer for layer in layers if layer.middle(measure) == 0]
     if zero and sizes:
         text = f"No gradient reaches {zero[0].name}: it is 0, and the layer does not train"
-        remedies = advice(run, "relu", "leaky", "he", "smaller rate")
+        remedies = advice(run, "less decay", "relu", "leaky", "he", "smaller rate")
         effect = f"no gradient reaches {zero[0].name}"
         yield RunFinding("vanishing", text, remedies, zero[0].name, "error", effect)
     if len(sizes) < 2:
@@ -70,7 +71,9 @@ def changing_gradients(run: Material) -> Iterator[RunFinding]:
     (first, small), (last, large) = sizes[0], sizes[-1]
     if large > SHRINKS * small:
         text = f"Gradients shrink {fold(large / small)} from {last.name} to {first.name}: they vanish"
-        remedies = advice(run, "relu", "he", "normalization", "skip connections", "fewer layers")
+        remedies = advice(
+            run, "less decay", "relu", "he", "normalization", "skip connections", "fewer layers"
+        )
         yield RunFinding("vanishing", text, remedies, first.name, effect="gradients vanish")
     elif small > GROWS * large:
         text = f"Gradients grow {fold(small / large)} from {last.name} to {first.name}: they explode"
@@ -103,14 +106,20 @@ def updates(run: Material) -> Iterator[RunFinding]:
     large = max(((each, each.middle("update_ratio")) for each in weights), key=_second, default=None)
     # A schedule ends near 0: updates are small where the largest of them is.
     small = min(((each, each.largest("update_ratio")) for each in weights), key=_second, default=None)
-    first = max(((each, each.first("update_ratio")) for each in weights), key=_second, default=None)
-    usual, high = "where about 0.001 is usual", "the learning rate looks too high"
+    first = max(((each, _first_update(run, each)) for each in weights), key=_second, default=None)
+    setup = Setup.of(run)
+    is_of_decay = setup.is_strongly_decayed and not setup.rate_is_high  # weights near 0 take large steps
+    usual = "where about 0.001 is usual"
+    high = f"the {'weight decay' if is_of_decay else 'learning rate'} looks too high"
     if large is not None and large[1] > LARGEST_UPDATE:
         text = f"Updates of {large[0].name} are {_of_its_size(large[1])} a step, {usual}: {high}"
         effect = f"updates of {large[0].name} are {_of_its_size(large[1])}"
-        yield RunFinding("large updates", text, advice(run, "smaller rate"), large[0].name, effect=effect)
+        yield RunFinding(
+            "large updates", text, advice(run, "less decay", "smaller rate"), large[0].name, effect=effect
+        )
     elif first is not None and first[1] > LARGEST_FIRST_UPDATE:
-        text = f"The first update of {first[0].name} was {_of_its_size(first[1])}, {usual}: {high}"
+        size = _beside_weights(first[0].first("update_ratio"))
+        text = f"The first update of {first[0].name} was {size}, {usual}: {high}"
         remedies = advice(run, "smaller rate")
         yield RunFinding("large updates", text, remedies, first[0].name, cause="first update")
     if small is not None and 0 < small[1] < SMALLEST_UPDATE:  # at 0 no gradient arrives, which is told above
@@ -123,8 +132,26 @@ def updates(run: Material) -> Iterator[RunFinding]:
 RULES = (dead_units, saturated, changing_gradients, huge_gradients, updates)
 
 
+def _first_update(run: Material, weight: LayerHealth) -> float:
+    """The first update beside the weights, or beside He's of that shape where they start smaller: from 0, or nearly
+    0, any rate changes them by a multiple of their size.
+    """
+    ratio, norm = weight.first("update_ratio"), weight.first("norm")
+    if run.network is None or weight.name not in run.network.params:
+        return ratio
+    shape = run.network.params[weight.name].shape
+    usual = He().standard_deviation(shape) * math.sqrt(math.prod(shape))
+    return ratio * min(1.0, norm / usual)
+
+
 def _second(pair: tuple[LayerHealth, float]) -> float:
     return pair[1]
+
+
+def _beside_weights(share: float) -> str:
+    if share >= 1.5:
+        return f"{short(share, 2)} times as large as the weights"
+    return f"{'' if share >= 0.75 else 'half '}as large as the weights"
 
 
 def _of_its_size(share: float) -> str:
