@@ -213,3 +213,24 @@ def test_what_a_terminal_would_obey_is_told_as_text():
     result = train("data.csv", "--target", "y", "--epochs", 30, "--batch-size", 10, "--hidden", 0)
     assert "no better than always answering" in result.stdout or "never answered" in result.stdout
     assert "\x1b" not in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("data", "options", "told"),
+    [
+        ("cls.csv", ["--weight-decay", 10], "Try: a smaller --weight-decay"),
+        ("digits", ["--weight-decay", 10], "Try: a smaller --weight-decay"),
+        ("cls.csv", ["--learning-rate", 100], "Try: a smaller --learning-rate (it was 100; "),
+    ],
+)
+def test_the_remedy_is_the_option_that_did_it(data, options, told):
+    rng = np.random.default_rng(0)
+    rows = [f"{a:.3f},{b:.3f},{'yes' if a > b else 'no'}" for a, b in rng.normal(size=(200, 2))]
+    Path("cls.csv").write_text("\n".join(["a,b,y", *rows]) + "\n")
+    target = [] if data == "digits" else ["--target", "y"]
+    result = CliRunner().invoke(app, ["train", data, *map(str, [*target, *options]), "--no-check"])
+    shown = " ".join(result.stdout.split())
+    assert told in shown
+    assert "fits the training data only" not in shown
+    page = next(Path("runs").glob("*/report.html")).read_text()
+    assert re.search(r"<dt>init</dt>\s*<dd>half-he</dd>", page)

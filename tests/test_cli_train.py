@@ -82,6 +82,7 @@ def test_digits(tmp_path):
     assert history.settings["data"] == "digits"
     assert history.settings["activation"] == "tanh"
     assert history.settings["batch_size"] == 50
+    assert history.settings["init"] == "half-he"
     assert (tmp_path / "mine/curves.png").read_bytes().startswith(b"\x89PNG")
     lines = result.stdout.splitlines()
     assert [line.split()[0] for line in lines] == [
@@ -259,7 +260,7 @@ def test_a_divergence_keeps_the_history(tmp_path):
     lines = result.stderr.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("chainrule: iteration ")
-    assert "try a smaller --learning-rate, such as 1e+05, or --clip-norm 1.0" in lines[0]
+    assert "try a smaller --learning-rate, such as 0.1, or --clip-norm 1.0" in lines[0]
     told = [line.split() for line in result.stdout.splitlines()]
     assert [label for label, _ in told] == ["model", "history", "curves", "report"]
     assert all(Path(path).is_file() for _, path in told)
