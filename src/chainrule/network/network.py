@@ -496,7 +496,8 @@ class Network:
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
             warn(text)
-        warn_of_scales(self, data)
+        if not self.iterations:  # what goes on was looked at before
+            warn_of_scales(self, data)
         steps = None if iterations is None else whole_number("iterations", iterations, 1)
         if epochs is not None:
             steps = whole_number("epochs", epochs, 1) * batches.epoch_length
