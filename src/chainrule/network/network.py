@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.elsewhere import called_here
+from chainrule.elsewhere import method_here
 from chainrule.errors import ArgumentError, LayerError, did_you_mean, warn
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
@@ -39,6 +39,7 @@ from chainrule.network.making import (
     flat_parameters,
     given,
     input_shapes,
+    made_elsewhere,
     shape_of_output,
     where_decayed,
     with_loss,
@@ -88,7 +89,6 @@ class Network:
         dtype = checked_dtype(dtype)
         self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
         self.loss_layer = checked_loss(loss)
-        warn_of_misfit(self.output, self.loss_layer)
         self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
         #: The loss alone, to measure outputs with.
         measured_loss = with_loss(Input("output"), self.loss_layer)
@@ -97,12 +97,14 @@ class Network:
         self.iterations = 0
         #: How far trainings have come; the next one goes on from there.
         self.progress = Progress()
-        #: Notes of yours that are saved with the network, such as names of columns. JSON values only.
+        #: Notes of yours that are saved with the network. JSON values only. Under "columns" the first training
+        #: on a frame keeps the names of its columns, by which later frames are read.
         self.metadata: dict[str, Any] = {}
         #: Who may do what with the network at the same time.
         self.callers = Callers()
         self._inputs = input_shapes(self.graph, self.output)
         self.output_shape: Shape = shape_of_output(self.graph, self.output, self._inputs)
+        warn_of_misfit(self.output, self.loss_layer, self.output_shape)
         self._params = flat_parameters(self.graph, self.callers)
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
         self.decays: Array = where_decayed(self.graph, self._params)
@@ -207,6 +209,14 @@ class Network:
         )
         others = {name: value for name, value in vars(self).items() if name not in made}
         return _made_again, (type(self), *made_from), others | {"progress": progress}
+
+    if not TYPE_CHECKING:  # to type checkers, a name that is not there is an error
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # as copying, pickling and notebooks ask for
+                raise AttributeError(name)
+            advice = method_here(name) or did_you_mean(name, [each for each in dir(self) if each[0] != "_"])
+            raise AttributeError(f"a network has no attribute {name!r}; {advice}")
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {shape}" for name, shape in self._inputs.items())
@@ -415,9 +425,7 @@ class Network:
         if unknown:
             known = list(inspect.signature(Network.fit).parameters)[1:-1]
             name = next(iter(unknown))
-            advice = did_you_mean(name, known)
-            if (meant := called_here(name) or name) in inspect.signature(Optimizer).parameters:
-                advice = f"it belongs to the optimizer, optimizer=cr.Adam({meant}={unknown[name]!r})"
+            advice = made_elsewhere(name, unknown[name]) or did_you_mean(name, known)
             raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {advice}")
         if epochs is None and iterations is None:
             raise ArgumentError("say how long to train: either epochs= or iterations=")
