@@ -237,7 +237,7 @@ class Network:
 
     def output_of(self, x: Data, *, warns: bool = True) -> Array:
         """The same as `predict`, but that it need not warn."""
-        inputs = self._feeds.inputs(x, values=False)
+        inputs = self._reader.inputs(x, values=False)
         program = self.programs.predicting()
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
@@ -283,7 +283,7 @@ class Network:
 
     def evaluate(self, x: Data, t: Any, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """The loss, and for a classifier the accuracy, from one prediction. Warns as `predict` does."""
-        return self.measures_of(self._feeds.batch(x, t, sample_weight, values=False))
+        return self.measures_of(self._reader.batch(x, t, sample_weight, values=False))
 
     def measures_of(self, data: Mapping[str, Array], *, warns: bool = True) -> dict[str, float]:
         """What `evaluate` returns, for data as `feeds` returns them; it need not warn."""
@@ -498,7 +498,9 @@ class Network:
         chosen = checked_optimizer(
             for_units_of(self.output, self.default_optimizer) if optimizer is None else optimizer
         )
-        feeds = self._feeds.learning(t, iterations=self.iterations)
+        feeds = self._reader.learning(t, iterations=self.iterations)
+        if learns_columns := self.metadata.get("columns") is None:
+            feeds = feeds.with_columns(feeds.columns_of(x))
         seed = checked_seed(self.seed if seed is None else seed)
         data, tested = feeds.parts(feeds.batch(x, t, sample_weight), validation, seed)
         batches = Batches.make(
@@ -524,6 +526,8 @@ class Network:
             fresh=fresh,
         )
         self._feeds = feeds
+        if learns_columns and feeds.columns is not None:
+            self.metadata["columns"] = feeds.columns
         return training
 
     def _least_batch(self) -> int:
@@ -539,7 +543,7 @@ class Network:
 
     def inputs_of(self, x: Data) -> dict[str, Array]:
         """The data as `graph` takes them, checked, by the name of the input."""
-        return self._feeds.inputs(x)
+        return self._reader.inputs(x)
 
     @property
     def labels(self) -> Labels:
@@ -548,7 +552,12 @@ class Network:
 
     def feeds(self, x: Data, t: Any, weight: ArrayLike | None = None) -> dict[str, Any]:
         """What `graph` is fed with for this batch, checked, by the name of its input."""
-        return self._feeds.batch(x, t, weight)
+        return self._reader.batch(x, t, weight)
+
+    @property
+    def _reader(self) -> Feeds:
+        """What reads the data that are handed in: frames by the names of columns that the metadata keep."""
+        return self._feeds.with_columns(self.metadata.get("columns"))
 
     def one_number(self, loss: Any) -> float:
         """The value of the loss. Raises LayerError for one that is no single number."""
