@@ -400,8 +400,11 @@ def test_a_training_without_a_check():
 
 def test_layers_of_large_networks_are_checked_where_that_is_quick():
     output = train("--hidden", "700", "--iterations", "1", "--out", "large")
-    assert "not checked (52,510 parameters; --check does it all the same)" in output
+    assert "of 52,510 parameters" in output  # a sample
     assert "network of 11 nodes: passed" in output
+    output = train("--hidden", "13400", "--iterations", "1", "--out", "larger")
+    assert "not checked (1,005,010 parameters; --check does it all the same)" in output
+    assert "network of 11 nodes" not in output
 
 
 # Bad input ------------------------------------------------------------------------------------------------

@@ -10,7 +10,9 @@ import rich.progress
 
 import chainrule as cr
 from chainrule.cli import gradients
+from chainrule.cli.check import check_network
 from chainrule.cli.gradients import affordable, compare_gradients, sampled
+from chainrule.cli.rows import ROWS, feeds, unlearned
 
 (X, T), _ = cr.datasets.load_digits()
 
@@ -83,6 +85,33 @@ def test_a_kink_beside_a_value_is_no_mistake():
     )
     net.params["b1"][2] = 1e-6 - first  # the usual step crosses 0
     assert "agrees" in compare_gradients(net, X[:1], T[:1])
+
+
+def test_gradients_of_what_was_learned_are_checked_with_other_targets():
+    two = T < 2
+    x, t = X[two], T[two]
+    net = network(50)
+    net.fit(x, t, optimizer=cr.Adam(0.01), epochs=50)
+    net.params["W2"] *= 4  # as a much longer training would
+    assert net.loss(x, t) < 1e-7
+    assert "DISAGREES" in compare_gradients(net, x, t)
+    other = unlearned(t, ROWS)
+    assert (other != t[:ROWS]).all()
+    assert "agrees" in compare_gradients(net, x[:ROWS], other)
+    assert check_network(net, feeds(net, x[:ROWS], other)).passed
+
+
+def test_targets_of_other_rows():
+    assert unlearned(np.array([3, 3, 5, 3]), 3).tolist() == [5, 5, 3]
+    assert unlearned(np.array([[1.5], [1.5], [0.5]]), 10).tolist() == [[0.5], [0.5], [1.5]]
+    assert unlearned(np.ones((4, 1)), 2).tolist() == [[1.0], [1.0]]  # there is no other
+    assert unlearned(np.eye(3), 2).tolist() == [[0, 1, 0], [1, 0, 0]]
+
+
+def test_the_fastest_of_several_calls_is_told(monkeypatch):
+    ticks = iter([0, 7, 10, 10.001, 20, 25, 30, 32])
+    monkeypatch.setattr(gradients.time, "perf_counter", lambda: next(ticks))
+    assert "is 2,000 times faster: 1.00 ms, not 2.0 s" in compare_gradients(network(5), X, T)
 
 
 def test_a_bar_is_shown_where_somebody_watches(monkeypatch):

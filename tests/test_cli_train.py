@@ -246,6 +246,8 @@ def test_a_divergence_keeps_the_history(tmp_path):
         "data.csv",
         "--target",
         "y",
+        "--optimizer",
+        "sgd",
         "--learning-rate",
         1e6,
         "--epochs",
@@ -257,7 +259,7 @@ def test_a_divergence_keeps_the_history(tmp_path):
     lines = result.stderr.splitlines()
     assert len(lines) == 1
     assert lines[0].startswith("chainrule: iteration ")
-    assert "try a smaller --learning-rate or --clip-norm 1.0" in lines[0]
+    assert "try a smaller --learning-rate, such as 1e+05, or --clip-norm 1.0" in lines[0]
     told = [line.split() for line in result.stdout.splitlines()]
     assert [label for label, _ in told] == ["model", "history", "curves", "report"]
     assert all(Path(path).is_file() for _, path in told)
@@ -300,10 +302,14 @@ def test_remedies_reach_the_training(tmp_path):
     assert "--class-weights balanced" in Path("a/report.html").read_text(encoding="utf-8")
 
 
-def test_a_finding_names_options():
-    result = run("train", "digits", "--learning-rate", 100, "--no-check", "--epochs", 5)
+@pytest.mark.parametrize(
+    ("optimizer", "usual"),
+    [((), "0.001 is usual for adam"), (("--optimizer", "sgd"), "0.1 is usual for sgd")],
+)
+def test_a_finding_names_options(optimizer, usual):
+    result = run("train", "digits", *optimizer, "--learning-rate", 100, "--no-check", "--epochs", 5)
     (found,) = [line for line in result.stdout.splitlines() if line.startswith("finding")]
-    assert "Try: a smaller --learning-rate (it was 100; 0.1 is usual for sgd)" in found
+    assert f"Try: a smaller --learning-rate (it was 100; {usual})" in found
     assert "ReLU" not in found
     assert "a smaller --learning-rate" in Path("runs/digits/report.html").read_text(encoding="utf-8")
 

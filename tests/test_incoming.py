@@ -83,6 +83,8 @@ def test_bools_beside_floats_are_numbers() -> None:
     assert numbers([1, 2, Decimal(3)], "x").dtype == np.float64
     assert numbers(np.array([1, 2**40], object), "x").dtype == np.int64
     assert numbers([10**30, 1], "x").tolist() == [1e30, 1]
+    with pytest.raises(DataError, match=r"x: expected .* at row 0, column 1 is too large for a float"):
+        numbers([[1, -(10**400)]], "x")
 
 
 def test_an_array_of_numbers_is_not_copied() -> None:
@@ -106,7 +108,7 @@ REFUSED = {
     "complex": (X + 1j, "complex.*give the real and (the )?imaginary part"),
     "fields": (np.zeros(3, [("a", float), ("b", int)]), "row 0 is a record of several fields"),
     "arrays": (pd.Series([np.ones(2)] * 3), "row 0 is itself an array: stack them"),
-    "too large": (np.full((3, 2), 10**400, object), "is too large: numbers go up to 1.8e.308; scale"),
+    "too large": (np.full((3, 2), 10**400, object), "is too large for a float, which ends at 1.8e.308"),
     "far too large": ([[1, 10**5000]], "a whole number of 16,610 bits at row 0, column 1 is too large"),
     "anything": ([[1, {}]], "column 1 is a dict, no number"),
 }  # fmt: skip

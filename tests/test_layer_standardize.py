@@ -104,13 +104,37 @@ def test_a_default_fit_learns_targets_of_any_scale(loss: cr.Loss) -> None:
     assert np.mean((net.predict(X) - T) ** 2) < 0.05 * T.var()
 
 
-def test_adam_learns_them_too_and_plain_descent_does_not() -> None:
-    net = scaled()
-    net.fit(X, T, epochs=60, batch_size=20, optimizer=cr.Adam(0.01))
-    assert np.mean((net.predict(X) - T) ** 2) < 0.05 * T.var()
-    with pytest.raises(DivergedError, match=r"units of about 5e\+04.*use cr.Adam\(\), or SGD\(") as caught:
-        scaled().fit(X, T, epochs=5, optimizer=cr.SGD(0.1))
-    assert caught.value.cause == "targets"
+@pytest.mark.parametrize("unit", [1e-12, 1e-3, 1e5, 1e20])
+@pytest.mark.parametrize("optimizer", ["sgd", "adam", "rmsprop", cr.SGD(0.1), cr.Adam(0.01), None], ids=str)
+def test_every_optimizer_learns_in_every_unit(unit: float, optimizer: Any) -> None:
+    t = np.hstack([NEAR[:, :1], NEAR[:, 1:2] * 1e5]) * unit  # two outputs of different scale
+    net = network(cr.Affine(20), cr.ReLU(), cr.Affine(2), cr.Standardize.of(t, invert=True))
+    history = net.fit(NEAR, t, epochs=100, batch_size=20, optimizer=optimizer)
+    left = np.mean((net.predict(NEAR).astype(float) - t) ** 2, axis=0) / t.var(axis=0)
+    assert left.max() < 0.1
+    assert net.loss(NEAR, t) == pytest.approx(left.mean(), rel=1e-3) == history.train_loss[-1]
+    assert not net.program(5).trains_in_python
+
+
+def test_the_loss_in_deviations_is_the_same_on_the_machine_and_in_the_graph(tmp_path: Any) -> None:
+    net = scaled(dtype="float64")
+    measured = net.loss(X, T)
+    graph = net.graph.evaluate({"x": X, "t": T})
+    assert measured == pytest.approx(float(graph), rel=1e-12)
+    assert net.loss(X, T, np.ones(len(X))) == pytest.approx(measured, rel=1e-12)
+    assert cr.load(cr.save(net, tmp_path / "model.safetensors")).loss(X, T) == measured
+    assert measured == pytest.approx(np.mean((net.predict(X) - T) ** 2) / T.var(), rel=1e-12)
+
+
+def test_columns_too_fine_for_the_dtype_are_said() -> None:
+    x = 1.7e9 + NEAR
+    with pytest.warns(
+        ChainruleWarning, match="x differs from row to row by too little .* float32: column 0 has mean"
+    ):
+        network(cr.Standardize.of(x), cr.Affine(1)).training(x, UNITS)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        network(cr.Standardize.of(x), cr.Affine(1), dtype="float64").training(x, UNITS)
 
 
 # What is said -----------------------------------------------------------------------------------------------
@@ -198,9 +222,9 @@ def test_a_default_training_diverges_nowhere_from_a_thousandth_to_a_thousand(siz
             net.fit(inputs, targets, epochs=20)
         explained = 1 - net.loss(inputs, targets) / targets.var()
         texts = [str(each.message) for each in caught]
-        assert len(texts) == (explained <= 0), (explained, texts)
+        assert len(texts) == (explained < 0.1), (explained, texts)
         assert all(
-            "answers no better than the mean of t" in text and "cr.Standardize.of(" in text for text in texts
+            "hardly better than one answer for all" in text and "cr.Standardize.of(" in text for text in texts
         )
         assert explained > 0.5 or not 0.1 <= size <= 3
         assert np.mean(net.graph.evaluate({"x": inputs}, "relu1").max(axis=0) > 0) > 0.2
@@ -252,7 +276,7 @@ def test_standardized_a_line_is_learnt_in_any_unit(unit: float) -> None:
             UNITS,
             100,
             "rate",
-            "the learning rate 100 is too large: try a smaller learning rate, such as 10,",
+            "the learning rate 100 is too large: try a smaller learning rate, such as 0.1, or",
         ),
         (50 * NEAR, UNITS, 0.5, "inputs", r"the inputs are about 7e\+01"),
         (50 * NEAR, UNITS, 1e4, "rate", "the learning rate 1e[+]04 is too large"),

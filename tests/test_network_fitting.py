@@ -110,3 +110,10 @@ def test_reach() -> None:
     assert reach(cr.ReLU()) == (0, 1e4)
     assert reach(cr.Sigmoid()) == (0, 1)
     assert reach(cr.GELU())[0] == pytest.approx(-0.17, abs=0.01)
+
+
+def test_targets_out_of_reach_are_said_behind_an_inverted_standardize_too() -> None:
+    t = np.linspace(100, 300, 60).reshape(20, 3)
+    net = network(cr.ReLU(), cr.Standardize.of(t, invert=True), loss=cr.MeanSquaredError())
+    with pytest.warns(ChainruleWarning, match="numbers of 0 or more"):
+        net.fit(np.ones((20, 4)), t, epochs=1)

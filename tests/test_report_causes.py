@@ -15,11 +15,13 @@ from chainrule.cli.app import app
 from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.answers import Classified
 from chainrule.drawing.report.causes import EXPLAINED, ONLY_AS_CAUSES
+from chainrule.drawing.report.material import About
 from chainrule.drawing.report.remedies import REMEDIES, advice
 from chainrule.drawing.report.setup import Setup
 from chainrule.errors import ChainruleWarning, DivergedError
 from chainrule.loop import Health, History
 
+HE = cr.initializers.He()
 RNG = np.random.default_rng(0)
 (X, T), (X_TEST, T_TEST) = cr.datasets.load_digits()
 NUMBERS = RNG.normal(size=(300, 5))
@@ -74,11 +76,11 @@ def test_a_rate_that_is_too_high_is_the_one_cause(optimizer, train):
 
 
 def test_what_a_high_rate_did_is_in_its_words():
-    found = the_one(trained(layers(10), cr.SGD(100)))
+    found = the_one(trained(layers(10, weights=HE), cr.SGD(100)))
     assert found.severity == "error"
     assert "The first update of W2 was 15 times its size" in found.text
     assert "100 % of relu1's units are dead and no gradient reaches affine1" in found.text
-    without = the_one(trained(layers(10), cr.SGD(100), health=False))
+    without = the_one(trained(layers(10, weights=HE), cr.SGD(100), health=False))
     assert (without.code, without.severity) == ("oscillation", "error")
     assert "it was 100; 0.1 is usual for sgd" in without.advice
 
@@ -86,15 +88,16 @@ def test_what_a_high_rate_did_is_in_its_words():
 @pytest.mark.parametrize("optimizer", [cr.SGD(1e-6), cr.Adam(1e-6)], ids=repr)
 @pytest.mark.parametrize("health", [True, False])
 def test_a_rate_that_is_too_low(optimizer, health):
-    found = the_one(trained(layers(10), optimizer, health=health))
+    found = the_one(trained(layers(10, weights=HE), optimizer, health=health))
     assert found.code == ("small updates" if health else "standstill")
     assert "a larger learning rate (it was 1e-6; " in found.advice
     assert "smaller" not in found.advice
+    assert "labels" not in found.advice  # whose fault it can hardly be
     assert ("cr.Adam()" in found.advice) == (health and isinstance(optimizer, cr.SGD))
 
 
 def test_a_training_that_has_only_begun():
-    found = the_one(trained(layers(10), cr.SGD(0.001)))
+    found = the_one(trained(layers(10, weights=HE), cr.SGD(0.001)))
     assert found.code == "unfinished"
     assert "fell as fast at the end as before" in found.text
     assert "class “0” is never answered" in found.text
@@ -163,6 +166,8 @@ def test_labels_that_are_not_of_their_samples():
 def test_ordinary_lengths_raise_no_alarm():
     assert trained(layers(10), cr.SGD(0.1), epochs=1).findings == ()
     assert trained(layers(10), cr.SGD(0.1), epochs=200).findings == ()
+    for epochs in (1, 5, 20, 50):
+        assert trained(layers(10), None, epochs=epochs).findings == ()
     narrow = the_one(trained(layers(10, (1,)), cr.SGD(0.1)))
     assert "more hidden units" in narrow.advice
     assert "smaller network" not in narrow.advice
@@ -197,6 +202,25 @@ def test_weights_of_classes_are_judged_by_the_classes():
     assert [each.code for each in TrainingReport([run]).findings] == ["baseline"]
     weighed = History(settings={"loss": "SoftmaxCrossEntropy(class_weights=[0.5, 10.0])"})
     assert TrainingReport([replace(run, history=weighed)]).findings == ()
+
+
+def test_of_uneven_classes_overfitting_asks_for_weights_not_for_other_labels():
+    history = History(loss=[1.0] * 30, train_accuracy=[0.9, 1.0], test_accuracy=[0.9, 0.9])
+    for rare, first in ((10, "class_weights in the loss"), (48, "to see that the labels")):
+        confusion = np.array([[100 - rare, 0], [rare, 0]])
+        of_chance = replace(history, test_accuracy=[0.9, 1 - rare / 100])
+        run = replace(
+            report(of_chance).runs[0], answers=Classified(["no", "yes"], confusion, [], []), about=About()
+        )
+        advised = [each.advice for each in TrainingReport([run]).findings if each.code == "overfitting"]
+        assert advised[0].startswith(first)
+
+
+def test_a_class_that_is_missed_at_the_very_start_is_no_fault_of_the_classes():
+    answers = Classified(["a", "b", "c"], np.array([[30, 0, 0], [2, 30, 0], [5, 5, 0]]), [], [])
+    for iterations, told in ((15, []), (30, ["missed class"])):
+        run = replace(report(History(loss=np.linspace(2, 1, iterations).tolist())).runs[0], answers=answers)
+        assert [each.code for each in TrainingReport([run]).findings if each.code == "missed class"] == told
 
 
 def test_every_code_has_its_place_among_the_causes():

@@ -230,7 +230,7 @@ def _problem(each: Any, categories: bool) -> str:
     if kind in _DATES or isinstance(each, (np.datetime64, np.timedelta64)):
         return "a date or time: make numbers of them first, such as the days since the first"
     if isinstance(each, Real):
-        return f"too large: numbers go up to {np.finfo(np.float64).max:.2g}; scale the data"
+        return f"too large for a float, which ends at {np.finfo(np.float64).max:.2g}: correct it, or scale the data"
     if isinstance(each, Complex):
         return "complex: give the real and the imaginary part as numbers of their own"
     if isinstance(each, np.void):

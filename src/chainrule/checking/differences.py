@@ -39,9 +39,13 @@ class Differences:
     """Slopes of L = sum(dy * y) at one point, with y computed by `forward`, always in float64."""
 
     def __init__(
-        self, forward: Callable[[Mapping[str, Array]], Array], values: Mapping[str, Array], dy: Array
+        self,
+        forward: Callable[[Mapping[str, Array]], Array],
+        values: Mapping[str, Array],
+        dy: Array,
+        rounded: float = 0.0,
     ) -> None:
-        self._forward = forward
+        self._forward, self._rounded = forward, rounded
         self._values = {
             name: np.array(v, dtype=np.float64 if v.dtype.kind == "f" else None) for name, v in values.items()
         }
@@ -160,11 +164,12 @@ class Differences:
             moved = raw != 0
             size = np.abs(self._dy) * np.abs(up)
             largest = float(size.max(initial=0)) or 1.0  # taken out, so that no square overflows
+            inside = self._rounded * self._upstream
             lost = largest * float(np.linalg.norm(size[~moved] / largest))  # by less than a digit
             return Slope(
                 value=float(change.sum() / width),
                 terms=float(np.abs(change).sum() / abs(width)),
-                rounding=float(EPSILON * (4 * size[moved].sum() + lost) / abs(width)),
+                rounding=float(EPSILON * (4 * size[moved].sum() + lost + inside) / abs(width)),
                 own=math.nan if own is None else float(raw.flat[own] / width),
             )
 

@@ -98,7 +98,7 @@ class Evidence:
 
     def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
         """The slopes at other values, or for another upstream gradient."""
-        return Differences(self.output_or_nan, values, dy)
+        return Differences(self.output_or_nan, values, dy, self.subject.rounded)
 
     def output(self, values: Mapping[str, Array]) -> Array:
         """The output, in float64, at these values."""

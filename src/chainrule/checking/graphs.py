@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from chainrule.checking.evidence import Settings
 from chainrule.checking.examine import examine
 from chainrule.checking.inputs import as_data
 from chainrule.checking.report import Finding, LookedAt, Row
-from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject
+from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject, largest
 from chainrule.errors import ArgumentError, NotComputedError
 from chainrule.graph import Constant, Graph, Parameter
 from chainrule.graph.values import Pass, copied
@@ -121,6 +121,12 @@ class _WholeSubject(Subject):
     fed: Mapping[str, Array] | None = None
     training: bool = True
     handwritten: bool = False
+    #: What the last node takes.
+    taken: Sequence[Array | None] = ()
+
+    @property
+    def rounded(self) -> float:
+        return largest(self.taken)
 
     def start(self) -> Session:
         assert self.graph is not None
@@ -161,7 +167,16 @@ def _whole(graph: Graph, pass_: Pass) -> Subject | None:
         return None
     work = sum(OF_A_NODE + value.size for value in pass_.values if value is not None)
     what = f"{len(graph.nodes)} nodes"
-    return _WholeSubject(WHOLE, what, values, work=work, graph=graph, fed=fed, training=pass_.training)
+    return _WholeSubject(
+        WHOLE,
+        what,
+        values,
+        work=work,
+        taken=[pass_.values[source] for source in graph.source_positions(len(graph.nodes) - 1)],
+        graph=graph,
+        fed=fed,
+        training=pass_.training,
+    )
 
 
 def _answers(graph: Graph) -> set[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from numbers import Real
 from pathlib import Path
@@ -83,6 +83,11 @@ class Subject(ABC):
         return [n for n, v in self.values.items() if is_float(v) and n not in self.without_gradient]
 
     @property
+    def rounded(self) -> float:
+        """The size of what is rounded inside, where the output may be smaller: the logits of a loss near 0."""
+        return 0.0
+
+    @property
     def source(self) -> str | None:
         """Where the backward is written, as 'file.py:12'."""
         return None
@@ -120,6 +125,13 @@ def source_of(function: Any) -> str | None:
 # Layers of chainrule --------------------------------------------------------------------------------------
 
 
+def largest(values: Iterable[Array | None]) -> float:
+    """The largest size of all finite floats in these arrays."""
+    floats = [value for value in values if value is not None and is_float(value)]
+    sizes = [float(np.abs(value[np.isfinite(value)]).max(initial=0)) for value in floats]
+    return max(sizes, default=0.0)
+
+
 @dataclass
 class LayerSubject(Subject):
     """A layer, with a value for each of its inputs, its parameters among them."""
@@ -137,6 +149,10 @@ class LayerSubject(Subject):
         except Exception:  # what it holds cannot be copied
             own = self.layer
         return _LayerSession(self, own)
+
+    @property
+    def rounded(self) -> float:
+        return largest(list(self.values.values())[:1]) if isinstance(self.layer, Loss) else 0.0
 
     @property
     def source(self) -> str | None:

@@ -83,6 +83,10 @@ def load_for_training(
         raise DataError(
             f"{name}: the target {table.target!r} has one value only; there is nothing to tell apart"
         )
+    if table.classes is None and np.ptp(table.t) == 0:
+        raise DataError(
+            f"{name}: the target {table.target!r} has one value only; there is nothing to estimate"
+        )
     test = held_out(len(table.t), test_share, seed, None if table.classes is None else table.t)
     if not test.any():
         raise DataError(

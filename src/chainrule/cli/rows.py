@@ -42,6 +42,15 @@ def feeds(network: Network, x: Array, t: Array) -> dict[str, Array]:
     return dict(zip(network.graph.inputs, (x, t), strict=False))
 
 
+def unlearned(t: Array, rows: int) -> Array:
+    """For each of the first rows, the target of a row that has another.
+
+    The gradients of a network that has learned its targets are nearly 0, and a check of them is lost in rounding.
+    """
+    flat = t.reshape(len(t), -1)
+    return t[[int((flat != row).any(axis=1).argmax()) for row in flat[:rows]]]
+
+
 def outputs_of(network: Network, x: Array, data: str) -> Array:
     """The model's outputs. NaN is no answer: it comes from a training that diverged, or data far out of range."""
     outputs = network.output_of(x, warns=False)

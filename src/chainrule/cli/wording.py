@@ -14,7 +14,9 @@ from chainrule.errors import ChainruleWarning
 
 #: What the command line calls otherwise than Python does, as patterns and what takes their place, first to last.
 PHRASES: tuple[tuple[str, str], ...] = (
-    (r", (clip_norm=\S+) in the optimizer, or inputs scaled to about 1", r" or \1"),
+    (r"(scale them|scale the input), cr\.Standardize\.of\(.*?\) (?:first|last) in the network", r"\1"),
+    (r"start smaller, weights=cr\.initializers\.He\(\)", "start smaller, --init he"),
+    (r"compute with net\.astype\((\"float64\")\)", r"dtype=\1"),
     (r" in the optimizer\b", ""),
     (r"(smaller|larger) learning rate", r"\1 --learning-rate"),
     (r"into a folder and pass it as folder=, or into", "into"),

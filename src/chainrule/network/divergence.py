@@ -14,11 +14,10 @@ from chainrule.network.scales import (
     LARGE,
     column_of,
     has_unscaled_targets,
-    inverted,
     largest_column,
     unscaled_inputs,
 )
-from chainrule.optimizers import SGD, Momentum, Nesterov, Optimizer
+from chainrule.optimizers import SGD, Optimizer
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
@@ -41,7 +40,7 @@ def diverged_in_step(
         graph.backward()
     graph.keep_statistics(statistics)
     what = "a gradient became NaN or infinite" if np.isfinite(loss) else f"the loss became {loss}"
-    cause = cause_of(network, feeds, optimizer, rate)
+    cause = cause_of(network, feeds, optimizer, rate, first=network.iterations == 0)
     return _error(network, iteration, what, "before the weights were changed", cause)
 
 
@@ -66,12 +65,17 @@ def diverged_by_update(
 
 
 def cause_of(
-    network: Network, data: Mapping[str, Array], optimizer: Optimizer, rate: float, updated: bool = False
+    network: Network,
+    data: Mapping[str, Array],
+    optimizer: Optimizer,
+    rate: float,
+    updated: bool = False,
+    first: bool = False,
 ) -> tuple[str, str]:
     """What a divergence comes from, and the remedy in words.
 
-    "targets" or "inputs" of a large scale, the larger of them; "weights" that are not finite before the step;
-    the "rate", where it is unusually large or weights have grown; else the "node" itself.
+    "targets" or "inputs" of a large scale, the larger of them; "weights" that are not finite before the step, or
+    start too large; the "rate", where it is unusually large or weights have grown; else the "node" itself.
     """
     sizes: dict[str, float] = {}
     texts: dict[str, str] = {}
@@ -93,21 +97,21 @@ def cause_of(
     larger = max(sizes, key=lambda each: sizes[each], default="")
     if larger and sizes[larger] > (NOTABLE if rate <= USUAL else LARGE):
         return larger, texts[larger]
-    deviation = inverted(network.output)
-    if rate * deviation**2 > USUAL and isinstance(optimizer, (SGD, Momentum, Nesterov)):
-        return "targets", (
-            f"the targets are in units of about {deviation:.0e}, and so are gradients, squared: use cr.Adam(), or "
-            f"{type(optimizer).__name__}({0.1 / deviation**2:.0e})"
-        )
     if not updated:
         for name, value in network.params.items():
             if not np.isfinite(value).all():
                 return "weights", f"{name} was not finite before: make the network anew, or load it"
+            if first and value.size and (size := float(np.abs(value).max())) > GROWN:
+                return "weights", (
+                    f"{name} starts with numbers of about {size:.0e}: start smaller, weights=cr.initializers.He()"
+                )
     flat = network.params.flat
     if updated or rate > USUAL or not flat.size or float(np.abs(flat).max()) > GROWN:
+        smaller = min(rate / 10, 0.1 if isinstance(optimizer, SGD) else 0.01)
+        clipped = optimizer.clip_norm is not None or optimizer.clip_value is not None
         return "rate", (
-            f"the learning rate {rate:.4g} is too large: try a smaller learning rate, such as {rate / 10:.4g}, or "
-            f"clip_norm=1.0 in the optimizer"
+            f"the learning rate {rate:.4g} is too large: try a smaller learning rate, such as {smaller:.4g}"
+            + ("" if clipped else ", or clip_norm=1.0 in the optimizer")
         )
     return "node", (
         "neither the data nor the weights are large: look at what that node computes, such as a logarithm of 0; "

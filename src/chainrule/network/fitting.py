@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.arrays import Array, Shape
 from chainrule.errors import warn
 from chainrule.graph import Node
-from chainrule.layers import Layer, LeakyReLU, LogSoftmax, Loss, Softmax, SoftmaxCrossEntropy
+from chainrule.layers import Layer, LeakyReLU, LogSoftmax, Loss, Softmax, SoftmaxCrossEntropy, Standardize
 
 #: What a loss of logits may follow: what it does itself anyway, and what goes as low as it has to.
 HARMLESS = (LogSoftmax, LeakyReLU)
@@ -56,6 +56,9 @@ def warn_of_misfit(output: Node, loss: Loss | None, output_shape: Shape) -> None
 
 def out_of_reach(output: Node, targets: Array) -> str:
     """What is wrong with numbers to estimate that the last activation never gives, and the remedy; or ""."""
+    if isinstance(output.layer, Standardize) and output.layer.invert and targets.size:
+        targets = Standardize(output.layer.mean, output.layer.std).forward(targets.astype(float))[0]
+        output = output.inputs[0]
     layer = last_activation(output)
     if layer is None or not targets.size:
         return ""

@@ -14,7 +14,7 @@ from chainrule.configured import constructor_of
 from chainrule.elsewhere import activation_here, called_here
 from chainrule.errors import ArgumentError, GraphError, ShapeError
 from chainrule.graph import Graph, Input, Node, checked_shape
-from chainrule.layers import Layer, Loss
+from chainrule.layers import Layer, Loss, Standardize
 from chainrule.layers import loss as losses
 from chainrule.loop import Callback
 from chainrule.optimizers import Optimizer
@@ -117,11 +117,18 @@ def given(output: Node, layers: Sequence[Any], input_shape: Shape | int | None) 
     return output
 
 
-def with_loss(output: Node, loss: Loss | None) -> Node:
-    """The node of the loss of an output, with inputs "t" and, where the loss takes weights, "sample_weight"."""
+def with_loss(output: Node, loss: Loss | None, of: Node | None = None) -> Node:
+    """The node of the loss of an output, with inputs "t" and, where the loss takes weights, "sample_weight".
+
+    Behind an inverted Standardize the loss of a regression is of predictions and targets in standard deviations, so
+    that it has the same size in any unit. `of` is the network's output where `output` only stands for it.
+    """
     if loss is None:
         return output
+    units = (output if of is None else of).layer
     inputs: list[Node] = [output, Input("t")]
+    if loss.task == "regression" and isinstance(units, Standardize) and units.invert:
+        inputs = [Standardize(units.mean, units.std)(each) for each in inputs]
     if "sample_weight" in loss.signature.inputs:
         inputs.append(Input("sample_weight", optional=True))
     node: Node = loss(*inputs, name="loss")

@@ -46,7 +46,7 @@ from chainrule.network.making import (
 )
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
-from chainrule.network.scales import for_units_of, warn_of_nothing_learnt, warn_of_scales
+from chainrule.network.scales import warn_of_nothing_learnt, warn_of_scales
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
@@ -91,7 +91,7 @@ class Network:
         self.loss_layer = checked_loss(loss)
         self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
         #: The loss alone, to measure outputs with.
-        measured_loss = with_loss(Input("output"), self.loss_layer)
+        measured_loss = with_loss(Input("output"), self.loss_layer, of=self.output)
         self._measuring = Graph(measured_loss, seed=self.graph.seed, dtype=dtype)
         #: Iterations trained so far. It decides which random numbers the next one draws.
         self.iterations = 0
@@ -495,9 +495,7 @@ class Network:
         """
         if epochs is not None and iterations is not None:
             raise ArgumentError("say how long to train: either epochs= or iterations=, not both")
-        chosen = checked_optimizer(
-            for_units_of(self.output, self.default_optimizer) if optimizer is None else optimizer
-        )
+        chosen = self.default_optimizer if optimizer is None else checked_optimizer(optimizer)
         feeds = self._reader.learning(t, iterations=self.iterations)
         if learns_columns := self.metadata.get("columns") is None:
             feeds = feeds.with_columns(feeds.columns_of(x))
@@ -508,7 +506,7 @@ class Network:
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
             warn(text)
-        warn_of_scales(self.graph, self.output, self.loss_layer, data)
+        warn_of_scales(self, data)
         steps = None if iterations is None else whole_number("iterations", iterations, 1)
         if epochs is not None:
             steps = whole_number("epochs", epochs, 1) * batches.epoch_length

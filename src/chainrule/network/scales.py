@@ -2,14 +2,13 @@
 
 The size of a column is its root mean square, of mean and standard deviation together. A column is too large where
 that is above 1,500, as of years. It is too small where all its numbers are well below a thousandth: a pixel that is
-seldom lit is not. Sizes nearer to 1 may do harm, too; they are said where a regression learnt nothing.
+seldom lit is not. Sizes nearer to 1 may do harm, too; they are said where a training learnt hardly anything.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -28,54 +27,78 @@ from chainrule.layers import (
     Standardize,
     Subtract,
 )
-from chainrule.optimizers import Adam, Optimizer
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
 
 LARGE, SMALL = 1.5e3, 3e-4
-DOUBTFUL = 0.05, 20.0  # a regression of inputs or targets of such sizes may learn nothing
-SMALLEST = 1e-7  # squares of gradients in smaller units vanish in float32
+DOUBTFUL, FAR = (0.05, 20.0), 5.0  # of such sizes, or so many deviations from 0, little may be learnt
+ENOUGH, HARDLY = 50, 0.9  # iterations, and the share of the loss of one answer for all
 ROWS = 500  # that are looked at, evenly from all of them: a hundredth of an epoch of 60,000 x 784
 _ARITHMETIC = (Add, Subtract, Multiply, Divide)
 
 
-def warn_of_scales(graph: Graph, output: Node, loss: Loss | None, data: Mapping[str, Array]) -> None:
-    """Warn of an input, or of the targets of a regression, with a column that is too large or too small."""
+def warn_of_scales(network: Network, data: Mapping[str, Array]) -> None:
+    """Warn of a column of inputs, or of a regression's targets, that is too large, too small or too fine."""
+    graph, badly = network.graph, "is on a scale that networks learn badly on"
     for name in unscaled_inputs(graph, data):
         if found := _oddest(data[name]):
-            first = "cr.Network(cr.Standardize.of(x), ...)"
-            if name != "x":
-                first = f"cr.Standardize.of(x[{name!r}])({name})"
-            warn(f"{name} is on a scale that networks learn badly on: {found}; standardize it first: {first}")
-    if has_unscaled_targets(output, loss) and (found := _oddest(data["t"])):
+            first = "cr.Network(cr.Standardize.of(x), ...)" if name == "x" else _first(name)
+            warn(f"{name} {badly}: {found}; standardize it first: {first}")
+    if has_unscaled_targets(network.output, network.loss_layer) and (found := _oddest(data["t"])):
         warn(
-            f"t is on a scale that networks learn badly on: {found}; bring predictions to it by the last layer: "
+            f"t {badly}: {found}; bring predictions to it by the last layer: "
             f"cr.Network(..., cr.Standardize.of(t, invert=True))"
         )
+    for name in data:
+        floats = name in graph.inputs and data[name].dtype.kind == "f"
+        if floats and (found := _finest(data[name], network.dtype)):
+            warn(
+                f"{name} differs from row to row by too little beside its size for {network.dtype}: {found}; "
+                f"subtract what all rows share, or make the network with dtype='float64'"
+            )
 
 
 def warn_of_nothing_learnt(network: Network, data: Mapping[str, Array], measured: float | None) -> None:
-    """Warn where a regression ended no better than always answering the mean, for the scale of its numbers.
+    """Warn where a training ended hardly better than one answer for all, and the scale of its numbers may be why.
 
     `measured` is the loss over all the training data at the end.
     """
     loss, t = network.loss_layer, data["t"]
-    if loss is None or loss.task != "regression" or measured is None:
+    if loss is None or measured is None or network.iterations < ENOUGH or not len(np.unique(t[:ROWS])) > 1:
         return
     doubtful = [name for name in unscaled_inputs(network.graph, data) if _is_doubtful(data[name])]
     if has_unscaled_targets(network.output, loss) and _is_doubtful(t):
         doubtful.append("t")
-    if not doubtful or measured < network.loss_of(np.broadcast_to(t.mean(axis=0), t.shape), data):
+    if not doubtful or measured < HARDLY * _of_one_answer(network, data):
         return
-    name = doubtful[0]
-    size, column = largest_column(data[name])
-    where = column_of(data[name], column)
-    layer = "cr.Standardize.of(t, invert=True) last" if name == "t" else f"cr.Standardize.of({name}) first"
+    sizes = []
+    for name in doubtful:
+        size, column = largest_column(data[name])
+        where = column_of(data[name], column)
+        sizes.append(f"{name} is about {size:.2g}{f' in {where}' if where else ''}")
+    last = "cr.Standardize.of(t, invert=True) last"
+    layers = [last if name == "t" else f"{_first(name)} first" for name in doubtful]
     warn(
-        f"the network answers no better than the mean of t: {name} is on a scale that this training did not learn "
-        f"on, about {size:.2g}{f' in {where}' if where else ''}; put {layer} into the network"
+        f"the network is hardly better than one answer for all, and {' and '.join(sizes)}, where numbers of about "
+        f"1, around 0, are learnt best: put {' and '.join(layers)}"
     )
+
+
+def _of_one_answer(network: Network, data: Mapping[str, Array]) -> float:
+    """The loss of the best answer that is the same for all samples, or about that."""
+    t, loss = data["t"], network.loss_layer
+    if loss is not None and loss.task == "regression":
+        return network.loss_of(np.broadcast_to(t.mean(axis=0), t.shape), data)
+    if loss is not None and loss.task == "classification" and t.ndim == 1:
+        shares = np.bincount(t) / len(t)
+        return float(-np.sum(shares * np.log(shares, where=shares > 0, out=np.zeros_like(shares))))
+    return np.inf
+
+
+def _first(name: str) -> str:
+    """The layer to put first, on this input."""
+    return "cr.Standardize.of(x)" if name == "x" else f"cr.Standardize.of(x[{name!r}])({name})"
 
 
 def unscaled_inputs(graph: Graph, data: Mapping[str, Array]) -> Iterator[str]:
@@ -94,23 +117,6 @@ def has_unscaled_targets(output: Node, loss: Loss | None) -> bool:
         return False
     last = _last(output)
     return not (_scales(last) or isinstance(last.layer, Exp))
-
-
-def inverted(output: Node) -> float:
-    """The largest standard deviation of the inverted Standardize that the output comes from; 0 for none."""
-    layer = _last(output).layer
-    return float(layer.std.max()) if isinstance(layer, Standardize) and layer.invert else 0.0
-
-
-def for_units_of(output: Node, optimizer: Optimizer) -> Optimizer:
-    """The default optimizer for predictions in the units of an inverted Standardize.
-
-    Where these are small, gradients are smaller by the square of the deviation, and so is Adam's epsilon then.
-    """
-    deviation = max(inverted(output), SMALLEST)
-    if not isinstance(optimizer, Adam) or not inverted(output) or deviation >= 1:
-        return optimizer
-    return replace(optimizer, epsilon=optimizer.epsilon * deviation**2)
 
 
 def largest_column(array: Array) -> tuple[float, int]:
@@ -133,8 +139,24 @@ def column_of(array: Array, column: int) -> str:
 
 
 def _is_doubtful(array: Array) -> bool:
-    """Whether its size may do harm, and was not said before the training."""
-    return not DOUBTFUL[0] < largest_column(array)[0] < DOUBTFUL[1] and not _oddest(array)
+    """Whether a column's size, or its distance from 0, may do harm, and was not said before the training."""
+    rows = _sample(array)
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    is_far = (np.abs(mean) > FAR * deviation) & (np.abs(mean) > 1) & (deviation > 0)
+    size = largest_column(array)[0]
+    return bool(not DOUBTFUL[0] < size < DOUBTFUL[1] or is_far.any()) and not _oddest(array)
+
+
+def _finest(array: Array, dtype: np.dtype[Any]) -> str:
+    """What is wrong with a column whose differences the dtype does not hold; "" where there is none."""
+    rows = _sample(array)
+    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    fine = (np.abs(mean) * np.finfo(dtype).eps > deviation / 100) & (np.ptp(rows, axis=0) > 0)
+    if not fine.any():
+        return ""
+    column = int(np.argmax(fine))
+    where = column_of(array, column) or "it"
+    return f"{where} has mean {mean[column]:.4g} and standard deviation {deviation[column]:.2g}"
 
 
 def _oddest(array: Array) -> str:

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 from chainrule.arrays import Array, Shape
 from chainrule.graph import Graph, Node
+from chainrule.layers import Standardize
 from chainrule.program.lowering import Walk
 from chainrule.program.operations import RULES
 from chainrule.program.operations.affine import MATMUL
@@ -28,7 +29,7 @@ def training_table(
     batch_size: int,
 ) -> Table:
     """Gather, forward, the loss, and back: all of a training step but the update."""
-    walk = Walk(graph, output, shapes, target, weighted, RULES, training=True)
+    walk = Walk(graph, output, with_targets(graph, shapes, target), target, weighted, RULES, training=True)
     walk.run()
     size = sum(value.size for value in map(graph.parameter_value, graph.parameters))
     stop = Instruction(STOP_UNLESS_FINITE, (gradient_place(size),))
@@ -36,6 +37,16 @@ def training_table(
     table = _table(walk, [*body, stop, *walk.update_instructions], batch_size, cut=True)
     plan(table)
     return table
+
+
+def with_targets(graph: Graph, shapes: dict[int, Shape], target: Array) -> dict[int, Shape]:
+    """The shapes of rows, with those of predictions and targets that are standardized for the loss."""
+    found = dict(shapes)
+    for source in graph.source_positions(len(graph) - 1)[:2]:
+        if isinstance(graph.nodes[source].layer, Standardize):
+            (given,) = graph.source_positions(source)
+            found[source] = found.setdefault(given, target.shape[1:])
+    return found
 
 
 def with_update(table: Table, update: Instruction) -> Table:
@@ -52,13 +63,14 @@ def with_update(table: Table, update: Instruction) -> Table:
 
 def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], target: Array | None) -> Table:
     """Gather, forward, and the output; with a target, whose loss must have a kernel, the loss behind it."""
+    shapes = shapes if target is None else with_targets(graph, shapes, target)
     walk = Walk(graph, output, shapes, target, False, RULES, training=False)
     if target is not None and not isinstance(walk.rule(len(graph) - 1), LossRule):
         return predicting_table(graph, output, shapes, None)
     walk.run()
-    end = len(graph) - 1
-    body = [each for each in walk.instructions if target is None or each.layer != end]
-    of_loss = [each for each in walk.instructions if target is not None and each.layer == end]
+    behind = set(range(len(graph))) - {walk.output, *graph.ancestors(walk.output)}
+    body = [each for each in walk.instructions if target is None or each.layer not in behind]
+    of_loss = [each for each in walk.instructions if target is not None and each.layer in behind]
     fed = {each.operands[1] for each in gathers(walk, body)}
     measured = [each for each in gathers(walk, of_loss) if each.operands[1] not in fed] + of_loss
     output_place = walk.value(walk.output)

@@ -23,6 +23,8 @@ EACH_CONFUSION, ALL_EXAMPLES = 2, 100
 """Beside them, so many for each pair of classes that were confused, up to so many in all."""
 POINTS = 1_000
 """So many samples of a regression are drawn."""
+UNEVEN = 1.5
+"""A class with half as many samples again as its fair share makes the classes uneven."""
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,11 @@ class Classified:
         """How many samples each class has."""
         counts: Array = self.confusion.sum(axis=1)
         return counts
+
+    @property
+    def is_uneven(self) -> bool:
+        """Whether one class has far more samples than its fair share."""
+        return bool(self.counts.max() * len(self.classes) >= UNEVEN * self.samples)
 
     @cached_property
     def recall(self) -> Array:

@@ -12,14 +12,13 @@ from chainrule.drawing.report.findings import RunFinding, Severity
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.remedies import advice
 from chainrule.drawing.report.setup import Setup
+from chainrule.drawing.report.symptoms_of_curves import ENOUGH
 from chainrule.text import counted, percent, short
 
 ERRORS = 2.0
 """A gain over always giving one answer within two standard errors may be chance."""
 RARE, MISSED = 10.0, 0.5
 """A class with a tenth of the samples of the largest weighs little in the loss: does it miss half of it?"""
-UNEVEN = 1.5
-"""A class with half as many samples again as its fair share makes the classes uneven."""
 LEAST_SAMPLES = 10
 """Of fewer samples no share is told."""
 FOUND = 0.1
@@ -78,8 +77,7 @@ def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFindi
         f"With {percent(answers.accuracy)} right, the network is {'no' if is_no_better else 'hardly'} better than "
         f"always answering “{answers.classes[largest]}”, the most frequent class ({percent(base)})"
     )
-    uneven = base >= UNEVEN / len(answers.classes)
-    first = "class weights" if uneven else "labels"
+    first = "class weights" if answers.is_uneven else "labels"
     remedies = advice(run, first, "epochs", "iterations", "wider", "larger network")
     severity: Severity = "error" if is_no_better else "warning"
     effect = f"it is {'no' if is_no_better else 'hardly'} better than always answering “{answers.classes[largest]}”"
@@ -87,6 +85,8 @@ def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFindi
 
 
 def _missed_classes(run: Material, answers: Classified) -> Iterator[RunFinding]:
+    if 0 < len(run.loss) < ENOUGH:  # that is no fault of the classes
+        return
     remedies = advice(run, "class weights", "samples of it")
     for k, name in enumerate(answers.classes):
         count, recall = int(answers.counts[k]), float(answers.recall[k])

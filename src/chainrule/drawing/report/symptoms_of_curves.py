@@ -34,8 +34,8 @@ SETTLED = 0.1
 """The first tenth of a training may be rough."""
 GAP, GAP_ERRORS = 0.05, 3.0
 """Five points between the accuracies, if that is more than three standard errors of the test's accuracy."""
-TEST_RISE, RISING_EPOCHS = 0.1, 0.25
-"""A test loss a tenth above its lowest (or 1 / sqrt(samples), about the error of a mean over few of them), in the
+TEST_RISE, TEST_ERRORS, RISING_EPOCHS = 0.1, 2.0, 0.25
+"""A test loss a tenth above its lowest (or 2 / sqrt(samples), about two errors of a mean over few of them), in the
 middle of its last three epochs and with the lowest before the last quarter of the training, is more than noise."""
 ENDED = 0.01
 """A rate that fell to a hundredth is that of a schedule at its end."""
@@ -74,7 +74,9 @@ def never_learned(run: Material) -> Iterator[RunFinding]:
         return
     curve = smoothed(loss)
     start, end = float(np.median(loss[: max(len(loss) // 20, 5)])), float(curve[-1])
-    remedies = advice(run, *_another_rate(run), "he", "scaled inputs", "labels")
+    rate = _another_rate(run)
+    labels = () if rate == ("larger rate",) else ("labels",)
+    remedies = advice(run, *rate, "he", "scaled inputs", *labels)
     classes = _classes(run)
     chance = math.log(classes) if classes > 1 else math.nan
     learned = (run.latest("train_accuracy") or 0.0) > BETTER_THAN_CHANCE / max(classes, 1)
@@ -119,13 +121,14 @@ def overfits(run: Material) -> Iterator[RunFinding]:
     remedies = advice(run, "data", "early stopping", "weight decay", "dropout", "smaller network")
     history, tested = run.history, run.latest("test_accuracy")
     if tested is not None and _is_of_chance(run, tested):
-        remedies = advice(run, "labels", "data", "columns")
+        is_uneven = isinstance(run.answers, Classified) and run.answers.is_uneven
+        remedies = advice(run, "class weights" if is_uneven else "labels", "data", "columns")
     train, test = floats(history.train_loss), floats(history.test_loss)
     restored = "weights_after_iteration" in history.settings  # those of the lowest test loss
     if not restored and len(test) >= 3 and len(train) == len(test) and np.isfinite(test).all():
         best = int(test.argmin())
         lasts = len(test) - 1 - best >= max(2, RISING_EPOCHS * len(test))
-        rise = 1 + max(TEST_RISE, _test_samples(run) ** -0.5)
+        rise = 1 + max(TEST_RISE, TEST_ERRORS * _test_samples(run) ** -0.5)
         if lasts and np.median(test[-3:]) > rise * test[best] and train[-1] < train[best]:
             at = history.measured_at[best] if best < len(history.measured_at) else best + 1
             text = (
@@ -151,7 +154,7 @@ def ended_early(run: Material) -> Iterator[RunFinding]:
     if history.stopped not in ("finished", "interrupted") or not np.isfinite(run.loss).all():
         return
     rates = floats(history.learning_rate)
-    if len(rates) and rates[-1] < ENDED * rates.max():  # a schedule came to its end
+    if len(rates) and rates[-1] <= ENDED * rates.max():  # a schedule came to its end
         return
     measured = floats(history.test_loss or history.train_loss)
     curve = measured if len(measured) >= 5 else smoothed(run.loss)

@@ -216,7 +216,10 @@ class LossRule:
         alone = not walk.training or (walk.users[x] == [i] and walk.needed[x])
         if not alone or x not in walk.shapes or (walk.weighted and len(weights) != 1):
             return False
-        if not all(self._is_free(walk, i, source) for source in (t, *weights)):
+        computed = walk.shapes.get(t) == walk.shapes[x] and not isinstance(walk.graph.nodes[t], Input)
+        if not all(self._is_free(walk, i, source) for source in weights):
+            return False
+        if not computed and not self._is_free(walk, i, t):
             return False
         form = form_of(walk.layer(i), walk.shapes[x], walk.target)
         if form is None or (form.kernels is OF_DISTRIBUTIONS and not _exact(walk)):
@@ -237,7 +240,10 @@ class LossRule:
         assert form is not None
         kernels, numbers = form.kernels, form.numbers
         labels = kernels is OF_LABELS
-        target = self._gathered(walk, t, row[:-1], row[-1]) if labels else self._gathered(walk, t, row)
+        if t in walk.shapes:
+            target = walk.value(t)
+        else:
+            target = self._gathered(walk, t, row[:-1], row[-1]) if labels else self._gathered(walk, t, row)
         operands = walk.value(x), target, walk.gradient(x)
         walk.starts(walk.gradient(x))
         if form.is_plain and not walk.weighted:
