@@ -375,3 +375,10 @@ def test_a_regression_of_one_output_takes_targets_of_one_axis(loss):
         ShapeError,
         r"t: expected the shape of the network's output, \(20, 3\), got \(20,\)",
     )
+
+
+def test_shapes_of_targets_and_weights_of_classes_are_those_of_the_output():
+    net = network(cr.SoftmaxCrossEntropy(class_weights=[1, 2]))
+    refused(
+        net, lambda: net.loss(X, T), ShapeError, r"expected an output with 2 classes.*got \(20, 3\); give 3"
+    )
