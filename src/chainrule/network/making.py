@@ -69,7 +69,8 @@ def made_elsewhere(name: str, value: object) -> str:
     if name.lower().replace("_", "") in ("classweight", "classweights"):
         return (
             "the loss weighs classes: make the network with loss=cr.SoftmaxCrossEntropy(class_weights=[...]), one "
-            "number for each class in the order of the outputs"
+            "number for each class in the order of the outputs; of one output, "
+            "loss=cr.SigmoidCrossEntropy(positive_weight=...)"
         )
     meant = called_here(name) or name
     kinds: list[type[Optimizer]] = [optimizers.Adam, *optimizers.KINDS.values()]

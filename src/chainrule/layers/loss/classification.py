@@ -116,8 +116,8 @@ class SoftmaxCrossEntropy(Loss):
         K = output_shape[-1]
         if self.class_weights is not None and len(self.class_weights) != K:
             raise ShapeError(
-                f"{self!r}: expected an output with {len(self.class_weights)} classes on its last axis, one for each "
-                f"of class_weights, got {tuple(output_shape)}; give {K} weights"
+                f"{self!r}: expected an output with {len(self.class_weights)} classes on its last axis, one for "
+                f"each of class_weights, got {tuple(output_shape)}; give {K} weights"
             )
         if t.shape == tuple(output_shape):
             self._check_distributions(t)
