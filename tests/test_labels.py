@@ -280,7 +280,7 @@ def test_a_class_that_looks_like_a_missing_value_is_warned_of(name: str) -> None
 
 def test_one_label_a_sample_for_several_yes_or_no_is_said() -> None:
     with pytest.raises(
-        ShapeError, match=r't: expected the shape of the network\'s output.*loss="cross_entropy"'
+        ShapeError, match=r't: expected the shape of the network\'s output.*use the loss "cross_entropy"'
     ):
         network("binary_cross_entropy").fit(X, K, epochs=1)
 
@@ -288,7 +288,7 @@ def test_one_label_a_sample_for_several_yes_or_no_is_said() -> None:
 def test_labels_for_one_output_of_a_softmax_are_refused_with_the_remedy() -> None:
     with pytest.warns(ChainruleWarning, match="over one output"):
         net = network(outputs=1)
-    with pytest.raises(DataError, match=r'got 2: .*loss="binary_cross_entropy"'):
+    with pytest.raises(DataError, match=r'got 2: .*use the loss "binary_cross_entropy"'):
         net.fit(X, np.where(YES, "yes", "no"), epochs=1)
 
 

@@ -53,7 +53,7 @@ def test_what_fits_is_not_said(last: list[cr.Layer], loss: cr.Loss) -> None:
 @pytest.mark.parametrize(
     ("last", "outputs", "loss", "message"),
     [
-        ([], 1, "cross_entropy", 'over one output is always 0.*loss="binary_cross_entropy"'),
+        ([], 1, "cross_entropy", 'over one output is always 0.*use the loss "binary_cross_entropy"'),
         ([cr.Softmax()], 1, "mse", r"Softmax\(\) over one output is always 1.*leave it out"),
         ([cr.LogSoftmax()], 1, "mse", r"LogSoftmax\(\) over one output is always 0"),
         ([cr.Softmax()], 3, "mse", ""),

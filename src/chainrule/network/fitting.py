@@ -26,8 +26,8 @@ def misfit(output: Node, loss: Loss | None, output_shape: Shape) -> str:
     if output_shape[-1:] == (1,):
         if isinstance(loss, SoftmaxCrossEntropy):
             return (
-                f"{loss!r} over one output is always 0, so the network learns nothing: make it with "
-                f'loss="binary_cross_entropy", or with an output for each class'
+                f"{loss!r} over one output is always 0, so the network learns nothing: use the loss "
+                f'"binary_cross_entropy", or give the network an output for each class'
             )
         if isinstance(layer := output.layer, (Softmax, LogSoftmax)) and layer.axis in (-1, len(output_shape)):
             always = 1 if isinstance(layer, Softmax) else 0

@@ -75,7 +75,7 @@ class Labels:
         remedy = "give a number for each output, since nothing is broadcast here"
         if isinstance(self.loss, SigmoidCrossEntropy) and t.ndim == 1:
             remedy = (
-                'for one label a sample, of several classes, make the network with loss="cross_entropy"; '
+                'for one label a sample, of several classes, use the loss "cross_entropy"; '
                 "for labels that don't exclude each other give 0 or 1 for each output"
             )
         raise ShapeError(f"t: expected the shape of the network's output, {wanted}, got {t.shape}; {remedy}")
@@ -232,10 +232,7 @@ class Labels:
             f"net.classes = [...]; where there are more, give the network an output for each"
         )
         if isinstance(self.loss, SoftmaxCrossEntropy) and count == 1:
-            remedy = (
-                'make the network with loss="binary_cross_entropy" for its one output, or with an output for '
-                "each class"
-            )
+            remedy = 'use the loss "binary_cross_entropy", or give the network an output for each class'
         if isinstance(self.loss, SigmoidCrossEntropy):
             remedy = (
                 "where one is missing in the data, name both, net.classes = [...]; for more classes than two use "
