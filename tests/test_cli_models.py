@@ -8,11 +8,13 @@ import io
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import chainrule as cr
 from chainrule.cli.app import app
+from chainrule.errors import DataError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)) * [1, 100, 1e4]
@@ -268,3 +270,22 @@ def test_a_model_with_several_inputs_or_a_layer_of_ones_own():
 
     cr.save(cr.Network(Own(), input_shape=3), "net.safetensors")
     assert "uses a layer 'Own'" in run("summary", "net.safetensors", code=2).stderr
+
+
+def test_a_model_of_the_command_reads_frames_by_their_columns_in_python(classifier):
+    net = cr.load(classifier)
+    frame = pd.read_csv("train.csv")
+    np.testing.assert_array_equal(net.predict(frame[["kind", "c", "a", "b"]]), net.predict(X))
+    with pytest.raises(DataError, match="none named 'c'"):
+        net.classify(frame[["a", "b"]])
+
+
+def test_the_command_reads_the_columns_of_a_model_that_python_trained_on_a_frame():
+    frame = pd.DataFrame(X / [1, 100, 1e4], columns=["a", "b", "c"])
+    net = cr.Network(cr.Affine(1), input_shape=3, loss="mse", seed=0)
+    net.fit(frame, frame["a"], epochs=1)
+    cr.save(net, "net.safetensors")
+    frame[["c", "a", "b"]].to_csv("other.csv", index=False)
+    rows = list(csv.DictReader(io.StringIO(run("predict", "net.safetensors", "other.csv").stdout)))
+    found = [float(next(iter(row.values()))) for row in rows]
+    np.testing.assert_allclose(found, net.predict(frame)[:, 0], rtol=1e-4)

@@ -90,6 +90,10 @@ def test_a_missing_value_is_no_class(write, missing):
         load_table(write(f"a,t\n1,1.5\n2,2\n3,{missing}\n"))
 
 
+def test_a_minus_among_signs_is_a_class(write):
+    assert load_table(write("a,t\n1,+\n2,-\n3,+\n")).classes == ["+", "-"]
+
+
 def test_classes_that_differ_by_case_or_spaces_are_said(write):
     path = write("a,t\n1,red\n2,blue\n3,Red\n4,dark red\n5,red\n")
     with pytest.warns(

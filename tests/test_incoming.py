@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 import datetime
 from decimal import Decimal
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +15,7 @@ import pytest
 import scipy.sparse
 
 import chainrule as cr
-from chainrule.errors import DataError, ShapeError
+from chainrule.errors import ArgumentError, DataError, ShapeError
 from chainrule.incoming import as_numbers, numbers
 
 X = np.array([[1.0, 0.0], [0.5, 2.0], [0.0, -3.0]])
@@ -38,7 +40,9 @@ class Polars:
         self.columns, self._of = list(columns), {name: np.asarray(each) for name, each in columns.items()}
         self.shape = 3, len(columns)
 
-    def __getitem__(self, name: str) -> Any:
+    def __getitem__(self, name: Any) -> Any:
+        if isinstance(name, list):
+            return Polars(**{each: self._of[each] for each in name})
         return self._of[name]
 
 
@@ -104,6 +108,8 @@ REFUSED = {
     "complex": (X + 1j, "complex.*give the real and (the )?imaginary part"),
     "fields": (np.zeros(3, [("a", float), ("b", int)]), "row 0 is a record of several fields"),
     "arrays": (pd.Series([np.ones(2)] * 3), "row 0 is itself an array: stack them"),
+    "too large": (np.full((3, 2), 10**400, object), "is too large for a float, which ends at 1.8e.308"),
+    "far too large": ([[1, 10**5000]], "a whole number of 16,610 bits at row 0, column 1 is too large"),
     "anything": ([[1, {}]], "column 1 is a dict, no number"),
 }  # fmt: skip
 
@@ -165,6 +171,100 @@ def test_targets_and_weights_are_converted_and_refused_likewise() -> None:
         net.fit(X, ["a", "b", "c"], epochs=1)
     with pytest.raises(DataError, match=r"t: .*'b' at row 1 is text"):
         net.fit(X, [1.0, "b", 3.0], epochs=1)
+
+
+def test_categories_are_no_numbers_to_estimate() -> None:
+    for t in (pd.Categorical(["a", "b", "a"]), pd.Series([1, 2, 1], dtype="category")):
+        with pytest.raises(DataError, match=r"t: expected numbers, got .*for labels make the network with"):
+            network().fit(X, t, epochs=1)
+
+
+def test_columns_of_plain_numbers_are_taken_at_once() -> None:
+    frame = pd.DataFrame({"a": [1, 2, 3], "b": [0.5, 1.5, 2.5]})
+    whole = numbers(frame, "x")
+    assert whole.flags.c_contiguous
+    assert whole.dtype == np.float64
+    np.testing.assert_array_equal(whole, [[1, 0.5], [2, 1.5], [3, 2.5]])
+    taken = []
+
+    class Frame(pd.DataFrame):
+        def to_numpy(self, *arguments: Any, **more: Any) -> Any:
+            taken.append(1)
+            return super().to_numpy(*arguments, **more)
+
+        @property
+        def iloc(self) -> Any:
+            raise AssertionError("column by column")
+
+    np.testing.assert_array_equal(numbers(Frame(frame), "x"), whole)
+    assert taken == [1]
+
+
+# Columns by their names --------------------------------------------------------------------------------------
+
+FRAME = pd.DataFrame(X, columns=["a", "b"])
+OTHERS = {
+    "order": FRAME[["b", "a"]],
+    "further": FRAME.assign(c="text")[["c", "b", "a"]],
+    "polars": Polars(b=X[:, 1], a=X[:, 0]),
+    "by the input": {"x": FRAME[["b", "a"]]},
+}
+
+
+def trained(first: Any = FRAME) -> cr.Network:
+    net = network()
+    net.fit(first, T, epochs=2)
+    return net
+
+
+@pytest.mark.parametrize("name", OTHERS)
+def test_frames_are_read_by_the_names_of_the_first(name: str, tmp_path: Path) -> None:
+    net, other = trained(), OTHERS[name]
+    assert net.metadata["columns"] == ["a", "b"]
+    cr.save(net, tmp_path / "net")
+    for each in (net, copy.deepcopy(net), cr.load(tmp_path / "net"), net.astype("float64")):
+        np.testing.assert_array_equal(each.predict(other), each.predict(X))
+        assert each.evaluate(other, T) == each.evaluate(X, T)
+        np.testing.assert_array_equal(each.gradient(other, T)["W1"], each.gradient(X, T)["W1"])
+    more = {"epochs": 2, "validation": (other, T)}
+    assert (
+        network().fit(FRAME, T, **more).test_loss
+        == network().fit(X, T, epochs=2, validation=(X, T)).test_loss
+    )
+    net.fit(other, T, epochs=2)
+    again = trained(X)
+    again.fit(X, T, epochs=2)
+    np.testing.assert_array_equal(net.params.flat, again.params.flat)
+
+
+def test_columns_that_are_missing_are_named() -> None:
+    net = trained()
+    before = net.params.flat.copy()
+    for call in (net.predict, lambda x: net.fit(x, T, epochs=1), lambda x: net.loss(x, T)):
+        with pytest.raises(DataError, match=r"x: expected a frame with the columns .* none named 'a'; name"):
+            call(FRAME.rename(columns={"a": "A"}))
+    np.testing.assert_array_equal(net.params.flat, before)
+
+
+def test_what_has_no_names_is_read_by_position() -> None:
+    net = trained()
+    np.testing.assert_array_equal(net.predict(pd.DataFrame(X)), net.predict(X))
+    for first in (X, pd.DataFrame(X), pd.DataFrame(X, columns=["a", 1]), pd.DataFrame(X, columns=["a", "a"])):
+        assert "columns" not in trained(first).metadata
+    noted = network()
+    noted.metadata["columns"] = ["b", "a"]
+    np.testing.assert_array_equal(noted.predict(FRAME), noted.predict(X[:, ::-1]))
+    noted.fit(FRAME, T, epochs=1)
+    assert noted.metadata["columns"] == ["b", "a"]
+
+
+def test_a_refused_training_keeps_no_names() -> None:
+    net = network()
+    with pytest.raises(ArgumentError):
+        net.fit(FRAME, T, epochs=0)
+    with pytest.raises(DataError):
+        net.fit(FRAME, ["a", "b", "c"], epochs=1)
+    assert net.metadata == {}
 
 
 def test_ragged_rows() -> None:

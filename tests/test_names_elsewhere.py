@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+import pickle
 from typing import Any
 
 import numpy as np
@@ -54,6 +56,54 @@ def test_every_loss_has_a_name() -> None:
         losses.get("cross_entrpy")
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("categorical_crossentropy", "cross_entropy"),
+        ("sparse_categorical_crossentropy", "cross_entropy"),
+        ("CrossEntropyLoss", "cross_entropy"),
+        ("crossentropy", "cross_entropy"),
+        ("cross-entropy", "cross_entropy"),
+        ("log_loss", "cross_entropy"),
+        ("SoftmaxCrossEntropy", "cross_entropy"),
+        ("BCE", "binary_cross_entropy"),
+        ("binary_crossentropy", "binary_cross_entropy"),
+        ("squared_error", "mean_squared_error"),
+        ("L1Loss", "mean_absolute_error"),
+    ],
+)
+def test_a_loss_by_its_name_elsewhere(name: str, meant: str) -> None:
+    with pytest.raises(ArgumentError, match=rf"unknown loss '{name}'; did you mean '{meant}'\?"):
+        network(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("score", r"write net.accuracy\(x, t\)"),
+        ("compile", r"cr.Network\(..., loss=...\), and the optimizer to net.fit"),
+        ("save", r"write cr.save\(net, path\)"),
+        ("add", r"give all layers when the network is made"),
+        ("state_dict", r"net.params and net.state"),
+        ("coefs_", r"write net.params"),
+        ("evalute", r"did you mean 'evaluate'\?"),
+    ],
+)
+def test_a_method_of_other_libraries(name: str, message: str) -> None:
+    net = network()
+    with pytest.raises(AttributeError, match=rf"a network has no attribute '{name}'; .*{message}"):
+        getattr(net, name)
+    assert not hasattr(net, name)
+    assert not hasattr(net, "__array__")
+    twins = pickle.loads(pickle.dumps(net)), copy.copy(net), copy.deepcopy(net)
+    for twin in twins:
+        np.testing.assert_array_equal(twin.params.flat, net.params.flat)
+
+
+def test_no_method_of_other_libraries_is_one_here() -> None:
+    assert not any(elsewhere.method_here(name) for name in dir(cr.Network) if name[0] != "_")
+
+
 @pytest.mark.parametrize("form", [list, tuple])
 def test_layers_in_a_list(form: Any) -> None:
     layers = cr.Affine(5), cr.ReLU(), cr.Affine(3)
@@ -72,6 +122,7 @@ def test_layers_in_a_list(form: Any) -> None:
         ("CrossEntropyLoss", "did you mean 'SoftmaxCrossEntropy'?"),
         ("MSELoss", "did you mean 'MeanSquaredError'?"),
         ("Sequential", "did you mean 'Network'?"),
+        ("MLPClassifier", "did you mean 'Network'?"),
         ("Afine", "did you mean 'Affine'?"),
         ("Relu", "did you mean 'ReLU'?"),
         ("Conv2D", "there is no convolution in chainrule"),
@@ -86,6 +137,18 @@ def test_an_attribute_that_is_not_there(name: str, message: str) -> None:
     assert not hasattr(cr, name)
     assert not hasattr(cr, "_" + name)
     assert getattr(cr, name, 5) == 5
+
+
+def test_an_attribute_that_a_room_has_not() -> None:
+    with pytest.raises(
+        AttributeError, match=r"'chainrule.layers' has no attribute 'Dense'; did you mean 'Affine'"
+    ):
+        cr.layers.Dense  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(
+        AttributeError, match=r"'chainrule.optimizers' has no attribute 'Adm'; did you mean 'Adam'"
+    ):
+        cr.optimizers.Adm  # type: ignore[attr-defined]  # noqa: B018
+    assert not hasattr(cr.layers, "__path_of__")
 
 
 def test_the_names_here_are_names() -> None:
@@ -106,6 +169,14 @@ def test_arguments_of_the_optimizer_given_to_fit(name: str, here: str) -> None:
         TypeError, match=rf"'{name}'; it belongs to the optimizer, optimizer=cr.Adam\({here}=0.1\)"
     ):
         network().fit(X, K, epochs=1, **{name: 0.1})
+    for argument, advice in (
+        ("eps", r"cr.Adam\(epsilon=0.1\)"),
+        ("momentum", r"cr.Momentum\(momentum=0.1\)"),
+        ("class_weight", r"loss=cr.SoftmaxCrossEntropy\(class_weights=\[...\]\)"),
+        ("class_weights", r"loss=cr.SoftmaxCrossEntropy\(class_weights=\[...\]\)"),
+    ):
+        with pytest.raises(TypeError, match=rf"'{argument}'; .*{advice}"):
+            network().fit(X, K, epochs=1, **{argument: 0.1})
     with pytest.raises(TypeError, match=r"'validation_split'; did you mean 'validation'\?"):
         network().fit(X, K, epochs=1, validation_split=0.1)
 

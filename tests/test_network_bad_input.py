@@ -44,7 +44,7 @@ BAD_X = {
 BAD_T = {
     "short": (T[:19], ShapeError, r"t: expected one row for each of the 20 rows of x, got shape \(19,\)"),
     "number": (1, ShapeError, r"t: expected one row for each of the 20 rows"),
-    "column": (T[:, np.newaxis], ShapeError, r"got t of shape \(20, 1\); use t.ravel\(\)"),
+    "columns": (T[:, np.newaxis].repeat(2, 1), ShapeError, r"got t of shape \(20, 2\); give one label"),
     "fractions": (T + 0.5, DataError, r"labels to be whole numbers, got 1.5 in row 0; to estimate numbers"),
     "missing": (
         np.where(np.arange(20) == 9, np.nan, T),
@@ -187,6 +187,11 @@ def test_bad_arguments_of_fit(arguments, message):
         (np.full(20, np.nan), DataError, r"finite weights"),
         (np.zeros(20), DataError, r"not all of them 0"),
         (["a"] * 20, DataError, r"sample_weight: expected an array of numbers"),
+        (
+            np.full(20, 3e38),
+            DataError,
+            r"the sum of the weights is 6e\+39, too large for float32.*divide them",
+        ),
     ],
 )
 def test_bad_sample_weights(weights, kind, message):
@@ -209,7 +214,8 @@ def test_bad_sample_weights(weights, kind, message):
             r"a network is made of layers, got \[ReLU\(\)\]",
         ),
         (lambda: cr.Network([], input_shape=4), r"a network needs layers"),
-        (lambda: cr.Network("relu", input_shape=4), r"a network is made of layers, got 'relu'"),
+        (lambda: cr.Network("relu", input_shape=4), r"got the text 'relu'; write cr.ReLU\(\) as the"),
+        (lambda: cr.Affine(50, activation="tanh"), r"'activation'; write cr.Tanh\(\) as the next layer"),
         (
             lambda: cr.Network(cr.Affine(3), cr.SoftmaxCrossEntropy(), input_shape=4),
             r"SoftmaxCrossEntropy\(\) is a loss: pass it as loss=",
@@ -344,3 +350,35 @@ def test_predict_takes_an_overflow_of_proper_numbers() -> None:
     net.params["W1"][...] = 1e30
     with pytest.warns(cr.errors.ChainruleWarning, match="affine1 overflows float32"):
         assert not np.isfinite(net.predict(np.full((5, 8), 1e30, np.float32))).all()
+
+
+def test_one_axis_of_data_for_networks_of_one_number():
+    net = cr.Network(cr.Affine(1), input_shape=1, loss="mse")
+    for x, remedy in ((X[:, 0], r"x.reshape\(-1, 1\)"), (list(X[:, 0]), r"np.reshape\(x, \(-1, 1\)\)")):
+        refused(net, lambda x=x: net.predict(x), ShapeError, rf"expected x of shape \(N, 1\).*{remedy}")
+
+
+@pytest.mark.parametrize("loss", ["mse", "mae", "huber"])
+def test_a_regression_of_one_output_takes_targets_of_one_axis(loss):
+    t = X[:, 0]
+    nets = [cr.Network(cr.Affine(1), input_shape=4, loss=loss, seed=0) for _ in range(2)]
+    for net, given in zip(nets, (t, t[:, np.newaxis]), strict=True):
+        net.fit(X, given, epochs=2, validation=(X, given))
+    np.testing.assert_array_equal(nets[0].params.flat, nets[1].params.flat)
+    assert nets[0].loss(X, list(t)) == nets[1].loss(X, t[:, np.newaxis])
+    assert nets[0].fit(X, t, epochs=1, validation=0.2).test_loss
+    np.testing.assert_array_equal(nets[0].gradient(X, t)["W1"], nets[0].gradient(X, t[:, np.newaxis])["W1"])
+    several = network(cr.MeanSquaredError())
+    refused(
+        several,
+        lambda: several.fit(X, t, epochs=1),
+        ShapeError,
+        r"t: expected the shape of the network's output, \(20, 3\), got \(20,\)",
+    )
+
+
+def test_shapes_of_targets_and_weights_of_classes_are_those_of_the_output():
+    net = network(cr.SoftmaxCrossEntropy(class_weights=[1, 2]))
+    refused(
+        net, lambda: net.loss(X, T), ShapeError, r"expected an output with 2 classes.*got \(20, 3\); give 3"
+    )

@@ -1,6 +1,7 @@
 """An activation in the wrong place is said, and one in the right place is not."""
 
 import warnings
+from typing import Any
 
 import numpy as np
 import pytest
@@ -22,7 +23,7 @@ def test_an_activation_before_a_loss_of_logits_is_said(last: cr.Layer, loss: cr.
     with pytest.warns(ChainruleWarning, match=r"takes logits.* leave .* out") as caught:
         net = network(last, loss=loss)
     assert caught[0].filename == __file__
-    assert repr(last) in misfit(net.output, net.loss_layer)
+    assert repr(last) in misfit(net.output, net.loss_layer, net.output_shape)
 
 
 def test_it_is_said_behind_dropout_too_and_once_for_all_copies() -> None:
@@ -45,7 +46,29 @@ def test_it_is_said_behind_dropout_too_and_once_for_all_copies() -> None:
     ],
 )
 def test_what_fits_is_not_said(last: list[cr.Layer], loss: cr.Loss) -> None:
-    assert misfit(network(*last, loss=loss).output, loss) == ""
+    net = network(*last, loss=loss)
+    assert misfit(net.output, loss, net.output_shape) == ""
+
+
+@pytest.mark.parametrize(
+    ("last", "outputs", "loss", "message"),
+    [
+        ([], 1, "cross_entropy", 'over one output is always 0.*use the loss "binary_cross_entropy"'),
+        ([cr.Softmax()], 1, "mse", r"Softmax\(\) over one output is always 1.*leave it out"),
+        ([cr.LogSoftmax()], 1, "mse", r"LogSoftmax\(\) over one output is always 0"),
+        ([cr.Softmax()], 3, "mse", ""),
+        ([cr.Softmax(), cr.Reshape((-1, 3, 1))], 3, "mse", ""),
+        ([cr.Sigmoid()], 1, "mse", ""),
+        ([], 1, "binary_cross_entropy", ""),
+    ],
+)
+def test_a_softmax_over_one_output_is_said(last: Any, outputs: int, loss: str, message: str) -> None:
+    make = lambda: cr.Network([cr.Affine(outputs), *last], input_shape=4, loss=loss)  # noqa: E731
+    if message:
+        with pytest.warns(ChainruleWarning, match=message):
+            make()
+    else:
+        make()
 
 
 def test_a_softmax_less_learns_better_which_is_why_it_is_said() -> None:

@@ -84,6 +84,13 @@ def test_a_list_works_as_the_pair() -> None:
     assert histories[0].test_loss == histories[1].test_loss
 
 
+def test_every_class_is_left_to_train_on() -> None:
+    groups = np.array([0] * 6 + [1] + [2] * 2)
+    for share in (0.6, 0.99):
+        assert set(groups[~held_out(9, share, 0, groups)]) == {0, 1, 2}
+    assert (~held_out(9, 0.99, 0)).sum() == 1
+
+
 @pytest.mark.parametrize("share", [0.0, 1, 1.5, -0.2, float("nan")])
 def test_a_share_lies_between_0_and_1(share: float) -> None:
     with pytest.raises(ArgumentError, match=r"validation: expected a number in \(0, 1\), got"):

@@ -14,8 +14,7 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from chainrule import errors, initializers, layers, optimizers, schedules
-from chainrule.elsewhere import missing_here
-from chainrule.errors import did_you_mean
+from chainrule.errors import no_such_name
 from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import *  # noqa: F403  # every layer is a public name: cr.Affine, cr.ReLU, ...
 from chainrule.layers import __all__ as _layers
@@ -32,7 +31,7 @@ if TYPE_CHECKING:
     from chainrule.drawing.report import report
     from chainrule.versions import show_versions
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 __all__ = [
     "SGD",
@@ -86,12 +85,7 @@ def __getattr__(name: str) -> Any:
         return importlib.import_module("chainrule.datasets")
     if name in _LATER:
         return getattr(importlib.import_module(_LATER[name]), name)
-    message = f"module {__name__!r} has no attribute {name!r}"
-    if not name.startswith("_"):
-        what = missing_here(name)
-        advice = f"there is no {what} in chainrule; a layer of your own is a class, cr.Layer"
-        message += f"; {advice if what else did_you_mean(name, __all__)}"
-    raise AttributeError(message)
+    raise no_such_name(__name__, name, __all__)
 
 
 if "IPython" in sys.modules:  # so that a notebook shows networks, graphs and histories as pictures

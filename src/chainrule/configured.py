@@ -8,6 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
+from chainrule.elsewhere import activation_here
 from chainrule.errors import ArgumentError, did_you_mean
 
 
@@ -29,6 +30,8 @@ class Configured:
             takes = list(signature.parameters)
             unknown = [name for name in kwargs if name not in takes]
             hint = did_you_mean(unknown[0], takes) if unknown else f"it takes ({', '.join(takes)})"
+            if "activation" in unknown:
+                hint = f"write cr.{activation_here(kwargs['activation'])}() as the next layer"
             raise ArgumentError(f"{cls.__name__}: {error}; {hint}") from None
         arguments = dict(bound.arguments)
         for name, parameter in signature.parameters.items():

@@ -9,20 +9,30 @@ CALLED_HERE: dict[str, str] = {
     "fullyconnected": "Affine",
     "sequential": "Network",
     "model": "Network",
+    "mlpclassifier": "Network",
+    "mlpregressor": "Network",
     "module": "Layer",
     "function": "Layer",
+    "logloss": "SoftmaxCrossEntropy",
     "crossentropyloss": "SoftmaxCrossEntropy",
     "crossentropy": "SoftmaxCrossEntropy",
     "categoricalcrossentropy": "SoftmaxCrossEntropy",
     "sparsecategoricalcrossentropy": "SoftmaxCrossEntropy",
     "softmaxwithloss": "SoftmaxCrossEntropy",
     "nllloss": "SoftmaxCrossEntropy",
+    "nll": "SoftmaxCrossEntropy",
+    "bce": "SigmoidCrossEntropy",
+    "bcewithlogits": "SigmoidCrossEntropy",
+    "logistic": "SigmoidCrossEntropy",
     "bceloss": "SigmoidCrossEntropy",
     "bcewithlogitsloss": "SigmoidCrossEntropy",
     "binarycrossentropy": "SigmoidCrossEntropy",
     "mse": "MeanSquaredError",
     "mseloss": "MeanSquaredError",
+    "squarederror": "MeanSquaredError",
+    "l2loss": "MeanSquaredError",
     "mae": "MeanAbsoluteError",
+    "absoluteerror": "MeanAbsoluteError",
     "l1loss": "MeanAbsoluteError",
     "huberloss": "Huber",
     "smoothl1loss": "Huber",
@@ -56,7 +66,6 @@ CALLED_HERE: dict[str, str] = {
     "randomseed": "seed",
     "maxiter": "iterations",
     "verbose": "progress",
-    "classweight": "sample_weight",
     "sampleweights": "sample_weight",
 }
 
@@ -81,9 +90,81 @@ MISSING_HERE: dict[str, str] = {
 }
 
 
+#: What does here what a method or attribute of a network does elsewhere, spelt as in `CALLED_HERE`.
+METHODS_HERE: dict[str, str] = {
+    "score": "net.accuracy(x, t), or net.evaluate(x, t) for the loss, too",
+    "compile": "give the loss when the network is made, cr.Network(..., loss=...), and the optimizer to "
+    "net.fit(x, t, optimizer=...)",
+    "save": "cr.save(net, path)",
+    "savemodel": "cr.save(net, path)",
+    "saveweights": "cr.save(net, path)",
+    "load": "net = cr.load(path)",
+    "loadweights": "net = cr.load(path)",
+    "add": "give all layers when the network is made, cr.Network([layer, layer, ...], input_shape=...)",
+    "train": "net.fit(x, t, epochs=...)",
+    "partialfit": "net.fit(x, t, epochs=1), which goes on where the last one stopped",
+    "fittransform": "net.fit(x, t, epochs=...)",
+    "transform": "net.predict(x)",
+    "forward": "net.predict(x), or net.graph.forward(...) for every value in between",
+    "backward": "net.gradient(x, t)",
+    "step": "net.training(x, t).steps(1)",
+    "predictclasses": "net.classify(x)",
+    "predictlogproba": "np.log(net.predict_proba(x))",
+    "weights": "net.params",
+    "parameters": "net.params",
+    "getweights": "net.params",
+    "setweights": "net.params = {...}",
+    "statedict": "net.params and net.state, or cr.save(net, path)",
+    "loadstatedict": "net.params = {...}, or net = cr.load(path)",
+    "coefs": "net.params",
+    "countparams": "net.params.flat.size, or net.summary()",
+    "history": "history = net.fit(x, t, ...)",
+    "optimizer": "give the optimizer to net.fit(x, t, optimizer=...)",
+    "plot": "cr.draw(net)",
+    "draw": "cr.draw(net)",
+    "check": "cr.check(net, x, t)",
+    "report": "cr.report(folder)",
+    "copy": "copy.deepcopy(net)",
+    "clone": "copy.deepcopy(net)",
+    "to": "net.astype(dtype)",
+    "layers": "net.graph.nodes, or net.summary()",
+}
+
+#: The activations by their names in text.
+_ACTIVATIONS = {
+    "relu": "ReLU",
+    "leakyrelu": "LeakyReLU",
+    "elu": "ELU",
+    "gelu": "GELU",
+    "silu": "SiLU",
+    "swish": "SiLU",
+    "sigmoid": "Sigmoid",
+    "logistic": "Sigmoid",
+    "tanh": "Tanh",
+    "softmax": "Softmax",
+    "logsoftmax": "LogSoftmax",
+    "softplus": "Softplus",
+}
+
+
+def method_here(name: str) -> str:
+    """What to write for a method or attribute of a network that has another name elsewhere, or ""."""
+    found = METHODS_HERE.get(_plain(name), "")
+    return f"write {found}" if found and not found.startswith("give") else found
+
+
+def activation_here(name: object) -> str:
+    """The layer that an activation's name, such as "relu", stands for; ReLU, as an example, for any other text."""
+    return _ACTIVATIONS.get(_plain(str(name)), "ReLU")
+
+
+def _plain(name: str) -> str:
+    return name.lower().translate(str.maketrans("", "", "_- "))
+
+
 def called_here(name: str) -> str:
     """The name here of what is called so elsewhere, or ""."""
-    return CALLED_HERE.get(name.lower().replace("_", ""), "")
+    return CALLED_HERE.get(_plain(name), "")
 
 
 def missing_here(name: str) -> str:

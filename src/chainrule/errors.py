@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from chainrule.elsewhere import called_here
+from chainrule.elsewhere import called_here, missing_here
 
 
 class ChainruleError(Exception):
@@ -88,3 +88,13 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     question = f"did you mean {meant!r}? " if meant else ""
     shown = ", ".join(names[:30]) + (", ..." if len(names) > 30 else "")
     return f"{question}Known: {shown}" if names else "there are none"
+
+
+def no_such_name(module: str, name: str, known: Iterable[str]) -> AttributeError:
+    """The error for a name that a module does not have, with that of what is meant."""
+    message = f"module {module!r} has no attribute {name!r}"
+    if not name.startswith("_"):
+        what = missing_here(name)
+        advice = f"there is no {what} in chainrule; a layer of your own is a class, cr.Layer"
+        message += f"; {advice if what else did_you_mean(name, known)}"
+    return AttributeError(message)

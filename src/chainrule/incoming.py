@@ -6,38 +6,41 @@ where it has one, the value, and the remedy.
 
 from __future__ import annotations
 
+import contextlib
 import re
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from decimal import Decimal
 from numbers import Complex, Real
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, ArrayLike
+from chainrule.arrays import Array, ArrayLike, first_not_finite
 from chainrule.errors import DataError, ShapeError
 
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
-_MISSING = frozenset(["NoneType", "NAType", "NaTType"])  # None, pandas.NA, pandas.NaT
+#: The types of what stands for no value: None, pandas.NA, pandas.NaT.
+MISSING_TYPES = frozenset(["NoneType", "NAType", "NaTType"])
+_MISSING_TEXTS = frozenset(
+    ["", "na", "n/a", "#n/a", "<na>", "#na", "nan", "-nan", "+nan", "null", "none", "nat", "?"]
+)
 _DATES = frozenset(
     ["date", "datetime", "time", "timedelta", "Timestamp", "Timedelta", "Period", "datetime64"]
 )
-_OF_LABELS = "number text labels with np.unique(labels, return_inverse=True)"
 _OF_CATEGORIES = (
     "give each category a column of 0 and 1, such as pandas.get_dummies makes, or a number of its own"
 )
 
 
-def numbers(value: Any, name: str, *, labels: bool = False) -> Array:
-    """An array of real numbers, not copied when it is one already. Text among `labels` has a remedy of its own.
+def numbers(value: Any, name: str) -> Array:
+    """An array of real numbers, not copied when it is one already.
 
     Raises: ShapeError for rows of different lengths, DataError for what is no number, or missing.
     """
     if type(value) is np.ndarray and value.dtype.kind in "biuf":
         return value
     try:
-        return _converted(value, name, "an array of numbers", labels)
+        return _converted(value, name, "an array of numbers")
     except _RaggedError as error:
         raise ShapeError(f"{name}: the rows have different lengths, which makes no array: {error}") from None
 
@@ -55,7 +58,7 @@ class _RaggedError(ValueError):
     """Rows of different lengths."""
 
 
-def _converted(value: Any, whose: str, wanted: str, labels: bool = False) -> Array:
+def _converted(value: Any, whose: str, wanted: str) -> Array:
     if isinstance(value, np.ma.MaskedArray):
         _refuse_masked(value, whose)
     elif isinstance(value, (list, tuple)):
@@ -67,12 +70,12 @@ def _converted(value: Any, whose: str, wanted: str, labels: bool = False) -> Arr
     elif hasattr(value, "columns") and hasattr(value, "shape"):  # a frame of pandas or polars
         return _of_frame(value, whose, wanted)
     array = _as_array(value)
-    if array.dtype.kind in "biuf" and not _is_category(value):
+    if array.dtype.kind in "biuf" and not is_category(value):
         return array
 
     def wrong(each: Any, index: tuple[int, ...]) -> DataError:
         type_of = "" if wanted == "an array of numbers" else f"{type(value).__name__}, "
-        problem = _problem(each, labels, _is_category(value))
+        problem = _problem(each, is_category(value))
         return DataError(
             f"{whose}: expected {wanted}, got {type_of}dtype {array.dtype}; "
             f"{_shown(each)}{_place(index)} is {problem}"
@@ -80,7 +83,7 @@ def _converted(value: Any, whose: str, wanted: str, labels: bool = False) -> Arr
 
     if array.dtype.kind in "US" and not isinstance(value, (np.ndarray, np.generic)):
         array = np.array(value, dtype=object)  # NumPy makes text of the numbers beside text
-    return _of_objects(array, wrong, _is_category(value))
+    return _of_objects(array, wrong, is_category(value))
 
 
 def _as_array(value: Any) -> Array:
@@ -92,26 +95,85 @@ def _as_array(value: Any) -> Array:
 
 def _of_frame(frame: Any, whose: str, wanted: str) -> Array:
     """The columns of a frame beside each other, as numbers of one dtype."""
+    if all(map(_is_plain, getattr(frame, "dtypes", [None]))) and hasattr(frame, "to_numpy"):
+        plain = np.ascontiguousarray(frame.to_numpy())
+        if plain.dtype.kind in "iuf" and first_not_finite(plain) is None:
+            return plain
     columns = []
     for k, name in enumerate(frame.columns):
         series = frame.iloc[:, k] if hasattr(frame, "iloc") else frame[name]
-        array, is_category = np.asarray(series), _is_category(series)
+        array, categories = np.asarray(series), is_category(series)
 
         def wrong(
-            each: Any, index: tuple[int, ...], name: Any = name, is_category: bool = is_category
+            each: Any, index: tuple[int, ...], name: Any = name, categories: bool = categories
         ) -> DataError:
             return DataError(
                 f"{whose}: expected {wanted}, got {_shown(each)} at row {index[0]}, column {name!r}, which is "
-                f"{_problem(each, False, is_category)}"
+                f"{_problem(each, categories)}"
             )
 
-        if array.dtype.kind not in "biuf" or is_category:
-            array = _of_objects(array, wrong, is_category)
+        if array.dtype.kind not in "biuf" or categories:
+            array = _of_objects(array, wrong, categories)
         if array.dtype.kind == "f" and not np.isfinite(array).all():
             row = int(np.flatnonzero(~np.isfinite(array))[0])
             raise wrong(array[row].item(), (row,))
         columns.append(array)
     return np.column_stack(columns) if columns else np.zeros((len(frame), 0))
+
+
+def _is_plain(dtype: Any) -> bool:
+    """Whether a column of this dtype, of NumPy or of polars, holds numbers and nothing else."""
+    if isinstance(dtype, np.dtype):
+        return dtype.kind in "iuf"
+    return hasattr(dtype, "is_integer") and bool(dtype.is_integer() or dtype.is_float())
+
+
+def column_names(frame: Any) -> list[str] | None:
+    """The names of the columns of a frame of pandas or polars; None unless they are different texts."""
+    if isinstance(frame, np.ndarray) or not (hasattr(frame, "columns") and hasattr(frame, "shape")):
+        return None
+    names = list(frame.columns)
+    if not all(isinstance(name, str) for name in names) or len(set(names)) < len(names):
+        return None
+    return [str(name) for name in names]
+
+
+def in_columns(frame: Any, columns: list[str], whose: str) -> Any:
+    """The columns of these names, in this order, of a frame that has names of columns; anything else unchanged.
+
+    Raises: DataError where one is missing.
+    """
+    names = column_names(frame)
+    if names is None or names == columns:
+        return frame
+    if missing := [name for name in columns if name not in names]:
+        shown = ", ".join(map(repr, missing[:10])) + (", ..." if len(missing) > 10 else "")
+        raise DataError(
+            f"{whose}: expected a frame with the columns that the network was trained on, got none named {shown}; "
+            f"name the columns alike, or give an array, frame.to_numpy(), whose columns are in the same order"
+        )
+    return frame[columns]
+
+
+def looks_missing(text: str, *, among_signs: bool = False) -> bool:
+    """Whether text stands for a missing value: NA, None, ? and their like, and "-" unless it is among signs."""
+    plain = text.strip().lower()
+    return plain in _MISSING_TEXTS or (plain == "-" and not among_signs)
+
+
+def are_signs(texts: Iterable[str]) -> bool:
+    """Whether no text has a letter or a digit, as "+" and "-"."""
+    return not any(character.isalnum() for text in texts for character in text)
+
+
+def without_case(text: str) -> str:
+    """The same text for texts that differ by capitals or spaces only."""
+    return "".join(text.split()).casefold()
+
+
+def with_article(noun: str) -> str:
+    """The noun after "a" or "an"."""
+    return f"{'an' if noun[:1].lower() in 'aeiou' else 'a'} {noun}"
 
 
 def _of_objects(
@@ -128,13 +190,18 @@ def _of_objects(
     if flat and all(isinstance(each, (bool, np.bool_)) for each in flat):
         return array.astype(bool)
     whole = all(isinstance(each, (int, np.integer, np.bool_)) for each in flat)
+    for dtype in (np.int64, np.float64) if whole and flat else (np.float64,):
+        with contextlib.suppress(OverflowError):
+            return array.astype(dtype)
+    raise next(wrong(each, index) for index, each in np.ndenumerate(array) if _is_too_large(each))
+
+
+def _is_too_large(each: Any) -> bool:
     try:
-        return array.astype(np.int64 if whole and flat else np.float64)
+        float(each)
     except OverflowError:
-        for index, each in np.ndenumerate(array):
-            if isinstance(each, int) and abs(each) > sys.float_info.max:
-                raise wrong(each, index) from None
-        return array.astype(np.float64)
+        return True
+    return False
 
 
 def _refuse_masked(value: Any, whose: str) -> None:
@@ -146,38 +213,41 @@ def _refuse_masked(value: Any, whose: str) -> None:
         )
 
 
-def _problem(each: Any, labels: bool, is_category: bool) -> str:
+def _problem(each: Any, categories: bool) -> str:
     """What a value is that is no number, and the remedy."""
     kind = type(each).__name__
-    if is_category:
-        return f"a category: {_OF_LABELS if labels else _OF_CATEGORIES}"
-    if kind in _MISSING or (isinstance(each, float) and each != each):
+    if categories:
+        return f"a category: {_OF_CATEGORIES}"
+    if kind in MISSING_TYPES or (isinstance(each, float) and each != each):
         return "missing: fill it in, or leave the row out"
     if isinstance(each, float):
         return "not finite: correct it, or leave the row out"
-    if isinstance(each, int):
-        return "too large for a float: correct it, or leave the row out"
     if isinstance(each, (str, bytes)):
         text = each.decode(errors="replace") if isinstance(each, bytes) else each
         if _NUMBER.fullmatch(text):
             return "a number written as text: make numbers of such text first, as .astype(float) does"
-        return f"text: {_OF_LABELS if labels else _OF_CATEGORIES}"
+        return f"text: {_OF_CATEGORIES}"
     if kind in _DATES or isinstance(each, (np.datetime64, np.timedelta64)):
         return "a date or time: make numbers of them first, such as the days since the first"
+    if isinstance(each, Real):
+        return f"too large for a float, which ends at {np.finfo(np.float64).max:.2g}: correct it, or scale the data"
     if isinstance(each, Complex):
         return "complex: give the real and the imaginary part as numbers of their own"
     if isinstance(each, np.void):
         return "a record of several fields: give one field, or np.column_stack of several"
     if isinstance(each, (np.ndarray, list, tuple)):
         return "itself an array: stack them into one, np.stack(list_of_arrays)"
-    return f"a {kind}, no number: leave it out, or make a number of it"
+    return f"{with_article(kind)}, no number: leave it out, or make a number of it"
 
 
-def _is_category(value: Any) -> bool:
+def is_category(value: Any) -> bool:
+    """Whether the value is a column of categories of pandas."""
     return type(getattr(value, "dtype", None)).__name__ == "CategoricalDtype"
 
 
 def _shown(each: Any) -> str:
+    if isinstance(each, int) and each.bit_length() > 1000:  # Python refuses to write thousands of digits
+        return f"a whole number of {each.bit_length():,} bits"
     text = repr(each.item() if isinstance(each, (np.str_, np.bytes_, np.number)) else each)
     return text if len(text) <= 60 else f"{text[:57]}..."
 

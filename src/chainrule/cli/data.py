@@ -88,7 +88,7 @@ def load_for_training(
             f"{name}: the target {table.target!r} has one value only; there is nothing to estimate"
         )
     test = held_out(len(table.t), test_share, seed, None if table.classes is None else table.t)
-    if not test.any() or test.all():
+    if not test.any():
         raise DataError(
             f"{name}: {len(table.t)} rows are too few to hold out a share of {test_share} for testing"
             + ("" if table.classes is None else f" of each of {len(table.classes)} classes")

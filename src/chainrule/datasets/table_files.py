@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.datasets.targets import MISSING
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
+from chainrule.incoming import looks_missing
 
 if TYPE_CHECKING:
     import pandas
@@ -244,7 +244,7 @@ def _numbers(lines: _Csv, series: pandas.Series[Any], name: str, names: list[str
         lines.refuse_ragged(names)
         row = int(wrong[0])
         text = str(series.iloc[row])
-        if text.strip().lower() in MISSING:
+        if looks_missing(text):
             problem = f"the value is missing ({text!r}); fill it in or leave the row out"
         else:
             problem = (

@@ -9,16 +9,12 @@ import numpy as np
 
 from chainrule.arrays import Array, first_not_finite
 from chainrule.errors import DataError, warn
+from chainrule.incoming import are_signs, looks_missing, without_case
 
 Task: TypeAlias = Literal["classification", "regression"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
-MISSING = frozenset(
-    ["", "na", "n/a", "#n/a", "<na>", "#na", "nan", "-nan", "+nan", "null", "none", "nat", "?", "-"]
-)
-
-
 _ESTIMATED = "numbers to estimate"
 #: Whole numbers are classes where there are so many different ones at most, with so many rows of each on average.
 MOST_CLASSES, ROWS_OF_EACH = 20, 5
@@ -97,8 +93,9 @@ def _from_text(values: Array, name: str, task: Task | None) -> Targets:
     rows = dict(zip(texts, (places + 1).tolist(), strict=True))  # the first of each
     is_number = {text: _NUMBER.fullmatch(text) is not None for text in texts}
     numbers = (any(is_number.values()) and task != "classification") or task == "regression"
+    signs = are_signs(texts)
     for text in sorted(texts, key=lambda each: rows[each]):
-        if text.strip().lower() in MISSING:
+        if looks_missing(text, among_signs=signs):
             other = "" if numbers or not text.strip() else ", or write the class in another word if it is one"
             raise DataError(
                 f"{name}, data row {rows[text]}: the value is missing ({text!r}); leave the row out{other}"
@@ -121,7 +118,7 @@ def _warn_of_spellings(rows: dict[str, int], name: str) -> None:
     """Warn of two classes that differ by case or spaces only."""
     seen: dict[str, str] = {}
     for text, row in sorted(rows.items(), key=lambda each: each[1]):
-        other = seen.setdefault("".join(text.split()).casefold(), text)
+        other = seen.setdefault(without_case(text), text)
         if other != text:
             warn(
                 f"{name}: the classes {other!r} (data row {rows[other]}) and {text!r} (data row {row}) differ by "

@@ -1,5 +1,8 @@
 """Layers: kinds of computation, each a class with `forward` and, beside it, `backward`. One file a family."""
 
+from typing import TYPE_CHECKING, Any
+
+from chainrule.errors import no_such_name
 from chainrule.layers.activation import (
     ELU,
     GELU,
@@ -86,3 +89,9 @@ __all__ = [
     "Tanh",
     "Transpose",
 ]
+
+
+if not TYPE_CHECKING:  # to type checkers, a name that is not there is an error
+
+    def __getattr__(name: str) -> Any:
+        raise no_such_name(__name__, name, __all__)

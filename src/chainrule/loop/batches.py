@@ -91,6 +91,8 @@ class Batches:
 def held_out(rows: int, share: float, seed: int, groups: Array | None = None) -> Array:
     """Which of so many rows are held out for testing: a share of all, or of each group, such as a class.
 
+    At least one row of each group is left to train on.
+
     Shapes: groups (N,) -> (N,) of booleans.
     """
     rng = stream(seed, Purpose.SPLIT)
@@ -98,5 +100,5 @@ def held_out(rows: int, share: float, seed: int, groups: Array | None = None) ->
     held = np.zeros(rows, dtype=bool)
     for group in np.unique(groups):
         members = np.flatnonzero(groups == group)
-        held[rng.permutation(members)[: round(share * len(members))]] = True
+        held[rng.permutation(members)[: min(round(share * len(members)), len(members) - 1)]] = True
     return held

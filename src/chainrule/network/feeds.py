@@ -11,10 +11,10 @@ import numpy as np
 from chainrule.arguments import number
 from chainrule.arrays import Array, ArrayLike, Shape, first_not_finite
 from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
-from chainrule.incoming import numbers, place
+from chainrule.incoming import column_names, in_columns, numbers, place
 from chainrule.layers import Loss
 from chainrule.loop import held_out
-from chainrule.network.labels import Label, Labels, as_array, checked_names, class_count, is_text
+from chainrule.network.labels import Label, Labels, checked_names
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
@@ -29,15 +29,33 @@ class Feeds:
         loss: Loss | None,
         dtype: np.dtype[Any],
         classes: list[Label] | None = None,
+        columns: list[str] | None = None,
     ) -> None:
         self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype
         #: The names of the classes, where they are known.
         self.classes = classes
+        #: The names of the columns of a frame that the single input was trained on, where they are known.
+        self.columns = columns
 
     def with_classes(self, names: Any) -> Feeds:
         """The same with these names of classes. Raises ArgumentError where they do not fit the network."""
         classes = checked_names(names, self.loss, self.output_shape)
-        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, classes)
+        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, classes, self.columns)
+
+    def with_columns(self, columns: Any) -> Feeds:
+        """The same that reads frames by these names, where they are one for each number of the single input."""
+        texts = isinstance(columns, (list, tuple)) and all(isinstance(each, str) for each in columns)
+        fits = texts and list(self.shapes.values()) == [(len(columns),)]
+        found = list(columns) if fits else None
+        if found == self.columns:
+            return self
+        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, self.classes, found)
+
+    def columns_of(self, x: Data) -> list[str] | None:
+        """The names of the columns of a frame for the single input; None for anything else."""
+        if isinstance(x, Mapping) and len(x) == 1:
+            x = next(iter(x.values()))
+        return self.with_columns(column_names(x)).columns
 
     def learning(self, t: Any, iterations: int) -> Feeds:
         """The same with the classes of these targets, where none are known yet after so many iterations."""
@@ -46,6 +64,11 @@ class Feeds:
 
     def inputs(self, x: Data, *, values: bool = True) -> dict[str, Array]:
         """The data by the name of the input. With `values=False` their numbers are not looked at."""
+        if self.columns is not None and not isinstance(x, np.ndarray):
+            (name,) = self.shapes
+            is_named = isinstance(x, Mapping) and name in x
+            value = in_columns(x[name] if is_named else x, self.columns, name)  # type: ignore[index]
+            x = {name: value} if is_named else value
         return checked_inputs(x, self.shapes, "the network", self.dtype, values)
 
     def check_values(self, inputs: Mapping[str, Array]) -> None:
@@ -58,15 +81,10 @@ class Feeds:
         """How labels and the numbers of classes belong together."""
         return Labels(self.the_loss(), self.output_shape, self.classes)
 
-    def _as_array(self, t: Any) -> Array:
-        """The targets as an array: of numbers, or where there are classes of labels."""
-        if class_count(self.the_loss(), self.output_shape) is not None or is_text(t):
-            return as_array(t)
-        return numbers(t, "t")
-
     def targets(self, t: Any, rows: int, weight: ArrayLike | None = None) -> tuple[Array, Array | None]:
         """The targets of so many rows, and their weights if there are any."""
-        targets = self._as_array(t)
+        labels = self.labels
+        targets = labels.taken(t)
         if targets.ndim == 0 or len(targets) != rows:
             raise ShapeError(
                 f"t: expected one row for each of the {rows} rows of x, got shape {targets.shape}"
@@ -74,7 +92,8 @@ class Feeds:
         if rows == 0:
             raise DataError("x has no rows: there is nothing to compute with")
         check_size(targets, "t", self.dtype)
-        targets = self.labels.numbered(targets)
+        targets = labels.numbered(targets)
+        labels.check_shape(targets)
         self.the_loss().check_targets(targets, (rows, *self.output_shape))
         if weight is not None and not self.takes_weights:
             raise ArgumentError(f"sample_weight: {self.loss!r} takes none; its forward lacks that input")
@@ -132,7 +151,7 @@ class Feeds:
     ) -> tuple[dict[str, Array], dict[str, Array]]:
         groups = self.labels.groups(data["t"])
         held = held_out(len(data["t"]), share, seed, groups)
-        if not held.any() or held.all():
+        if not held.any():
             of_each = "" if groups is None else f" of each of {len(np.unique(groups))} classes"
             raise DataError(
                 f"validation: {len(held)} rows are too few to hold out a share of {share:g}{of_each}; give more "
@@ -224,7 +243,7 @@ def _shaped_input(value: Any, name: str, shape: Shape, whose: str) -> Array:
     if array.shape[1:] != shape or array.ndim != len(shape) + 1:
         expected = f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"
         raise ShapeError(
-            f"{whose} expected {name} of shape {expected}, got {array.shape}; {_remedy(array, shape)}"
+            f"{whose} expected {name} of shape {expected}, got {array.shape}; {_remedy(value, array, shape)}"
         )
     return array
 
@@ -256,12 +275,13 @@ def check_size(array: Array, name: str, dtype: np.dtype[Any]) -> None:
         )
 
 
-def _remedy(array: Array, shape: Shape) -> str:
+def _remedy(value: Any, array: Array, shape: Shape) -> str:
     size = int(np.prod(shape))
     if array.shape == shape:
         return "for a single sample use x[np.newaxis]"
-    if array.ndim >= 2 and int(np.prod(array.shape[1:])) == size:
-        return f"reshape it: x.reshape(-1, {', '.join(map(str, shape))})"
+    if array.ndim >= 1 and int(np.prod(array.shape[1:])) == size:
+        sizes = ", ".join(map(str, (-1, *shape)))
+        return f"reshape it: x.reshape({sizes})" if hasattr(value, "reshape") else f"np.reshape(x, ({sizes}))"
     return "the network was made for another shape of sample: see input_shape"
 
 
@@ -275,6 +295,13 @@ def checked_weights(weights: ArrayLike | None, rows: int, dtype: np.dtype[Any]) 
         raise ShapeError(f"sample_weight: expected shape ({rows},), one a sample, got {array.shape}")
     if not np.isfinite(array).all() or (array < 0).any() or not array.any():
         raise DataError("sample_weight: expected finite weights of at least 0, not all of them 0")
+    with np.errstate(over="ignore"):
+        total, largest = float(array.sum(dtype=np.float64)), float(np.finfo(dtype).max)
+    if total > largest:
+        raise DataError(
+            f"sample_weight: the sum of the weights is {total:.2g}, too large for {dtype}, which goes up to "
+            f"{largest:.2g}; only their ratios count: divide them by the largest"
+        )
     return array
 
 

@@ -6,10 +6,10 @@ import weakref
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, Shape
 from chainrule.errors import warn
 from chainrule.graph import Node
-from chainrule.layers import Layer, LeakyReLU, LogSoftmax, Loss, Softmax, Standardize
+from chainrule.layers import Layer, LeakyReLU, LogSoftmax, Loss, Softmax, SoftmaxCrossEntropy, Standardize
 
 #: What a loss of logits may follow: what it does itself anyway, and what goes as low as it has to.
 HARMLESS = (LogSoftmax, LeakyReLU)
@@ -17,15 +17,27 @@ FAR = 1e4
 _WARNED: weakref.WeakSet[Node] = weakref.WeakSet()  # a copy of a network has the same nodes: once is enough
 
 
-def misfit(output: Node, loss: Loss | None) -> str:
-    """What is wrong with an activation before a loss of logits, and the remedy; "" when nothing is.
+def misfit(output: Node, loss: Loss | None, output_shape: Shape) -> str:
+    """What is wrong with the last activation, or a softmax over one output, and the remedy; "" when nothing is.
 
     SoftmaxCrossEntropy and SigmoidCrossEntropy take logits, any numbers from minus to plus infinity, and make
-    probabilities of them themselves.
+    probabilities of them themselves. The softmax of a single number is 1, whatever the number.
     """
-    layer = last_activation(output)
+    if output_shape[-1:] == (1,):
+        if isinstance(loss, SoftmaxCrossEntropy):
+            return (
+                f"{loss!r} over one output is always 0, so the network learns nothing: use the loss "
+                f'"binary_cross_entropy", or give the network an output for each class'
+            )
+        if isinstance(layer := output.layer, (Softmax, LogSoftmax)) and layer.axis in (-1, len(output_shape)):
+            always = 1 if isinstance(layer, Softmax) else 0
+            return (
+                f"{layer!r} over one output is always {always}, so the network learns nothing: leave it out, or "
+                f"give the network an output for each class"
+            )
     if loss is None or loss.task not in ("classification", "multilabel"):
         return ""
+    layer = last_activation(output)
     if layer is None or isinstance(layer, HARMLESS):
         return ""
     return (
@@ -34,9 +46,9 @@ def misfit(output: Node, loss: Loss | None) -> str:
     )
 
 
-def warn_of_misfit(output: Node, loss: Loss | None) -> None:
+def warn_of_misfit(output: Node, loss: Loss | None, output_shape: Shape) -> None:
     """Warn of what `misfit` says, once for each output."""
-    text = misfit(output, loss)
+    text = misfit(output, loss, output_shape)
     if text and output not in _WARNED:
         _WARNED.add(output)
         warn(text)

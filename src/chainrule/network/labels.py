@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from numbers import Integral, Real
 from typing import Any, NoReturn, TypeAlias
 
 import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean, warn
+from chainrule.incoming import (
+    are_signs,
+    is_category,
+    looks_missing,
+    numbers,
+    without_case,
+)
 from chainrule.layers import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from chainrule.layers.loss.base import SameShapeLoss
+from chainrule.network.target_arrays import KINDS, TEXT, as_array, is_text, kind_of, kind_of_value, missing_at
 
 Label: TypeAlias = str | int | bool
 
-TEXT = "OUT"  # the kinds of dtype in which text may come
-MISSING_TYPES = ("NoneType", "NAType", "NaTType")  # None, and what pandas has for it
 SHOWN = 10  # classes in a message
-KINDS: dict[type, str] = {str: "text", bool: "booleans", int: "whole numbers"}
 
 
 class Labels:
@@ -33,33 +38,68 @@ class Labels:
         #: How many classes there are, None where the loss takes no labels.
         self.count = class_count(loss, output_shape)
 
+    def taken(self, t: Any) -> Array:
+        """The targets as an array of numbers, or where there are classes of labels, in the shape the loss takes.
+
+        A single number or label for each sample may come as (N,) or (N, 1).
+        """
+        if self.count is None and not is_text(t):
+            if is_category(t):
+                raise self._no_labels("categories", np.asarray(t))
+            return self._shaped(numbers(t, "t"))
+        return self._shaped(as_array(t))
+
     def numbered(self, t: Any) -> Array:
         """The targets in the form that the loss takes: labels by their numbers; anything else is as it was.
 
         Raises: DataError for a missing label, one that is unknown, or text where there are no names.
         """
-        given = as_array(t)
+        given = self.taken(t)
         if not self._are_labels(given):
             return given
         labels = self._whole(given)
         kind = kind_of(labels)
         if kind is None:
-            numbers = labels
-        elif self.names is None:
-            numbers = self._without_names(labels, kind)
-        elif kind is int and type(self.names[0]) is not int:
-            numbers = labels
-        else:
-            numbers = self._looked_up(labels, kind, self.names)
-        if isinstance(self.loss, SigmoidCrossEntropy) and self.output_shape == (1,) and numbers.ndim == 1:
-            return numbers[:, np.newaxis]
-        return numbers
+            return labels
+        if self.names is None:
+            return self._without_names(labels, kind)
+        if kind is int and type(self.names[0]) is not int:
+            return labels
+        return self._looked_up(labels, kind, self.names)
 
-    def named(self, numbers: Array) -> Array:
+    def check_shape(self, t: Array) -> None:
+        """Raise ShapeError for targets that have another shape than the loss takes, which is the output's."""
+        wanted = (len(t), *self.output_shape)
+        if not isinstance(self.loss, SameShapeLoss) or t.shape == wanted:
+            return
+        remedy = "give a number for each output, since nothing is broadcast here"
+        if isinstance(self.loss, SigmoidCrossEntropy) and t.ndim == 1:
+            remedy = (
+                'for one label a sample, of several classes, use the loss "cross_entropy"; '
+                "for labels that don't exclude each other give 0 or 1 for each output"
+            )
+        raise ShapeError(f"t: expected the shape of the network's output, {wanted}, got {t.shape}; {remedy}")
+
+    def _shaped(self, t: Array) -> Array:
+        """Targets with or without an axis of length 1 at their end, as the loss takes them."""
+        rows = t.shape[1:]
+        if isinstance(self.loss, SoftmaxCrossEntropy) and self.output_shape:
+            wanted = self.output_shape[:-1]
+        elif isinstance(self.loss, SameShapeLoss):
+            wanted = self.output_shape
+        else:
+            return t
+        if t.ndim == 0 or rows in (wanted, self.output_shape):
+            return t
+        if rows == (*wanted, 1):
+            return t[..., 0]
+        return t[..., np.newaxis] if (*rows, 1) == wanted else t
+
+    def named(self, labels: Array) -> Array:
         """The labels of these numbers of classes."""
         if self.names is None or self.count is None:
-            return numbers
-        return np.asarray(np.array(self.names)[numbers])
+            return labels
+        return np.asarray(np.array(self.names)[labels])
 
     def learned(self, t: Any, iterations: int) -> list[Label] | None:
         """The names of the classes: those that are known, else the different labels, None for plain numbers.
@@ -69,7 +109,7 @@ class Labels:
         """
         if self.names is not None or self.count is None:
             return self.names
-        given = as_array(t)
+        given = self.taken(t)
         if not (given.ndim and given.size and self._are_labels(given)):
             return None
         labels = self._whole(given)
@@ -86,25 +126,22 @@ class Labels:
             warn(f"t: {text}")
         return names
 
-    def groups(self, numbers: Array) -> Array | None:
+    def groups(self, t: Array) -> Array | None:
         """The class of each row of targets as the loss takes them; None where a row has none, or several."""
         if self.count is None:
             return None
         if isinstance(self.loss, SigmoidCrossEntropy):
-            return (numbers.reshape(len(numbers)) > 0.5).astype(int)
-        if numbers.shape[1:] == self.output_shape:
-            numbers = numbers.argmax(axis=-1)
-        return numbers if numbers.ndim == 1 else None
+            return (t.reshape(len(t)) > 0.5).astype(int)
+        if t.shape[1:] == self.output_shape:
+            t = t.argmax(axis=-1)
+        return t if t.ndim == 1 else None
 
     def _are_labels(self, t: Array) -> bool:
         """Whether the targets are labels, by their shape. Raises for text that cannot be."""
         is_text = t.dtype.kind in TEXT
         if self.count is None:
             if is_text:
-                raise DataError(
-                    f"t: expected numbers, got text, {_first(t)!r}: {self.loss!r} takes none; for labels make the "
-                    f"network with SoftmaxCrossEntropy() and an output for each class"
-                )
+                raise self._no_labels("text", t)
             return False
         shape = self.output_shape
         if isinstance(self.loss, SigmoidCrossEntropy):
@@ -115,9 +152,14 @@ class Labels:
             expected = f"({len(t)}, {', '.join(map(str, shape))})" if shape else f"({len(t)},)"
             raise ShapeError(
                 f"t: expected labels of shape {expected}, got text of shape {t.shape}; give one for each sample"
-                + (", t.ravel()" if t.size == len(t) and not shape else "")
             )
         return fits
+
+    def _no_labels(self, what: str, t: Array) -> DataError:
+        return DataError(
+            f"t: expected numbers, got {what}, {_first(t)!r}: {self.loss!r} takes none; for labels make the "
+            f"network with SoftmaxCrossEntropy() and an output for each class"
+        )
 
     def _whole(self, labels: Array) -> Array:
         """Labels that are floats as whole numbers, unless a sigmoid's loss can take them as probabilities."""
@@ -169,8 +211,8 @@ class Labels:
             )
         else:
             distinct, places = np.unique(labels, return_inverse=True)
-            numbers = np.array([number_of.get(kind(each), -1) for each in distinct], np.int64)
-            found = numbers[places.reshape(labels.shape)]
+            numbered = np.array([number_of.get(kind(each), -1) for each in distinct], np.int64)
+            found = numbered[places.reshape(labels.shape)]
         if (found < 0).any():
             place = np.unravel_index(int(np.flatnonzero(found < 0)[0]), labels.shape)
             unknown = kind(labels[place])
@@ -189,6 +231,8 @@ class Labels:
             f"where a class is missing in the data, name all {count} in the order of the outputs, "
             f"net.classes = [...]; where there are more, give the network an output for each"
         )
+        if isinstance(self.loss, SoftmaxCrossEntropy) and count == 1:
+            remedy = 'use the loss "binary_cross_entropy", or give the network an output for each class'
         if isinstance(self.loss, SigmoidCrossEntropy):
             remedy = (
                 "where one is missing in the data, name both, net.classes = [...]; for more classes than two use "
@@ -227,8 +271,8 @@ def checked_names(names: Any, loss: Loss | None, output_shape: Shape) -> list[La
         values = [] if isinstance(names, (str, bytes)) else np.asarray(names, dtype=object).ravel().tolist()
     except (TypeError, ValueError):
         values = []
-    kinds = {kind for value in values if (kind := _kind_of_value(value)) is not None}
-    if len(kinds) != 1 or not all(_kind_of_value(value) for value in values):
+    kinds = {kind for value in values if (kind := kind_of_value(value)) is not None}
+    if len(kinds) != 1 or not all(kind_of_value(value) for value in values):
         raise ArgumentError(
             f'classes: expected a list of text, whole numbers or booleans, such as ["no", "yes"], got {names!r}'
         )
@@ -243,88 +287,22 @@ def checked_names(names: Any, loss: Loss | None, output_shape: Shape) -> list[La
     return found
 
 
-def as_array(t: Any) -> Array:
-    """The targets as an array of numbers or booleans, or of text.
-
-    Raises: DataError for what is missing, or neither of these; ShapeError for rows of different lengths.
-    """
-    if isinstance(t, np.ma.MaskedArray) and np.ma.getmaskarray(t).any():
-        raise missing_at(t, int(np.flatnonzero(np.ma.getmaskarray(t))[0]))
-    try:
-        array = np.asarray(t)
-        made_text = array.dtype.kind == "U" and isinstance(t, (list, tuple))  # also of numbers beside text
-        if made_text or array.dtype.kind not in "biufUT":
-            array = np.asarray(t, dtype=object)
-    except ValueError as error:
-        raise ShapeError(f"t: the rows have different lengths, which makes no array: {error}") from None
-    return _of_one_kind(array) if array.dtype.kind == "O" and array.ndim and array.size else array
-
-
-def is_text(t: Any) -> bool:
-    """Whether the targets are text, all of them."""
-    if isinstance(t, np.ndarray) and t.dtype.kind in "biuf":
-        return False
-    try:
-        values = np.asarray(t, dtype=object).ravel()
-    except ValueError:  # rows of different lengths
-        return False
-    return len(values) > 0 and all(isinstance(each, str) for each in values)
-
-
-def _of_one_kind(array: Array) -> Array:
-    """An array of objects as one of numbers or booleans, or unchanged where they are text."""
-    flat = array.ravel()
-    types = set(map(type, flat))
-    if types <= {str, np.str_}:
-        return array
-    first: dict[str, int] = {}
-    for place, value in enumerate(flat):
-        first.setdefault(_described(value), place)
-    if "missing" in first:
-        raise missing_at(array, first["missing"])
-    (kind, _), *others = first.items()
-    known = {*KINDS.values(), "numbers"}
-    if strange := [each for each in first if each not in known]:
-        place = first[strange[0]]
-        row = int(np.unravel_index(place, array.shape)[0])
-        raise DataError(
-            f"t: expected numbers, or labels as text, booleans or whole numbers, got {strange[0]}, "
-            f"{flat[place]!r}, in row {row}"
-        )
-    if set(first) <= {"whole numbers", "numbers"} or (kind == "booleans" and not others):
-        return np.array(array.tolist())
-    other, place = others[0]
-    row, rows = (int(np.unravel_index(each, array.shape)[0]) for each in (first[kind], place))
-    raise DataError(
-        f"t: expected labels of one kind, got {kind}, {flat[first[kind]]!r} in row {row}, and {other}, "
-        f"{flat[place]!r} in row {rows}; make them all text, or all numbers"
-    )
-
-
-def missing_at(array: Any, place: int) -> DataError:
-    """The error for a target that is missing, at this place of the flat array."""
-    row = int(np.unravel_index(place, array.shape)[0])
-    return DataError(
-        f"t: the target in row {row} is missing, {array.ravel()[place]!s}; leave such rows out, or fill them in"
-    )
-
-
 def doubts(names: Sequence[Label], iterations: int) -> Iterator[str]:
     """What is probably not as meant about names that were learned after so many iterations.
 
     Names that look like a missing value, two that differ by capitals or spaces only, and names after numbers.
     """
-    from chainrule.datasets.targets import MISSING
-
     if iterations:
         yield (
             f"the network was trained on numbers of classes before, in {iterations:,} iterations; the numbers now "
             f"stand for {_listed(names)} in this order: if that is not meant, set net.classes before the first fit"
         )
     seen: dict[str, str] = {}
-    for name in (each for each in names if isinstance(each, str)):
-        text = " ".join(name.split()).casefold()
-        if text in MISSING:
+    texts = [each for each in names if isinstance(each, str)]
+    signs = are_signs(texts)
+    for name in texts:
+        text = without_case(name)
+        if looks_missing(name, among_signs=signs):
             yield f"one of the classes is named {name!r}, which looks like a missing value: leave such rows out"
         elif text in seen:
             yield (
@@ -332,31 +310,6 @@ def doubts(names: Sequence[Label], iterations: int) -> Iterator[str]:
                 f"they are one, write it in one way"
             )
         seen[text] = name
-
-
-def kind_of(labels: Array) -> type | None:
-    """str, bool or int, by the kind of labels; None for floats."""
-    if labels.dtype.kind in TEXT:
-        return str
-    return {"b": bool, "i": int, "u": int}.get(labels.dtype.kind)
-
-
-def _kind_of_value(value: Any) -> type | None:
-    if isinstance(value, str):
-        return str
-    if isinstance(value, (bool, np.bool_)):
-        return bool
-    return int if isinstance(value, Integral) else None
-
-
-def _described(value: Any) -> str:
-    """The kind of a value in words, "missing" for what stands for none."""
-    kind = _kind_of_value(value)
-    if kind is not None:
-        return KINDS[kind]
-    if isinstance(value, Real):
-        return "numbers" if value == value else "missing"  # NaN differs from itself
-    return "missing" if type(value).__name__ in MISSING_TYPES else f"a {type(value).__name__}"
 
 
 def _in_range(labels: Array, count: int) -> bool:

@@ -8,7 +8,10 @@ from typing import Any
 import numpy as np
 
 from chainrule import optimizers
+from chainrule.arguments import is_number
 from chainrule.arrays import Array, Shape
+from chainrule.configured import constructor_of
+from chainrule.elsewhere import activation_here, called_here
 from chainrule.errors import ArgumentError, GraphError, ShapeError
 from chainrule.graph import Graph, Input, Node, checked_shape
 from chainrule.layers import Layer, Loss, Standardize
@@ -61,6 +64,23 @@ def checked_callbacks(callbacks: Callback | Sequence[Callback]) -> list[Callback
     return list(callbacks)
 
 
+def made_elsewhere(name: str, value: object) -> str:
+    """Where an argument of `fit` belongs that is one of the optimizer or of the loss; "" for any other."""
+    if name.lower().replace("_", "") in ("classweight", "classweights"):
+        return (
+            "the loss weighs classes: make the network with loss=cr.SoftmaxCrossEntropy(class_weights=[...]), one "
+            "number for each class in the order of the outputs; of one output, "
+            "loss=cr.SigmoidCrossEntropy(positive_weight=...)"
+        )
+    meant = called_here(name) or name
+    kinds: list[type[Optimizer]] = [optimizers.Adam, *optimizers.KINDS.values()]
+    for kind in kinds:
+        if meant in constructor_of(kind).parameters:
+            given = repr(value) if is_number(value) else "..."
+            return f"it belongs to the optimizer, optimizer=cr.{kind.__name__}({meant}={given})"
+    return ""
+
+
 def parentheses(value: object) -> str:
     """The end of a message about a class where an object belongs, or ""."""
     return f"; write it with parentheses, cr.{value.__name__}()" if isinstance(value, type) else ""
@@ -76,6 +96,9 @@ def chain(layers: Sequence[Layer | Sequence[Layer]], input_shape: Shape | int | 
         raise ArgumentError("input_shape is missing: the shape of one sample, for example input_shape=(784,)")
     node: Node = Input("x", checked_shape(input_shape, "input_shape"))
     for layer in layers:
+        if isinstance(layer, str):
+            meant = f"write cr.{activation_here(layer)}() as the next layer"
+            raise ArgumentError(f"a network is made of layers, got the text {layer!r}; {meant}")
         if not isinstance(layer, Layer):
             raise ArgumentError(f"a network is made of layers, got {layer!r}{parentheses(layer)}")
         if isinstance(layer, Loss):

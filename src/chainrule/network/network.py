@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
-from chainrule.elsewhere import called_here
+from chainrule.elsewhere import method_here
 from chainrule.errors import ArgumentError, LayerError, did_you_mean, warn
 from chainrule.graph import Graph, Input, Node
 from chainrule.graph.structure import in_order
@@ -39,6 +39,7 @@ from chainrule.network.making import (
     flat_parameters,
     given,
     input_shapes,
+    made_elsewhere,
     shape_of_output,
     where_decayed,
     with_loss,
@@ -88,7 +89,6 @@ class Network:
         dtype = checked_dtype(dtype)
         self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
         self.loss_layer = checked_loss(loss)
-        warn_of_misfit(self.output, self.loss_layer)
         self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
         #: The loss alone, to measure outputs with.
         measured_loss = with_loss(Input("output"), self.loss_layer, of=self.output)
@@ -97,12 +97,14 @@ class Network:
         self.iterations = 0
         #: How far trainings have come; the next one goes on from there.
         self.progress = Progress()
-        #: Notes of yours that are saved with the network, such as names of columns. JSON values only.
+        #: Notes of yours that are saved with the network. JSON values only. Under "columns" the first training
+        #: on a frame keeps the names of its columns, by which later frames are read.
         self.metadata: dict[str, Any] = {}
         #: Who may do what with the network at the same time.
         self.callers = Callers()
         self._inputs = input_shapes(self.graph, self.output)
         self.output_shape: Shape = shape_of_output(self.graph, self.output, self._inputs)
+        warn_of_misfit(self.output, self.loss_layer, self.output_shape)
         self._params = flat_parameters(self.graph, self.callers)
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
         self.decays: Array = where_decayed(self.graph, self._params)
@@ -208,6 +210,14 @@ class Network:
         others = {name: value for name, value in vars(self).items() if name not in made}
         return _made_again, (type(self), *made_from), others | {"progress": progress}
 
+    if not TYPE_CHECKING:  # to type checkers, a name that is not there is an error
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith("_"):  # as copying, pickling and notebooks ask for
+                raise AttributeError(name)
+            advice = method_here(name) or did_you_mean(name, [each for each in dir(self) if each[0] != "_"])
+            raise AttributeError(f"a network has no attribute {name!r}; {advice}")
+
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name} {shape}" for name, shape in self._inputs.items())
         return f"<Network: {sizes} -> {self.output_shape}, {self.params.flat.size} {self.dtype} parameters>"
@@ -227,7 +237,7 @@ class Network:
 
     def output_of(self, x: Data, *, warns: bool = True) -> Array:
         """The same as `predict`, but that it need not warn."""
-        inputs = self._feeds.inputs(x, values=False)
+        inputs = self._reader.inputs(x, values=False)
         program = self.programs.predicting()
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
@@ -273,7 +283,7 @@ class Network:
 
     def evaluate(self, x: Data, t: Any, sample_weight: ArrayLike | None = None) -> dict[str, float]:
         """The loss, and for a classifier the accuracy, from one prediction. Warns as `predict` does."""
-        return self.measures_of(self._feeds.batch(x, t, sample_weight, values=False))
+        return self.measures_of(self._reader.batch(x, t, sample_weight, values=False))
 
     def measures_of(self, data: Mapping[str, Array], *, warns: bool = True) -> dict[str, float]:
         """What `evaluate` returns, for data as `feeds` returns them; it need not warn."""
@@ -415,9 +425,7 @@ class Network:
         if unknown:
             known = list(inspect.signature(Network.fit).parameters)[1:-1]
             name = next(iter(unknown))
-            advice = did_you_mean(name, known)
-            if (meant := called_here(name) or name) in inspect.signature(Optimizer).parameters:
-                advice = f"it belongs to the optimizer, optimizer=cr.Adam({meant}={unknown[name]!r})"
+            advice = made_elsewhere(name, unknown[name]) or did_you_mean(name, known)
             raise TypeError(f"fit() got an unexpected keyword argument {name!r}; {advice}")
         if epochs is None and iterations is None:
             raise ArgumentError("say how long to train: either epochs= or iterations=")
@@ -488,7 +496,9 @@ class Network:
         if epochs is not None and iterations is not None:
             raise ArgumentError("say how long to train: either epochs= or iterations=, not both")
         chosen = self.default_optimizer if optimizer is None else checked_optimizer(optimizer)
-        feeds = self._feeds.learning(t, iterations=self.iterations)
+        feeds = self._reader.learning(t, iterations=self.iterations)
+        if learns_columns := self.metadata.get("columns") is None:
+            feeds = feeds.with_columns(feeds.columns_of(x))
         seed = checked_seed(self.seed if seed is None else seed)
         data, tested = feeds.parts(feeds.batch(x, t, sample_weight), validation, seed)
         batches = Batches.make(
@@ -496,7 +506,8 @@ class Network:
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
             warn(text)
-        warn_of_scales(self, data)
+        if not self.iterations:  # what goes on was looked at before
+            warn_of_scales(self, data)
         steps = None if iterations is None else whole_number("iterations", iterations, 1)
         if epochs is not None:
             steps = whole_number("epochs", epochs, 1) * batches.epoch_length
@@ -514,6 +525,8 @@ class Network:
             fresh=fresh,
         )
         self._feeds = feeds
+        if learns_columns and feeds.columns is not None:
+            self.metadata["columns"] = feeds.columns
         return training
 
     def _least_batch(self) -> int:
@@ -529,7 +542,7 @@ class Network:
 
     def inputs_of(self, x: Data) -> dict[str, Array]:
         """The data as `graph` takes them, checked, by the name of the input."""
-        return self._feeds.inputs(x)
+        return self._reader.inputs(x)
 
     @property
     def labels(self) -> Labels:
@@ -538,7 +551,12 @@ class Network:
 
     def feeds(self, x: Data, t: Any, weight: ArrayLike | None = None) -> dict[str, Any]:
         """What `graph` is fed with for this batch, checked, by the name of its input."""
-        return self._feeds.batch(x, t, weight)
+        return self._reader.batch(x, t, weight)
+
+    @property
+    def _reader(self) -> Feeds:
+        """What reads the data that are handed in: frames by the names of columns that the metadata keep."""
+        return self._feeds.with_columns(self.metadata.get("columns"))
 
     def one_number(self, loss: Any) -> float:
         """The value of the loss. Raises LayerError for one that is no single number."""

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 LARGE, SMALL = 1.5e3, 3e-4
 DOUBTFUL, FAR = (0.05, 20.0), 5.0  # of such sizes, or so many deviations from 0, little may be learnt
 ENOUGH, HARDLY = 50, 0.9  # iterations, and the share of the loss of one answer for all
-ROWS = 500  # that are looked at, evenly from all of them: a hundredth of an epoch of 60,000 x 784
+ROWS = 250  # that are looked at, evenly from all of them
 _ARITHMETIC = (Add, Subtract, Multiply, Divide)
 
 

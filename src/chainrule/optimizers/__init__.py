@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from chainrule.arguments import one_of
+from chainrule.errors import no_such_name
 from chainrule.optimizers.optimizer import Optimizer, OptimizerState
 from chainrule.optimizers.rules import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
 
@@ -37,3 +38,9 @@ def get(name: str, **arguments: Any) -> Optimizer:
     """
     kind = KINDS.get(name.lower()) or KINDS[one_of("optimizer", name, KINDS)]
     return kind(**arguments)
+
+
+if not TYPE_CHECKING:  # to type checkers, a name that is not there is an error
+
+    def __getattr__(name: str) -> Any:
+        raise no_such_name(__name__, name, __all__)

@@ -25,7 +25,7 @@ def output_activation(run: Material) -> Iterator[RunFinding]:
     """An activation as the last layer that does not fit the loss, or the targets."""
     if run.network is None:
         return
-    text = misfit(run.network.output, run.network.loss_layer)
+    text = misfit(run.network.output, run.network.loss_layer, run.network.output_shape)
     if not text and isinstance(run.answers, Estimated):
         text = out_of_reach(run.network.output, run.answers.true)
     if text:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from chainrule.arguments import one_of
+from chainrule.elsewhere import called_here
+from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.layers.loss.base import Loss
 from chainrule.layers.loss.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.loss.regression import Huber, MeanAbsoluteError, MeanSquaredError
@@ -38,5 +39,9 @@ def get(name: str, **arguments: Any) -> Loss:
     >>> get("huber", delta=2.0)
     Huber(delta=2.0)
     """
-    kind = NAMES.get(name.lower()) or NAMES[one_of("loss", name, NAMES)]
+    kind = NAMES.get(name.lower())
+    if kind is None:
+        cls = (called_here(name) or name).lower()
+        meant = next((short for short, each in NAMES.items() if each.__name__.lower() == cls), name)
+        raise ArgumentError(f"unknown loss {name!r}; {did_you_mean(meant, NAMES)}")
     return kind(**arguments)

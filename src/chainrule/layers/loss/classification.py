@@ -109,15 +109,15 @@ class SoftmaxCrossEntropy(Loss):
     def check_targets(self, t: Array, output_shape: Shape) -> None:
         if len(output_shape) < 2:
             raise ShapeError(
-                f"{self!r}: expected x of shape (N, ..., K), got {tuple(output_shape)}; put a batch axis "
+                f"{self!r}: expected an output of shape (N, ..., K), got {tuple(output_shape)}; put a batch axis "
                 f"before it, or use SigmoidCrossEntropy() for one logit a sample"
             )
         self._check_numbers(t)
         K = output_shape[-1]
         if self.class_weights is not None and len(self.class_weights) != K:
             raise ShapeError(
-                f"{self!r}: expected x with {len(self.class_weights)} classes on its last axis, one for each "
-                f"of class_weights, got {tuple(output_shape)}; give {K} weights"
+                f"{self!r}: expected an output with {len(self.class_weights)} classes on its last axis, one for "
+                f"each of class_weights, got {tuple(output_shape)}; give {K} weights"
             )
         if t.shape == tuple(output_shape):
             self._check_distributions(t)
@@ -234,7 +234,7 @@ class SigmoidCrossEntropy(SameShapeLoss):
         super().check_targets(t, output_shape)
         if self.positive_weight.ndim and output_shape[-1:] != self.positive_weight.shape:
             raise ShapeError(
-                f"{self!r}: expected x with {self.positive_weight.size} classes on its last axis, one for "
+                f"{self!r}: expected an output with {self.positive_weight.size} classes on its last axis, one for "
                 f"each positive_weight, got {tuple(output_shape)}; give a weight for each class"
             )
         if t.size and (t.min() < 0 or t.max() > 1):
