@@ -141,7 +141,7 @@ def column_of(array: Array, column: int) -> str:
 def _is_doubtful(array: Array) -> bool:
     """Whether a column's size, or its distance from 0, may do harm, and was not said before the training."""
     rows = _sample(array)
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    mean, deviation = _mean_and_deviation(rows)
     is_far = (np.abs(mean) > FAR * deviation) & (np.abs(mean) > 1) & (deviation > 0)
     size = largest_column(array)[0]
     return bool(not DOUBTFUL[0] < size < DOUBTFUL[1] or is_far.any()) and not _oddest(array)
@@ -150,7 +150,7 @@ def _is_doubtful(array: Array) -> bool:
 def _finest(array: Array, dtype: np.dtype[Any]) -> str:
     """What is wrong with a column whose differences the dtype does not hold; "" where there is none."""
     rows = _sample(array)
-    mean, deviation = rows.mean(axis=0), rows.std(axis=0)
+    mean, deviation = _mean_and_deviation(rows)
     fine = (np.abs(mean) * np.finfo(dtype).eps > deviation / 100) & (np.ptp(rows, axis=0) > 0)
     if not fine.any():
         return ""
@@ -173,8 +173,14 @@ def _oddest(array: Array) -> str:
         column = int(np.argmax(small))
     values = rows[:, column]
     where = column_of(array, column) or "it"
+    mean, deviation = _mean_and_deviation(values)
+    return f"{where} has mean {mean:.2g} and standard deviation {deviation:.2g}"
+
+
+def _mean_and_deviation(rows: Array) -> tuple[Array, Array]:
+    """Of each column, infinite where numbers are too large to be squared."""
     with np.errstate(all="ignore"):
-        return f"{where} has mean {values.mean():.2g} and standard deviation {values.std():.2g}"
+        return rows.mean(axis=0), rows.std(axis=0)
 
 
 def _sample(array: Array) -> Array:
