@@ -60,7 +60,7 @@ def main(
     """Train on everything, and say what came of it."""
     seeds = range(1 if fifth or compare else 5)
     if compare:
-        parts, held = {"compared": compared(seeds)}, True
+        parts, held = {"Other defaults": compared(seeds)}, True
     else:
         judgements = [fits(seeds), lines(), commands(seeds)]
         parts = {each.title: each.text for each in judgements}
@@ -106,6 +106,7 @@ def fits(seeds: Sequence[int]) -> Judgement:
     head = ("trainings", "mean score", "scikit-learn", "diverged", "dead networks", "dead units, most")
     text = "\n\n".join(
         (
+            f"{len(seeds)} of 5 seeds.",
             table(("what", *head), rows),
             f"{EPOCHS} epochs by hidden layers:\n\n" + table(("hidden", *head), by_hidden),
             f"{EPOCHS} epochs by data set:\n\n" + table(("data", *head), by_data),

@@ -322,5 +322,5 @@ def test_a_class_of_weight_0_may_come_first() -> None:
 @pytest.mark.usefixtures("executor")
 def test_a_total_of_weights_that_overflows_is_no_loss_of_0() -> None:
     net = network()
-    with pytest.raises(cr.errors.DataError, match="sum of the weights is 6e[+]39, too large for float32"):
+    with pytest.raises(cr.errors.DataError, match=r"sum of the weights is 6e[+]39, too large for float32"):
         net.fit(X[:20], T[:20], iterations=1, batch_size=20, sample_weight=np.full(20, 3e38))
