@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import numpy as np
@@ -14,29 +15,19 @@ from chainrule.program.operations.arithmetic import arithmetic_operation
 from chainrule.program.table import Instruction, Place
 
 
-def _subtract(step: Step, each: Instruction, x: Array, c: Array, y: Array) -> None:
-    np.subtract(_columns(x, c), c, out=_columns(y, c))
+def _by(function: np.ufunc) -> Callable[..., None]:
+    """The statement that combines every column with its constant."""
+
+    def statement(step: Step, each: Instruction, x: Array, c: Array, y: Array) -> None:
+        function(x.reshape(-1, c.size), c, out=y.reshape(-1, c.size))
+
+    return statement
 
 
-def _divide(step: Step, each: Instruction, x: Array, c: Array, y: Array) -> None:
-    np.divide(_columns(x, c), c, out=_columns(y, c))
-
-
-def _multiply(step: Step, each: Instruction, x: Array, c: Array, y: Array) -> None:
-    np.multiply(_columns(x, c), c, out=_columns(y, c))
-
-
-def _add(step: Step, each: Instruction, x: Array, c: Array, y: Array) -> None:
-    np.add(_columns(x, c), c, out=_columns(y, c))
-
-
-def _columns(x: Array, c: Array) -> Array:
-    """The same numbers in rows as long as the constant."""
-    return x.reshape(-1, c.size)
-
-
-SUBTRACT, DIVIDE = arithmetic_operation("subtract", _subtract), arithmetic_operation("divide", _divide)
-MULTIPLY, ADD = arithmetic_operation("multiply", _multiply), arithmetic_operation("add", _add)
+SUBTRACT = arithmetic_operation("subtract", _by(np.subtract))
+DIVIDE = arithmetic_operation("divide", _by(np.divide))
+MULTIPLY = arithmetic_operation("multiply", _by(np.multiply))
+ADD = arithmetic_operation("add", _by(np.add))
 
 
 class StandardizeRule:
