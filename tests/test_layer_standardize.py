@@ -230,6 +230,21 @@ def test_a_default_training_diverges_nowhere_from_a_thousandth_to_a_thousand(siz
         assert np.mean(net.graph.evaluate({"x": inputs}, "relu1").max(axis=0) > 0) > 0.2
 
 
+def test_a_classifier_that_learnt_nothing_says_so_also_of_rows_sorted_by_class() -> None:
+    x = RNG.normal(size=(600, 2)) + 500
+    t = np.sort(RNG.integers(2, size=600))
+    layers = [cr.Affine(20), cr.ReLU(), cr.Affine(2)]
+    net = cr.Network(layers, input_shape=2, loss="cross_entropy", seed=0)
+    with pytest.warns(
+        ChainruleWarning, match=r"hardly better than one answer for all, and x is about 5e\+02"
+    ):
+        net.fit(x, t, epochs=20)
+    constant = cr.Network(cr.Affine(1), input_shape=2, loss="mse", seed=0)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        constant.fit(x, np.full((600, 1), 3.0), epochs=20)
+
+
 @pytest.mark.parametrize("unit", [1e-6, 1e-3, 1e3, 1e6])
 def test_standardized_a_line_is_learnt_in_any_unit(unit: float) -> None:
     x = RNG.normal(size=(320, 3))

@@ -65,7 +65,12 @@ def warn_of_nothing_learnt(network: Network, data: Mapping[str, Array], measured
     `measured` is the loss over all the training data at the end.
     """
     loss, t = network.loss_layer, data["t"]
-    if loss is None or measured is None or network.iterations < ENOUGH or not len(np.unique(t[:ROWS])) > 1:
+    if (
+        loss is None
+        or measured is None
+        or network.iterations < ENOUGH
+        or not np.ptp(_sample(t), axis=0).any()
+    ):
         return
     doubtful = [name for name in unscaled_inputs(network.graph, data) if _is_doubtful(data[name])]
     if has_unscaled_targets(network.output, loss) and _is_doubtful(t):
