@@ -13,7 +13,7 @@ from chainrule import datasets
 from chainrule.arrays import Array
 from chainrule.cli.options import choose
 from chainrule.datasets.images import Split
-from chainrule.datasets.targets import Task
+from chainrule.datasets.tables import Task
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean, warn
 from chainrule.loop import held_out
 from chainrule.network import Network

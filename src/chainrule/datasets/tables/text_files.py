@@ -1,32 +1,21 @@
-"""Reading the columns of a table from CSV, .npz and .npy files, with errors that say where."""
+"""Reading a table from a text file with separated values, with errors that say where."""
 
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.datasets.tables.raw import RawTable, features_of, unreadable
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
 from chainrule.incoming import looks_missing
 
 if TYPE_CHECKING:
     import pandas
-
-
-@dataclass(frozen=True)
-class RawTable:
-    """Features as numbers, and the target's values as the file holds them."""
-
-    x: Array
-    columns: list[str]
-    target: str | None
-    target_values: Array | None
 
 
 def read_csv(
@@ -48,7 +37,7 @@ def read_csv(
             f"{path}: no column {target!r} for the target; {did_you_mean(target, names)}; "
             f"target=None reads features only"
         )
-    features = _features(path, names, target, columns)
+    features = features_of(path, names, target, columns)
     if "" in features:
         raise DataError(
             f"{path}: column {names.index('') + 1} has no name in the header; name it, or write the file "
@@ -84,66 +73,6 @@ def read_csv(
     return RawTable(x, features, target, values)
 
 
-def read_npz(path: Path, target: str | int | None, columns: Sequence[str] | None) -> RawTable:
-    """Read the arrays `x` and `target` of an .npz file."""
-    arrays = _load(path, "x", target)
-    if not isinstance(arrays, dict):
-        raise FileError(f"{path}: expected an .npz archive, got a single array; name the file .npy")
-    if "x" not in arrays:
-        raise DataError(f"{path}: expected an array 'x' of features, got {', '.join(arrays) or 'no arrays'}")
-    if target is not None and target not in arrays:
-        raise ArgumentError(
-            f"{path}: no array {target!r} for the target; {did_you_mean(str(target), arrays)}; "
-            f"target=None reads features only"
-        )
-    x = _matrix(path, "x", arrays["x"])
-    values = None if target is None else arrays[str(target)]
-    if values is not None and (values.ndim == 0 or len(values) != len(x)):
-        raise DataError(
-            f"{path}: expected one target for each row: x has shape {x.shape}, {target} has {values.shape}"
-        )
-    names = [f"x{i}" for i in range(x.shape[1])]
-    features = _features(path, names, None, columns)
-    return RawTable(_take(x, names, features), features, None if target is None else str(target), values)
-
-
-def read_npy(path: Path, target: str | int | None, columns: Sequence[str] | None) -> RawTable:
-    """Read an .npy file: a matrix, one column of which is the target."""
-    array = _load(path)
-    if isinstance(array, dict):
-        raise FileError(f"{path}: expected a single array, got an .npz archive; name the file .npz")
-    matrix = _matrix(path, "the array", array)
-    names = [f"x{i}" for i in range(matrix.shape[1])]
-    if target is None:
-        features = _features(path, names, None, columns)
-        return RawTable(_take(matrix, names, features), features, None, None)
-    try:
-        chosen = names[int(str(target).removeprefix("x"))]
-    except (ValueError, IndexError):
-        raise ArgumentError(
-            f"{path}: expected the position of the target column, 0 to {len(names) - 1}, got {target!r}; "
-            f"target=None reads features only"
-        ) from None
-    features = _features(path, names, chosen, columns)
-    values = array[:, names.index(chosen)]  # of the file's own dtype: whole numbers are classes
-    return RawTable(_take(matrix, names, features), features, chosen, values)
-
-
-def _features(path: Path, names: list[str], target: str | None, columns: Sequence[str] | None) -> list[str]:
-    """The features to read: those asked for, which must be there, or all but the target."""
-    if columns is None:
-        return [name for name in names if name != target]
-    if target in columns:
-        raise ArgumentError(f"{path}: the target {target!r} cannot be a feature too; take it out of columns")
-    missing = [name for name in columns if name not in names]
-    if missing:
-        raise DataError(
-            f"{path}: expected the columns {', '.join(columns)}; missing: "
-            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing)
-        )
-    return list(columns)
-
-
 class _Csv:
     """A CSV file as lines: what pandas does not tell, or tells in words that do not help."""
 
@@ -158,7 +87,7 @@ class _Csv:
                 f"{self.path}: unknown encoding {self.encoding!r}; for example 'utf-8'"
             ) from None
         except (OSError, ValueError) as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
 
     def rows(self) -> Iterator[tuple[int, list[str]]]:
         """The line on which each row ends, and its fields; blank lines are left out, as pandas does."""
@@ -171,7 +100,7 @@ class _Csv:
         except UnicodeError as error:
             raise self.wrong_encoding(error) from error
         except OSError as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
         except csv.Error as error:
             raise DataError(f"{self.path}: could not be read as CSV: {error}") from error
 
@@ -180,7 +109,7 @@ class _Csv:
             with self.path.open("rb") as file:
                 start = file.read(1 << 16)
         except (OSError, ValueError) as error:
-            raise _unreadable(self.path, error) from error
+            raise unreadable(self.path, error) from error
         if not self.encoding.lower().startswith("utf-8"):
             return
         if start.startswith((b"\xff\xfe", b"\xfe\xff")):
@@ -253,47 +182,3 @@ def _numbers(lines: _Csv, series: pandas.Series[Any], name: str, names: list[str
             )
         raise DataError(f"{lines.path}: data row {row + 1}, column {name!r}: {problem}")
     return values
-
-
-def _load(path: Path, *wanted: str | int | None) -> Any:
-    """The array in a NumPy file, or a dictionary of those wanted (of the others only the name is read)."""
-    try:
-        with path.open("rb") as file:
-            loaded = np.load(file, allow_pickle=False)
-            if not isinstance(loaded, np.lib.npyio.NpzFile):
-                return loaded
-            with loaded:
-                arrays = {name: loaded[name] if name in wanted else np.empty(0) for name in loaded.files}
-        if not all(isinstance(array, np.ndarray) for array in arrays.values()):
-            raise ValueError("it holds something else than arrays")
-        return arrays
-    except OSError as error:
-        raise _unreadable(path, error) from error
-    # What NumPy and zipfile raise on damaged content is open-ended: ValueError, BadZipFile, zlib.error,
-    # SyntaxError, EOFError, KeyError, NotImplementedError, MemoryError, ...
-    except Exception as error:
-        refused = "object" in str(error).lower() or "pickle" in str(error).lower()
-        problem = "no NumPy file, or one with Python objects, which can run code" if refused else "damaged"
-        raise FileError(
-            f"{path}: expected a NumPy file of numbers or text; got {problem} ({error})"
-        ) from error
-
-
-def _matrix(path: Path, name: str, array: Array) -> Array:
-    if array.ndim != 2:
-        raise DataError(
-            f"{path}: expected {name} of shape (N, D), got {array.shape}; for example reshape(len(x), -1)"
-        )
-    if array.dtype.kind not in "biuf":
-        raise DataError(f"{path}: expected {name} to hold numbers, got {array.dtype}")
-    keeps = array.dtype in (np.float32, np.float64)
-    return array if keeps and array.dtype.isnative else array.astype(np.float64)
-
-
-def _take(x: Array, names: list[str], features: list[str]) -> Array:
-    return x if features == names else x[:, [names.index(name) for name in features]]
-
-
-def _unreadable(path: str | os.PathLike[str], error: Exception) -> FileError:
-    reason = getattr(error, "strerror", None) or str(error)
-    return FileError(f"could not read {path}: {reason}; check the path and its permissions")

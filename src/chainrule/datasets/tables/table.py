@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainrule.arrays import Array, first_not_finite
-from chainrule.datasets.table_files import RawTable, read_csv, read_npy, read_npz
-from chainrule.datasets.targets import Task, as_targets
+from chainrule.datasets.tables.array_files import read_npy, read_npz
+from chainrule.datasets.tables.raw import RawTable
+from chainrule.datasets.tables.targets import Task, as_targets
+from chainrule.datasets.tables.text_files import read_csv
 from chainrule.errors import ArgumentError, DataError
 
 

@@ -1,0 +1,41 @@
+"""What a file of a table holds, before anything is decided of it: its columns, and the target's values."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from chainrule.arrays import Array
+from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Features as numbers, and the target's values as the file holds them."""
+
+    x: Array
+    columns: list[str]
+    target: str | None
+    target_values: Array | None
+
+
+def features_of(path: Path, names: list[str], target: str | None, columns: Sequence[str] | None) -> list[str]:
+    """The features to read: those asked for, which must be there, or all but the target."""
+    if columns is None:
+        return [name for name in names if name != target]
+    if target in columns:
+        raise ArgumentError(f"{path}: the target {target!r} cannot be a feature too; take it out of columns")
+    missing = [name for name in columns if name not in names]
+    if missing:
+        raise DataError(
+            f"{path}: expected the columns {', '.join(columns)}; missing: "
+            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing)
+        )
+    return list(columns)
+
+
+def unreadable(path: str | os.PathLike[str], error: Exception) -> FileError:
+    reason = getattr(error, "strerror", None) or str(error)
+    return FileError(f"could not read {path}: {reason}; check the path and its permissions")
