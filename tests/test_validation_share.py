@@ -10,7 +10,7 @@ import pytest
 
 import chainrule as cr
 from chainrule.errors import ArgumentError, DataError
-from chainrule.loop import held_out
+from chainrule.randomness import held_out
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 4))

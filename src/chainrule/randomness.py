@@ -55,6 +55,22 @@ def threshold(rate: float) -> int:
     return min(round(rate * 2**32), 2**32 - 1)
 
 
+def held_out(rows: int, share: float, seed: int, groups: Array | None = None) -> Array:
+    """Which of so many rows are held out for testing: a share of all, or of each group, such as a class.
+
+    At least one row of each group is left to train on.
+
+    Shapes: groups (N,) -> (N,) of booleans.
+    """
+    rng = stream(seed, Purpose.SPLIT)
+    groups = np.zeros(rows, dtype=int) if groups is None else groups
+    held = np.zeros(rows, dtype=bool)
+    for group in np.unique(groups):
+        members = np.flatnonzero(groups == group)
+        held[rng.permutation(members)[: min(round(share * len(members)), len(members) - 1)]] = True
+    return held
+
+
 def fresh_seed() -> int:
     """A seed from the operating system's entropy, small enough to write down and type again."""
     return int(np.random.SeedSequence().generate_state(1)[0])

@@ -80,6 +80,13 @@ def counted(count: int, thing: str, things: str | None = None) -> str:
     return f"{count:,} {thing if count == 1 else things or thing + 's'}"
 
 
+def listed(items: Sequence[str], total: int | None = None, most: int = 6) -> str:
+    """Items after each other, and how many more there are of a total: 'a, b and 3 more'."""
+    shown = items[:most]
+    more = (len(items) if total is None else total) - len(shown)
+    return ", ".join(shown) + (f" and {more:,} more" if more > 0 else "")
+
+
 def aligned(rows: Sequence[Sequence[str]], numbers_from: int) -> list[str]:
     """The lines of a table: its first row is the header, above a rule, and a rule ends it.
 

@@ -15,8 +15,8 @@ from chainrule.cli.options import choose
 from chainrule.datasets.images import Split
 from chainrule.datasets.tables import Task
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean, warn
-from chainrule.loop import held_out
 from chainrule.network import Network
+from chainrule.randomness import held_out
 
 #: What loads the data sets that have a name; the argument allows a download.
 NAMED: dict[str, Callable[[bool], Split]] = {

@@ -1,6 +1,6 @@
 """The training loop, its callbacks and its record."""
 
-from chainrule.loop.batches import Batches, Sampling, held_out
+from chainrule.loop.batches import Batches, Sampling
 from chainrule.loop.callbacks import Callback, EarlyStopping, Examiner, Findings, Measures, Run, Trainee
 from chainrule.loop.health import Health
 from chainrule.loop.history import History
@@ -24,7 +24,6 @@ __all__ = [
     "Run",
     "Sampling",
     "Trainee",
-    "held_out",
     "is_watched",
     "train",
 ]

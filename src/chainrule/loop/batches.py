@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
-import numpy as np
-
 from chainrule.arguments import one_of, whole_number
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError
@@ -86,19 +84,3 @@ class Batches:
         alike = order[: whole * self.batch_size].reshape(whole, self.batch_size)
         rest = order[None, whole * self.batch_size :]
         return [part for part in (alike, rest) if part.size]
-
-
-def held_out(rows: int, share: float, seed: int, groups: Array | None = None) -> Array:
-    """Which of so many rows are held out for testing: a share of all, or of each group, such as a class.
-
-    At least one row of each group is left to train on.
-
-    Shapes: groups (N,) -> (N,) of booleans.
-    """
-    rng = stream(seed, Purpose.SPLIT)
-    groups = np.zeros(rows, dtype=int) if groups is None else groups
-    held = np.zeros(rows, dtype=bool)
-    for group in np.unique(groups):
-        members = np.flatnonzero(groups == group)
-        held[rng.permutation(members)[: min(round(share * len(members)), len(members) - 1)]] = True
-    return held

@@ -10,11 +10,12 @@ import numpy as np
 
 from chainrule.arguments import number
 from chainrule.arrays import Array, ArrayLike, Shape, first_not_finite
-from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean
+from chainrule.datasets.tables import NEVER_SEEN, Preparation, is_frame, load_table
+from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean, warn
 from chainrule.incoming import column_names, in_columns, numbers, place
 from chainrule.layers import Loss
-from chainrule.loop import held_out
 from chainrule.network.labels import Label, Labels, checked_names
+from chainrule.randomness import held_out
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
@@ -30,17 +31,20 @@ class Feeds:
         dtype: np.dtype[Any],
         classes: list[Label] | None = None,
         columns: list[str] | None = None,
+        preparation: Preparation | None = None,
     ) -> None:
-        self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype
-        #: The names of the classes, where they are known.
-        self.classes = classes
-        #: The names of the columns of a frame that the single input was trained on, where they are known.
-        self.columns = columns
+        self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype #: The
+        names of the classes, where they are known. self.classes = classes #: The names of the columns of a frame
+        that the single input was trained on, where they are known. self.columns = columns #: How the columns of a
+        frame become the numbers of the single input, where they are more than their numbers. self.preparation =
+        preparation
 
     def with_classes(self, names: Any) -> Feeds:
         """The same with these names of classes. Raises ArgumentError where they do not fit the network."""
         classes = checked_names(names, self.loss, self.output_shape)
-        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, classes, self.columns)
+        return Feeds(
+            self.shapes, self.output_shape, self.loss, self.dtype, classes, self.columns, self.preparation
+        )
 
     def with_columns(self, columns: Any) -> Feeds:
         """The same that reads frames by these names, where they are one for each number of the single input."""
@@ -50,6 +54,18 @@ class Feeds:
         if found == self.columns:
             return self
         return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, self.classes, found)
+
+    def with_preparation(self, preparation: Preparation) -> Feeds:
+        """The same that prepares frames. Raises ArgumentError where that makes other numbers than the input
+        takes."""
+        count = len(preparation.names)
+        if list(self.shapes.values()) != [(count,)]:
+            raise ArgumentError(
+                f"preparation: it makes {count:,} numbers of a row, and the network expects "
+                f"{', '.join(f'{name} of shape {shape}' for name, shape in self.shapes.items())}; make the network "
+                f"with input_shape={count}"
+            )
+        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, self.classes, None, preparation)
 
     def columns_of(self, x: Data) -> list[str] | None:
         """The names of the columns of a frame for the single input; None for anything else."""
@@ -64,6 +80,11 @@ class Feeds:
 
     def inputs(self, x: Data, *, values: bool = True) -> dict[str, Array]:
         """The data by the name of the input. With `values=False` their numbers are not looked at."""
+        if self.preparation is not None and is_frame(x):
+            x, lines = load_table(x, None, preparation=self.preparation).prepared
+            for label, text in lines:
+                if label == NEVER_SEEN:
+                    warn(f"{label}: {text}")
         if self.columns is not None and not isinstance(x, np.ndarray):
             (name,) = self.shapes
             is_named = isinstance(x, Mapping) and name in x

@@ -11,6 +11,7 @@ import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed, whole_number
 from chainrule.arrays import Array, ArrayLike, Shape
+from chainrule.datasets.tables import Preparation
 from chainrule.elsewhere import method_here
 from chainrule.errors import ArgumentError, LayerError, did_you_mean, warn
 from chainrule.graph import Graph, Input, Node
@@ -100,6 +101,9 @@ class Network:
         #: Notes of yours that are saved with the network. JSON values only. Under "columns" the first training
         #: on a frame keeps the names of its columns, by which later frames are read.
         self.metadata: dict[str, Any] = {}
+        #: How the columns of a table become the numbers of the single input: `load_table(...).preparation`. With it
+        #: the network takes frames as the table was, and is saved with it. None: data are numbers.
+        self.preparation: Preparation | None = None
         #: Who may do what with the network at the same time.
         self.callers = Callers()
         self._inputs = input_shapes(self.graph, self.output)
@@ -173,7 +177,7 @@ class Network:
             twin.graph.state |= {name: value.astype(twin.dtype) for name, value in self.state.items()}
         twin.iterations, twin.metadata = self.iterations, copy.deepcopy(self.metadata)
         twin.progress = self.progress.copy(with_state=False)
-        twin.classes = self.classes
+        twin.classes, twin.preparation = self.classes, self.preparation
         return twin
 
     def settled(self) -> Network:
@@ -497,7 +501,7 @@ class Network:
             raise ArgumentError("say how long to train: either epochs= or iterations=, not both")
         chosen = self.default_optimizer if optimizer is None else checked_optimizer(optimizer)
         feeds = self._reader.learning(t, iterations=self.iterations)
-        if learns_columns := self.metadata.get("columns") is None:
+        if learns_columns := self.metadata.get("columns") is None and self.preparation is None:
             feeds = feeds.with_columns(feeds.columns_of(x))
         seed = checked_seed(self.seed if seed is None else seed)
         data, tested = feeds.parts(feeds.batch(x, t, sample_weight), validation, seed)
@@ -555,7 +559,9 @@ class Network:
 
     @property
     def _reader(self) -> Feeds:
-        """What reads the data that are handed in: frames by the names of columns that the metadata keep."""
+        """What reads the data that are handed in: frames by the preparation, or by the names in the metadata."""
+        if self.preparation is not None:
+            return self._feeds.with_preparation(self.preparation)
         return self._feeds.with_columns(self.metadata.get("columns"))
 
     def one_number(self, loss: Any) -> float:

@@ -12,6 +12,7 @@ from chainrule import initializers, layers
 from chainrule.arguments import whole_number
 from chainrule.arrays import Array
 from chainrule.configured import Configured, constructor_of
+from chainrule.datasets.tables import Preparation
 from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.graph import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.initializers import Initializer
@@ -61,6 +62,7 @@ def describe(network: Network) -> dict[str, Any]:
         "progress": network.progress.to_dict(),
         "metadata": network.metadata,
         "classes": network.classes,
+        "preparation": None if network.preparation is None else network.preparation.to_dict(),
     }
 
 
@@ -102,6 +104,8 @@ def rebuild(
         network.progress = Progress.from_dict(description["progress"])
     network.metadata = dict(description["metadata"])
     network.classes = description.get("classes")  # not in older files
+    if description.get("preparation") is not None:
+        network.preparation = Preparation.from_dict(description["preparation"])
     return network
 
 

@@ -1,6 +1,8 @@
 """Tables with a target column, from text and array files."""
 
-from chainrule.datasets.tables.table import Table, load_table
+from chainrule.datasets.tables.frames import is_frame
+from chainrule.datasets.tables.preparation import NEVER_SEEN, Preparation
+from chainrule.datasets.tables.table import ENDINGS, TEXT, Table, load_table
 from chainrule.datasets.tables.targets import Task
 
-__all__ = ["Table", "Task", "load_table"]
+__all__ = ["ENDINGS", "NEVER_SEEN", "TEXT", "Preparation", "Table", "Task", "is_frame", "load_table"]

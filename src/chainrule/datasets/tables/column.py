@@ -43,3 +43,7 @@ class Column:
         """Which cells are missing. Shapes: (N,). dtype: bool."""
         absent: Array = self.values < 0 if self.form.kind == "text" else self.values != self.values
         return absent
+
+    def rows(self, chosen: Array) -> Column:
+        """The column of some of the rows, told by their positions or by a mask."""
+        return Column(self.name, self.form, self.values[chosen], self.texts)

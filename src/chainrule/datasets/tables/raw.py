@@ -8,12 +8,29 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from chainrule.arrays import Array
+from chainrule.datasets.tables.column import Column
+from chainrule.datasets.tables.dialect import Dialect
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class RawTable:
-    """Features as numbers, and the target's values as the file holds them."""
+    """A text file or a frame: all columns but the target, and the target's cells, text or numbers.
+
+    `notes` says, a line each, what was found or decided in reading; `dialect` is how a text file is written.
+    """
+
+    rows: int
+    columns: list[Column]
+    target: str | None
+    target_values: Array | None
+    notes: list[str]
+    dialect: Dialect | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class RawMatrix:
+    """An array file: features as numbers, and the target's values as the file holds them."""
 
     x: Array
     columns: list[str]
@@ -21,7 +38,9 @@ class RawTable:
     target_values: Array | None
 
 
-def features_of(path: Path, names: list[str], target: str | None, columns: Sequence[str] | None) -> list[str]:
+def features_of(
+    path: Path | str, names: list[str], target: str | None, columns: Sequence[str] | None
+) -> list[str]:
     """The features to read: those asked for, which must be there, or all but the target."""
     if columns is None:
         return [name for name in names if name != target]

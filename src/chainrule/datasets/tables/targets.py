@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
 from chainrule.arrays import Array, first_not_finite
+from chainrule.datasets.tables.recognize import recognize
 from chainrule.errors import DataError, warn
 from chainrule.incoming import are_signs, looks_missing, without_case
+from chainrule.text import counted
 
 Task: TypeAlias = Literal["classification", "regression"]
 
@@ -18,6 +21,8 @@ _NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _ESTIMATED = "numbers to estimate"
 #: Whole numbers are classes where there are so many different ones at most, with so many rows of each on average.
 MOST_CLASSES, ROWS_OF_EACH = 20, 5
+FEW, OF_ROWS = 10, 0.5
+"""Text of more different values than FEW, and than this share of the rows, names the rows."""
 LARGEST = 1e6  # number of a class that is written with decimals
 
 
@@ -29,17 +34,21 @@ class Targets(NamedTuple):
     notes: list[str]
 
 
-def as_targets(values: Array, name: str, task: Task | None = None) -> Targets:
-    """Labels and their classes, or numbers and None, from a column that errors call `name`.
+def targets_of(
+    values: Array, name: str, task: Task | None = None, words: Collection[str] = (), strict: bool = False
+) -> tuple[Targets, Array]:
+    """Labels and their classes, or numbers and None, from a column that errors call `name`; and which rows have
+    one.
 
     Unless `task` says which, text and booleans are classes, and so are whole numbers of two different values, or of
     at most 20 with at least 5 rows of each on average; other numbers are a regression. `notes` says what numbers
-    were taken for. Warns of classes that differ by case or spaces only.
+    were taken for, and which rows have no target: NA, None, ?, and their like, or one of the `words`. Warns of
+    classes that differ by case or spaces only.
 
-    Shapes: values (N,) or (N, 1) -> t (N,) for classes, (N, 1) for numbers.
-    dtype: text, bool, integer or float -> int64 for classes, float64 for numbers.
-    Raises: DataError when a value is missing (NA, None, ?, and their like), infinite, or text among numbers, naming
-    the row.
+    Shapes: values (N,) or (N, 1) -> t (M,) for classes, (M, 1) for numbers, of M rows that have one; which (N,).
+    dtype: text, bool, integer or float -> int64 for classes, float64 for numbers; which bool.
+    Raises: DataError when a value is infinite, or text among numbers, naming the row; when no row has one; with
+    `strict` when one is missing.
     """
     if values.ndim == 2 and values.shape[1] == 1:
         values = values[:, 0]
@@ -48,16 +57,46 @@ def as_targets(values: Array, name: str, task: Task | None = None) -> Targets:
             f"{name}: expected shape (N,) or (N, 1), got {values.shape}; turn one-hot rows into labels with "
             f"argmax(axis=1)"
         )
-    if values.dtype.kind in "biuf":
-        return _from_numbers(values, name, task)
-    if values.dtype.kind in "OUT":
-        return _from_text(values, name, task)
-    raise DataError(f"{name}: expected text, booleans or numbers, got {values.dtype}")
+    if values.dtype.kind not in "biufOUT":
+        raise DataError(f"{name}: expected text, booleans or numbers, got {values.dtype}")
+    present = _present(values, words)
+    rows = np.flatnonzero(present) + 1
+    if not len(rows):
+        raise DataError(f"{name}: expected values, got none: all {len(values):,} are missing")
+    notes = []
+    if len(rows) < len(values):
+        first = int(present.argmin())
+        shown = f" ({values[first]!r})" if isinstance(values[first], str) else ""
+        if strict:
+            raise DataError(f"{name}, data row {first + 1}: the value is missing{shown}; leave the row out")
+        count = counted(len(values) - len(rows), "row without a target is", "rows without a target are")
+        notes = [f"{name}: {count} left out, the first is data row {first + 1}{shown}"]
+        values = values[present]
+    found = (
+        _from_numbers(values, name, task, rows)
+        if values.dtype.kind in "biuf"
+        else _from_text(values, name, task, rows)
+    )
+    return found._replace(notes=[*notes, *found.notes]), present
 
 
-def _from_numbers(values: Array, name: str, task: Task | None) -> Targets:
+def _present(values: Array, words: Collection[str]) -> Array:
+    """Which values are not missing."""
+    if values.dtype.kind == "f":
+        return ~np.isnan(values)
+    if values.dtype.kind in "biu":
+        return np.ones(len(values), bool)
+    texts, places = np.unique(values.astype(str), return_inverse=True)
+    signs, other = are_signs(texts.tolist()), {word.strip().lower() for word in words}
+    absent = [
+        looks_missing(text, among_signs=signs) or text.strip().lower() in other for text in texts.tolist()
+    ]
+    return ~np.array(absent, bool)[places]
+
+
+def _from_numbers(values: Array, name: str, task: Task | None, rows: Array) -> Targets:
     if (bad := first_not_finite(values)) is not None:
-        raise DataError(f"{name}, data row {bad[0] + 1}: expected a finite number, got {values[bad]}")
+        raise DataError(f"{name}, data row {rows[bad[0]]}: expected a finite number, got {values[bad]}")
     distinct, labels = np.unique(values, return_inverse=True)
     kind, notes = _decided(distinct, len(values), name, task)
     if kind == "regression":
@@ -87,31 +126,39 @@ def _decided(distinct: Array, rows: int, name: str, task: Task | None) -> tuple[
     ]
 
 
-def _from_text(values: Array, name: str, task: Task | None) -> Targets:
+def _from_text(values: Array, name: str, task: Task | None, numbered: Array) -> Targets:
     distinct, places, labels = np.unique(values.astype(str), return_index=True, return_inverse=True)
     texts = [str(text) for text in distinct]
-    rows = dict(zip(texts, (places + 1).tolist(), strict=True))  # the first of each
+    rows = dict(zip(texts, numbered[places].tolist(), strict=True))  # the first of each
     is_number = {text: _NUMBER.fullmatch(text) is not None for text in texts}
-    numbers = (any(is_number.values()) and task != "classification") or task == "regression"
-    signs = are_signs(texts)
-    for text in sorted(texts, key=lambda each: rows[each]):
-        if looks_missing(text, among_signs=signs):
-            other = "" if numbers or not text.strip() else ", or write the class in another word if it is one"
+    if task != "classification" and not all(is_number.values()):
+        column = recognize(name, values, name)
+        if column.form.kind == "date":
             raise DataError(
-                f"{name}, data row {rows[text]}: the value is missing ({text!r}); leave the row out{other}"
+                f"{name}: expected classes or numbers, got dates such as {texts[0]!r}; make a number of "
+                f"them, such as the days since the first"
             )
+        if column.form.kind == "number":
+            return _from_numbers(column.values, name, task, numbered)
+    numbers = (any(is_number.values()) and task != "classification") or task == "regression"
+    for text in sorted(texts, key=lambda each: rows[each]):
         if numbers and not is_number[text]:
             raise DataError(
                 f"{name}, data row {rows[text]}: expected a number as in other rows, got {text!r}; correct "
                 f"it, or pass task='classification' if it is a class"
             )
+    if len(texts) > FEW and len(texts) > OF_ROWS * len(values) and not numbers:
+        raise DataError(
+            f"{name}: expected classes with several rows each, got text that differs from row to row "
+            f"({len(texts):,} different in {len(values):,} rows); name another column as the target"
+        )
     if not numbers and not all(is_number.values()):
         _warn_of_spellings(rows, name)
         return Targets(labels.astype(np.int64), texts, [])
     if not all(_WHOLE.fullmatch(text) for text in texts):
-        return _from_numbers(np.array([float(text) for text in texts])[labels], name, task)
+        return _from_numbers(np.array([float(text) for text in texts])[labels], name, task, numbered)
     # "1" and "01" are one class; int() keeps numbers exact that float() would merge.
-    return _from_numbers(np.array([int(text) for text in texts], np.int64)[labels], name, task)
+    return _from_numbers(np.array([int(text) for text in texts], np.int64)[labels], name, task, numbered)
 
 
 def _warn_of_spellings(rows: dict[str, int], name: str) -> None:

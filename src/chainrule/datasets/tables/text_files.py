@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.datasets.tables.raw import RawTable, features_of, unreadable
+from chainrule.datasets.tables.raw import RawMatrix, features_of, unreadable
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
 from chainrule.incoming import looks_missing
 
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 def read_csv(
     path: Path, target: str | int | None, columns: Sequence[str] | None, separator: str, encoding: str
-) -> RawTable:
+) -> RawMatrix:
     """Read a CSV file with a header; numbers and booleans are features, the target is left as text."""
     import pandas
 
@@ -66,11 +66,11 @@ def read_csv(
     numbers = [_numbers(lines, frame[name], name, names) for name in features]
     x = np.column_stack(numbers) if numbers else np.empty((len(frame), 0))
     if target is None:
-        return RawTable(x, features, None, None)
+        return RawMatrix(x, features, None, None)
     values = frame[target].str.strip().to_numpy(object)
     if (values == "").any():
         lines.refuse_ragged(names)
-    return RawTable(x, features, target, values)
+    return RawMatrix(x, features, target, values)
 
 
 class _Csv:
@@ -182,3 +182,12 @@ def _numbers(lines: _Csv, series: pandas.Series[Any], name: str, names: list[str
             )
         raise DataError(f"{lines.path}: data row {row + 1}, column {name!r}: {problem}")
     return values
+
+
+def read_text(path, target, forms, dialect, drop=()):
+    import pandas
+
+    from chainrule.datasets.tables.frames import read_frame
+
+    f = pandas.read_csv(path)
+    return read_frame(f, target, forms, (), drop)

@@ -1,0 +1,266 @@
+"""How the columns of a table become numbers: what was learnt of one table, applied to others."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, NamedTuple, Self, get_args
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.datasets.tables.column import Column, Form, Kind
+from chainrule.errors import DataError, FileError, did_you_mean
+from chainrule.text import counted, listed
+
+#: Days after which what a date tells comes again.
+PERIODS = {"time of year": 365.2425, "day of the week": 7.0, "time of day": 1.0}
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """How one column becomes numbers, as learnt from the rows of training.
+
+    A missing cell becomes `fill`: the median of numbers and dates, the most frequent boolean or text. `offset` is
+    taken from numbers and dates, so that float32 resolves what is left. Text becomes a 0 or 1 for each of the
+    `categories`; a date sine and cosine of each of the `cycles`, beside its days. With `indicator` a further column
+    is 1 where the cell is missing.
+    """
+
+    name: str
+    form: Form
+    fill: float | str
+    indicator: bool = False
+    offset: float = 0.0
+    categories: tuple[str, ...] = ()
+    cycles: tuple[str, ...] = ()
+    missing: int = 0  # of the rows that it was learnt from
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns of numbers."""
+        if self.form.kind == "text":
+            names = [f"{self.name}={category}" for category in self.categories]
+        else:
+            names = [self.name]
+            for cycle in self.cycles:
+                names += [f"{self.name}: {cycle} (sin)", f"{self.name}: {cycle} (cos)"]
+        return [*names, f"{self.name} is missing"] if self.indicator else names
+
+
+class Prepared(NamedTuple):
+    """Numbers, and what was done that a reader should know, a line a kind."""
+
+    x: Array
+    notes: list[str]
+
+
+@dataclass(frozen=True)
+class Preparation:
+    """How a table becomes numbers. `load_table(..., preparation=p)` reads another table in the same way.
+
+    `rows` is how many it was learnt from, `left_out` which columns are not used, and why.
+    """
+
+    encodings: tuple[Encoding, ...]
+    left_out: tuple[tuple[str, str], ...] = ()
+    rows: int = 0
+
+    @property
+    def names(self) -> list[str]:
+        """The names of the columns of x: those of the table, and of text "island=Biscoe"."""
+        return [name for each in self.encodings for name in each.names]
+
+    @property
+    def forms(self) -> dict[str, Form]:
+        """What each column that is used holds, by its name."""
+        return {each.name: each.form for each in self.encodings}
+
+    def apply(self, columns: Sequence[Column], *, strict: bool = False, where: str = "") -> Prepared:
+        """The numbers of these columns, which are told by their names.
+
+        A text that is none of the categories counts as none of them: all its columns are 0. Columns that are not
+        known are not used. Both are said in the notes, as is what was filled in; with `strict` all are errors.
+
+        Shapes: columns of N rows -> x (N, D), D as many as `names`. dtype: float64.
+        Raises: DataError where a column is missing, or holds something else than in training.
+        """
+        found = {column.name: column for column in columns}
+        if missing := [each.name for each in self.encodings if each.name not in found]:
+            raise DataError(
+                f"{where}expected the columns that the preparation was learnt from; missing: "
+                + listed([f"{name!r} ({did_you_mean(name, found)})" for name in missing[:3]], len(missing))
+            )
+        rows = len(columns[0].values) if columns else 0
+        x, start = np.zeros((rows, len(self.names))), 0
+        filled: list[tuple[Encoding, Array]] = []
+        unseen: list[str] = []
+        for each in self.encodings:
+            column, absent = found[each.name], found[each.name].missing
+            if column.form.kind != each.form.kind:
+                raise DataError(
+                    f"{where}column {each.name!r}: expected {_PLURAL[each.form.kind]}, as in training, got "
+                    f"{_PLURAL[column.form.kind]}"
+                )
+            width = len(each.names)
+            unknown = _write(each, column, absent, x[:, start : start + width])
+            start += width
+            if absent.any():
+                filled.append((each, absent))
+            unseen += _told_of_unseen(each, column, unknown)
+        known = {*self.forms, *dict(self.left_out)}
+        further = [repr(name) for name in found if name not in known]
+        notes = [
+            *(
+                [f"never seen in training, and taken as none of its values: {listed(unseen)}"]
+                if unseen
+                else []
+            ),
+            *([f"not used, since training had no such column: {listed(further)}"] if further else []),
+        ]
+        if strict and (notes or filled):
+            raise DataError(f"{where}{notes[0] if notes else _missing_cell(*filled[0])}; strict refuses it")
+        return Prepared(x, [*told_of_filled((each, int(absent.sum())) for each, absent in filled), *notes])
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON values, from which `from_dict` makes the same."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, content: Any) -> Self:
+        """What `to_dict` wrote. Raises FileError for anything else."""
+        try:
+            encodings = tuple(_encoding(each) for each in content["encodings"])
+            left_out = tuple((_text(name), _text(reason)) for name, reason in content["left_out"])
+            rows = content["rows"]
+            if type(rows) is not int:
+                raise ValueError(rows)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise FileError(f"its preparation of tables is damaged: {error!r}") from None
+        if len({each.name for each in encodings}) < len(encodings):
+            raise FileError("its preparation of tables is damaged: a column is there twice")
+        return cls(encodings, left_out, rows)
+
+
+_PLURAL: dict[Kind, str] = {"number": "numbers", "boolean": "booleans", "date": "dates", "text": "text"}
+
+
+def turns(days: Array, cycle: str) -> tuple[Array, Array]:
+    """Sine and cosine of where days stand in a cycle: of noon, in "time of day", 0 and -1."""
+    angle = 2 * np.pi * (days / PERIODS[cycle] % 1)
+    return np.sin(angle), np.cos(angle)
+
+
+def _write(each: Encoding, column: Column, absent: Array, x: Array) -> Array:
+    """Write the numbers of one column; the positions in its texts that are no category."""
+    unknown = np.zeros(0, np.int64)
+    if each.form.kind == "text":
+        place = {category: k for k, category in enumerate(each.categories)}
+        places = np.array([*(place.get(text, -1) for text in column.texts), place.get(str(each.fill), -1)])
+        chosen = places[np.where(absent, len(column.texts), column.values)]
+        rows = np.flatnonzero(chosen >= 0)
+        x[rows, chosen[rows]] = 1
+        unknown = np.unique(column.values[(chosen < 0) & ~absent])
+    else:
+        values = np.where(absent, float(each.fill), column.values) if absent.any() else column.values
+        x[:, 0] = values - each.offset if each.offset else values
+        for k, cycle in enumerate(each.cycles):
+            x[:, 1 + 2 * k], x[:, 2 + 2 * k] = turns(values, cycle)
+    if each.indicator:
+        x[:, -1] = absent
+    return unknown
+
+
+def _told_of_unseen(each: Encoding, column: Column, unknown: Array) -> list[str]:
+    """The texts that are no category, with the row of the first."""
+    told = []
+    for position in unknown[:3].tolist():
+        row = int(np.flatnonzero(column.values == position)[0])
+        told.append(f"{column.texts[position]!r} in {each.name!r} (data row {row + 1})")
+    if len(unknown) > 3:
+        told.append(f"{len(unknown) - 3:,} more in {each.name!r}")
+    return told
+
+
+def _missing_cell(each: Encoding, absent: Array) -> str:
+    return f"data row {int(absent.argmax()) + 1}, column {each.name!r}: the value is missing"
+
+
+def told_of_filled(filled: Iterable[tuple[Encoding, int]]) -> list[str]:
+    """Which columns had so many missing cells, and what was put there."""
+    by_median, by_frequency = [], []
+    for each, count in filled:
+        if isinstance(each.fill, float) and each.form.kind in ("number", "date"):
+            by_median.append(f"{each.name!r} ({counted(count, 'cell')})")
+        else:
+            value = each.fill if isinstance(each.fill, str) else bool(each.fill)
+            by_frequency.append(f"{each.name!r} ({counted(count, 'cell')}: {value})")
+    return [
+        *([f"missing cells take the median of the column: {listed(by_median)}"] if by_median else []),
+        *([f"missing cells take the most frequent value: {listed(by_frequency)}"] if by_frequency else []),
+    ]
+
+
+def told_of(preparation: Preparation) -> list[tuple[str, str]]:
+    """What was done to the columns of the table that it was learnt from: labels and texts, a line a kind."""
+    by_kind: dict[str, list[Encoding]] = {}
+    for each in preparation.encodings:
+        by_kind.setdefault(each.form.kind, []).append(each)
+    lines = []
+    for kind, as_what in (("number", ""), ("boolean", ", as 0 and 1"), ("date", ", as days"), ("text", "")):
+        if found := by_kind.get(kind):
+            if kind == "text":
+                as_what = f", as {sum(len(each.categories) for each in found):,} of 0 and 1"
+            names = [repr(each.name) + _detail(each) for each in found]
+            lines.append(
+                (_PLURAL[found[0].form.kind], f"{counted(len(found), 'column')}{as_what}: {listed(names)}")
+            )
+    filled = [(each, each.missing) for each in preparation.encodings if each.missing]
+    lines += [("filled", line) for line in told_of_filled(filled)]
+    if marked := [repr(each.name) for each in preparation.encodings if each.indicator]:
+        lines.append(("marked", f"a column of 0 and 1 says where cells are missing: {listed(marked)}"))
+    reasons: dict[str, list[str]] = {}
+    for name, reason in preparation.left_out:
+        reasons.setdefault(reason, []).append(repr(name))
+    lines += [("left out", f"{listed(names)}: {reason}") for reason, names in reasons.items()]
+    return lines
+
+
+def _detail(each: Encoding) -> str:
+    if each.categories:
+        return f" ({len(each.categories)})"
+    return f" ({', '.join(each.cycles)})" if each.cycles else ""
+
+
+def _encoding(content: Mapping[str, Any]) -> Encoding:
+    kind, written = content["form"]["kind"], content["form"]["written"]
+    if kind not in get_args(Kind):
+        raise ValueError(kind)
+    categories, cycles = tuple(map(_text, content["categories"])), tuple(map(_text, content["cycles"]))
+    fill, offset, missing = content["fill"], content["offset"], content["missing"]
+    fits = isinstance(fill, str) and fill in categories if kind == "text" else _is_number(fill)
+    if not (fits and _is_number(offset) and type(missing) is int and isinstance(content["indicator"], bool)):
+        raise ValueError(content["name"])
+    if set(cycles) - set(PERIODS) or len(set(categories)) < len(categories):
+        raise ValueError(content["name"])
+    return Encoding(
+        _text(content["name"]),
+        Form(kind, _text(written)),
+        fill if kind == "text" else float(fill),
+        content["indicator"],
+        float(offset),
+        categories,
+        cycles,
+        missing,
+    )
+
+
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise TypeError(value)
+    return value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
