@@ -33,11 +33,13 @@ class Feeds:
         columns: list[str] | None = None,
         preparation: Preparation | None = None,
     ) -> None:
-        self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype #: The
-        names of the classes, where they are known. self.classes = classes #: The names of the columns of a frame
-        that the single input was trained on, where they are known. self.columns = columns #: How the columns of a
-        frame become the numbers of the single input, where they are more than their numbers. self.preparation =
-        preparation
+        self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype
+        #: The names of the classes, where they are known.
+        self.classes = classes
+        #: The names of the columns of a frame that the single input was trained on, where they are known.
+        self.columns = columns
+        #: How the columns of a frame become the numbers of the single input, where they are not numbers.
+        self.preparation = preparation
 
     def with_classes(self, names: Any) -> Feeds:
         """The same with these names of classes. Raises ArgumentError where they do not fit the network."""
@@ -56,8 +58,7 @@ class Feeds:
         return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, self.classes, found)
 
     def with_preparation(self, preparation: Preparation) -> Feeds:
-        """The same that prepares frames. Raises ArgumentError where that makes other numbers than the input
-        takes."""
+        """The same that prepares frames. Raises ArgumentError where the input takes another number of columns."""
         count = len(preparation.names)
         if list(self.shapes.values()) != [(count,)]:
             raise ArgumentError(

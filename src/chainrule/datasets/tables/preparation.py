@@ -14,6 +14,8 @@ from chainrule.datasets.tables.column import Column, Form, Kind
 from chainrule.errors import DataError, FileError, did_you_mean
 from chainrule.text import counted, listed
 
+#: What begins the line on text that is none of the categories.
+NEVER_SEEN = "never seen"
 #: Days after which what a date tells comes again.
 PERIODS = {"time of year": 365.2425, "day of the week": 7.0, "time of day": 1.0}
 
@@ -50,10 +52,10 @@ class Encoding:
 
 
 class Prepared(NamedTuple):
-    """Numbers, and what was done that a reader should know, a line a kind."""
+    """Numbers, and what was done, labels and texts, a line a kind."""
 
     x: Array
-    notes: list[str]
+    lines: list[tuple[str, str]]
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,7 @@ class Preparation:
         """The numbers of these columns, which are told by their names.
 
         A text that is none of the categories counts as none of them: all its columns are 0. Columns that are not
-        known are not used. Both are said in the notes, as is what was filled in; with `strict` all are errors.
+        known are not used. Both are said in the lines, as is what was filled in; with `strict` all are errors.
 
         Shapes: columns of N rows -> x (N, D), D as many as `names`. dtype: float64.
         Raises: DataError where a column is missing, or holds something else than in training.
@@ -111,17 +113,15 @@ class Preparation:
             unseen += _told_of_unseen(each, column, unknown)
         known = {*self.forms, *dict(self.left_out)}
         further = [repr(name) for name in found if name not in known]
-        notes = [
-            *(
-                [f"never seen in training, and taken as none of its values: {listed(unseen)}"]
-                if unseen
-                else []
-            ),
-            *([f"not used, since training had no such column: {listed(further)}"] if further else []),
-        ]
-        if strict and (notes or filled):
-            raise DataError(f"{where}{notes[0] if notes else _missing_cell(*filled[0])}; strict refuses it")
-        return Prepared(x, [*told_of_filled((each, int(absent.sum())) for each, absent in filled), *notes])
+        lines = []
+        if unseen:
+            lines.append((NEVER_SEEN, f"{listed(unseen)}; taken as none of the values of training"))
+        if further:
+            lines.append(("not used", f"{listed(further)}; training had no such column"))
+        if strict and (lines or filled):
+            problem = ": ".join(lines[0]) if lines else _missing_cell(*filled[0])
+            raise DataError(f"{where}{problem}; strict refuses it")
+        return Prepared(x, [*told_of_filled((each, int(absent.sum())) for each, absent in filled), *lines])
 
     def to_dict(self) -> dict[str, Any]:
         """JSON values, from which `from_dict` makes the same."""
@@ -187,8 +187,8 @@ def _missing_cell(each: Encoding, absent: Array) -> str:
     return f"data row {int(absent.argmax()) + 1}, column {each.name!r}: the value is missing"
 
 
-def told_of_filled(filled: Iterable[tuple[Encoding, int]]) -> list[str]:
-    """Which columns had so many missing cells, and what was put there."""
+def told_of_filled(filled: Iterable[tuple[Encoding, int]]) -> list[tuple[str, str]]:
+    """Which columns had so many missing cells, and what was put there: labels and texts."""
     by_median, by_frequency = [], []
     for each, count in filled:
         if isinstance(each.fill, float) and each.form.kind in ("number", "date"):
@@ -196,10 +196,12 @@ def told_of_filled(filled: Iterable[tuple[Encoding, int]]) -> list[str]:
         else:
             value = each.fill if isinstance(each.fill, str) else bool(each.fill)
             by_frequency.append(f"{each.name!r} ({counted(count, 'cell')}: {value})")
-    return [
-        *([f"missing cells take the median of the column: {listed(by_median)}"] if by_median else []),
-        *([f"missing cells take the most frequent value: {listed(by_frequency)}"] if by_frequency else []),
-    ]
+    lines = []
+    if by_median:
+        lines.append(("filled", f"missing cells take the median of the column: {listed(by_median)}"))
+    if by_frequency:
+        lines.append(("filled", f"missing cells take the most frequent value: {listed(by_frequency)}"))
+    return lines
 
 
 def told_of(preparation: Preparation) -> list[tuple[str, str]]:
@@ -217,7 +219,7 @@ def told_of(preparation: Preparation) -> list[tuple[str, str]]:
                 (_PLURAL[found[0].form.kind], f"{counted(len(found), 'column')}{as_what}: {listed(names)}")
             )
     filled = [(each, each.missing) for each in preparation.encodings if each.missing]
-    lines += [("filled", line) for line in told_of_filled(filled)]
+    lines += told_of_filled(filled)
     if marked := [repr(each.name) for each in preparation.encodings if each.indicator]:
         lines.append(("marked", f"a column of 0 and 1 says where cells are missing: {listed(marked)}"))
     reasons: dict[str, list[str]] = {}

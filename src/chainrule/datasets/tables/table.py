@@ -69,21 +69,20 @@ class Table:
         return self._learner(self._features)
 
     @cached_property
-    def _prepared(self) -> Prepared:
+    def prepared(self) -> Prepared:
+        """The numbers, and what was done to the columns: labels and texts, a line a kind."""
         if isinstance(self._features, np.ndarray):
             return Prepared(self._features, [])
         if self._given is not None:
             return self._given.apply(self._features, strict=self._strict)
         learnt = self.preparation
         assert learnt is not None
-        return Prepared(
-            learnt.apply(self._features).x, [f"{label}: {text}" for label, text in told_of(learnt)]
-        )
+        return Prepared(learnt.apply(self._features).x, told_of(learnt))
 
     @property
     def x(self) -> Array:
         """The numbers, a row for each row of the table."""
-        return self._prepared.x
+        return self.prepared.x
 
     @property
     def columns(self) -> list[str]:
@@ -93,7 +92,7 @@ class Table:
     @property
     def notes(self) -> list[str]:
         """What was decided without being asked, a line each."""
-        return [*self.reading, *self._prepared.notes]
+        return [*self.reading, *(f"{label}: {text}" for label, text in self.prepared.lines)]
 
     def __len__(self) -> int:
         features = self._features
