@@ -12,11 +12,11 @@ import numpy as np
 from chainrule import datasets
 from chainrule.arrays import Array
 from chainrule.cli.options import choose
+from chainrule.cli.reading import TableOptions
 from chainrule.datasets.images import Split
-from chainrule.datasets.tables import Task
+from chainrule.datasets.tables import ENDINGS, TEXT, Preparation, Table, Task, ending_of
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean, warn
 from chainrule.network import Network
-from chainrule.randomness import held_out
 
 #: What loads the data sets that have a name; the argument allows a download.
 NAMED: dict[str, Callable[[bool], Split]] = {
@@ -26,15 +26,13 @@ NAMED: dict[str, Callable[[bool], Split]] = {
 }
 TASKS: dict[str, Task] = {"classification": "classification", "regression": "regression"}
 TEST_SHARE = 0.2
-TEXT = (".csv", ".tsv")
-ENDINGS = (*TEXT, ".npz", ".npy")
-DATA_HELP = f"{', '.join(NAMED)}, or a table: a .csv, .tsv, .npz or .npy file."
+DATA_HELP = f"{', '.join(NAMED)}, or a table: a .csv, .tsv, .txt, .npz or .npy file."
 TEST_DATA_HELP = f"{DATA_HELP} Of named data, its test part."
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """Data to train on. Classes are named for a classification; columns are named for a table.
+    """Data to train on. Classes are named for a classification; columns are named for a table, and prepared.
 
     Shapes: x (N, D); t (N,) labels or (N, 1) numbers.
     """
@@ -47,6 +45,7 @@ class Dataset:
     classes: list[str] | None
     columns: list[str] | None = None
     target: str | None = None
+    preparation: Preparation | None = None
 
 
 def load_named(name: str, *, download: bool = True) -> Dataset:
@@ -56,9 +55,15 @@ def load_named(name: str, *, download: bool = True) -> Dataset:
 
 
 def load_for_training(
-    name: str, target: str | None, test_share: float | None, seed: int, task: str | None
+    name: str,
+    target: str | None,
+    test_share: float | None,
+    seed: int,
+    task: str | None,
+    reading: TableOptions,
+    **more: Any,
 ) -> Dataset:
-    """A named data set, or a table of which a share is held out for testing."""
+    """A named data set, or a table of which a share is held out for testing, and from whose rest is learnt."""
     if name in NAMED:
         _refuse_target(name, target)
         for option, value in (("--test-share", test_share), ("--task", task)):
@@ -70,13 +75,11 @@ def load_for_training(
     test_share = TEST_SHARE if test_share is None else test_share
     kind = None if task is None else choose("--task", task, TASKS)
     path = _existing(name)
-    if target is None and path.suffix.lower() in TEXT:
+    if target is None and ending_of(path) in TEXT:
         raise ArgumentError(f"{name}: say which column to predict, --target COLUMN")
     if not 0 < test_share < 1:
         raise ArgumentError(f"--test-share: expected a share between 0 and 1, such as 0.2, got {test_share}")
-    table = datasets.load_table(path, _as_target(path, target), task=kind)
-    for note in table.notes:
-        warn(note)  # which the command words, and prints
+    table = reading.read(path, _as_target(path, target), task=kind, **more)
     if table.t is None or table.target is None:
         raise ArgumentError(f"{name}: there is no target to train on; name it with --target")
     if table.classes is not None and len(table.classes) < 2:
@@ -87,27 +90,34 @@ def load_for_training(
         raise DataError(
             f"{name}: the target {table.target!r} has one value only; there is nothing to estimate"
         )
-    test = held_out(len(table.t), test_share, seed, None if table.classes is None else table.t)
-    if not test.any():
-        raise DataError(
-            f"{name}: {len(table.t)} rows are too few to hold out a share of {test_share} for testing"
-            + ("" if table.classes is None else f" of each of {len(table.classes)} classes")
-            + ("; if the target is a number to estimate, --task regression" if table.classes else "")
-        )
-    x, t = table.x, table.t
+    try:
+        train, test = table.split(test_share, seed)
+    except DataError as error:
+        hint = "; if the target is a number to estimate, --task regression" if table.classes else ""
+        raise DataError(f"{name}: {error}{hint}") from None
     return Dataset(
-        path.stem, x[~test], t[~test], x[test], t[test], table.classes, table.columns, table.target
+        path.name.partition(".")[0],
+        train.x,
+        train.t,
+        test.x,
+        test.t,
+        table.classes,
+        train.columns,
+        table.target,
+        train.preparation,
     )
 
 
-def load_inputs(name: str, network: Network) -> Array:
+def load_inputs(name: str, network: Network, reading: TableOptions) -> Array:
     """The rows that a model predicts: the test part of named data, or all of a table."""
     if name in NAMED:
         return load_named(name).x_test
-    return datasets.load_table(_existing(name), None, columns=Notes.of(network).columns).x
+    return _prepared(reading, _existing(name), None, network).x
 
 
-def load_answered(name: str, network: Network, target: str | None) -> tuple[Array, Array]:
+def load_answered(
+    name: str, network: Network, target: str | None, reading: TableOptions
+) -> tuple[Array, Array]:
     """The same rows with their targets, in the classes of the model where it tells classes apart."""
     if name in NAMED:
         _refuse_target(name, target)
@@ -115,18 +125,31 @@ def load_answered(name: str, network: Network, target: str | None) -> tuple[Arra
         return data.x_test, data.t_test
     path, notes = _existing(name), Notes.of(network)
     target = target or notes.target
-    if target is None and path.suffix.lower() in TEXT:
+    if target is None and ending_of(path) in TEXT:
         raise ArgumentError(f"{name}: say which column holds the answers, --target COLUMN")
     loss = network.loss_layer
     is_classifier = notes.classes is not None or (loss is not None and loss.task == "classification")
     task: Task = "classification" if is_classifier else "regression"
-    table = datasets.load_table(path, _as_target(path, target), columns=notes.columns, task=task)
+    table = _prepared(reading, path, _as_target(path, target), network, task=task)
     if table.t is None:
         raise ArgumentError(f"{name}: there are no answers to compare with; name their column with --target")
     if table.classes is None:
         return table.x, table.t
     known = notes.classes or [str(k) for k in range(network.output_shape[-1])]
     return table.x, network.labels.named(_as_numbered(known, table.classes, name)[table.t])
+
+
+def _prepared(
+    reading: TableOptions, path: Path, target: str | int | None, network: Network, **more: Any
+) -> Table:
+    """A table with the columns that the model was trained on; what is done to them is told as notes."""
+    how = network.preparation
+    columns = Notes.of(network).columns if how is None else None
+    table = reading.read(path, target, columns=columns, preparation=how, **more)
+    if how is not None:
+        for label, text in table.prepared.lines:
+            warn(f"{path}: {label}: {text}")
+    return table
 
 
 @dataclass(frozen=True)
@@ -180,7 +203,7 @@ def _as_numbered(known: list[str], classes: list[str], name: str) -> Array:
 
 def _existing(name: str) -> Path:
     path = Path(name)
-    if path.suffix.lower() not in ENDINGS:
+    if ending_of(path) not in ENDINGS:
         raise ArgumentError(
             f"{name!r} is no data set and no table file ({', '.join(ENDINGS)}); {did_you_mean(name, NAMED)}"
         )
@@ -191,7 +214,7 @@ def _existing(name: str) -> Path:
 
 def _as_target(path: Path, target: str | None) -> str | int | None:
     """The target as `load_table` wants it: the columns of an .npy file have numbers, not names."""
-    if path.suffix.lower() == ".npy":
+    if ending_of(path) == ".npy":
         if target is None:
             return -1
         try:

@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.arrays import Array, first_not_finite
 from chainrule.cli.data import NAMED, Notes, load_answered, load_named
+from chainrule.cli.reading import TableOptions
 from chainrule.cli.writing import clean
 from chainrule.errors import ArgumentError, ChainruleError, DataError
 from chainrule.network import Network
@@ -17,11 +18,11 @@ ROWS = 10
 
 
 def batch_for(
-    network: Network, data: str | None, target: str | None, rows: int, seed: int
+    network: Network, data: str | None, target: str | None, rows: int, seed: int, reading: TableOptions
 ) -> tuple[str, dict[str, Array]]:
     """The first rows of the data, those a model was trained on, or random numbers; and what they are, in words."""
     if data is not None:
-        x, t = (values[:rows] for values in load_answered(data, network, target))
+        x, t = (values[:rows] for values in load_answered(data, network, target, reading))
         network.loss(x, t)  # whose message says what does not fit
         return f"{len(x)} rows of {clean(data)}", feeds(network, x, t)
     if target is not None:

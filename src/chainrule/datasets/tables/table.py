@@ -23,10 +23,16 @@ from chainrule.datasets.tables.text_files import read_text
 from chainrule.errors import ArgumentError, DataError
 from chainrule.randomness import held_out
 
-TEXT = (".csv", ".tsv", ".txt", ".tab", ".data")
-ENDINGS = (*TEXT, ".npz", ".npy")
+TEXT, ARRAYS = (".csv", ".tsv", ".txt", ".tab", ".data"), (".npz", ".npy")
+ENDINGS = (*TEXT, *ARRAYS)
 
 Learner: TypeAlias = Callable[[Sequence[Column]], Preparation]
+
+
+def ending_of(path: Path) -> str:
+    """How the name of a table's file ends: ".csv", also of "data.csv.gz"."""
+    ending = path.suffix.lower()
+    return Path(path.stem).suffix.lower() if ending == ".gz" else ending
 
 
 class Table:
@@ -241,9 +247,7 @@ def _read(
     if is_frame(source):
         return read_frame(source, None if target is None else str(target), forms, dialect.missing, drop)
     path = Path(source)
-    ending = path.suffix.lower()
-    if ending == ".gz":
-        ending = Path(path.stem).suffix.lower()
+    ending = ending_of(path)
     if ending in TEXT:
         if isinstance(target, int):
             raise ArgumentError(f"{path}: expected the name of the target column, got the number {target}")

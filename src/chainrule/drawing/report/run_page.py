@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from chainrule.drawing.page import UPLOT, UPLOT_STYLE, page, text
-from chainrule.drawing.report import curves, inside, judged
+from chainrule.drawing.report import curves, inside, judged, prepared
 from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import findings_of
 from chainrule.drawing.report.material import Material
@@ -19,6 +19,7 @@ def run_page(run: Material) -> str:
     found = [
         curves.curves(run),
         *judged.answers(run),
+        prepared.columns(run),
         inside.first_weights(run),
         curves.health(run),
         inside.picture(run),

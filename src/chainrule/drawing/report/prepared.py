@@ -1,0 +1,90 @@
+"""The section on the columns of a table: what each holds, and what became of it."""
+
+from __future__ import annotations
+
+import datetime
+
+from chainrule.datasets.tables import Encoding
+from chainrule.drawing.page import text
+from chainrule.drawing.report.material import Material
+from chainrule.drawing.report.parts import Section, table
+from chainrule.text import counted, listed, percent, short
+
+MOST_LISTED = 60
+_HOLDS = {"number": "numbers", "boolean": "yes or no", "date": "dates", "text": "text"}
+
+
+def columns(run: Material) -> Section | None:
+    """What was learnt of each column of the table; None where there was none to learn from."""
+    preparation = None if run.network is None else run.network.preparation
+    if preparation is None:
+        return None
+    used, rows = preparation.encodings, preparation.rows
+    lead = (
+        f"{counted(len(used), 'column')} of the table became {counted(len(preparation.names), 'number')} of a row. "
+        f"What stands here was learnt from the {rows:,} rows to train on, and is kept in the model."
+    )
+    cells = [
+        [text(each.name), _holds(each), text(_becomes(each)), _missing(each, rows), text(_filled(each))]
+        for each in used[:MOST_LISTED]
+    ]
+    left = [[text(name), text(reason)] for name, reason in preparation.left_out[:MOST_LISTED]]
+    body = f'<p class="lead">{text(lead)}</p>'
+    body += table(
+        ["column", "holds", "becomes", "missing", "filled with"],
+        cells,
+        kinds="tttnt",
+        label="Columns",
+        title=False,
+    )
+    body += _more(len(used))
+    if left:
+        body += table(["not used", "why"], left, label="Columns that are not used", title=False)
+        body += _more(len(preparation.left_out))
+    return Section("columns", "Columns", body)
+
+
+def _more(count: int) -> str:
+    return f'<p class="faint">and {count - MOST_LISTED:,} more</p>' if count > MOST_LISTED else ""
+
+
+def _holds(each: Encoding) -> str:
+    written = f", written {each.form.written}" if each.form.written else ""
+    return text(_HOLDS[each.form.kind] + written)
+
+
+def _becomes(each: Encoding) -> str:
+    if each.form.kind == "text":
+        what = (
+            f"{counted(len(each.categories), 'column')} of 0 and 1: {listed(list(each.categories), most=4)}"
+        )
+    elif each.form.kind == "date":
+        what = ", ".join([f"days since {_date(each.offset)}", *each.cycles])
+    elif each.form.kind == "boolean":
+        what = "0 or 1"
+    else:
+        what = f"the number less {short(each.offset, 8)}" if each.offset else "the number"
+    return f"{what}; 0 or 1 where it is missing" if each.indicator else what
+
+
+def _missing(each: Encoding, rows: int) -> str:
+    return f"{each.missing:,} ({percent(each.missing / max(rows, 1))})" if each.missing else "0"
+
+
+def _filled(each: Encoding) -> str:
+    if not each.missing:
+        return ""
+    if isinstance(each.fill, str):
+        return f"{each.fill}, the most frequent"
+    if each.form.kind == "boolean":
+        return f"{'yes' if each.fill else 'no'}, the most frequent"
+    value = _date(each.fill) if each.form.kind == "date" else short(each.fill, 6)
+    return f"{value}, the median"
+
+
+def _date(days: float) -> str:
+    """Days since 1970-01-01 as a date; as a number where no calendar reaches."""
+    try:
+        return (datetime.datetime(1970, 1, 1) + datetime.timedelta(days=days)).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError):
+        return f"day {short(days)}"
