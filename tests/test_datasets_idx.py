@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import gzip
+import io
 import struct
 import tracemalloc
 from pathlib import Path
@@ -140,6 +141,24 @@ def test_a_huge_declared_size_allocates_nothing():
 def test_a_gzip_bomb_stays_small():
     bomb = gzip.compress(written(np.zeros(9, np.uint8)) + bytes(64 << 20), 1)
     assert peak_while_refused(bomb) < 2 << 20
+
+
+def test_a_gzip_bomb_that_declares_all_it_unpacks_to_stays_small():
+    """300 MB of zeros in 0.3 MB, with an honest header."""
+    zipped = io.BytesIO()
+    with gzip.GzipFile(fileobj=zipped, mode="wb", compresslevel=1) as file:
+        file.write(b"\0\0\x08\x01" + struct.pack(">I", 300 << 20))
+        for _ in range(300):
+            file.write(bytes(1 << 20))
+    bomb = zipped.getvalue()
+    assert peak_while_refused(bomb) < 2 << 20
+    with pytest.raises(FileError, match=r"at most 256,000,000 bytes .*got 314,572,800 in a file of .*gunzip"):
+        read_idx(bomb)
+
+
+def test_what_is_not_compressed_is_read_whatever_its_size():
+    content = b"\0\0\x08\x01" + struct.pack(">I", 257_000_000) + bytes(257_000_000)
+    assert len(read_idx(content)) == 257_000_000
 
 
 @pytest.mark.parametrize("path", ["missing", ".", "nul\0inside"])

@@ -14,12 +14,14 @@ import math
 import os
 import zlib
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import IO, Any
 
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.datasets.bounded import read_bytes, refuse_bomb, size_of
 from chainrule.errors import FileError
 
 DTYPES: dict[int, np.dtype[Any]] = {
@@ -30,15 +32,15 @@ DTYPES: dict[int, np.dtype[Any]] = {
     0x0D: np.dtype(">f4"),
     0x0E: np.dtype(">f8"),
 }
-_CHUNK = 1 << 20
 _MOST_DIMENSIONS = 64  # NumPy's own limit
 
 
 def read_idx(source: str | os.PathLike[str] | bytes, *, max_bytes: int = 1 << 31) -> Array:
     """Read an array from an IDX file, or from the bytes of one; gzip is recognized by its first two bytes.
 
-    A file that declares more than `max_bytes` of numbers is refused. No more is read or decompressed than
-    was declared, plus one byte, so a gzip bomb stays small.
+    A file that declares more than `max_bytes` of numbers is refused, and a compressed one that declares more than
+    256 MB and more than 100 times its own size. No more is read or decompressed than was declared, plus one byte,
+    so a gzip bomb stays small.
 
     Shapes: as the file declares.
     dtype: uint8, int8, int16, int32, float32 or float64, in this machine's byte order; writable.
@@ -62,10 +64,12 @@ def read_idx_stream(
 ) -> Array:
     """`read_idx` on an open file that errors call `name`; `each_chunk` sees the decompressed content."""
     try:
+        size = size_of(file)
         zipped = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         with gzip.GzipFile(fileobj=file) if zipped else contextlib.nullcontext(file) as stream:
-            return _parse(_Reader(stream, each_chunk), name, max_bytes)
+            read = partial(read_bytes, stream, each_chunk=each_chunk)
+            return _parse(read, name, max_bytes, size if zipped else None)
     except FileError:
         raise
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
@@ -76,30 +80,9 @@ def read_idx_stream(
         raise FileError(f"could not read {name}: {error.strerror or error}") from error
 
 
-class _Reader:
-    """Reads as much as is asked for, a chunk at a time, and shows each chunk to whoever computes a hash."""
-
-    def __init__(
-        self, stream: IO[bytes] | gzip.GzipFile, each_chunk: Callable[[bytes], object] | None
-    ) -> None:
-        self.stream = stream
-        self.each_chunk = each_chunk
-
-    def read(self, count: int) -> bytearray:
-        """`count` bytes, or fewer where the content ends. Memory grows with what came, not with `count`."""
-        content = bytearray()
-        while len(content) < count:
-            chunk = self.stream.read(min(_CHUNK, count - len(content)))
-            if not chunk:
-                break
-            if self.each_chunk is not None:
-                self.each_chunk(chunk)
-            content += chunk
-        return content
-
-
-def _parse(reader: _Reader, name: str, max_bytes: int) -> Array:
-    magic = reader.read(4)
+def _parse(read: Callable[[int], bytearray], name: str, max_bytes: int, packed: int | None) -> Array:
+    """The array in content that `read` returns piece by piece; `packed` is the size of a compressed file."""
+    magic = read(4)
     dtype = DTYPES.get(magic[2]) if len(magic) == 4 and magic[:2] == b"\0\0" else None
     if dtype is None or not 1 <= magic[3] <= _MOST_DIMENSIONS:
         raise FileError(
@@ -107,7 +90,7 @@ def _parse(reader: _Reader, name: str, max_bytes: int) -> Array:
             f"{', '.join(f'0x{code:02X}' for code in DTYPES)} and a number of dimensions of 1 to "
             f"{_MOST_DIMENSIONS}; got {magic.hex(' ') or 'nothing'}"
         )
-    sizes = reader.read(4 * magic[3])
+    sizes = read(4 * magic[3])
     if len(sizes) < 4 * magic[3]:
         raise FileError(
             f"{name}: truncated in the header: expected {4 * magic[3]} bytes of sizes, got {len(sizes)}"
@@ -120,13 +103,15 @@ def _parse(reader: _Reader, name: str, max_bytes: int) -> Array:
             f"{name}: declares shape {shape} of {dtype.name}, over the {max_bytes} bytes allowed; "
             f"the header is damaged, or pass a larger max_bytes"
         )
-    content = reader.read(declared)
+    if packed is not None:
+        refuse_bomb(name, declared, packed, "unpack it with gunzip and read that, if it is as meant")
+    content = read(declared)
     if len(content) < declared:
         raise FileError(
             f"{name}: truncated: expected {declared} bytes after the header for shape {shape} of "
             f"{dtype.name}, got {len(content)}; get the file again"
         )
-    if reader.read(1):
+    if read(1):
         raise FileError(
             f"{name}: expected {declared} bytes after the header for shape {shape} of {dtype.name}, got more"
         )

@@ -46,11 +46,14 @@ def features_of(
         return [name for name in names if name != target]
     if target in columns:
         raise ArgumentError(f"{path}: the target {target!r} cannot be a feature too; take it out of columns")
-    missing = [name for name in columns if name not in names]
+    known = set(names)
+    missing = [name for name in columns if name not in known]
     if missing:
+        shown = ", ".join(columns[:30]) + (", ..." if len(columns) > 30 else "")
         raise DataError(
-            f"{path}: expected the columns {', '.join(columns)}; missing: "
-            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing)
+            f"{path}: expected the columns {shown}; missing: "
+            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing[:3])
+            + (f"; and {len(missing) - 3:,} more" if len(missing) > 3 else "")
         )
     return list(columns)
 

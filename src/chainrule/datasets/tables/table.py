@@ -206,7 +206,7 @@ def load_table(
     features: list[Column] | Array
     if isinstance(raw, RawMatrix):
         names, notes, features = raw.columns, [], raw.x
-        if preparation is not None or _has_missing(raw.x, names, where):
+        if preparation is not None or first_not_finite(raw.x) is not None:  # NaN: a missing cell
             features = [Column(name, Form("number"), raw.x[:, k]) for k, name in enumerate(names)]
     else:
         features, notes = _chosen(raw, columns, where), raw.notes
@@ -264,17 +264,3 @@ def _chosen(raw: RawTable, wanted: Sequence[str] | None, where: str) -> list[Col
     by_name = {column.name: column for column in raw.columns}
     target = [] if raw.target is None else [raw.target]
     return [by_name[name] for name in features_of(where, [*by_name, *target], raw.target, wanted)]
-
-
-def _has_missing(x: Array, names: list[str], where: str) -> bool:
-    """Whether an array holds NaN. Raises DataError where a number is infinite."""
-    if first_not_finite(x) is None:
-        return False
-    infinite = np.isinf(x)
-    if infinite.any():
-        row, column = np.argwhere(infinite)[0].tolist()
-        raise DataError(
-            f"{where}: data row {row + 1}, column {names[column]!r}: expected a finite number, got "
-            f"{x[row, column]}; correct it, or leave the row out"
-        )
-    return True
