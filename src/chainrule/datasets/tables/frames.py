@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
 from decimal import Decimal
 from numbers import Real
@@ -38,7 +39,7 @@ def read_frame(
     """The columns of a frame; of text what it stands for, as in a file. `forms` are those to read, in their
     form."""
     names = [str(name) for name in frame.columns]
-    if twice := sorted({name for name in names if names.count(name) > 1}):
+    if twice := [name for name, count in Counter(names).items() if count > 1]:
         raise DataError(
             f"the frame: expected different names of columns, got {', '.join(map(repr, twice[:3]))} twice"
         )

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.datasets.tables.column import Column
+from chainrule.datasets.tables.column import Column, Kind
 from chainrule.datasets.tables.preparation import PERIODS, Encoding, Preparation
 from chainrule.datasets.tables.targets import FEW, OF_ROWS
 from chainrule.errors import DataError
@@ -32,10 +33,10 @@ def learn(
 ) -> Preparation:
     """Learn a preparation from the rows of training.
 
-    `SimpleImputer` finds the median of numbers and dates and the most frequent boolean and text, `OneHotEncoder`
-    the categories. A column is left out, and its reason kept, where no row has a value, where it is text that is
-    the same in every row, has more different values than `most_categories`, or so many that it names the rows, and
-    where it only counts the rows. `where` begins the messages of errors.
+    `RobustScaler` finds the median of numbers and dates, `SimpleImputer` the most frequent boolean and text, and
+    `OneHotEncoder` the categories. A column is left out, and its reason kept, where no row has a value, where it
+    is text that is the same in every row, has more different values than `most_categories`, or so many that it
+    names the rows, and where it only counts the rows. `where` begins the messages of errors.
 
     Raises: DataError where no column is left; with `strict`, where one would be left out, or a cell filled in.
     """
@@ -55,17 +56,14 @@ def learn(
         raise DataError(
             f"expected a column to learn from, got none: {reasons or 'the target is the only column'}"
         )
-    encodings: list[Encoding] = []
-    for column, fill in zip(kept, _fills(kept), strict=True):
-        missing = int(column.missing.sum())
-        if strict and missing:
+    for column in kept if strict else ():
+        if column.missing.any():
             row = int(column.missing.argmax())
             raise DataError(
                 f"{where}data row {row + 1}, column {column.name!r}: the value is missing; fill it in or leave the "
                 f"row out"
             )
-        encodings.append(_encoding(column, fill, missing))
-    return Preparation(tuple(encodings), tuple(left_out), rows)
+    return Preparation(tuple(_encodings(kept)), tuple(left_out), rows)
 
 
 def _useless(column: Column, rows: int, most: int) -> str:
@@ -88,63 +86,74 @@ def _useless(column: Column, rows: int, most: int) -> str:
     return ""
 
 
-def _fills(columns: Sequence[Column]) -> Iterator[float | str]:
-    """What stands in for a missing cell of each column."""
-    by_kind: dict[bool, list[int]] = {}
-    for k, column in enumerate(columns):
-        by_kind.setdefault(column.form.kind in ("number", "date"), []).append(k)
-    found: dict[int, float] = {}
-    for is_median, places in by_kind.items():
-        found |= zip(places, _imputed([columns[k] for k in places], is_median), strict=True)
-    for k, column in enumerate(columns):
-        yield column.texts[int(found[k])] if column.form.kind == "text" else found[k]
+def _encodings(columns: Sequence[Column]) -> list[Encoding]:
+    """How the columns become numbers, in their order; those of a kind are learnt together, some at once."""
+    ways: tuple[tuple[tuple[Kind, ...], Callable[[list[Column], Array], Iterable[Encoding]]], ...] = (
+        (("number", "date"), _of_quantities),
+        (("boolean",), _of_booleans),
+        (("text",), _of_texts),
+    )
+    found: dict[str, Encoding] = {}
+    at_once = max(1, AT_ONCE // max(1, len(columns[0].values)))
+    for kinds, learnt in ways:
+        alike = [column for column in columns if column.form.kind in kinds]
+        for start in range(0, len(alike), at_once):
+            part = alike[start : start + at_once]
+            block = np.column_stack([_with_nan(column) for column in part])
+            found |= {each.name: each for each in learnt(part, block)}
+    return [found[column.name] for column in columns]
 
 
-def _imputed(columns: Sequence[Column], is_median: bool) -> Iterator[float]:
-    """The median, or the most frequent value, of each column, as SimpleImputer finds it."""
+def _of_quantities(columns: list[Column], block: Array) -> Iterator[Encoding]:
+    """Numbers and dates: the medians, as SimpleImputer has them; RobustScaler finds the same, faster."""
+    from sklearn.preprocessing import RobustScaler
+
+    medians = RobustScaler(with_scaling=False).fit(block).center_
+    with np.errstate(all="ignore"):
+        means, deviations = np.nanmean(block, axis=0), np.nanstd(block, axis=0)
+        too_fine = (deviations > 0) & (np.abs(means) * _FLOAT32 > deviations / 100) & np.isfinite(means)
+    for column, median, shared in zip(columns, medians.tolist(), too_fine.tolist(), strict=True):
+        offset, cycles = median if shared else 0.0, tuple[str, ...]()
+        if column.form.kind == "date":
+            days = column.values[~column.missing]
+            offset, cycles = float(np.floor(days.min())), _cycles(days)
+        yield Encoding(column.name, column.form, median, offset=offset, cycles=cycles, **_missing(column))
+
+
+def _of_booleans(columns: list[Column], block: Array) -> Iterator[Encoding]:
+    for column, fill in zip(columns, _most_frequent(block), strict=True):
+        yield Encoding(column.name, column.form, fill, **_missing(column))
+
+
+def _of_texts(columns: list[Column], block: Array) -> Iterator[Encoding]:
+    """Text: what is most frequent, and the texts that are there, in their order."""
+    from sklearn.preprocessing import OneHotEncoder
+
+    fills = _most_frequent(block)
+    codes = OneHotEncoder().fit(np.where(np.isnan(block), fills, block)).categories_
+    for column, fill, of_column in zip(columns, fills, codes, strict=True):
+        categories = tuple(column.texts[int(code)] for code in of_column)
+        yield Encoding(
+            column.name, column.form, column.texts[int(fill)], categories=categories, **_missing(column)
+        )
+
+
+def _most_frequent(block: Array) -> list[float]:
     from sklearn.impute import SimpleImputer
 
-    at_once = max(1, AT_ONCE // max(1, len(columns[0].values)))
-    for start in range(0, len(columns), at_once):
-        block = np.column_stack([_with_nan(each) for each in columns[start : start + at_once]])
-        imputer = SimpleImputer(strategy="median" if is_median else "most_frequent").fit(block)
-        yield from imputer.statistics_.tolist()
+    found: list[float] = SimpleImputer(strategy="most_frequent").fit(block).statistics_.tolist()
+    return found
+
+
+def _missing(column: Column) -> dict[str, Any]:
+    """How many cells are missing, and whether a column says where."""
+    missing = int(column.missing.sum())
+    return {"missing": missing, "indicator": missing > 0 and missing >= INDICATED * len(column.values)}
 
 
 def _with_nan(column: Column) -> Array:
     """The values as floats, NaN where a cell is missing."""
-    if column.form.kind != "text":
-        return column.values
-    return np.where(column.missing, np.nan, column.values)
-
-
-def _encoding(column: Column, fill: float | str, missing: int) -> Encoding:
-    indicator = missing >= INDICATED * len(column.values) and missing > 0
-    kind = column.form.kind
-    if kind == "text":
-        return Encoding(
-            column.name,
-            column.form,
-            fill,
-            indicator,
-            categories=_categories(column, str(fill)),
-            missing=missing,
-        )
-    offset, cycles = 0.0, tuple[str, ...]()
-    if kind == "date":
-        days = column.values[~column.missing]
-        offset, cycles = float(np.floor(days.min())), _cycles(days)
-    elif kind == "number":
-        offset = _offset(column.values, float(fill))
-    return Encoding(column.name, column.form, float(fill), indicator, offset, cycles=cycles, missing=missing)
-
-
-def _categories(column: Column, fill: str) -> tuple[str, ...]:
-    """The texts that are there, in their order, as OneHotEncoder finds them."""
-    from sklearn.preprocessing import OneHotEncoder
-
-    codes = np.where(column.missing, column.texts.index(fill), column.values).reshape(-1, 1)
-    return tuple(column.texts[code] for code in OneHotEncoder().fit(codes).categories_[0].tolist())
+    return np.where(column.missing, np.nan, column.values) if column.form.kind == "text" else column.values
 
 
 def _cycles(days: Array) -> tuple[str, ...]:
@@ -157,11 +166,3 @@ def _cycles(days: Array) -> tuple[str, ...]:
         and float(np.ptp(days % period)) > 1e-6
         and not (period == 1 and span == 0)
     )
-
-
-def _offset(values: Array, median: float) -> float:
-    """What to take from a column whose differences float32 would not hold beside its size; mostly 0."""
-    with np.errstate(all="ignore"):
-        mean, deviation = float(np.nanmean(values)), float(np.nanstd(values))
-    too_fine = deviation > 0 and abs(mean) * _FLOAT32 > deviation / 100
-    return median if too_fine and np.isfinite(median) else 0.0

@@ -1,0 +1,113 @@
+"""Everyday tables through the command line: train, evaluate, predict and report, with --target alone."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner, Result
+
+from chainrule.cli.app import app
+
+runner = CliRunner()
+ROWS = 60
+
+
+def people(seed: int = 0) -> list[dict[str, Any]]:
+    """Rows of a made-up table whose last column follows from the others."""
+    rng = np.random.default_rng(seed)
+    rows = []
+    for k in range(ROWS):
+        height, city, smokes = rng.normal(1.7, 0.1), rng.choice(["Ulm", "Köln", "Bad Tölz"]), rng.random() < 0.4
+        price = 100 * height + 20 * smokes + {"Ulm": 0, "Köln": 30, "Bad Tölz": 60}[str(city)]
+        rows.append(
+            {
+                "height": round(height, 3),
+                "city": str(city),
+                "smokes": bool(smokes),
+                "joined": f"{2019 + k % 4}-{1 + k % 12:02}-{1 + k % 28:02}",
+                "price": round(price, 2),
+            }
+        )
+    return rows
+
+
+def as_csv(rows: list[dict[str, Any]], separator: str = ",", **replaced: Callable[[Any], str]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, delimiter=separator, lineterminator="\n")
+    writer.writerow(rows[0])
+    for row in rows:
+        writer.writerow([replaced.get(name, str)(value) for name, value in row.items()])
+    return text.getvalue()
+
+
+def german(value: Any) -> str:
+    return str(value).replace(".", ",")
+
+
+def with_gaps(rows: list[dict[str, Any]], word: str = "") -> list[dict[str, Any]]:
+    """The same with a cell missing here and there, but in the target."""
+    names = list(rows[0])[:-1]
+    return [
+        {name: word if name != "price" and (k + 3 * names.index(name)) % 9 == 0 else value for name, value in row.items()}
+        for k, row in enumerate(rows)
+    ]
+
+
+def quoted(rows: list[dict[str, Any]]) -> str:
+    return as_csv(rows, city=lambda city: f"{city},\nGermany")
+
+
+PLAIN = as_csv(people())
+EVERYDAY: dict[str, bytes] = {
+    "semicolons and decimal commas": as_csv(people(), ";", height=german, price=german).encode(),
+    "UTF-8 with a mark": PLAIN.encode("utf-8-sig"),
+    "UTF-16 with tabs": as_csv(people(), "\t").encode("utf-16"),
+    "latin-1": as_csv(people(), ";").encode("latin-1"),
+    "sep= of Excel": ("sep=;\n" + as_csv(people(), ";", height=german, price=german)).encode(),
+    "missing cells": as_csv(with_gaps(people())).encode(),
+    "words for missing": as_csv(with_gaps(people(), "n/a")).encode(),
+    "dates with the day first": as_csv(
+        people(), joined=lambda day: ".".join(reversed(day.split("-")))
+    ).encode(),
+    "yes and no": as_csv(people(), smokes=lambda value: "yes" if value else "no").encode(),
+    "quoted newlines": quoted(people()).encode(),
+    "names twice and empty": PLAIN.replace("height,city,smokes", "a,,a").encode(),
+    "money and percent": as_csv(people(), price="${:,.2f}".format, height="{:.1%}".format).encode(),
+    "comments": ("# made up\n# in 2024\n" + PLAIN).encode(),
+}
+
+
+def chainrule(*words: Any) -> Result:
+    return runner.invoke(app, list(map(str, words)))
+
+
+@pytest.mark.parametrize("name", EVERYDAY)
+def test_everyday_files_go_through_with_a_target_alone(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("people.csv")
+    path.write_bytes(EVERYDAY[name])
+    trained = chainrule("train", path, "--target", "price")
+    assert trained.exit_code == 0, trained.output
+    score = float(re.search(r"^R²\s+([-\d.]+) on the test", trained.output, re.MULTILINE).group(1))
+    evaluated = chainrule("evaluate", "runs/people", path)
+    assert evaluated.exit_code == 0, evaluated.output
+    whole = float(re.search(r"^R²\s+([-\d.]+)", evaluated.output, re.MULTILINE).group(1))
+    assert score > 0.8
+    assert whole > 0.9
+    predicted = chainrule("predict", "runs/people", path)
+    assert predicted.exit_code == 0, predicted.output
+    assert predicted.stdout.count("\n") == ROWS + 1
+    reported = chainrule("report", "runs/people")
+    assert reported.exit_code == 0, reported.output
+    page = Path("runs/people/report.html").read_text(encoding="utf-8")
+    assert 'id="columns"' in page
+    assert "days since 20" in page
