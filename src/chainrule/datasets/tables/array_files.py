@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.datasets.tables.raw import RawTable, features_of, unreadable
+from chainrule.datasets.tables.raw import RawMatrix, features_of, unreadable
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
 
 
-def read_npz(path: Path, target: str | int | None, columns: Sequence[str] | None) -> RawTable:
+def read_npz(path: Path, target: str | int | None, columns: Sequence[str] | None) -> RawMatrix:
     """Read the arrays `x` and `target` of an .npz file."""
     arrays = _load(path, "x", target)
     if not isinstance(arrays, dict):
@@ -33,10 +33,10 @@ def read_npz(path: Path, target: str | int | None, columns: Sequence[str] | None
         )
     names = [f"x{i}" for i in range(x.shape[1])]
     features = features_of(path, names, None, columns)
-    return RawTable(_take(x, names, features), features, None if target is None else str(target), values)
+    return RawMatrix(_take(x, names, features), features, None if target is None else str(target), values)
 
 
-def read_npy(path: Path, target: str | int | None, columns: Sequence[str] | None) -> RawTable:
+def read_npy(path: Path, target: str | int | None, columns: Sequence[str] | None) -> RawMatrix:
     """Read an .npy file: a matrix, one column of which is the target."""
     array = _load(path)
     if isinstance(array, dict):
@@ -45,7 +45,7 @@ def read_npy(path: Path, target: str | int | None, columns: Sequence[str] | None
     names = [f"x{i}" for i in range(matrix.shape[1])]
     if target is None:
         features = features_of(path, names, None, columns)
-        return RawTable(_take(matrix, names, features), features, None, None)
+        return RawMatrix(_take(matrix, names, features), features, None, None)
     try:
         chosen = names[int(str(target).removeprefix("x"))]
     except (ValueError, IndexError):
@@ -55,7 +55,7 @@ def read_npy(path: Path, target: str | int | None, columns: Sequence[str] | None
         ) from None
     features = features_of(path, names, chosen, columns)
     values = array[:, names.index(chosen)]  # of the file's own dtype: whole numbers are classes
-    return RawTable(_take(matrix, names, features), features, chosen, values)
+    return RawMatrix(_take(matrix, names, features), features, chosen, values)
 
 
 def _load(path: Path, *wanted: str | int | None) -> Any:

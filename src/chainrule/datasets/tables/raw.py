@@ -3,17 +3,38 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainrule.arrays import Array
+from chainrule.datasets.tables.column import Column
+from chainrule.datasets.tables.dialect import Dialect
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
+
+MOST_SHOWN, MOST_MEANT = 30, 5
+"""Columns that an error lists, and columns for which it says what may be meant."""
+
+
+@dataclass(frozen=True, eq=False)
+class RawTable:
+    """A table as it was read.
+
+    `columns` are all but the target, in the order of the file. `target_values` are text cells without spaces around
+    them, "" where one is missing, or numbers. `notes` say what was found or decided in reading, one line each.
+    """
+
+    rows: int
+    columns: list[Column]
+    target: str | None
+    target_values: Array | None
+    notes: list[str] = field(default_factory=list)
+    dialect: Dialect | None = None
 
 
 @dataclass(frozen=True)
-class RawTable:
-    """Features as numbers, and the target's values as the file holds them."""
+class RawMatrix:
+    """Features as one matrix of numbers, and the target's values as the file holds them."""
 
     x: Array
     columns: list[str]
@@ -27,13 +48,22 @@ def features_of(path: Path, names: list[str], target: str | None, columns: Seque
         return [name for name in names if name != target]
     if target in columns:
         raise ArgumentError(f"{path}: the target {target!r} cannot be a feature too; take it out of columns")
-    missing = [name for name in columns if name not in names]
-    if missing:
-        raise DataError(
-            f"{path}: expected the columns {', '.join(columns)}; missing: "
-            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing)
-        )
+    refuse_absent(path, columns, names)
     return list(columns)
+
+
+def refuse_absent(path: Path, wanted: Iterable[str], names: Collection[str]) -> None:
+    """DataError that names the wanted columns which the table does not have, and what may be meant."""
+    wanted, there = list(wanted), set(names)
+    missing = [name for name in wanted if name not in there]
+    if missing:
+        shown = ", ".join(wanted[:MOST_SHOWN]) + (", ..." if len(wanted) > MOST_SHOWN else "")
+        more = f"; and {len(missing) - MOST_MEANT} more" if len(missing) > MOST_MEANT else ""
+        raise DataError(
+            f"{path}: expected the columns {shown}; missing: "
+            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing[:MOST_MEANT])
+            + more
+        )
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> FileError:

@@ -7,11 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 from chainrule.arrays import Array, first_not_finite
 from chainrule.datasets.tables.array_files import read_npy, read_npz
-from chainrule.datasets.tables.raw import RawTable
+from chainrule.datasets.tables.column import Form
+from chainrule.datasets.tables.dialect import Dialect
+from chainrule.datasets.tables.raw import RawMatrix
 from chainrule.datasets.tables.targets import Task, as_targets
-from chainrule.datasets.tables.text_files import read_csv
+from chainrule.datasets.tables.text_files import read_text
 from chainrule.errors import ArgumentError, DataError
 
 
@@ -41,9 +45,9 @@ def load_table(
     columns: Sequence[str] | None = None,
     task: Task | None = None,
     separator: str | None = None,
-    encoding: str = "utf-8",
+    encoding: str | None = None,
 ) -> Table:
-    """Read a .csv, .tsv, .npz or .npy file.
+    """Read a .csv, .tsv, .txt, .tab, .data, .npz or .npy file; text files may be packed, with .gz behind.
 
     `target` names the target column of a CSV file, the target array beside `x` in an .npz file, or the
     position of the target column in an .npy file; None reads features only, to predict from. Text and
@@ -53,7 +57,7 @@ def load_table(
 
     `columns` are the features to use, in that order, as a table that was trained on listed them; further
     ones are ignored. The columns of array files are called x0, x1, ... by their position.
-    `separator` is a comma for .csv and a tab for .tsv, unless given.
+    How a text file is written (separator, encoding, decimal comma, header) is found from it, unless given.
 
     Shapes: see Table.
     dtype: see Table.
@@ -68,7 +72,7 @@ def load_table(
         raise ArgumentError(f"load_table: expected different columns, got {list(columns)}")
     if task not in (None, "classification", "regression"):
         raise ArgumentError(f"load_table: expected task 'classification' or 'regression', got {task!r}")
-    raw = _read(Path(path), target, columns, separator, encoding)
+    raw, found = _read(Path(path), target, columns, separator, encoding)
     if raw.x.shape[1] == 0:
         raise DataError(f"{path}: expected at least one feature beside the target, got none")
     if raw.x.shape[0] == 0:
@@ -80,21 +84,38 @@ def load_table(
             f"{raw.x[row, column]}; fill the value in or leave the row out"
         )
     if raw.target_values is None:
-        return Table(raw.x, None, raw.columns, None, None)
+        return Table(raw.x, None, raw.columns, None, None, found)
     t, classes, notes = as_targets(raw.target_values, f"{path}: target {raw.target!r}", task)
-    return Table(raw.x, t, raw.columns, raw.target, classes, notes)
+    return Table(raw.x, t, raw.columns, raw.target, classes, found + notes)
 
 
 def _read(
-    path: Path, target: str | int | None, columns: Sequence[str] | None, separator: str | None, encoding: str
-) -> RawTable:
-    ending = path.suffix.lower()
-    if ending in (".csv", ".tsv"):
-        return read_csv(path, target, columns, separator or {".csv": ",", ".tsv": "\t"}[ending], encoding)
+    path: Path,
+    target: str | int | None,
+    columns: Sequence[str] | None,
+    separator: str | None,
+    encoding: str | None,
+) -> tuple[RawMatrix, list[str]]:
+    ending = Path(path.name.lower().removesuffix(".gz")).suffix
+    if ending in (".csv", ".tsv", ".txt", ".tab", ".data"):
+        return _read_text(path, target, columns, Dialect(separator=separator, encoding=encoding))
     if ending == ".npz":
-        return read_npz(path, target, columns)
+        return read_npz(path, target, columns), []
     if ending == ".npy":
-        return read_npy(path, target, columns)
+        return read_npy(path, target, columns), []
     raise ArgumentError(
-        f"{path}: expected a file that ends in .csv, .tsv, .npz or .npy, got {ending or 'none'}"
+        f"{path}: expected a file that ends in .csv, .tsv, .txt, .tab, .data, .npz or .npy, got {ending or 'none'}"
     )
+
+
+def _read_text(
+    path: Path, target: str | int | None, columns: Sequence[str] | None, dialect: Dialect
+) -> tuple[RawMatrix, list[str]]:
+    forms = None if columns is None else dict.fromkeys(columns, Form("number"))
+    raw = read_text(path, None if isinstance(target, int) else target, forms, dialect)
+    if isinstance(target, int):
+        raise ArgumentError(f"{path}: expected the name of the target column, got the number {target}")
+    chosen = {each.name: each.values for each in raw.columns if each.form.kind in ("number", "boolean")}
+    names = list(chosen if columns is None else columns)
+    x = np.column_stack([chosen[name] for name in names]) if names else np.empty((raw.rows, 0))
+    return RawMatrix(x, names, raw.target, raw.target_values), raw.notes
