@@ -24,7 +24,11 @@ def people(seed: int = 0) -> list[dict[str, Any]]:
     rng = np.random.default_rng(seed)
     rows = []
     for k in range(ROWS):
-        height, city, smokes = rng.normal(1.7, 0.1), rng.choice(["Ulm", "Köln", "Bad Tölz"]), rng.random() < 0.4
+        height, city, smokes = (
+            rng.normal(1.7, 0.1),
+            rng.choice(["Ulm", "Köln", "Bad Tölz"]),
+            rng.random() < 0.4,
+        )
         price = 100 * height + 20 * smokes + {"Ulm": 0, "Köln": 30, "Bad Tölz": 60}[str(city)]
         rows.append(
             {
@@ -55,7 +59,10 @@ def with_gaps(rows: list[dict[str, Any]], word: str = "") -> list[dict[str, Any]
     """The same with a cell missing here and there, but in the target."""
     names = list(rows[0])[:-1]
     return [
-        {name: word if name != "price" and (k + 3 * names.index(name)) % 9 == 0 else value for name, value in row.items()}
+        {
+            name: word if name != "price" and (k + 3 * names.index(name)) % 9 == 0 else value
+            for name, value in row.items()
+        }
         for k, row in enumerate(rows)
     ]
 

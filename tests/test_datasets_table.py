@@ -6,6 +6,7 @@ import contextlib
 import io
 import os
 import pickle
+import warnings
 import zipfile
 
 import numpy as np
@@ -78,16 +79,17 @@ def test_classes_are_sorted(write, values, classes, labels):
     assert table.t.tolist() == labels
 
 
-@pytest.mark.parametrize("missing", ["NA", "None", "?", "-", "n/a", "NaN", "null"])
+@pytest.mark.parametrize("missing", ["NA", "None", "?", "-", "n/a", "NaN", "null", ""])
 def test_a_missing_value_is_no_class(write, missing):
-    path = write(f"a,t\n1,red\n2,blue\n3,{missing}\n")
+    path = write(f"a,t\n1,red\n2,blue\n3,{missing}\n4,red\n")
     for task in (None, "classification"):
-        with pytest.raises(
-            DataError, match=r"data row 3: the value is missing .*; leave the row out, or write"
-        ):
-            load_table(path, task=task)
-    with pytest.raises(DataError, match=r"data row 3: the value is missing \('.*'\); leave the row out$"):
-        load_table(write(f"a,t\n1,1.5\n2,2\n3,{missing}\n"))
+        table = load_table(path, task=task)
+        assert (table.classes, table.x.tolist()) == (["blue", "red"], [[1], [2], [4]])
+        assert f"1 row without a target is left out, the first is data row 3 ({missing!r})" in table.notes[0]
+        with pytest.raises(DataError, match=r"data row 3: the value is missing \('.*'\); leave the row out"):
+            load_table(path, task=task, strict=True)
+    assert load_table(write(f"a,t\n1,1.5\n2,2\n3,{missing}\n")).t.tolist() == [[1.5], [2]]
+    assert load_table(path, missing=["red"]).classes == ["blue"]
 
 
 def test_a_minus_among_signs_is_a_class(write):
@@ -204,7 +206,9 @@ def test_tabs(write):
 def test_numbers_survive_csv(tmp_path_factory, rows):
     path = tmp_path_factory.mktemp("numbers") / "data.csv"
     pandas.DataFrame(rows, columns=["a", "b"]).to_csv(path, index=False)
-    np.testing.assert_allclose(load_table(path, None).x, rows, rtol=1e-15, atol=1e-300)
+    table = load_table(path, None)
+    shared = [each.offset for each in table.preparation.encodings]
+    np.testing.assert_allclose(table.x + shared, rows, rtol=1e-15, atol=1e-300)
 
 
 # Features in the order of training
@@ -232,20 +236,13 @@ def test_columns_that_make_no_sense(write, columns):
 # CSV that is wrong
 
 MESSAGES = [
+    ("a,b,t\n1,2,x\n3,inf,y\n", DataError, r"data row 2, column 'b': expected a finite number, got 'inf'"),
     (
-        "a,b,t\n1,2,x\n3,red,y\n",
+        "a,b,t\n1,2,x\n3,-1e999,y\n",
         DataError,
-        r"data row 2, column 'b': expected a number, got the text 'red'; turn",
+        r"data row 2, column 'b': expected a finite number, got '-1e999', too large",
     ),
-    ("a,b,t\n1,True,x\n3,2,y\n", DataError, r"data row 1, column 'b'.*'True'"),
-    ('a,b,t\n1,"1,5",x\n', DataError, r"data row 1, column 'b'.*'1,5'"),
-    ("a,b,t\n1,2,x\n3,,y\n", DataError, r"data row 2, column 'b': the value is missing \(''\)"),
-    ("a,b,t\n1,2,x\nNaN,4,y\n", DataError, r"data row 2, column 'a': the value is missing \('NaN'\)"),
-    ("a,b,t\nN/A,2,x\n3,4,y\n", DataError, r"data row 1, column 'a': the value is missing"),
-    ("a,b,t\n1,2,x\n3,inf,y\n", DataError, r"data row 2, column 'b': expected a finite number, got inf"),
-    ("a,b,t\n1,2,x\n3,-1e999,y\n", DataError, r"data row 2, column 'b': expected a finite number, got -inf"),
-    ("a,b,t\n1,2,x\n3,4,\n", DataError, r"target 't', data row 2: the value is missing"),
-    ("a,b,t\n1,2,1.5\n3,4,nan\n", DataError, r"target 't', data row 2: the value is missing \('nan'\)"),
+    ("a,b,t\n1,2,\n3,4,\n", DataError, r"target 't': expected values, got none: all 2 are missing"),
     ("a,b,t\n1,2,1.5\n3,4,low\n", DataError, r"target 't', data row 2: expected a number as in other rows"),
     ("a,b,t\n1,2,1.5\n3,4,1e999\n", DataError, r"target 't', data row 2: expected a finite number"),
     ("", DataError, r"got an empty file"),
@@ -256,9 +253,6 @@ MESSAGES = [
     ("a,b,t\n1,2,x\n3,4\n", DataError, r"line 3: expected 3 values, as the header has, got 2"),
     ("a,b,t\n1,2,x\n\n3\n", DataError, r"line 4: expected 3 values, as the header has, got 1"),
     ("a,b,t\n1,2,x\n3,4,y,5\n", DataError, r"line 3: expected 3 values, as the header has, got 4"),
-    ("a,b,a,t\n1,2,3,x\n", DataError, r"got 'a' more than once"),
-    (",a,t\n0,1,x\n1,2,y\n", DataError, r"column 1 has no name in the header"),
-    ("a;b;t\n1;2;x\n", DataError, r"only one column, 'a;b;t'; pass separator=';'"),
     ('a,b,t\n1,2,"x\n3,4,y\n', DataError, r"could not be read as CSV|expected 3 values"),
     ("t\nx\ny\n", DataError, r"at least one feature beside the target"),
     (
@@ -266,15 +260,7 @@ MESSAGES = [
         ArgumentError,
         r"no column 't' for the target; Known: a, b; target=None reads features only",
     ),
-    (
-        b"a,t\n1,\xe9t\xe9\n",
-        DataError,
-        r"expected utf-8 text, got something else \(byte 0xe9\); save it as UTF-8, or",
-    ),
-    (b"a,\xe9\n1,2\n", DataError, r"encoding='latin-1'"),
-    ("a,t\n1,x\n".encode("utf-16"), DataError, r"got UTF-16; pass encoding='utf-16'"),
     (npz(x=np.eye(2)), FileError, r"got a binary file"),
-    (b"a,t\n" + b"1,x\n" * 50_000 + b"1,\xff\n", DataError, r"expected utf-8 text"),
 ]
 
 
@@ -300,10 +286,10 @@ def test_text_where_a_regression_was_asked_for(write):
 @pytest.mark.parametrize("name", ["data.csv", "data.npz", "data.npy"])
 def test_files_that_cannot_be_opened(tmp_path, name):
     with pytest.raises(FileError, match=f"could not read .*{name}: No such file"):
-        load_table(tmp_path / name, 0)
+        load_table(tmp_path / name, None)
     (tmp_path / name).mkdir()
     with pytest.raises(FileError, match=r"could not read .*directory"):
-        load_table(tmp_path / name, 0)
+        load_table(tmp_path / name, None)
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may read everything")
@@ -367,6 +353,16 @@ def test_npz_with_other_names(write):
         load_table(path)
 
 
+def test_nan_in_arrays_is_a_missing_cell(write):
+    path = write(npz(x=np.array([[1, np.nan], [3, 4], [5, 6]]), t=np.array([1.0, np.nan, 3])), "data.npz")
+    table = load_table(path)
+    assert table.x.tolist() == [[1, 6, 1], [5, 6, 0]]
+    assert table.columns == ["x0", "x1", "x1 is missing"]
+    assert "1 row without a target is left out, the first is data row 2" in table.notes[0]
+    other = load_table(write(npy(np.array([[np.nan, 2]])), "other.npy"), None, preparation=table.preparation)
+    assert other.x.tolist() == [[3, 2, 0]]
+
+
 @pytest.mark.parametrize(
     ("arrays", "message"),
     [
@@ -376,10 +372,10 @@ def test_npz_with_other_names(write):
         ({"x": np.eye(2), "t": np.arange(3)}, r"one target for each row: x has shape \(2, 2\), t has \(3,\)"),
         ({"x": np.eye(2), "t": np.array(3)}, "one target for each row"),
         ({"x": np.eye(2), "t": np.eye(2)}, r"argmax"),
-        ({"x": np.eye(2), "t": np.array([1.0, np.nan])}, "target 't', data row 2: expected a finite number"),
+        ({"x": np.eye(2), "t": np.array([1.0, np.inf])}, "target 't', data row 2: expected a finite number"),
         ({"x": np.eye(2), "t": np.array([1j, 2])}, "expected text, booleans or numbers, got complex128"),
         (
-            {"x": np.array([[1, np.nan]]), "t": np.arange(1)},
+            {"x": np.array([[1, np.inf]]), "t": np.arange(1)},
             "data row 1, column 'x1': expected a finite number",
         ),
         ({"x": np.eye(2) * 1j, "t": np.arange(2)}, "to hold numbers, got complex128"),
@@ -494,7 +490,8 @@ def test_any_bytes_give_a_table_or_an_error_of_ours(tmp_path_factory, file, targ
     name, content = file
     path = tmp_path_factory.getbasetemp() / name
     path.write_bytes(content)
-    with contextlib.suppress(ChainruleError):
+    with contextlib.suppress(ChainruleError), warnings.catch_warnings():
+        warnings.simplefilter("ignore", ChainruleWarning)
         table = load_table(path, target)
         assert isinstance(table, Table)
         assert np.isfinite(table.x).all()

@@ -169,17 +169,23 @@ def test_a_text_never_seen_is_none_of_the_values_and_said() -> None:
     other = pandas.DataFrame({"c": ["b", "new", "a", "new"], "further": 1})
     table = load_table(other, None, preparation=preparation)
     np.testing.assert_array_equal(table.x, [[0, 1], [0, 0], [1, 0], [0, 0]])
-    assert table.notes == ["never seen: 'new' in 'c' (data row 2); taken as none of the values of training"]
+    assert table.notes == [
+        "not used, since training had no such column: 'further'",
+        "never seen: 'new' in 'c' (data row 2); taken as none of the values of training",
+    ]
+    with pytest.raises(DataError, match=r"training had no column 'further'; strict refuses it"):
+        load_table(other, None, preparation=preparation, strict=True)
+    other = other[["c"]]
     with pytest.raises(DataError, match=r"never seen: 'new' in 'c' \(data row 2\).*; strict refuses it"):
         load_table(other, None, preparation=preparation, strict=True).x
     with pytest.raises(DataError, match="missing: 'c'"):
-        load_table(other[["further"]], None, preparation=preparation).x
+        load_table(other.rename(columns={"c": "d"}), None, preparation=preparation)
 
 
 def test_what_was_done_is_said_a_line_a_kind() -> None:
     frame = a_frame(60, 1, 0.1).assign(name=[f"N{k}" for k in range(60)])
     labels = [note.partition(":")[0] for note in load_table(frame, None).notes]
-    assert labels == ["numbers", "booleans", "dates", "text", "filled", "filled", "marked", "left out"]
+    assert labels == ["booleans", "dates", "text", "filled", "filled", "marked", "left out"]
 
 
 def test_the_rows_to_test_on_teach_nothing() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.datasets.tables.column import Column, Form, Kind
-from chainrule.datasets.tables.raw import RawTable
+from chainrule.datasets.tables.raw import RawTable, refuse_absent
 from chainrule.datasets.tables.recognize import recognize
 from chainrule.errors import ArgumentError, DataError, did_you_mean
 from chainrule.incoming import is_category
@@ -53,6 +53,8 @@ def read_frame(
             raise ArgumentError(
                 f"the frame: there is no column {name!r} to drop; {did_you_mean(name, names)}"
             )
+    if forms is not None:
+        refuse_absent("the frame", forms, names)
     wanted = {
         name for name in names if name != target and name not in drop and (forms is None or name in forms)
     }
@@ -64,7 +66,8 @@ def read_frame(
     values = None
     if target is not None:
         values = _cells(frame[next(key for key in frame.columns if str(key) == target)])
-    return RawTable(len(frame), columns, target, values, [])
+    further = [name for name in names if name not in wanted and name != target and name not in drop]
+    return RawTable(len(frame), columns, target, values, further=further)
 
 
 def _column(series: Any, name: str, form: Form | None, missing: tuple[str, ...]) -> Column:

@@ -12,10 +12,12 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.datasets.tables.column import Column, Form, Kind
 from chainrule.errors import DataError, FileError, did_you_mean
-from chainrule.text import counted, listed
+from chainrule.text import counted, listed, short
 
 #: What begins the line on text that is none of the categories.
 NEVER_SEEN = "never seen"
+#: What begins the line on columns to which nothing is done.
+AS_THEY_ARE = "numbers"
 #: Days after which what a date tells comes again.
 PERIODS = {"time of year": 365.2425, "day of the week": 7.0, "time of day": 1.0}
 
@@ -82,8 +84,8 @@ class Preparation:
     def apply(self, columns: Sequence[Column], *, strict: bool = False, where: str = "") -> Prepared:
         """The numbers of these columns, which are told by their names.
 
-        A text that is none of the categories counts as none of them: all its columns are 0. Columns that are not
-        known are not used. Both are said in the lines, as is what was filled in; with `strict` all are errors.
+        A text that is none of the categories counts as none of them: all its columns are 0. That is said in the
+        lines, as is what was filled in; with `strict` both are errors.
 
         Shapes: columns of N rows -> x (N, D), D as many as `names`. dtype: float64.
         Raises: DataError where a column is missing, or holds something else than in training.
@@ -111,13 +113,9 @@ class Preparation:
             if absent.any():
                 filled.append((each, absent))
             unseen += _told_of_unseen(each, column, unknown)
-        known = {*self.forms, *dict(self.left_out)}
-        further = [repr(name) for name in found if name not in known]
         lines = []
         if unseen:
             lines.append((NEVER_SEEN, f"{listed(unseen)}; taken as none of the values of training"))
-        if further:
-            lines.append(("not used", f"{listed(further)}; training had no such column"))
         if strict and (lines or filled):
             problem = ": ".join(lines[0]) if lines else _missing_cell(*filled[0])
             raise DataError(f"{where}{problem}; strict refuses it")
@@ -222,11 +220,19 @@ def told_of(preparation: Preparation) -> list[tuple[str, str]]:
     lines += told_of_filled(filled)
     if marked := [repr(each.name) for each in preparation.encodings if each.indicator]:
         lines.append(("marked", f"a column of 0 and 1 says where cells are missing: {listed(marked)}"))
+    if shared := [
+        f"{each.name!r} less {short(each.offset, 8)}" for each in preparation.encodings if _is_shifted(each)
+    ]:
+        lines.append(("shifted", f"so that float32 resolves the differences: {listed(shared)}"))
     reasons: dict[str, list[str]] = {}
     for name, reason in preparation.left_out:
         reasons.setdefault(reason, []).append(repr(name))
     lines += [("left out", f"{listed(names)}: {reason}") for reason, names in reasons.items()]
     return lines
+
+
+def _is_shifted(each: Encoding) -> bool:
+    return each.form.kind == "number" and each.offset != 0
 
 
 def _detail(each: Encoding) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from chainrule.arrays import Array
@@ -12,25 +12,31 @@ from chainrule.datasets.tables.column import Column
 from chainrule.datasets.tables.dialect import Dialect
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
 
+MOST_SHOWN, MOST_MEANT = 30, 5
+"""Columns that an error lists, and columns for which it says what may be meant."""
+
 
 @dataclass(frozen=True, eq=False)
 class RawTable:
-    """A text file or a frame: all columns but the target, and the target's cells, text or numbers.
+    """A table as it was read.
 
-    `notes` says, a line each, what was found or decided in reading; `dialect` is how a text file is written.
+    `columns` are all but the target, in the order of the file, or those that were asked for; `further` are the
+    names of the others. `target_values` are text cells without spaces around them, or numbers. `notes` say what
+    was found or decided in reading, one line each.
     """
 
     rows: int
     columns: list[Column]
     target: str | None
     target_values: Array | None
-    notes: list[str]
+    notes: list[str] = field(default_factory=list)
     dialect: Dialect | None = None
+    further: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True)
 class RawMatrix:
-    """An array file: features as numbers, and the target's values as the file holds them."""
+    """Features as one matrix of numbers, and the target's values as the file holds them."""
 
     x: Array
     columns: list[str]
@@ -46,16 +52,22 @@ def features_of(
         return [name for name in names if name != target]
     if target in columns:
         raise ArgumentError(f"{path}: the target {target!r} cannot be a feature too; take it out of columns")
-    known = set(names)
-    missing = [name for name in columns if name not in known]
+    refuse_absent(path, columns, names)
+    return list(columns)
+
+
+def refuse_absent(path: Path | str, wanted: Iterable[str], names: Collection[str]) -> None:
+    """DataError that names the wanted columns which the table does not have, and what may be meant."""
+    wanted, there = list(wanted), set(names)
+    missing = [name for name in wanted if name not in there]
     if missing:
-        shown = ", ".join(columns[:30]) + (", ..." if len(columns) > 30 else "")
+        shown = ", ".join(wanted[:MOST_SHOWN]) + (", ..." if len(wanted) > MOST_SHOWN else "")
+        more = f"; and {len(missing) - MOST_MEANT} more" if len(missing) > MOST_MEANT else ""
         raise DataError(
             f"{path}: expected the columns {shown}; missing: "
-            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing[:3])
-            + (f"; and {len(missing) - 3:,} more" if len(missing) > 3 else "")
+            + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing[:MOST_MEANT])
+            + more
         )
-    return list(columns)
 
 
 def unreadable(path: str | os.PathLike[str], error: Exception) -> FileError:

@@ -16,12 +16,13 @@ from chainrule.datasets.tables.column import Column, Form
 from chainrule.datasets.tables.dialect import Dialect
 from chainrule.datasets.tables.frames import is_frame, read_frame
 from chainrule.datasets.tables.learning import MOST_CATEGORIES, learn
-from chainrule.datasets.tables.preparation import Preparation, Prepared, told_of
+from chainrule.datasets.tables.preparation import AS_THEY_ARE, Preparation, Prepared, told_of
 from chainrule.datasets.tables.raw import RawMatrix, RawTable, features_of
 from chainrule.datasets.tables.targets import Task, targets_of
 from chainrule.datasets.tables.text_files import read_text
 from chainrule.errors import ArgumentError, DataError
 from chainrule.randomness import held_out
+from chainrule.text import listed
 
 TEXT, ARRAYS = (".csv", ".tsv", ".txt", ".tab", ".data"), (".npz", ".npy")
 ENDINGS = (*TEXT, *ARRAYS)
@@ -98,7 +99,8 @@ class Table:
     @property
     def notes(self) -> list[str]:
         """What was decided without being asked, a line each."""
-        return [*self.reading, *(f"{label}: {text}" for label, text in self.prepared.lines)]
+        done = [f"{label}: {text}" for label, text in self.prepared.lines if label != AS_THEY_ARE]
+        return [*self.reading, *done]
 
     def __len__(self) -> int:
         features = self._features
@@ -210,6 +212,8 @@ def load_table(
             features = [Column(name, Form("number"), raw.x[:, k]) for k, name in enumerate(names)]
     else:
         features, notes = _chosen(raw, columns, where), raw.notes
+        if preparation is not None:
+            notes = [*notes, *_said_of_further(raw.further, preparation, where, strict)]
         names = [each.name for each in features]
     if not names:
         raise DataError(f"{where}: expected at least one feature beside the target, got none")
@@ -257,6 +261,17 @@ def _read(
     if ending == ".npy":
         return read_npy(path, target, columns)
     raise ArgumentError(f"{path}: expected a file that ends in {', '.join(ENDINGS)}, got {ending or 'none'}")
+
+
+def _said_of_further(further: list[str], preparation: Preparation, where: str, strict: bool) -> list[str]:
+    """What is said of columns that training did not have."""
+    known = dict(preparation.left_out)
+    names = [repr(name) for name in further if name not in known]
+    if names and strict:
+        raise DataError(
+            f"{where}: training had no column {names[0]}; strict refuses it: leave it out, drop=[{names[0]}]"
+        )
+    return [f"not used, since training had no such column: {listed(names)}"] if names else []
 
 
 def _chosen(raw: RawTable, wanted: Sequence[str] | None, where: str) -> list[Column]:

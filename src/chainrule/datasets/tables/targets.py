@@ -9,9 +9,9 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from chainrule.arrays import Array, first_not_finite
-from chainrule.datasets.tables.recognize import recognize
+from chainrule.datasets.tables.recognize import absent_texts, recognize
 from chainrule.errors import DataError, warn
-from chainrule.incoming import are_signs, looks_missing, without_case
+from chainrule.incoming import without_case
 from chainrule.text import counted
 
 Task: TypeAlias = Literal["classification", "regression"]
@@ -87,10 +87,7 @@ def _present(values: Array, words: Collection[str]) -> Array:
     if values.dtype.kind in "biu":
         return np.ones(len(values), bool)
     texts, places = np.unique(values.astype(str), return_inverse=True)
-    signs, other = are_signs(texts.tolist()), {word.strip().lower() for word in words}
-    absent = [
-        looks_missing(text, among_signs=signs) or text.strip().lower() in other for text in texts.tolist()
-    ]
+    absent = absent_texts([text.strip() for text in texts.tolist()], words)
     return ~np.array(absent, bool)[places]
 
 

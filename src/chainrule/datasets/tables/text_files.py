@@ -1,193 +1,252 @@
-"""Reading a table from a text file with separated values, with errors that say where."""
+"""Reading a table from a text file with separated values, as people have them, with errors that say where."""
 
 from __future__ import annotations
 
+import contextlib
 import csv
-from collections.abc import Iterator, Sequence
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.arrays import Array
-from chainrule.datasets.tables.raw import RawMatrix, features_of, unreadable
-from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean
-from chainrule.incoming import looks_missing
+from chainrule.datasets.tables.chunks import Reading, read_columns
+from chainrule.datasets.tables.column import Column, Form
+from chainrule.datasets.tables.dialect import Dialect
+from chainrule.datasets.tables.finding import SPOKEN, Start, found, sample_of
+from chainrule.datasets.tables.lines import Seen, Text, encodings_of
+from chainrule.datasets.tables.naming import different, refuse_target_twice
+from chainrule.datasets.tables.numbers_in_text import PLAIN
+from chainrule.datasets.tables.raw import RawTable, refuse_absent
+from chainrule.datasets.tables.recognize import Recognized, recognize_cells
+from chainrule.errors import ArgumentError, DataError, did_you_mean, warn
 
-if TYPE_CHECKING:
-    import pandas
+LARGE = 20_000_000
+"""Bytes of a file that is read under a progress bar."""
+_ENCODINGS = {"utf-16-le": "UTF-16", "utf-16-be": "UTF-16", "cp1252": "Windows-1252", "latin-1": "Latin-1"}
 
 
-def read_csv(
-    path: Path, target: str | int | None, columns: Sequence[str] | None, separator: str, encoding: str
-) -> RawMatrix:
-    """Read a CSV file with a header; numbers and booleans are features, the target is left as text."""
-    import pandas
+def read_text(
+    path: Path,
+    target: str | None,
+    forms: Mapping[str, Form] | None,
+    dialect: Dialect,
+    drop: Sequence[str] = (),
+) -> RawTable:
+    """Read a text file, finding what `dialect` leaves open.
 
-    if len(separator) != 1 or separator in '"\r\n':
-        raise ArgumentError(f"{path}: expected a separator of one character, got {separator!r}")
-    # "utf-8-sig" is UTF-8 that also skips the mark that Excel puts in front.
-    lines = _Csv(path, separator, "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding)
-    lines.refuse_binary()
-    names = lines.names()
-    if isinstance(target, int):
-        raise ArgumentError(f"{path}: expected the name of the target column, got the number {target}")
-    if target is not None and target not in names:
+    With `forms`, only the columns named there are read, each in its form. Columns in `drop` are not read.
+
+    Raises: FileError when the file is missing, unreadable or no text. DataError when the content is wrong: rows of
+    different lengths, no column that `forms` names, a cell that is not as its column. ArgumentError when there is
+    no such target, or a given part of the dialect makes no sense.
+    """
+    _check(path, dialect)
+    found_encodings = encodings_of(path) if dialect.encoding is None else [_as_opened(dialect.encoding)]
+    with _progress(path) as seen:
+        for k, encoding in enumerate(found_encodings):
+            text = Text(path, _as_opened(encoding), seen)
+            try:
+                table = _read(text, target, forms, replace(dialect, encoding=encoding), dialect, drop)
+            except UnicodeError as error:
+                if k + 1 == len(found_encodings):
+                    raise text.wrong_encoding(error) from error
+                continue
+            break
+    if k:
+        warn(
+            f"{path}: it is not UTF-8 text, and was read as {_ENCODINGS[encoding]}; check the letters with "
+            f"accents, and pass encoding=... if they are wrong"
+        )
+    return table
+
+
+def _read(
+    text: Text,
+    target: str | None,
+    forms: Mapping[str, Form] | None,
+    dialect: Dialect,
+    given: Dialect,
+    drop: Sequence[str],
+) -> RawTable:
+    path = text.path
+    with text.open() as file:
+        lines = sample_of(file)
+    try:
+        start = found(lines, dialect, frozenset(forms or ()) | frozenset([] if target is None else [target]))
+    except csv.Error as error:
+        raise DataError(f"{path}: could not be read as CSV: {error}") from error
+    _check_start(text, start, given)
+    names, notes = different(start.names)
+    if target is not None:
+        refuse_target_twice(path, target, start.names)
+    wanted = _wanted(path, names, target, forms, drop, start)
+    reading = Reading(
+        text, start, names, [*wanted, *([] if target is None else [target])], start.dialect.missing
+    )
+    plain = _plain(reading, target, forms)
+    content = read_columns(reading, plain)
+    if content.rows == 0:
+        raise DataError(f"{path}: expected rows of data below the header, got none")
+    notes = [*_said(path, start, given, names), *notes]
+    likely = start.dialect.decimal if start.dialect.decimal == "," or given.decimal else None
+    columns: list[Column] = []
+    unusual: list[tuple[str, Recognized]] = []
+    for name in wanted:
+        form = None if forms is None else forms[name]
+        if name in content.numbers:
+            values = content.numbers.pop(name)
+            comma = start.dialect.decimal == "," and bool((values % 1 > 0).any())
+            columns.append(Column(name, form or Form("number", "decimal comma" if comma else ""), values))
+            continue
+        recognized = recognize_cells(
+            content.texts.pop(name),
+            str(path),
+            form,
+            decimal=given.decimal,
+            likely=likely,
+            missing=dialect.missing,
+        )
+        columns.append(recognized.column)
+        if recognized.example and form is None:
+            unusual.append((name, recognized))
+    notes += _how_written(unusual)
+    target_values = None
+    if target is not None:
+        cells = content.texts[target]
+        target_values = np.array([*cells.texts, ""], object)[cells.codes]
+    left_out = {*wanted, target, *drop}
+    further = [name for name in names if name not in left_out]
+    return RawTable(content.rows, columns, target, target_values, notes, start.dialect, further)
+
+
+def _check(path: Path, dialect: Dialect) -> None:
+    if dialect.separator is not None and (len(dialect.separator) != 1 or dialect.separator in '"\r\n'):
+        raise ArgumentError(f"{path}: expected a separator of one character, got {dialect.separator!r}")
+    if dialect.decimal not in (None, ".", ","):
+        raise ArgumentError(f"{path}: expected the decimal sign '.' or ',', got {dialect.decimal!r}")
+    if dialect.decimal is not None and dialect.decimal == dialect.separator == ".":
+        raise ArgumentError(f"{path}: '.' cannot be both separator and decimal sign")
+
+
+def _as_opened(encoding: str) -> str:
+    """ "utf-8-sig" is UTF-8 that also skips the mark that Excel puts in front."""
+    return "utf-8-sig" if encoding.lower() in ("utf-8", "utf8") else encoding
+
+
+def _check_start(text: Text, start: Start, given: Dialect) -> None:
+    if not start.names:
+        raise DataError(f"{text.path}: expected a header and rows of data, got an empty file")
+    for other in ";\t,|":
+        if given.separator and len(start.names) == 1 and other in start.names[0] and other != given.separator:
+            raise DataError(
+                f"{text.path}: got only one column, {start.names[0]!r}; pass separator={other!r} if that "
+                f"separates the values"
+            )
+
+
+def _wanted(
+    path: Path,
+    names: list[str],
+    target: str | None,
+    forms: Mapping[str, Form] | None,
+    drop: Sequence[str],
+    start: Start,
+) -> list[str]:
+    """The features to read, in the order of the file."""
+    there = set(names)
+    no_header = "" if start.dialect.header else ", which has no header: its columns are called by their place"
+    if target is not None and target not in there:
         raise ArgumentError(
-            f"{path}: no column {target!r} for the target; {did_you_mean(target, names)}; "
+            f"{path}: no column {target!r} for the target{no_header}; {did_you_mean(target, names)}; "
             f"target=None reads features only"
         )
-    features = features_of(path, names, target, columns)
-    if "" in features:
-        raise DataError(
-            f"{path}: column {names.index('') + 1} has no name in the header; name it, or write the file "
-            f"without an index"
-        )
-    try:
-        with lines.open() as file:
-            frame = pandas.read_csv(
-                file,
-                sep=separator,
-                header=0,
-                names=names,
-                index_col=False,
-                dtype={} if target is None else {target: str},
-                # An empty cell stays text, and is found and named below.
-                na_filter=False,
-                low_memory=False,
+    for name in drop:
+        if name == target or name not in there:
+            problem = "is the target" if name == target else f"is no column; {did_you_mean(name, names)}"
+            raise ArgumentError(f"{path}: drop: {name!r} {problem}")
+    if forms is None:
+        left_out = {*drop, target}
+        return [name for name in names if name not in left_out]
+    if target in forms:
+        raise ArgumentError(f"{path}: the target {target!r} cannot be a feature too; take it out of columns")
+    refuse_absent(path, forms, names)
+    return [name for name in names if name in forms]
+
+
+def _plain(reading: Reading, target: str | None, forms: Mapping[str, Form] | None) -> set[str]:
+    """The columns whose first cells are plain numbers, which pandas reads by itself."""
+    number = PLAIN[reading.start.dialect.decimal or "."]
+    places = {name: k + reading.start.has_row_names for k, name in enumerate(reading.names)}
+    plain = set()
+    for name in reading.wanted:
+        if name == target or (forms is not None and forms[name].kind != "number"):
+            continue
+        k = places[name]
+        cells = (row[k].strip() for row in reading.start.rows if k < len(row))
+        if all(number.fullmatch(cell) or cell in reading.absent for cell in cells):
+            plain.add(name)
+    return plain
+
+
+def _said(path: Path, start: Start, given: Dialect, names: Sequence[str]) -> list[str]:
+    """One note of what was found and is not plain."""
+    dialect, parts = start.dialect, []
+    usual = "\t" if {".tsv", ".tab"} & {each.lower() for each in path.suffixes} else ","
+    if given.separator is None and dialect.separator != usual and len(names) > 1:
+        separator = dialect.separator or ""
+        parts.append(f"separator {SPOKEN.get(separator, repr(separator))}")
+    if given.decimal is None and dialect.decimal == ",":
+        parts.append("decimal comma")
+    encoding = dialect.encoding or "utf-8"
+    if given.encoding is None and not encoding.startswith("utf-8"):
+        parts.append(f"{_ENCODINGS.get(encoding, encoding.upper())} text")
+    if given.header is None and not dialect.header:
+        parts.append(f"no header (the columns are {names[0]} to {names[-1]})")
+    if start.has_row_names:
+        parts.append("the first column as names of the rows")
+    if start.has_comments:
+        parts.append("lines that begin with # left out")
+    return [f"read with {', '.join(parts)}"] if parts else []
+
+
+def _how_written(unusual: Sequence[tuple[str, Recognized]]) -> list[str]:
+    """A note for each way in which numbers are written, and for dates whose order nothing shows."""
+    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    for name, each in unusual:
+        form = each.column.form
+        kinds.setdefault((form.kind, form.written), []).append((name, each.example))
+    notes = []
+    for (kind, written), columns in kinds.items():
+        names = ", ".join(repr(name) for name, _ in columns[:3])
+        more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
+        verb, example = "is" if len(columns) == 1 else "are", columns[0][1]
+        if kind == "date":
+            notes.append(
+                f"{names}{more} {verb} read as dates with the {written}, as no date shows it: {example!r}"
             )
-    except UnicodeError as error:
-        raise lines.wrong_encoding(error) from error
-    except (ValueError, OverflowError) as error:
-        lines.refuse_ragged(names)
-        raise DataError(f"{path}: could not be read as CSV: {str(error).strip()}") from error
-    if frame.empty:
-        raise DataError(f"{path}: expected rows of data below the header, got none")
-    numbers = [_numbers(lines, frame[name], name, names) for name in features]
-    x = np.column_stack(numbers) if numbers else np.empty((len(frame), 0))
-    if target is None:
-        return RawMatrix(x, features, None, None)
-    values = frame[target].str.strip().to_numpy(object)
-    if (values == "").any():
-        lines.refuse_ragged(names)
-    return RawMatrix(x, features, target, values)
-
-
-class _Csv:
-    """A CSV file as lines: what pandas does not tell, or tells in words that do not help."""
-
-    def __init__(self, path: Path, separator: str, encoding: str) -> None:
-        self.path, self.separator, self.encoding = path, separator, encoding
-
-    def open(self) -> Any:
-        try:
-            return self.path.open(encoding=self.encoding, newline="")
-        except LookupError:
-            raise ArgumentError(
-                f"{self.path}: unknown encoding {self.encoding!r}; for example 'utf-8'"
-            ) from None
-        except (OSError, ValueError) as error:
-            raise unreadable(self.path, error) from error
-
-    def rows(self) -> Iterator[tuple[int, list[str]]]:
-        """The line on which each row ends, and its fields; blank lines are left out, as pandas does."""
-        try:
-            with self.open() as file:
-                reader = csv.reader(file, delimiter=self.separator)
-                for row in reader:
-                    if len(row) > 1 or (row and row[0].strip()):
-                        yield reader.line_num, row
-        except UnicodeError as error:
-            raise self.wrong_encoding(error) from error
-        except OSError as error:
-            raise unreadable(self.path, error) from error
-        except csv.Error as error:
-            raise DataError(f"{self.path}: could not be read as CSV: {error}") from error
-
-    def refuse_binary(self) -> None:
-        try:
-            with self.path.open("rb") as file:
-                start = file.read(1 << 16)
-        except (OSError, ValueError) as error:
-            raise unreadable(self.path, error) from error
-        if not self.encoding.lower().startswith("utf-8"):
-            return
-        if start.startswith((b"\xff\xfe", b"\xfe\xff")):
-            raise DataError(f"{self.path}: expected UTF-8 text, got UTF-16; pass encoding='utf-16'")
-        if b"\0" in start:
-            raise FileError(f"{self.path}: expected a text file with separated values, got a binary file")
-
-    def wrong_encoding(self, error: UnicodeError) -> DataError:
-        where = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
-        encoding = self.encoding.removesuffix("-sig")
-        return DataError(
-            f"{self.path}: expected {encoding} text, got something else{where}; save it as UTF-8, or pass "
-            f"its encoding, for example encoding='latin-1'"
-        )
-
-    def names(self) -> list[str]:
-        """The names in the header; holds the first row of data, which pandas does not check, against it."""
-        rows = self.rows()
-        names = [name.strip() for name in next(rows, (0, []))[1]]
-        line, first = next(rows, (0, []))
-        rows.close()  # type: ignore[attr-defined]  # a generator, typed as an iterator
-        if not names:
-            raise DataError(f"{self.path}: expected a header and rows of data, got an empty file")
-        twice = sorted({name for name in names if names.count(name) > 1})
-        if twice:
-            raise DataError(
-                f"{self.path}: expected different column names in the header, got "
-                f"{', '.join(map(repr, twice))} more than once; a file without a header needs one"
-            )
-        for other in ";\t,":
-            if len(names) == 1 and other in names[0]:
-                raise DataError(
-                    f"{self.path}: got only one column, {names[0]!r}; pass separator={other!r} if that "
-                    f"separates the values"
-                )
-        if not first:
-            raise DataError(f"{self.path}: expected rows of data below the header, got none")
-        self._refuse_width(line, first, names)
-        return names
-
-    def refuse_ragged(self, names: list[str]) -> None:
-        """Raise DataError for the first row that has more or fewer values than the header has names."""
-        for line, row in self.rows():
-            self._refuse_width(line, row, names)
-
-    def _refuse_width(self, line: int, row: list[str], names: list[str]) -> None:
-        if len(row) != len(names):
-            raise DataError(
-                f"{self.path}, line {line}: expected {len(names)} values, as the header has, got {len(row)}; "
-                f"a value that holds {self.separator!r} itself must stand in double quotes"
-            )
-
-
-def _numbers(lines: _Csv, series: pandas.Series[Any], name: str, names: list[str]) -> Array:
-    """A column as float64, or DataError with the first row that holds no number."""
-    import pandas
-
-    values: Array = pandas.to_numeric(series, errors="coerce").to_numpy(np.float64)
-    wrong = np.flatnonzero(np.isnan(values))
-    if len(wrong):
-        lines.refuse_ragged(names)
-        row = int(wrong[0])
-        text = str(series.iloc[row])
-        if looks_missing(text):
-            problem = f"the value is missing ({text!r}); fill it in or leave the row out"
         else:
-            problem = (
-                f"expected a number, got the text {text!r}; turn text into numbers (one column of 0 and 1 "
-                f"for each value), or leave the column out"
-            )
-        raise DataError(f"{lines.path}: data row {row + 1}, column {name!r}: {problem}")
-    return values
+            notes.append(f"{names}{more} {verb} read as numbers written {example!r}")
+    return notes
 
 
-def read_text(path, target, forms, dialect, drop=()):
-    import pandas
+@contextlib.contextmanager
+def _progress(path: Path) -> Iterator[Seen | None]:
+    """What shows a bar of the bytes read, where somebody sees it and the file is large; it goes when it is read."""
+    size = path.stat().st_size if path.is_file() else 0
+    if size < LARGE or sys.stderr is None or not sys.stderr.isatty():
+        yield None
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn
 
-    from chainrule.datasets.tables.frames import read_frame
-
-    f = pandas.read_csv(path)
-    return read_frame(f, target, forms, (), drop)
+    shown = (
+        TextColumn(f"reading {path.name}", markup=False),
+        BarColumn(),
+        DownloadColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*shown, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=size)
+        yield lambda count: bar.update(task, completed=count)

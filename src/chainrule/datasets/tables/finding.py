@@ -1,0 +1,191 @@
+"""Finding how a text file is written from its start: separator, header, decimal comma, names of columns."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import TextIO
+
+from chainrule.datasets.tables.dialect import Dialect
+from chainrule.datasets.tables.lines import fields, is_blank
+from chainrule.datasets.tables.numbers_in_text import PLAIN, shows_decimal
+
+SAMPLE, ROWS = 1 << 16, 10
+"""Characters of the file's start that are looked at, and rows that they have at least."""
+SEPARATORS = ("\t", ";", "|", ",", " ")
+"""From the one least likely to be within text to the one most likely."""
+SPOKEN = {"\t": "tab", " ": "spaces"}
+_CONSISTENT = 0.9
+_YEARS = range(1800, 2101)
+_FOR_EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """How a file begins. `skip` lines are above the data, of which `rows` are the first.
+
+    `has_row_names` says that the first value of each row is its name. `names` do not name that column.
+    """
+
+    dialect: Dialect
+    names: list[str]
+    skip: int
+    rows: list[list[str]]
+    has_row_names: bool
+    has_comments: bool
+
+    @property
+    def width(self) -> int:
+        return len(self.names) + self.has_row_names
+
+
+def sample_of(file: TextIO) -> list[str]:
+    """The first lines of the file, to the end of a value in quotes."""
+    lines: list[str] = []
+    size, in_quotes = 0, False
+    while size < SAMPLE or len(lines) < ROWS or (in_quotes and size < 2 * SAMPLE):
+        line = file.readline()
+        if not line:
+            break
+        lines.append(line)
+        size += len(line)
+        in_quotes ^= line.count('"') % 2 == 1
+    return lines
+
+
+def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
+    """What the first lines show of what the dialect leaves open. `known` are names that the columns should have."""
+    separator, skip = given.separator, 0
+    while skip < len(lines) and not lines[skip].strip():
+        skip += 1
+    if skip < len(lines) and (excel := _FOR_EXCEL.fullmatch(lines[skip])):
+        separator, skip = separator or excel[1], skip + 1
+    comments: list[str] = []
+    while skip < len(lines) and (lines[skip].startswith("#") or not lines[skip].strip()):
+        comments += [lines[skip][1:]] if lines[skip].strip() else []
+        skip += 1
+    below = lines[skip:]
+    if comments and not below:  # all that there is, is a header
+        below, comments, skip = [comments[-1]], comments[:-1], len(lines) - 1
+    separator = separator or _separator(below)
+    rows, ends = _rows(below, separator)
+    decimal = given.decimal or _decimal(rows[1:] or rows, separator)
+    dialect = replace(given, separator=separator, decimal=decimal)
+    if not rows:
+        return Start(replace(dialect, header=True), [], skip, [], False, bool(comments))
+    header, names = given.header, rows[0]
+    above = _rows(comments[-1:], separator)[0]
+    is_data = False if known & _stripped(names) else _is_data(rows, PLAIN[decimal])
+    if above and header is None and (is_data or known & _stripped(above[0])) and _fits(above[0], rows):
+        names, comments, header = above[0], comments[:-1], True
+    elif header is None:
+        header = not is_data
+        skip, rows = (skip + ends[0], rows[1:]) if header else (skip, rows)
+    elif header:
+        skip, rows = skip + ends[0], rows[1:]
+    if not header:
+        wide = max(map(len, rows))
+        ends_empty = wide > 1 and all(len(row) < wide or not row[-1].strip() for row in rows)
+        names = [f"x{k}" for k in range(wide - ends_empty)]
+    elif len(names) > 1 and not names[-1].strip() and all(_last_empty(row, len(names)) for row in rows):
+        names = names[:-1]
+    has_row_names = header and _have_row_names(rows, len(names))
+    return Start(replace(dialect, header=header), list(names), skip, rows, has_row_names, bool(comments))
+
+
+def _stripped(names: Sequence[str]) -> set[str]:
+    return {name.strip() for name in names}
+
+
+def _last_empty(row: Sequence[str], width: int) -> bool:
+    return len(row) < width or not "".join(row[width - 1 :]).strip()
+
+
+def _have_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
+    """Whether every row has one value more than there are names, the first of which is different everywhere."""
+    longer = all(len(row) == width + 1 and row[-1].strip() for row in rows)
+    return longer and 1 < len({row[0] for row in rows}) == len(rows)
+
+
+def _fits(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
+    return len(names) == len(rows[0])
+
+
+def _rows(lines: Sequence[str], separator: str) -> tuple[list[list[str]], list[int]]:
+    """The rows of values, and behind which line each of them ends. Comments are no rows."""
+    reader = fields(lines, separator)
+    rows, ends = [], []
+    for row in reader:
+        if not is_blank(row):
+            rows.append(row)
+            ends.append(reader.line_num)
+    if len(rows) > 1:
+        width = len(rows[0])
+        kept = [k for k, row in enumerate(rows) if k == 0 or len(row) == width or not row[0].startswith("#")]
+        rows, ends = [rows[k] for k in kept], [ends[k] for k in kept]
+    return rows, ends
+
+
+def _separator(lines: Sequence[str]) -> str:
+    """The separator that splits the rows into equally many values, as many as the header has names."""
+    shares: dict[str, float] = {}
+    for each in SEPARATORS:
+        rows = _rows(lines, each)[0]
+        if not rows or len(rows[0]) < 2:
+            continue
+        width = _usual_width(rows)
+        same = sum(len(row) == width for row in rows[1:]) + (len(rows[0]) in (width, width - 1))
+        shares[each] = same / len(rows)
+    consistent = [each for each, share in shares.items() if share >= _CONSISTENT]
+    if consistent:
+        return consistent[0]
+    if shares:
+        return max(shares, key=lambda each: shares[each])
+    return next((each for each in ",;\t|" if not any(each in line for line in lines)), ",")
+
+
+def _usual_width(rows: Sequence[Sequence[str]]) -> int:
+    return Counter(map(len, rows[1:] or rows)).most_common(1)[0][0]
+
+
+def _decimal(rows: Sequence[Sequence[str]], separator: str) -> str:
+    """The sign of decimals that the cells show; where they show none, "," beside ";" if a cell has one."""
+    shown: Counter[str] = Counter()
+    has_comma = False
+    for row in rows:
+        for cell in row:
+            if "," in cell or "." in cell:
+                shown[shows_decimal(cell.strip()) or ""] += 1
+                has_comma = has_comma or ("," in cell and PLAIN[","].fullmatch(cell) is not None)
+    if shown["."] or shown[","]:
+        return "," if shown[","] > shown["."] else "."
+    return "," if has_comma and separator == ";" else "."
+
+
+def _is_data(rows: Sequence[Sequence[str]], number: re.Pattern[str]) -> bool:
+    """Whether the first row holds values, not names."""
+    first = [cell.strip() for cell in rows[0]]
+    filled = [cell for cell in first if cell]
+    numbers = [cell for cell in filled if number.fullmatch(cell)]
+    if not numbers:
+        return False
+    if not all(cell.lstrip("+-").isdecimal() for cell in numbers):
+        return True
+    if len(numbers) == len(filled):
+        return not _are_years(filled)
+    for k, cell in enumerate(first):
+        if cell and cell not in numbers:
+            below = (row[k].strip() for row in itertools.islice(rows, 1, None) if k < len(row))
+            if cell in below:
+                return True
+    return False
+
+
+def _are_years(cells: Sequence[str]) -> bool:
+    """Whether whole numbers are years one after another: 1990, 1991, ... or every tenth."""
+    years = [int(cell) for cell in cells]
+    steps = {b - a for a, b in itertools.pairwise(years)}
+    return len(steps) == 1 and steps != {0} and all(year in _YEARS for year in years)

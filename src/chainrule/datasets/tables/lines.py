@@ -1,0 +1,164 @@
+"""A text file as lines: opened in its encoding, with the lines that are no data left out."""
+
+from __future__ import annotations
+
+import _csv
+import codecs
+import contextlib
+import csv
+import gzip
+import io
+import zlib
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+from typing import IO, TextIO
+
+from chainrule.datasets.tables.raw import unreadable
+from chainrule.errors import ArgumentError, DataError, FileError
+
+_MARKS = (
+    (codecs.BOM_UTF8, "utf-8-sig"),
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_BE, "utf-32"),
+    (codecs.BOM_UTF16_LE, "utf-16"),
+    (codecs.BOM_UTF16_BE, "utf-16"),
+)
+_GZIP = b"\x1f\x8b"
+_START = 1 << 12
+Seen = Callable[[int], object]
+
+
+class Text:
+    """A text file in its encoding. `seen`, where it is given, is called with the bytes read so far."""
+
+    def __init__(self, path: Path, encoding: str, seen: Seen | None = None) -> None:
+        self.path, self.encoding, self.seen = path, encoding, seen
+
+    @contextlib.contextmanager
+    def open(self) -> Iterator[TextIO]:
+        """The text, whose lines end in newlines however the file ends them. Errors say what is wrong with it."""
+        try:
+            with _opened(self.path, self.seen) as file:
+                yield io.TextIOWrapper(file, encoding=self.encoding)
+        except LookupError as error:
+            if isinstance(error, (KeyError, IndexError)):
+                raise
+            raise ArgumentError(
+                f"{self.path}: unknown encoding {self.encoding!r}; for example 'utf-8'"
+            ) from None
+        except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+            raise FileError(f"{self.path}: damaged or cut off: {error}") from error
+        except FileError:
+            raise
+        except OSError as error:
+            raise unreadable(self.path, error) from error
+
+    def wrong_encoding(self, error: UnicodeError) -> DataError:
+        where = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
+        encoding = self.encoding.removesuffix("-sig")
+        return DataError(
+            f"{self.path}: expected {encoding} text, got something else{where}; save it as UTF-8, or pass "
+            f"its encoding, for example encoding='latin-1'"
+        )
+
+
+def encodings_of(path: Path) -> list[str]:
+    """The encodings to try, one after another, found from the file's first bytes.
+
+    Raises: FileError for a file that cannot be read, or holds no text.
+    """
+    try:
+        with _opened(path) as file:
+            start = file.read(_START)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise FileError(f"{path}: damaged or cut off: {error}") from error
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    for mark, encoding in _MARKS:
+        if start.startswith(mark):
+            return [encoding]
+    if b"\0" not in start:
+        return ["utf-8", "cp1252", "latin-1"]
+    even, odd = start[::2].count(0), start[1::2].count(0)
+    if max(even, odd) >= 0.4 * len(start[::2]) and min(even, odd) <= 0.1 * len(start[::2]):
+        return ["utf-16-le" if odd > even else "utf-16-be"]
+    raise FileError(f"{path}: expected a text file with separated values, got a binary file")
+
+
+def fields(lines: Iterable[str], separator: str) -> _csv.Reader:
+    """A reader of rows of values; " " is any number of spaces and tabs."""
+    if separator == " ":
+        lines = (line.strip().replace("\t", " ") + "\n" for line in lines)
+    return csv.reader(lines, delimiter=separator, skipinitialspace=True)
+
+
+def is_blank(row: list[str]) -> bool:
+    return not row or (len(row) == 1 and not row[0].strip())
+
+
+class DataLines(io.TextIOBase):
+    """The data of a table, below its header, as pandas reads it.
+
+    Lines that begin with # and do not split into `width` values are left out. `separators` and `has_quotes` say
+    what was seen so far.
+    """
+
+    def __init__(self, file: TextIO, skip: int, separator: str, width: int) -> None:
+        super().__init__()
+        self.file, self.separator, self.width = file, separator, width
+        self.separators, self.has_quotes, self._in_quotes = 0, False, False
+        for _ in range(skip):
+            file.readline()
+
+    def readable(self) -> bool:
+        return True
+
+    def read(self, size: int | None = -1, /) -> str:
+        """About `size` characters, to the end of a line; "" at the end of the file."""
+        while True:
+            text = self.file.read(-1 if size is None else size) + self.file.readline()
+            if not text:
+                return text
+            has_quotes = '"' in text
+            if text[0] == "#" or "\n#" in text:
+                text = "".join(self.kept(text.splitlines(keepends=True)))
+            elif has_quotes:
+                self._in_quotes ^= text.count('"') % 2 == 1
+            self.has_quotes |= has_quotes
+            self.separators += text.count(self.separator)
+            if text:
+                return text
+
+    def kept(self, lines: Iterable[str], instead: str = "") -> Iterator[str]:
+        """The lines with `instead` of those that are comments. A # within quotes begins none."""
+        for line in lines:
+            if line.startswith("#") and not self._in_quotes and not self._is_row(line):
+                yield instead
+            else:
+                self._in_quotes ^= line.count('"') % 2 == 1
+                yield line
+
+    def _is_row(self, line: str) -> bool:
+        return len(next(fields([line], self.separator), [])) == self.width
+
+
+def _opened(path: Path, seen: Seen | None = None) -> IO[bytes]:
+    file: io.RawIOBase = _Watched(path, seen) if seen else io.FileIO(path)
+    buffered = io.BufferedReader(file, 1 << 18)
+    if buffered.peek(2)[:2] == _GZIP:
+        return gzip.GzipFile(fileobj=buffered)  # type: ignore[return-value]
+    return buffered
+
+
+class _Watched(io.FileIO):
+    """A file that says how far it was read."""
+
+    def __init__(self, path: Path, seen: Seen) -> None:
+        super().__init__(path)
+        self.seen, self.count = seen, 0
+
+    def readinto(self, buffer: memoryview, /) -> int | None:  # type: ignore[override]
+        count = super().readinto(buffer)
+        self.count += count or 0
+        self.seen(self.count)
+        return count

@@ -1,0 +1,201 @@
+"""Numbers as people write them: '$3.20', '1.234,50', '10 %', '(1,234)', '5 kg'."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from chainrule.arrays import Array
+
+PLAIN = {
+    point: re.compile(rf"\s*[+-]?([0-9]+{sign}?[0-9]*|{sign}[0-9]+)([eE][+-]?[0-9]+)?\s*")
+    for point, sign in ((".", r"\."), (",", ","))
+}
+"""A number that pandas reads by itself, by the sign of its decimals."""
+_MONEY = """
+$ € £ ¥ ₹ ₽ ₩ ₺ US$ R$ A$ C$ kr Fr. zł Rs Rs. USD EUR GBP CHF JPY CNY INR AUD CAD NZD SEK NOK DKK PLN CZK HUF
+BRL MXN ZAR KRW SGD HKD TRY RUB
+"""
+_MEASURES = """
+% ‰ t kg g mg µg lb lbs oz st km m cm mm µm nm mi mile miles yd ft in inch inches ha m2 m² m3 m³ km² cm² cm³
+sqft ft² s sec secs ms µs min mins h hr hrs hours d day days week weeks month months yr yrs year years ° °C °F
+mph km/h kph m/s kn l L ml mL cl dl gal W kW MW Wh kWh MWh V mV mA Hz kHz MHz GHz bit B kB KB MB GB TB px dpi
+J kJ cal kcal Pa hPa kPa bar mbar psi mmHg N Nm rpm bpm hp PS cc dB ppm mg/dL mmol/L
+"""
+_CURRENCIES, _UNITS = frozenset(_MONEY.split()), frozenset(_MEASURES.split())
+_SCALES = {"k": 1e3, "K": 1e3, "M": 1e6, "mio": 1e6, "Mio": 1e6, "Mio.": 1e6, "mn": 1e6, "bn": 1e9}
+_MINUS = r"\-\u2212\u2013"
+_CELL = re.compile(
+    rf"(?P<opened>\()?\s*(?P<sign>[+{_MINUS}]?)\s*(?P<before>[^\W\d]{{1,3}}\.?|[^\W\d]{{0,2}}[$€£¥₹₽₩₺])?\s*"
+    rf"(?P<inner>[+{_MINUS}]?)(?P<digits>[.,]?[0-9](?:[0-9.,'’\s]*[0-9])?[.,]?)(?P<exponent>[eE][+-]?[0-9]+)?"
+    rf"(?P<after>[^(){_MINUS}]*)(?P<trailing>[{_MINUS}]?)\s*(?P<closed>\))?"
+)
+_INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_LONGEST = 1000  # characters of a cell that may be a number
+_SPACES = r"['’\s]"
+
+
+def _grouped(group: str, point: str) -> re.Pattern[str]:
+    """Digits in groups of three, or two and three as in India, or without groups; then perhaps decimals."""
+    thousands = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]{{1,3}}(?:{_SPACES}[0-9]{{3}})+"
+    lakhs = rf"[0-9]{{1,2}}(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"
+    return re.compile(rf"(?:{thousands}|{lakhs}|[0-9]+)?(?:{point}[0-9]*)?")
+
+
+_DIGITS = {".": _grouped(",", r"\."), ",": _grouped(r"\.", ",")}
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A number taken apart: its digits with what separates them, what they are multiplied by, and its unit."""
+
+    digits: str
+    exponent: str
+    factor: float
+    unit: str
+
+    def allows(self, point: str) -> bool:
+        return _DIGITS[point].fullmatch(self.digits) is not None
+
+    def value(self, point: str) -> float:
+        other = "," if point == "." else "."
+        plain = re.sub(_SPACES, "", self.digits).replace(other, "").replace(point, ".")
+        return float(plain + self.exponent) * self.factor
+
+
+@dataclass(frozen=True, eq=False)
+class Numbers:
+    """Different texts read as numbers: NaN where one is none, and how they are written, as `Form.written` says it.
+
+    `example` is a text that is not plain, or "".
+    """
+
+    values: Array
+    written: str
+    example: str
+
+
+def read_numbers(
+    texts: Sequence[str],
+    counts: Array,
+    *,
+    decimal: str | None = None,
+    likely: str | None = None,
+    written: str | None = None,
+) -> Numbers:
+    """Read different texts, which occur `counts` times, as the numbers of one column.
+
+    `decimal` is obeyed. Else the column's own cells decide it: "1,5" can only have a decimal comma.
+    Where they do not, as "1,234", the same column of an earlier table does (`written`), then what is `likely` in
+    this file, then "1,234" has thousands. One unit holds for the whole column: a cell in another is no number.
+    """
+    stored = unit_of(written)
+    if decimal is None and "decimal comma" not in (written or "") and likely != ",":
+        plain = _all_plain(texts)
+        if plain is not None:
+            return Numbers(plain, written or "", "")
+    parts = [_taken_apart(text) for text in texts]
+    point = decimal or _decided(parts, counts) or _stored_point(written) or likely or "."
+    unit = stored or _most_used([part.unit if part else "" for part in parts], counts)
+    values = np.full(len(texts), np.nan)
+    example = ""
+    for k, (text, part) in enumerate(zip(texts, parts, strict=True)):
+        if part is None:
+            values[k] = (
+                np.copysign(np.inf, -1 if text[0] == "-" else 1) if _INFINITE.fullmatch(text) else np.nan
+            )
+        elif part.allows(point) and (part.unit == unit or _may_be_bare(part, unit, written)):
+            values[k] = part.value(point)
+            if not example and PLAIN[point].fullmatch(text) is None:
+                example = text
+    is_comma = point == "," and any(part is not None and "," in part.digits for part in parts)
+    groups = any(part is not None and "," in part.digits for part in parts)
+    how = "decimal comma" if is_comma else "decimal point" if groups else ""
+    return Numbers(values, written or ", ".join(filter(None, (unit, how))), example)
+
+
+def unit_of(written: str | None) -> str:
+    """The unit in a stored form: "$" of "$, decimal comma"."""
+    first = (written or "").split(", ")[0]
+    return "" if first.startswith("decimal") else first
+
+
+def shows_decimal(text: str) -> str | None:
+    """Which sign of decimals a cell can only have: "," of "1,5" and "3,20 €"; None of "7" and "1,234"."""
+    part = _taken_apart(text)
+    return None if part is None else _only_point(part)
+
+
+def _all_plain(texts: Sequence[str]) -> Array | None:
+    try:
+        return np.array([float(text) for text in texts])
+    except ValueError:
+        return None
+
+
+def _taken_apart(text: str) -> _Written | None:
+    match = _CELL.fullmatch(text) if len(text) <= _LONGEST else None
+    if match is None:
+        return None
+    part = match.groupdict(default="")
+    signs = part["sign"] + part["inner"] + part["trailing"] + part["opened"]
+    if len(signs) > 1 or bool(part["opened"]) != bool(part["closed"]):
+        return None
+    before, after, scale = part["before"], part["after"].strip(), 1.0
+    if before and before not in _CURRENCIES:
+        return None
+    if after and after not in _UNITS and after not in _CURRENCIES:
+        head = next((each for each in sorted(_SCALES, key=len, reverse=True) if after.startswith(each)), None)
+        if head is None:
+            return None
+        scale, after = _SCALES[head], after[len(head) :].strip()
+        if after and after not in _CURRENCIES:
+            return None
+    elif after == "B" and before:  # "$3B" is no number of bytes
+        scale, after = 1e9, ""
+    if before and after:
+        return None
+    factor = scale if signs in ("", "+") else -scale
+    return _Written(part["digits"], part["exponent"], factor, before or after)
+
+
+def _only_point(part: _Written) -> str | None:
+    point, comma = part.allows("."), part.allows(",")
+    return None if point == comma else "." if point else ","
+
+
+def _decided(parts: Sequence[_Written | None], counts: Array) -> str | None:
+    shown = {".": 0, ",": 0}
+    for part, count in zip(parts, counts.tolist(), strict=True):
+        if part is not None and ("," in part.digits or "." in part.digits):
+            only = _only_point(part)
+            if only is not None:
+                shown[only] += count
+    if shown["."] == shown[","]:
+        return None
+    return max(shown, key=lambda sign: shown[sign])
+
+
+def _stored_point(written: str | None) -> str | None:
+    return next(
+        (p for p, word in ((",", "comma"), (".", "point")) if f"decimal {word}" in (written or "")), None
+    )
+
+
+def _most_used(units: Sequence[str], counts: Array) -> str:
+    """The unit of most cells. Cells without one have a say where they are most."""
+    used: dict[str, int] = {}
+    for unit, count in zip(units, counts.tolist(), strict=True):
+        used[unit] = used.get(unit, 0) + count
+    money = {unit: count for unit, count in used.items() if unit in _CURRENCIES}
+    if money:
+        return max(money, key=lambda unit: money[unit])
+    return max(used, key=lambda unit: used[unit]) if used else ""
+
+
+def _may_be_bare(part: _Written, unit: str, written: str | None) -> bool:
+    """Whether a cell without the column's unit is in it all the same: money, zero, and what is to be predicted."""
+    return not part.unit and (unit in _CURRENCIES or written is not None or not part.digits.strip("0"))
