@@ -1,0 +1,1 @@
+"""Tables as people have them: trained on by the command line with its defaults, beside scikit-learn."""
