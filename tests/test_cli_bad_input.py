@@ -154,6 +154,9 @@ def test_wrong_command_lines(arguments, message):
         ("a,b,t\n1,2,0\n2,3,1\n", "2 rows are too few"),
         ("a,b,t\n" + "1,1e300,0\n2,3,1\n" * 9, "column 'b' holds numbers too large.*--dtype float64"),
         ("a,b,t\n" + "1,1.7e308,0\n2,-1.7e308,1\n" * 9, "column 'b' holds numbers too large"),
+        ("a,b,t\n" + "1,1e-40,0\n2,3e-40,1\n" * 9, "column 'b' holds numbers too small.*--dtype float64"),
+        ("a,b,t\n" + "1,2,1e-40\n2,3,3e-40\n" * 9, "column 't' holds numbers too small.*--dtype float64"),
+        ("a,b,t\n" + "1,2,1700000001.5\n2,3,1700000002.5\n" * 9, "column 't' differs .* too little"),
         ("a,b,t\n" + "1,1700000001,0\n2,1700000002,1\n" * 9, "column 'b' differs .* too little"),
         ("a,b,t\n" + "1,2,1e300\n2,3,-1e300\n" * 9, "column 't' holds numbers too large"),
         (b"\x00\x01\x02" * 99, "expected a text file"),
@@ -213,7 +216,9 @@ def test_models_that_are_none():
         assert "there is no model file none" in refused(*command, "none", *data)
         assert "not a readable model file" in refused(*command, "empty", *data)
         assert "not a readable model file" in refused(*command, "text.safetensors", *data)
-        assert "is not a file" in refused(*command, ".", *data)
+        assert ". is a folder without model.safetensors; name a model file in it: text.safet" in refused(
+            *command, ".", *data
+        )
     assert "Missing argument 'MODEL'" in refused("summary")
 
 

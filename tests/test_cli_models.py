@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 from typer.testing import CliRunner
 
 import chainrule as cr
@@ -134,9 +135,11 @@ def test_evaluate_with_fewer_classes_or_another_name_for_the_target(classifier):
 def test_evaluate_a_regression_whose_answers_are_whole_numbers(regression):
     write("whole.csv", **features(), price=np.round(PRICES).astype(int))
     result = run("evaluate", regression, "whole.csv")
-    loss = cr.load(regression).loss(X, np.round(PRICES)[:, np.newaxis])
+    predicted = cr.load(regression).predict(X)[:, 0]
     assert [line.split() for line in result.stdout.splitlines()] == [
-        ["loss", f"{loss:.6g}"],
+        ["R²", f"{r2_score(PRICES, predicted):.4f}"],
+        ["RMSE", f"{root_mean_squared_error(PRICES, predicted):,.0f}"],
+        ["MAE", f"{mean_absolute_error(PRICES, predicted):.4g}"],
         ["samples", "60"],
     ]
 
@@ -177,12 +180,14 @@ def test_a_classifier_without_named_classes_is_measured_by_its_own_numbers():
 
 def test_sigmoids_and_regressions_from_python():
     write("data.csv", **features(), t=np.arange(60) % 2)
-    for loss in (cr.SigmoidCrossEntropy(), cr.MeanSquaredError()):
+    for loss in (cr.SigmoidCrossEntropy(), cr.Huber(), cr.MeanSquaredError(), cr.MeanAbsoluteError()):
         net = cr.Network(cr.Affine(1), input_shape=3, loss=loss, seed=0)
         cr.save(net, "net.safetensors")
         result = run("evaluate", "net.safetensors", "data.csv", "--target", "t")
-        expected = net.loss(X, (np.arange(60) % 2)[:, np.newaxis])
-        assert f"loss     {expected:.6g}\n" in result.stdout
+        measures = net.evaluate(X, (np.arange(60) % 2)[:, np.newaxis])
+        is_told = isinstance(loss, (cr.SigmoidCrossEntropy, cr.Huber))  # the others are RMSE and MAE again
+        assert (f"loss     {measures['loss']:.6g}\n" in result.stdout) == is_told == ("loss" in result.stdout)
+        assert ("R² " in result.stdout) == ("r2" in measures) == (loss.task == "regression")
 
 
 @pytest.mark.parametrize(

@@ -147,7 +147,7 @@ def test_measures():
     assert net.accuracy(X, np.eye(4)[right]) == 0.7
     assert net.loss(X, np.eye(4)[right]) == pytest.approx(measures["loss"])
     regression = classifier(loss=cr.MeanSquaredError())
-    assert set(regression.evaluate(X, X[:, :4])) == {"loss"}
+    assert set(regression.evaluate(X, X[:, :4])) == {"loss", "r2", "rmse", "mae"}
     with pytest.raises(ArgumentError, match="accuracy is for classifiers"):
         regression.accuracy(X, X[:, :4])
 

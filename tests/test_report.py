@@ -18,7 +18,7 @@ from sklearn.metrics import confusion_matrix, precision_score, r2_score, recall_
 
 import chainrule as cr
 from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.answers import Classified, Estimated, from_json, judge, to_json
+from chainrule.drawing.report.answers import from_json, to_json
 from chainrule.drawing.report.folder import read_run, write_evaluation
 from chainrule.drawing.report.inside import weights_of_images
 from chainrule.drawing.report.material import About, described
@@ -26,6 +26,7 @@ from chainrule.drawing.report.pixels import image_shape_of, picture
 from chainrule.drawing.report.thinning import smoothed, thinned
 from chainrule.drawing.report.words import floats, rounded
 from chainrule.errors import ArgumentError, ChainruleError, FileError
+from chainrule.evaluation import Classified, Estimated, judge
 from chainrule.loop import Health, History
 from chainrule.text import duration, fold, percent, short
 
@@ -622,7 +623,7 @@ def test_a_regression_no_better_than_the_mean():
     nothing = np.zeros((0, 1))
     found = Estimated(["y"], np.ones(1), np.ones(1), np.array([-0.2]), nothing, nothing, [], 50)
     made = TrainingReport([replace(report(run_of(FALLING)).runs[0], answers=found)])
-    assert "no better than always answering its mean (R² = -0.2)" in finding(made, "baseline").text
+    assert "no better than always answering its mean (R² -0.2000)" in finding(made, "baseline").text
 
 
 def test_answers_that_are_not_finite(digits):

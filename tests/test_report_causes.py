@@ -13,12 +13,12 @@ import typer
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.answers import Classified
 from chainrule.drawing.report.causes import EXPLAINED, ONLY_AS_CAUSES
 from chainrule.drawing.report.material import About
 from chainrule.drawing.report.remedies import REMEDIES, advice
 from chainrule.drawing.report.setup import Setup
 from chainrule.errors import ChainruleWarning, DivergedError
+from chainrule.evaluation import Classified
 from chainrule.loop import Health, History
 
 HE = cr.initializers.He()

@@ -24,6 +24,7 @@ LINES = [
     ["versions"],
     ["estimators", "drawing", "checking"],
     ["saving"],
+    ["evaluation"],
     ["network"],
     ["loop"],
     ["program"],

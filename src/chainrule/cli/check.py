@@ -17,13 +17,13 @@ from chainrule.arrays import ArrayLike
 from chainrule.checking import CheckReport, check
 from chainrule.cli.checked_code import check_code
 from chainrule.cli.data import DATA_HELP
+from chainrule.cli.models import load_model
 from chainrule.cli.options import Seed, Target, refuse_dtype, refuse_no_picture, refuse_seed
 from chainrule.cli.rows import ROWS, batch_for
 from chainrule.cli.writing import clean, print_text
 from chainrule.drawing import draw
 from chainrule.errors import ArgumentError, FileError
 from chainrule.network import Network
-from chainrule.saving import load
 
 OF_FILE = "For what is in a Python file"
 
@@ -34,7 +34,7 @@ class Check:
 
     Exit status: 0 passed, 1 a mistake was found, 2 bad input.
 
-    [bold]chainrule check runs/digits/model.safetensors[/bold]
+    [bold]chainrule check runs/digits[/bold]
 
     [bold]chainrule check layers.py:Affine[/bold]  --arg W=5x3 --arg b=3 --input 4x5
 
@@ -47,8 +47,8 @@ class Check:
         str,
         typer.Argument(
             metavar="MODEL|FILE.py:NAME",
-            help="A model file; or a Python file, which is run, and in it a class (or an object) with forward and "
-            "backward, or two functions: FILE.py:forward,backward.",
+            help="A run folder or model file, such as runs/digits; or a Python file, which is run, and in it a "
+            "class (or an object) with forward and backward, or two functions: FILE.py:forward,backward.",
         ),
     ]
     data: Annotated[
@@ -98,7 +98,7 @@ class Check:
         refuse_dtype(self.dtype)
         if self.picture is not None:
             refuse_no_picture("--picture", self.picture, self.force)
-        code = code_named(self.name)
+        code = None if Path(self.name).is_dir() else code_named(self.name)
         note = ""
         if code is None:
             note, report = self._check_model(Path(self.name))
@@ -125,13 +125,13 @@ class Check:
         if self.inputs or self.arguments:
             raise ArgumentError(
                 f"{'--input' if self.inputs else '--arg'} is for a class in a Python file, FILE.py:ClassName; "
-                f"{clean(self.name)} is taken for a model file, whose inputs are rows of DATA"
+                f"{clean(self.name)} is taken for a model, whose inputs are rows of DATA"
             )
         if ":" in path.name and not path.exists():
             raise FileError(
                 f"there is no model file {clean(str(path))}; a class is named by its Python file, FILE.py:ClassName"
             )
-        network = load(path, allow_nan=True)
+        network = load_model(path, allow_nan=True)
         with np.errstate(all="ignore"):
             where, batch = batch_for(network, self.data, self.target, ROWS, self.seed)
         report = check_network(network, batch, self.seed, self.dtype)
@@ -141,7 +141,7 @@ class Check:
         if self.data is not None or self.target is not None:
             what = "--target" if self.data is None else f"DATA ({self.data!r})"
             raise ArgumentError(
-                f"{what} is for model files; what is in a Python file gets its inputs by --input, such as "
+                f"{what} is for models; what is in a Python file gets its inputs by --input, such as "
                 f"--input 4x5"
             )
         return check_code(path, name, self.inputs or [], self.arguments or [], self.seed, self.dtype)

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from chainrule.cli.data import DATA_HELP
-from chainrule.cli.options import Seed, Target, refuse_no_picture, refuse_seed
+from chainrule.cli.models import load_model
+from chainrule.cli.options import Model, Seed, Target, refuse_no_picture, refuse_seed
 from chainrule.cli.rows import ROWS, batch_for
 from chainrule.cli.writing import clean, print_text
 from chainrule.drawing import draw
 from chainrule.errors import ArgumentError
-from chainrule.saving import load
 
 MOST_ROWS = 10_000
 
@@ -23,10 +23,10 @@ MOST_ROWS = 10_000
 class Draw:
     """Draw a model with every value and every gradient that flows through it.
 
-    [bold]chainrule draw runs/digits/model.safetensors --out digits.html[/bold]
+    [bold]chainrule draw runs/digits --out digits.html[/bold]
     """
 
-    model: Annotated[Path, typer.Argument(metavar="MODEL", help="A model file.")]
+    model: Model
     data: Annotated[
         str | None,
         typer.Argument(
@@ -53,7 +53,7 @@ class Draw:
             raise ArgumentError(f"--rows: expected a number from 1 to {MOST_ROWS:,}, got {self.rows}")
         refuse_seed(self.seed)
         refuse_no_picture("--out", self.out, self.force)
-        network = load(self.model, allow_nan=True)
+        network = load_model(self.model, allow_nan=True)
         where, batch = batch_for(network, self.data, self.target, self.rows, self.seed)
         x, t = {name: batch[name] for name in network.input_shapes}, batch.get("t")
         title = f"{self.model.name}, on {where}"

@@ -1,21 +1,28 @@
-"""`chainrule evaluate`: how well a model does on data with known answers."""
+"""`chainrule evaluate`: how good a model is on data with known answers."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Annotated
 
 import typer
 
 from chainrule.cli.data import TEST_DATA_HELP, load_answered
+from chainrule.cli.models import load_model
 from chainrule.cli.options import Model
 from chainrule.cli.rows import outputs_of
-from chainrule.saving import load
+from chainrule.evaluation import error_text, r2_text
+from chainrule.layers import MeanAbsoluteError, MeanSquaredError
+from chainrule.network import Network
 
 
 @dataclass
 class Evaluate:
-    """Loss, and accuracy for a classifier, of a model on data with known answers."""
+    """How good a model is on data with known answers.
+
+    Loss and accuracy of a classifier; R², RMSE and MAE of a regression, in the target's own unit.
+    """
 
     model: Model
     data: Annotated[str, typer.Argument(metavar="DATA", help=TEST_DATA_HELP)]
@@ -25,10 +32,22 @@ class Evaluate:
     ] = None
 
     def run(self) -> None:
-        """Print the loss, and the accuracy of a classifier."""
-        network = load(self.model)
+        """Print the measures, and how many samples they are of."""
+        network = load_model(self.model)
         x, t = load_answered(self.data, network, self.target)
         outputs_of(network, x, self.data)  # which refuses what is not finite
-        for name, value in network.evaluate(x, t).items():
-            typer.echo(f"{name:<9}{value:.6g}")
+        for name, value in told(network, network.evaluate(x, t)):
+            typer.echo(f"{name:<9}{value}")
         typer.echo(f"{'samples':<9}{len(x)}")
+
+
+def told(network: Network, measures: dict[str, float]) -> Iterator[tuple[str, str]]:
+    """The measures of a model as labels and texts. A loss that RMSE or MAE is already is left out."""
+    if "r2" in measures:
+        yield "R²", r2_text(measures["r2"])
+        yield "RMSE", error_text(measures["rmse"])
+        yield "MAE", error_text(measures["mae"])
+    if "r2" not in measures or not isinstance(network.loss_layer, (MeanSquaredError, MeanAbsoluteError)):
+        yield "loss", f"{measures['loss']:.6g}"
+    if "accuracy" in measures:
+        yield "accuracy", f"{measures['accuracy']:.6g}"

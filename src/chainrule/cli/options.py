@@ -40,7 +40,7 @@ INITIALIZERS: dict[str, Callable[[], Initializer]] = {
 PICTURES = (".html", ".svg", ".png")
 
 Model = Annotated[
-    Path, typer.Argument(metavar="MODEL", help="A model file, such as runs/digits/model.safetensors.")
+    Path, typer.Argument(metavar="MODEL", help="A run folder or model file, such as runs/digits.")
 ]
 Target = Annotated[
     str | None,

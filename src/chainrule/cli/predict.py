@@ -13,12 +13,12 @@ import typer
 
 from chainrule.arrays import Array
 from chainrule.cli.data import TEST_DATA_HELP, Notes, load_inputs
+from chainrule.cli.models import load_model
 from chainrule.cli.options import Force, Model, refuse_taken
 from chainrule.cli.rows import outputs_of
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
 from chainrule.network import Network
-from chainrule.saving import load
 
 
 @dataclass
@@ -39,7 +39,7 @@ class Predict:
         """Print the CSV, or write it to a file."""
         if self.out is not None:
             refuse_taken(self.out, self.force)
-        network = load(self.model)
+        network = load_model(self.model)
         header, rows = self._table(network, load_inputs(self.data, network))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")

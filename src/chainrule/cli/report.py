@@ -12,7 +12,7 @@ from rich.markup import escape
 from chainrule.cli.options import Force, refuse_taken
 from chainrule.cli.writing import clean, print_rows, printable
 from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.folder import REPORT
+from chainrule.drawing.report.folder import REPORT, folder_of
 
 COMPARISON = Path("comparison.html")
 
@@ -43,7 +43,7 @@ class Report:
     def run(self) -> None:
         """Write the report, and tell what it found and where it is."""
         is_alone = len(self.folders) == 1
-        out = self.out or (self.folders[0] / REPORT if is_alone else COMPARISON)
+        out = self.out or (folder_of(self.folders[0]) / REPORT if is_alone else COMPARISON)
         if self.out is not None or not is_alone:
             refuse_taken(out, self.force, " with --out")
         made = report(*self.folders)

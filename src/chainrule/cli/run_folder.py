@@ -11,11 +11,11 @@ from typing import Any
 import typer
 
 from chainrule.cli.data import Dataset
-from chainrule.drawing.report.answers import judge
 from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT, write_evaluation
-from chainrule.drawing.report.material import About, described, versions
+from chainrule.drawing.report.material import About, described, loss_unit_of, versions
 from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.errors import FileError
+from chainrule.evaluation import Estimated, judge
 from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.network import Network
@@ -61,6 +61,7 @@ def keep_run(folder: Path, network: Network, history: History) -> None:
 
 def keep_evaluation(folder: Path, network: Network, data: Dataset, command: str) -> None:
     """Write what a report needs beside the model and the history. `command` repeats the run."""
+    of_training = None if data.classes is not None else judge(network, data.x, data.t)
     about = About(
         data=data.name,
         samples=len(data.x),
@@ -70,7 +71,8 @@ def keep_evaluation(folder: Path, network: Network, data: Dataset, command: str)
         command=command,
         versions=versions(),
         columns=data.columns,
-        loss_unit="share of the target's variance" if data.classes is None else "",
+        loss_unit=loss_unit_of(network),
+        on_training=of_training.means if isinstance(of_training, Estimated) else {},
     )
     answers = judge(network, data.x_test, data.t_test, target=data.target)
     shape = image_shape_of_network(network, None, data.columns)

@@ -7,9 +7,9 @@ from typing import Annotated
 
 import typer
 
+from chainrule.cli.models import load_model
 from chainrule.cli.options import Model
 from chainrule.errors import ArgumentError
-from chainrule.saving import load
 
 
 @dataclass
@@ -23,4 +23,4 @@ class Summary:
         """Print the table."""
         if self.batch_size < 1:
             raise ArgumentError(f"--batch-size: expected at least 1, got {self.batch_size}")
-        typer.echo(load(self.model, allow_nan=True).summary(self.batch_size))
+        typer.echo(load_model(self.model, allow_nan=True).summary(self.batch_size))

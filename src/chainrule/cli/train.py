@@ -14,6 +14,7 @@ import typer
 from rich.markup import escape
 
 from chainrule import layers, optimizers
+from chainrule.arrays import Array
 from chainrule.checking import CheckReport
 from chainrule.cli.check import as_json, check_network, print_report
 from chainrule.cli.class_weights import class_weights
@@ -30,13 +31,13 @@ from chainrule.cli.options import (
 from chainrule.cli.report import print_findings
 from chainrule.cli.rows import ROWS, feeds, unlearned
 from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
-from chainrule.cli.scaling import in_units, scale_of, with_scaled_targets
 from chainrule.cli.writing import print_rows
 from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.setup import USUAL_RATES
-from chainrule.errors import ArgumentError, DivergedError
+from chainrule.errors import ArgumentError, DataError, DivergedError
+from chainrule.evaluation import Estimated, error_text, r2_text
 from chainrule.files import write_bytes
 from chainrule.graph import Input, Node
 from chainrule.initializers import Initializer, Normal
@@ -44,6 +45,7 @@ from chainrule.loop import Callback, EarlyStopping, Health, History
 from chainrule.loop.batches import BATCH_SIZE
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
+from chainrule.network.scales import out_of_range
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Schedule
 
@@ -163,19 +165,18 @@ class Train:
         optimizer, callbacks = self._make_optimizer(), self._make_callbacks()
         folder = run_folder(self.out, Path(self.data).stem, self.force)
         data = load_for_training(self.data, self.target, self.test_share, self.seed, self.task)
-        scaled, scale = with_scaled_targets(data, self.dtype)
-        network = self._build(scaled)
+        network = self._build(data)
         try:
-            history = self._fit(network, scaled, optimizer, callbacks)
+            history = self._fit(network, data, optimizer, callbacks)
         except DivergedError as error:
-            self._keep(folder, in_units(network, scale), error.history, data)
+            self._keep(folder, network, error.history, data)
             write_page(folder)
             print_rows(kept_files(folder, MODEL, HISTORY, CURVES, REPORT))
             if held := not_finite(network.params):
                 typer.echo(f"{held}: read the model with cr.load(path, allow_nan=True)")
             raise
-        self._keep(folder, in_units(network, scale), history, data)  # before the checks, which take a while
-        compared, layer_report = self._check(network, scaled, folder)
+        self._keep(folder, network, history, data)  # before the checks, which take a while
+        compared, layer_report = self._check(network, data, folder)
         page = write_page(folder)
         print_rows([*results(page.runs[0], network, data), ("gradients", compared)])
         if layer_report is not None:
@@ -221,14 +222,16 @@ class Train:
         return Normal(self.weight_std)
 
     def _build(self, data: Dataset) -> Network:
-        """Affine layers with activations between them; columns of a table are first brought to one scale."""
+        """Affine layers with activations between them. Columns of a table are first brought to one scale, and
+        predictions of a regression last to that of its target.
+        """
         activation = choose("--activation", self.activation, ACTIVATIONS)
         weights = self._make_weights()
         x = Input("x", shape=(data.x.shape[1],))
         node: Node = x
         if data.columns is not None:
-            scale = scale_of(data.x, data.columns, self.dtype)
-            node = ((x - scale.center) / scale.deviation).named("standardized")
+            refuse_out_of_range(data.x, data.columns, self.dtype)
+            node = layers.Standardize.of(data.x)(node, name="standardized")
         for units in hidden_units(self.hidden):
             node = activation()(layers.Affine(units, weights=weights)(node))
             if self.dropout:
@@ -242,6 +245,9 @@ class Train:
         if weights_of_classes is not None:
             loss = layers.SoftmaxCrossEntropy(class_weights=weights_of_classes)
         output = layers.Affine(outputs, weights=weights)(node)
+        if data.classes is None:
+            refuse_out_of_range(data.t, [str(data.target)], self.dtype)
+            output = layers.Standardize.of(data.t, invert=True)(output, name="prediction")
         network = Network(output=output, loss=loss, seed=self.seed, dtype=self.dtype)
         network.metadata = {
             "data": self.data,
@@ -291,6 +297,14 @@ class Train:
         return compared, layer_report
 
 
+def refuse_out_of_range(values: Array, columns: list[str], dtype: str) -> None:
+    """Raise DataError for a column that a network of this dtype cannot compute with."""
+    if found := out_of_range(values, dtype):
+        column, problem = found
+        remedy = ", or try --dtype float64" if dtype == "float32" else ""
+        raise DataError(f"column {columns[column]!r} {problem}{remedy}")
+
+
 def usual_epochs(rows: int, batch_size: int) -> int:
     """How many epochs train by default: of few rows enough for a thousand batches."""
     batches = math.ceil(rows / max(batch_size, 1))
@@ -325,6 +339,11 @@ def write_page(folder: Path) -> TrainingReport:
     return made
 
 
+def on_both(of_test: str, of_training: str) -> str:
+    """A measure of the test data and of the training data."""
+    return f"{of_test} on the test data, {of_training} on the training data"
+
+
 def results(run: Material, network: Network, data: Dataset) -> Iterator[tuple[str, str]]:
     """What the training came to, as labels and texts."""
     history = run.history
@@ -333,15 +352,19 @@ def results(run: Material, network: Network, data: Dataset) -> Iterator[tuple[st
     yield "network", f"{shape}, {network.params.flat.size:,} parameters"
     counts = f"{len(data.x):,} samples to train on, {len(data.x_test):,} to test on"
     yield "data", f"{escape(data.name)}: {counts}"
-    names = [("accuracy", ".4f"), ("loss", ".4g")]
-    for name, digits in names[data.classes is None :]:
+    if isinstance(run.answers, Estimated):
+        both = run.answers.means, run.about.on_training
+        yield "R²", on_both(*(r2_text(each["r2"]) for each in both))
+        yield (
+            "RMSE",
+            on_both(*(f"{error_text(each['rmse'])} (MAE {error_text(each['mae'])})" for each in both)),
+        )
+    for name, digits in () if data.classes is None else (("accuracy", ".4f"), ("loss", ".4g")):
         train_value, test_value = run.latest(f"train_{name}"), run.latest(f"test_{name}")
         if train_value is None or test_value is None:
             yield name, NOT_MEASURED
         else:
-            unit = " (share of the target's variance)" if data.classes is None else ""
-            test_text, train_text = f"{test_value:{digits}}", f"{train_value:{digits}}"
-            yield name, f"{test_text} on the test data, {train_text} on the training data{unit}"
+            yield name, on_both(f"{test_value:{digits}}", f"{train_value:{digits}}")
     count, seconds = len(history.loss), history.seconds[-1] if history.seconds else 0.0
     stopped = "" if history.stopped == "finished" else f"; stopped: {escape(history.stopped)}"
     yield "time", f"{seconds:.2f} s for {count:,} iterations{stopped}"

@@ -47,6 +47,7 @@ from chainrule.network.making import (
 )
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
+from chainrule.network.residuals import errors_of
 from chainrule.network.scales import warn_of_nothing_learnt, warn_of_scales
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
@@ -276,21 +277,31 @@ class Network:
 
     def loss(self, x: Data, t: Any, sample_weight: ArrayLike | None = None) -> float:
         """The mean loss, predicting (dropout off, running statistics used)."""
-        return self.evaluate(x, t, sample_weight)["loss"]
+        return self.measures_of(self._reader.batch(x, t, sample_weight, values=False))["loss"]
 
     def accuracy(self, x: Data, t: Any) -> float:
         """The share of right answers. Raises ArgumentError for a regression."""
-        measures = self.evaluate(x, t)
+        measures = self.measures_of(self._reader.batch(x, t, values=False))
         if "accuracy" not in measures:
-            raise ArgumentError(f"accuracy is for classifiers; with {self.loss_layer!r} use loss(x, t)")
+            raise ArgumentError(f"accuracy is for classifiers; with {self.loss_layer!r} use evaluate(x, t)")
         return measures["accuracy"]
 
     def evaluate(self, x: Data, t: Any, sample_weight: ArrayLike | None = None) -> dict[str, float]:
-        """The loss, and for a classifier the accuracy, from one prediction. Warns as `predict` does."""
-        return self.measures_of(self._reader.batch(x, t, sample_weight, values=False))
+        """The "loss"; for a classifier the "accuracy", for a regression "r2", "rmse" and "mae".
+
+        RMSE, the root of the mean squared error, and MAE, the mean absolute error, are in the targets' own unit; R²
+        is the share of their variance that is explained, NaN for targets of one value only. Of several outputs they
+        are the means. Warns as `predict` does.
+        """
+        data = self._reader.batch(x, t, sample_weight, values=False)
+        measures = self.measures_of(data)
+        if self._feeds.the_loss().task == "regression" and data["t"].shape[1:] == self.output_shape:
+            output = self.output_of({name: data[name] for name in self._inputs}, warns=False)
+            measures |= errors_of(output, data["t"], data.get("sample_weight")).means()
+        return measures
 
     def measures_of(self, data: Mapping[str, Array], *, warns: bool = True) -> dict[str, float]:
-        """What `evaluate` returns, for data as `feeds` returns them; it need not warn."""
+        """The loss, and the accuracy of a classifier, for data as `feeds` returns them; it need not warn."""
         inputs = {name: data[name] for name in self._inputs}
         targets = data["t"]
         if "sample_weight" not in data:

@@ -155,13 +155,45 @@ def _is_doubtful(array: Array) -> bool:
 def _finest(array: Array, dtype: np.dtype[Any]) -> str:
     """What is wrong with a column whose differences the dtype does not hold; "" where there is none."""
     rows = _sample(array)
-    mean, deviation = _mean_and_deviation(rows)
-    fine = (np.abs(mean) * np.finfo(dtype).eps > deviation / 100) & (np.ptp(rows, axis=0) > 0)
+    fine = _too_fine(rows, dtype)
     if not fine.any():
         return ""
     column = int(np.argmax(fine))
+    mean, deviation = _mean_and_deviation(rows[:, column])
     where = column_of(array, column) or "it"
-    return f"{where} has mean {mean[column]:.4g} and standard deviation {deviation[column]:.2g}"
+    return f"{where} has mean {mean:.4g} and standard deviation {deviation:.2g}"
+
+
+def out_of_range(rows: Array, dtype: Any) -> tuple[int, str] | None:
+    """A column whose numbers a network of this dtype cannot compute with, and why; None where there is none.
+
+    Shapes: rows (N, D).
+    """
+    rows, limits = rows.astype(np.float64, copy=False), np.finfo(dtype)
+    mean, deviation = _mean_and_deviation(rows)
+    varies = np.ptp(rows, axis=0) > 0
+    large = ~np.isfinite(mean) | ~np.isfinite(deviation) | (np.abs(rows).max(axis=0) >= limits.max)
+    for wrong, problem in (
+        (large, "holds numbers too large to compute with; give it in a larger unit"),
+        (
+            varies & (deviation < limits.tiny),
+            "holds numbers too small to compute with; give it in a smaller unit",
+        ),
+        (
+            _too_fine(rows, dtype),
+            "differs from row to row by too little beside its size; subtract what all rows share",
+        ),
+    ):
+        if wrong.any():
+            return int(np.argmax(wrong)), problem
+    return None
+
+
+def _too_fine(rows: Array, dtype: Any) -> Array:
+    """Which columns differ from row to row by so little beside their size that the dtype does not hold it."""
+    mean, deviation = _mean_and_deviation(rows)
+    fine: Array = (np.abs(mean) * np.finfo(dtype).eps > deviation / 100) & (np.ptp(rows, axis=0) > 0)
+    return fine
 
 
 def _oddest(array: Array) -> str:

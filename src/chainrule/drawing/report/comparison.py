@@ -7,14 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.drawing.page import text
-from chainrule.drawing.report.answers import Classified, Estimated
-from chainrule.drawing.report.curves import smooth_table
+from chainrule.drawing.report.curves import in_unit, smooth_table
 from chainrule.drawing.report.findings import findings_of
 from chainrule.drawing.report.inside import as_text, as_words
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Chart, Section, charts_html, findings_html, header, table
 from chainrule.drawing.report.run_page import NOTHING_WRONG, whole_page
 from chainrule.drawing.report.words import floats, rounded
+from chainrule.evaluation import Classified, Estimated, error_text, r2_text
 from chainrule.text import counted, duration, percent, short
 
 Measure = Callable[[Material], float]
@@ -44,9 +44,11 @@ def _results(runs: Sequence[Material]) -> str:
         ("test accuracy", _latest("test_accuracy"), lambda v: percent(v, 2), 1),
         ("training accuracy", _latest("train_accuracy"), lambda v: percent(v, 2), 1),
         ("accuracy on the data at hand", _accuracy, lambda v: percent(v, 2), 1),
-        ("R²", _r_squared, short, 1),
-        ("test loss", _latest("test_loss"), short, -1),
-        ("training loss", _latest("train_loss"), short, -1),
+        ("R²", _error("r2"), r2_text, 1),
+        ("RMSE", _error("rmse"), error_text, -1),
+        ("MAE", _error("mae"), error_text, -1),
+        ("test loss", _loss("test_loss"), short, -1),
+        ("training loss", _loss("train_loss"), short, -1),
         ("time", lambda run: run.seconds if len(run.loss) else math.nan, duration, -1),
         ("iterations", lambda run: len(run.loss) or math.nan, lambda v: f"{v:,.0f}", 0),
         ("parameters", _parameters, lambda v: f"{v:,.0f}", 0),
@@ -85,8 +87,13 @@ def _accuracy(run: Material) -> float:
     return run.answers.accuracy if isinstance(run.answers, Classified) else math.nan
 
 
-def _r_squared(run: Material) -> float:
-    return float(run.answers.r_squared[0]) if isinstance(run.answers, Estimated) else math.nan
+def _error(name: str) -> Measure:
+    return lambda run: run.answers.means[name] if isinstance(run.answers, Estimated) else math.nan
+
+
+def _loss(name: str) -> Measure:
+    """The loss of a run; of a regression its errors are told instead."""
+    return lambda run: math.nan if isinstance(run.answers, Estimated) else _latest(name)(run)
 
 
 def _parameters(run: Material) -> float:
@@ -96,14 +103,16 @@ def _parameters(run: Material) -> float:
 def _charts(runs: Sequence[Material]) -> list[Chart | None]:
     having = [(k, run) for k, run in enumerate(runs) if len(run.loss)]
     charts: list[Chart | None] = []
+    units = {run.about.loss_unit for run in runs}
+    unit = in_unit(units.pop()) if len(units) == 1 else ""
     if having:
         tables = [smooth_table(run.loss, floats(run.history.seconds)) for _, run in having]
         series = [{"name": run.name, "color": k % 8, "width": 2} for k, run in having]
         charts.append(
-            Chart("Training loss, smoothed", tables, series, summary="Running means of the batches")
+            Chart(f"Training loss{unit}, smoothed", tables, series, summary="Running means of the batches")
         )
     charts += [
-        _measured(runs, "test_loss", "Test loss", False),
+        _measured(runs, "test_loss", f"Test loss{unit}", False),
         _measured(runs, "test_accuracy", "Test accuracy", True),
         _measured(runs, "train_accuracy", "Training accuracy", True),
     ]

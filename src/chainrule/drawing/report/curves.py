@@ -51,13 +51,17 @@ def loss_chart(run: Material) -> Chart | None:
     if measured:
         tables.append(measured[0])
         series += [{**each, "hidden": each["name"] == "training data"} for each in measured[1]]
-    unit = f", as {run.about.loss_unit}" if run.about.loss_unit else ""
     return Chart(
-        f"Loss{unit}",
+        f"Loss{in_unit(run.about.loss_unit)}",
         tables,
         series,
         summary=f"Loss of a batch: {short(run.loss[0])} at the start, {short(run.loss[-1])} at the end",
     )
+
+
+def in_unit(unit: str) -> str:
+    """What the losses are in, as the end of a title."""
+    return f", as {unit}" if unit else ""
 
 
 def accuracy_chart(run: Material) -> Chart | None:

@@ -14,11 +14,11 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.drawing.report import answers as answers_of_runs
-from chainrule.drawing.report.answers import Answers
 from chainrule.drawing.report.material import About, Material
 from chainrule.drawing.report.pixels import is_image
 from chainrule.drawing.report.words import whole
 from chainrule.errors import ChainruleError, FileError
+from chainrule.evaluation import Answers
 from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.saving import load
@@ -57,12 +57,18 @@ def write_evaluation(
     return write_bytes(folder / EVALUATION, (json.dumps(content) + "\n").encode())
 
 
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """The run folder that a path means: itself, or of the model file in it its folder."""
+    path = Path(path)
+    return path.parent if path.name == MODEL and path.is_file() else path
+
+
 def read_run(folder: str | os.PathLike[str]) -> Material:
-    """What is in a run folder. Files that are missing or damaged are named in `missing`.
+    """What is in a run folder, or in that of a model file. Files missing or damaged are named in `missing`.
 
     Raises: FileError when it is no folder, or holds nothing of a run that can be read.
     """
-    path = Path(folder)
+    path = folder_of(folder)
     if not path.exists():
         raise FileError(f"there is no folder {path}; expected a run folder, as chainrule train makes them")
     if not path.is_dir():
@@ -149,7 +155,9 @@ def _about(content: dict[str, Any]) -> About:
         name: None if content[name] is None else whole(content[name])
         for name in ("samples", "test_samples", "parameters")
     }
-    columns = content["columns"]
+    columns, on_training = content["columns"], content.get("on_training", {})  # older folders have none
+    if on_training and set(on_training) != {"r2", "rmse", "mae"}:
+        raise ValueError("the errors on the training data are not those of a regression")
     return About(
         data=texts["data"],
         network=texts["network"],
@@ -159,6 +167,7 @@ def _about(content: dict[str, Any]) -> About:
         test_samples=counts["test_samples"],
         parameters=counts["parameters"],
         columns=None if columns is None else [str(name) for name in columns],
+        on_training={name: float(value) for name, value in on_training.items()},
         versions={str(name): str(value) for name, value in content["versions"].items()},
     )
 

@@ -9,11 +9,11 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.drawing.page import text
-from chainrule.drawing.report.answers import MOST_WRONG, Classified, Estimated, Example
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Chart, Section, bar, charts_html, listed, table
 from chainrule.drawing.report.pixels import picture
 from chainrule.drawing.report.words import rounded
+from chainrule.evaluation import MOST_WRONG, Classified, Estimated, Example, error_text, r2_text
 from chainrule.text import counted, percent, short
 
 MOST_CLASSES = 30
@@ -187,18 +187,26 @@ def residuals(run: Material, found: Estimated) -> Section:
     if not found.samples:
         return Section("answers", "Predictions", f"<p>{NOTHING_COUNTED}</p>")
     many = len(found.names) > 1
-    columns = (found.rmse, found.mean_absolute, found.r_squared)
     rows = [
-        [text(name), *(text(short(float(values[k]))) for values in columns)]
+        [
+            text(name),
+            r2_text(found.r_squared[k]),
+            error_text(found.rmse[k]),
+            error_text(found.mean_absolute[k]),
+        ]
         for k, name in enumerate(found.names)
     ]
-    head = ["output", "root mean squared error", "mean absolute error", "R², variance explained"]
+    head = ["output", "R²", "RMSE", "MAE"]
+    lead = (
+        '<p class="lead">R² is the share of the variance that is explained. RMSE, the root of the mean squared '
+        "error, and MAE, the mean absolute error, are in the unit of the target.</p>"
+    )
     label = f"Errors on {counted(found.samples, 'sample')}"
     charts = scatter(found.true[:, 0], found.predicted[:, 0], found.names[0]) if len(found.true) else []
     note = f'<p class="faint">The pictures are of {text(found.names[0])}.</p>' if many and charts else ""
     cards = "".join(_estimate(each, run) for each in found.worst)
     worst = f'<h3>Furthest off</h3><ol class="examples">{cards}</ol>' if cards else ""
-    body = table(head, rows, kinds="tnnn", label=label) + note + charts_html(len(charts)) + worst
+    body = lead + table(head, rows, kinds="tnnn", label=label) + note + charts_html(len(charts)) + worst
     return Section("answers", "Predictions", body, charts)
 
 

@@ -13,8 +13,9 @@ import numpy as np
 
 from chainrule import __version__
 from chainrule.arrays import Array, Shape
-from chainrule.drawing.report.answers import Answers
 from chainrule.drawing.report.words import floats
+from chainrule.evaluation import Answers
+from chainrule.layers import MeanSquaredError, Standardize
 from chainrule.loop import History
 from chainrule.network import Network
 
@@ -34,6 +35,8 @@ class About:
     columns: list[str] | None = None
     #: What the losses are in, such as "share of the target's variance".
     loss_unit: str = ""
+    #: R², RMSE and MAE of a regression on the data that it was trained on, as `Network.evaluate` names them.
+    on_training: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -141,6 +144,14 @@ def _records(found: Any, length: int) -> Iterator[LayerHealth]:
             if isinstance(values, list) and len(values) == length
         }
         yield LayerHealth(str(name), str(measures.get("kind") or measures.get("layer") or ""), numbers)
+
+
+def loss_unit_of(network: Network) -> str:
+    """What the losses of a network are in, beside the square of the target's unit; "" for nothing to say."""
+    units = network.output.layer
+    is_squared = isinstance(network.loss_layer, MeanSquaredError)
+    is_in_shares = is_squared and isinstance(units, Standardize) and units.invert
+    return "share of the target's variance" if is_in_shares else ""
 
 
 def versions() -> dict[str, str]:

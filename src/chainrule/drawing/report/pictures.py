@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.inside import chosen_units, weights_of_images
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.pixels import as_rows
 from chainrule.drawing.report.thinning import smoothed, thinned, window_of
 from chainrule.drawing.report.words import floats, or_not_measured
 from chainrule.errors import FileError
+from chainrule.evaluation import Classified, Estimated
 from chainrule.files import write_bytes
 from chainrule.text import percent
 

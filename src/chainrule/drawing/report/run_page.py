@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from chainrule.drawing.page import UPLOT, UPLOT_STYLE, page, text
 from chainrule.drawing.report import curves, inside, judged, prepared
-from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import findings_of
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Chart, Section, card, findings_html, header, section_html
 from chainrule.drawing.report.words import or_not_measured
+from chainrule.evaluation import Classified, Estimated, error_text, r2_text
 from chainrule.text import counted, duration, percent, short
 
 NOTHING_WRONG = "Nothing looks wrong in this run."
@@ -69,7 +69,10 @@ def _lead(run: Material) -> str:
 def _cards(run: Material) -> str:
     """The numbers that count most, large."""
     cards, history = [], run.history
-    for what, digits in (("accuracy", "%"), ("loss", "")):
+    measures = [("accuracy", "%"), ("loss", "")]
+    if isinstance(run.answers, Estimated):
+        cards, measures = _errors(run, run.answers), []
+    for what, digits in measures:
         train, test = run.latest(f"train_{what}"), run.latest(f"test_{what}")
         shown = [
             percent(value, 2) if digits else short(value) for value in (train, test) if value is not None
@@ -79,10 +82,7 @@ def _cards(run: Material) -> str:
             cards.append(card(f"Test {what}", shown[-1], more))
         elif train is not None:
             cards.append(card(f"Training {what}", shown[0], "no test data"))
-    if isinstance(run.answers, Estimated) and len(run.answers.names) == 1:
-        share = float(run.answers.r_squared[0])
-        cards.append(card("R²", or_not_measured(share, lambda value: short(value, 3)), _error(run.answers)))
-    elif isinstance(run.answers, Classified) and not history.test_accuracy:
+    if isinstance(run.answers, Classified) and not history.test_accuracy:
         cards.append(card("Accuracy", or_not_measured(run.answers.accuracy, _percent), _counted(run.answers)))
     if len(run.loss):
         cards.append(card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
@@ -103,10 +103,23 @@ def _counted(answers: Classified | Estimated) -> str:
     return f"the output for {counted(answers.not_finite, 'sample')} is NaN or infinite"
 
 
-def _error(answers: Estimated) -> str:
+def _errors(run: Material, answers: Estimated) -> list[str]:
+    """R² and the errors of a regression, as cards; of several outputs, their means."""
     if not answers.samples:
-        return _counted(answers)
-    return f"error {short(float(answers.rmse[0]), 3)} (root mean square)"
+        return [card("R²", "not measured", _counted(answers))]
+    tested, trained = answers.means, run.about.on_training
+    more = ["", ""]
+    if trained:
+        more = [r2_text(trained["r2"]), f"{error_text(trained['rmse'])} (MAE {error_text(trained['mae'])})"]
+        more = [f"{each} on the training data" for each in more]
+    outputs = len(answers.names)
+    means = f"mean of {outputs} outputs" if outputs > 1 else ""
+    error = f"{error_text(tested['rmse'])} (MAE {error_text(tested['mae'])})"
+    test = "Test " if trained else ""
+    return [
+        card(f"{test}R²", r2_text(tested["r2"]), ", ".join(filter(None, (means, more[0])))),
+        card(f"{test}RMSE", error, ", ".join(filter(None, (means, more[1])))),
+    ]
 
 
 def _pace(run: Material) -> str:

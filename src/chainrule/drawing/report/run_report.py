@@ -16,14 +16,14 @@ import numpy as np
 from chainrule.arguments import as_whole
 from chainrule.arrays import Array, ArrayLike
 from chainrule.checking import CheckReport
-from chainrule.drawing.report.answers import judge
 from chainrule.drawing.report.comparison import comparison_page
 from chainrule.drawing.report.findings import RunFinding, findings_of
 from chainrule.drawing.report.folder import read_run
-from chainrule.drawing.report.material import About, Material, described, versions
+from chainrule.drawing.report.material import About, Material, described, loss_unit_of, versions
 from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.drawing.report.run_page import run_page
 from chainrule.errors import ArgumentError
+from chainrule.evaluation import judge
 from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.network import Network
@@ -219,6 +219,7 @@ def _material(
             parameters=int(network.params.flat.size),
             data=str(network.metadata.get("data") or ""),
             columns=columns,
+            loss_unit=loss_unit_of(network),
             test_samples=answers.samples + answers.not_finite if answers is not None else None,
         )
     as_dict = check.to_dict() if isinstance(check, CheckReport) else check

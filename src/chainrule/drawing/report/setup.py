@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.drawing.report.answers import Classified
 from chainrule.drawing.report.material import LayerHealth, Material
 from chainrule.drawing.report.words import floats
+from chainrule.evaluation import Classified
 from chainrule.initializers import Initializer
 from chainrule.network.scales import has_unscaled_targets
 

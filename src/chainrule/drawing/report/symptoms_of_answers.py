@@ -7,13 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import RunFinding, Severity
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.remedies import advice
 from chainrule.drawing.report.setup import Setup
 from chainrule.drawing.report.symptoms_of_curves import ENOUGH
-from chainrule.text import counted, percent, short
+from chainrule.evaluation import Classified, Estimated, r2_text
+from chainrule.text import counted, percent
 
 ERRORS = 2.0
 """A gain over always giving one answer within two standard errors may be chance."""
@@ -46,7 +46,7 @@ def no_better(run: Material) -> Iterator[RunFinding]:
             if answers.samples >= LEAST_SAMPLES and share < EXPLAINED:
                 text = (
                     f"The predictions of {name} are {'no' if share <= 0 else 'hardly'} better than always "
-                    f"answering its mean (R² = {short(share, 2)})"
+                    f"answering its mean (R² {r2_text(share)})"
                 )
                 remedies = advice(
                     run, "less decay", "columns", "epochs", "iterations", "patience", "larger network"

@@ -8,13 +8,13 @@ from collections.abc import Iterator
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.drawing.report.answers import Classified, Estimated
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.remedies import advice
 from chainrule.drawing.report.setup import Setup, is_bias
 from chainrule.drawing.report.thinning import smoothed
 from chainrule.drawing.report.words import floats
+from chainrule.evaluation import Classified, Estimated
 from chainrule.text import percent, short
 
 ENOUGH = 20

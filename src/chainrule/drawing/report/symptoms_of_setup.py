@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from chainrule.drawing.report.answers import Estimated
 from chainrule.drawing.report.findings import RunFinding
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.remedies import advice
 from chainrule.drawing.report.setup import Setup
+from chainrule.evaluation import Estimated
 from chainrule.network.fitting import misfit, out_of_reach
 from chainrule.text import short
 
