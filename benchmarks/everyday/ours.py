@@ -14,7 +14,7 @@ import pandas as pd
 
 from chainrule.arrays import Array
 from chainrule.incoming import looks_missing
-from chainrule.loop import held_out
+from chainrule.randomness import held_out
 
 TEST_SHARE = 0.2  # the command's default
 

@@ -6,6 +6,7 @@ A command is a dataclass: its docstring is the help, its fields are arguments an
 from __future__ import annotations
 
 import functools
+import inspect
 import os
 import sys
 from collections.abc import Callable
@@ -121,7 +122,11 @@ def _as_function(name: str, command: Callable[..., Command]) -> Callable[..., No
             typer.echo("chainrule: interrupted", err=True)
             raise typer.Exit(130) from None
 
-    run.__annotations__ = get_type_hints(command, include_extras=True)
+    hints = get_type_hints(command, include_extras=True)  # of its own fields and of those it inherits
+    signature = inspect.signature(command)
+    parameters = [each.replace(annotation=hints[name]) for name, each in signature.parameters.items()]
+    run.__signature__ = signature.replace(parameters=parameters, return_annotation=None)  # type: ignore[attr-defined]
+    run.__annotations__ = hints
     return run
 
 

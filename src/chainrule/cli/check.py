@@ -19,6 +19,7 @@ from chainrule.cli.checked_code import check_code
 from chainrule.cli.data import DATA_HELP
 from chainrule.cli.models import load_model
 from chainrule.cli.options import Seed, Target, refuse_dtype, refuse_no_picture, refuse_seed
+from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import ROWS, batch_for
 from chainrule.cli.writing import clean, print_text
 from chainrule.drawing import draw
@@ -29,7 +30,7 @@ OF_FILE = "For what is in a Python file"
 
 
 @dataclass
-class Check:
+class Check(TableOptions):
     """Hold every backward against differences of its forward, and name the mistake.
 
     Exit status: 0 passed, 1 a mistake was found, 2 bad input.
@@ -133,7 +134,7 @@ class Check:
             )
         network = load_model(path, allow_nan=True)
         with np.errstate(all="ignore"):
-            where, batch = batch_for(network, self.data, self.target, ROWS, self.seed)
+            where, batch = batch_for(network, self.data, self.target, ROWS, self.seed, self)
         report = check_network(network, batch, self.seed, self.dtype)
         return f"{clean(str(path))}, checked on {where}", report
 

@@ -14,7 +14,17 @@ from chainrule.arrays import Array
 from chainrule.cli.options import choose
 from chainrule.cli.reading import TableOptions
 from chainrule.datasets.images import Split
-from chainrule.datasets.tables import ENDINGS, TEXT, Preparation, Table, Task, ending_of
+from chainrule.datasets.tables import (
+    ENDINGS,
+    TEXT,
+    Encoding,
+    Form,
+    Preparation,
+    Table,
+    Task,
+    ending_of,
+    stem_of,
+)
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean, warn
 from chainrule.network import Network
 
@@ -95,8 +105,10 @@ def load_for_training(
     except DataError as error:
         hint = "; if the target is a number to estimate, --task regression" if table.classes else ""
         raise DataError(f"{name}: {error}{hint}") from None
+    assert train.t is not None
+    assert test.t is not None
     return Dataset(
-        path.name.partition(".")[0],
+        stem_of(path),
         train.x,
         train.t,
         test.x,
@@ -143,9 +155,16 @@ def _prepared(
     reading: TableOptions, path: Path, target: str | int | None, network: Network, **more: Any
 ) -> Table:
     """A table with the columns that the model was trained on; what is done to them is told as notes."""
-    how = network.preparation
-    columns = Notes.of(network).columns if how is None else None
-    table = reading.read(path, target, columns=columns, preparation=how, **more)
+    how, columns = network.preparation, Notes.of(network).columns
+    if ending_of(path) in TEXT and how is None and columns is not None:  # a model of before 0.6
+        how = Preparation(tuple(Encoding(name, Form("number"), 0.0) for name in columns))
+        table = reading.read(path, target, preparation=how, **more)
+        for _, text in table.prepared.lines:
+            raise DataError(
+                f"{path}: the model knows of no missing cells: {text}; fill them in, or train it anew"
+            )
+        return table
+    table = reading.read(path, target, columns=columns if how is None else None, preparation=how, **more)
     if how is not None:
         for label, text in table.prepared.lines:
             warn(f"{path}: {label}: {text}")

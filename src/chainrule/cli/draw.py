@@ -11,6 +11,7 @@ import typer
 from chainrule.cli.data import DATA_HELP
 from chainrule.cli.models import load_model
 from chainrule.cli.options import Model, Seed, Target, refuse_no_picture, refuse_seed
+from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import ROWS, batch_for
 from chainrule.cli.writing import clean, print_text
 from chainrule.drawing import draw
@@ -20,7 +21,7 @@ MOST_ROWS = 10_000
 
 
 @dataclass
-class Draw:
+class Draw(TableOptions):
     """Draw a model with every value and every gradient that flows through it.
 
     [bold]chainrule draw runs/digits --out digits.html[/bold]
@@ -54,7 +55,7 @@ class Draw:
         refuse_seed(self.seed)
         refuse_no_picture("--out", self.out, self.force)
         network = load_model(self.model, allow_nan=True)
-        where, batch = batch_for(network, self.data, self.target, self.rows, self.seed)
+        where, batch = batch_for(network, self.data, self.target, self.rows, self.seed, self)
         x, t = {name: batch[name] for name in network.input_shapes}, batch.get("t")
         title = f"{self.model.name}, on {where}"
         draw(network, x, t, collapse=self.collapse, title=title).save(self.out)

@@ -11,6 +11,7 @@ import typer
 from chainrule.cli.data import TEST_DATA_HELP, load_answered
 from chainrule.cli.models import load_model
 from chainrule.cli.options import Model
+from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import outputs_of
 from chainrule.evaluation import error_text, r2_text
 from chainrule.layers import MeanAbsoluteError, MeanSquaredError
@@ -18,7 +19,7 @@ from chainrule.network import Network
 
 
 @dataclass
-class Evaluate:
+class Evaluate(TableOptions):
     """How good a model is on data with known answers.
 
     Loss and accuracy of a classifier; R², RMSE and MAE of a regression, in the target's own unit.
@@ -34,7 +35,7 @@ class Evaluate:
     def run(self) -> None:
         """Print the measures, and how many samples they are of."""
         network = load_model(self.model)
-        x, t = load_answered(self.data, network, self.target)
+        x, t = load_answered(self.data, network, self.target, self)
         outputs_of(network, x, self.data)  # which refuses what is not finite
         for name, value in told(network, network.evaluate(x, t)):
             typer.echo(f"{name:<9}{value}")

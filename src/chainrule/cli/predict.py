@@ -15,6 +15,7 @@ from chainrule.arrays import Array
 from chainrule.cli.data import TEST_DATA_HELP, Notes, load_inputs
 from chainrule.cli.models import load_model
 from chainrule.cli.options import Force, Model, refuse_taken
+from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import outputs_of
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
@@ -22,7 +23,7 @@ from chainrule.network import Network
 
 
 @dataclass
-class Predict:
+class Predict(TableOptions):
     """Predict a row of CSV for every row of data."""
 
     model: Model
@@ -40,7 +41,7 @@ class Predict:
         if self.out is not None:
             refuse_taken(self.out, self.force)
         network = load_model(self.model)
-        header, rows = self._table(network, load_inputs(self.data, network))
+        header, rows = self._table(network, load_inputs(self.data, network, self))
         text = io.StringIO()
         writer = csv.writer(text, lineterminator="\n")
         writer.writerow(header)

@@ -28,10 +28,12 @@ from chainrule.cli.options import (
     refuse_dtype,
     refuse_seed,
 )
+from chainrule.cli.reading import TableOptions, of_tables
 from chainrule.cli.report import print_findings
 from chainrule.cli.rows import ROWS, feeds, unlearned
 from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
-from chainrule.cli.writing import print_rows
+from chainrule.cli.writing import clean, print_rows, printable
+from chainrule.datasets.tables import MOST_CATEGORIES, stem_of, told_of
 from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
 from chainrule.drawing.report.material import Material
@@ -61,7 +63,7 @@ of_data = partial(typer.Option, rich_help_panel="Data and files")
 
 
 @dataclass
-class Train:
+class Train(TableOptions):
     """Train a network, check its gradients, and keep the model, its curves and a report.
 
     [bold]chainrule train digits[/bold]  --hidden 64,32 --optimizer adam
@@ -151,6 +153,10 @@ class Train:
     test_share: Annotated[
         float | None, of_data(help="Share of a table's rows held out for testing. Default: 0.2.")
     ] = None
+    most_categories: Annotated[
+        int,
+        of_tables(help="Text of more different values is left out; of fewer, each gets a column of 0 and 1."),
+    ] = MOST_CATEGORIES
     out: Annotated[
         Path | None, of_data(metavar="DIR", help="The run folder. Default: a new one under runs/.")
     ] = None
@@ -163,8 +169,18 @@ class Train:
         if self.epochs is not None and self.iterations is not None:
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
         optimizer, callbacks = self._make_optimizer(), self._make_callbacks()
-        folder = run_folder(self.out, Path(self.data).stem, self.force)
-        data = load_for_training(self.data, self.target, self.test_share, self.seed, self.task)
+        folder = run_folder(self.out, stem_of(self.data), self.force)
+        data = load_for_training(
+            self.data,
+            self.target,
+            self.test_share,
+            self.seed,
+            self.task,
+            self,
+            most_categories=self.most_categories,
+        )
+        if data.preparation is not None:
+            print_rows((label, escape(printable(clean(text)))) for label, text in told_of(data.preparation))
         network = self._build(data)
         try:
             history = self._fit(network, data, optimizer, callbacks)
@@ -255,7 +271,7 @@ class Train:
             "columns": data.columns,
             "target": data.target,
         }
-        network.classes = data.classes
+        network.classes, network.preparation = data.classes, data.preparation
         return network
 
     def _fit(

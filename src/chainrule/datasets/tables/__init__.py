@@ -1,19 +1,25 @@
 """Tables with a target column, from text and array files."""
 
+from chainrule.datasets.tables.column import Form
 from chainrule.datasets.tables.frames import is_frame
-from chainrule.datasets.tables.preparation import NEVER_SEEN, Encoding, Preparation
-from chainrule.datasets.tables.table import ENDINGS, TEXT, Table, ending_of, load_table
+from chainrule.datasets.tables.learning import MOST_CATEGORIES
+from chainrule.datasets.tables.preparation import NEVER_SEEN, Encoding, Preparation, told_of
+from chainrule.datasets.tables.table import ENDINGS, TEXT, Table, ending_of, load_table, stem_of
 from chainrule.datasets.tables.targets import Task
 
 __all__ = [
     "ENDINGS",
+    "MOST_CATEGORIES",
     "NEVER_SEEN",
     "TEXT",
     "Encoding",
+    "Form",
     "Preparation",
     "Table",
     "Task",
     "ending_of",
     "is_frame",
     "load_table",
+    "stem_of",
+    "told_of",
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from types import NoneType
 from typing import Any, NamedTuple, Self, get_args
 
 import numpy as np
@@ -64,12 +65,14 @@ class Prepared(NamedTuple):
 class Preparation:
     """How a table becomes numbers. `load_table(..., preparation=p)` reads another table in the same way.
 
-    `rows` is how many it was learnt from, `left_out` which columns are not used, and why.
+    `rows` is how many it was learnt from, `left_out` which columns are not used, and why, `target` which column was
+    to be predicted.
     """
 
     encodings: tuple[Encoding, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     rows: int = 0
+    target: str | None = None
 
     @property
     def names(self) -> list[str]:
@@ -131,14 +134,14 @@ class Preparation:
         try:
             encodings = tuple(_encoding(each) for each in content["encodings"])
             left_out = tuple((_text(name), _text(reason)) for name, reason in content["left_out"])
-            rows = content["rows"]
-            if type(rows) is not int:
-                raise ValueError(rows)
+            rows, target = content["rows"], content["target"]
+            if type(rows) is not int or not isinstance(target, (str, NoneType)):
+                raise ValueError(rows, target)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise FileError(f"its preparation of tables is damaged: {error!r}") from None
         if len({each.name for each in encodings}) < len(encodings):
             raise FileError("its preparation of tables is damaged: a column is there twice")
-        return cls(encodings, left_out, rows)
+        return cls(encodings, left_out, rows, target)
 
 
 _PLURAL: dict[Kind, str] = {"number": "numbers", "boolean": "booleans", "date": "dates", "text": "text"}

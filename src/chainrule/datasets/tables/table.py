@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,6 +35,12 @@ def ending_of(path: Path) -> str:
     """How the name of a table's file ends: ".csv", also of "data.csv.gz"."""
     ending = path.suffix.lower()
     return Path(path.stem).suffix.lower() if ending == ".gz" else ending
+
+
+def stem_of(path: str | os.PathLike[str]) -> str:
+    """The name of a table's file without its ending: "data" of "tables/data.csv.gz"."""
+    name = Path(path)
+    return Path(name.stem).stem if name.suffix.lower() == ".gz" else name.stem
 
 
 class Table:
@@ -73,7 +80,7 @@ class Table:
         """How the columns become numbers; None for an array file, whose numbers are used as they are."""
         if isinstance(self._features, np.ndarray) or self._given is not None:
             return self._given
-        return self._learner(self._features)
+        return replace(self._learner(self._features), target=self.target)
 
     @cached_property
     def prepared(self) -> Prepared:
@@ -265,7 +272,7 @@ def _read(
 
 def _said_of_further(further: list[str], preparation: Preparation, where: str, strict: bool) -> list[str]:
     """What is said of columns that training did not have."""
-    known = dict(preparation.left_out)
+    known = {*dict(preparation.left_out), preparation.target}
     names = [repr(name) for name in further if name not in known]
     if names and strict:
         raise DataError(
