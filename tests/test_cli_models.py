@@ -281,7 +281,7 @@ def test_a_model_of_the_command_reads_frames_by_their_columns_in_python(classifi
     net = cr.load(classifier)
     frame = pd.read_csv("train.csv")
     np.testing.assert_array_equal(net.predict(frame[["kind", "c", "a", "b"]]), net.predict(X))
-    with pytest.raises(DataError, match="none named 'c'"):
+    with pytest.raises(DataError, match="missing: 'c'"):
         net.classify(frame[["a", "b"]])
 
 

@@ -203,7 +203,7 @@ def test_a_regression_on_targets_of_a_million(tmp_path, dtype):
         12,
     )
     assert "variance" not in result.stdout
-    assert [line.split()[0] for line in result.stdout.splitlines()[2:4]] == ["R²", "RMSE"]
+    assert [line.split()[0] for line in result.stdout.splitlines()[3:5]] == ["R²", "RMSE"]
     assert "agrees" in result.stdout
     net = cr.load("runs/prices/model.safetensors")
     assert net.classes is None

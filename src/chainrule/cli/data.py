@@ -157,6 +157,8 @@ def _prepared(
     """A table with the columns that the model was trained on; what is done to them is told as notes."""
     how, columns = network.preparation, Notes.of(network).columns
     if ending_of(path) in TEXT and how is None and columns is not None:  # a model of before 0.6
+        if len(set(columns)) < len(columns):
+            raise DataError(f"the model's metadata: expected different columns, got {columns}")
         how = Preparation(tuple(Encoding(name, Form("number"), 0.0) for name in columns))
         table = reading.read(path, target, preparation=how, **more)
         for _, text in table.prepared.lines:

@@ -179,8 +179,6 @@ class Train(TableOptions):
             self,
             most_categories=self.most_categories,
         )
-        if data.preparation is not None:
-            print_rows((label, escape(printable(clean(text)))) for label, text in told_of(data.preparation))
         network = self._build(data)
         try:
             history = self._fit(network, data, optimizer, callbacks)
@@ -363,6 +361,8 @@ def on_both(of_test: str, of_training: str) -> str:
 def results(run: Material, network: Network, data: Dataset) -> Iterator[tuple[str, str]]:
     """What the training came to, as labels and texts."""
     history = run.history
+    for label, text in () if data.preparation is None else told_of(data.preparation):
+        yield label, escape(printable(clean(text)))
     units = [node.layer.units for node in network.graph if node.layer is not None and node.layer.units]
     shape = " -> ".join(map(str, [data.x.shape[1], *units]))
     yield "network", f"{shape}, {network.params.flat.size:,} parameters"

@@ -108,8 +108,9 @@ def _of_quantities(columns: list[Column], block: Array) -> Iterator[Encoding]:
     """Numbers and dates: the medians, as SimpleImputer has them; RobustScaler finds the same, faster."""
     from sklearn.preprocessing import RobustScaler
 
-    medians = RobustScaler(with_scaling=False).fit(block).center_
-    with np.errstate(all="ignore"):
+    with np.errstate(all="ignore"):  # of numbers near the largest float
+        medians = RobustScaler(with_scaling=False).fit(block).center_
+        medians = np.clip(medians, np.nanmin(block, axis=0), np.nanmax(block, axis=0))
         means, deviations = np.nanmean(block, axis=0), np.nanstd(block, axis=0)
         too_fine = (deviations > 0) & (np.abs(means) * _FLOAT32 > deviations / 100) & np.isfinite(means)
     for column, median, shared in zip(columns, medians.tolist(), too_fine.tolist(), strict=True):
