@@ -19,6 +19,7 @@ SEPARATORS = ("\t", ";", "|", ",", " ")
 """From the one least likely to be within text to the one most likely."""
 SPOKEN = {"\t": "tab", " ": "spaces"}
 _CONSISTENT = 0.9
+_ENOUGH = 500  # cells that show the sign of decimals
 _YEARS = range(1800, 2101)
 _FOR_EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
@@ -156,6 +157,8 @@ def _decimal(rows: Sequence[Sequence[str]], separator: str) -> str:
     shown: Counter[str] = Counter()
     has_comma = False
     for row in rows:
+        if shown["."] + shown[","] > _ENOUGH:
+            break
         for cell in row:
             if "," in cell or "." in cell:
                 shown[shows_decimal(cell.strip()) or ""] += 1

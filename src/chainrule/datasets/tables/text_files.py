@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -20,7 +21,13 @@ from chainrule.datasets.tables.lines import Seen, Text, encodings_of
 from chainrule.datasets.tables.naming import different, refuse_target_twice
 from chainrule.datasets.tables.numbers_in_text import PLAIN
 from chainrule.datasets.tables.raw import RawTable, refuse_absent
-from chainrule.datasets.tables.recognize import Cells, Recognized, absent_texts, recognize_cells
+from chainrule.datasets.tables.recognize import (
+    Cells,
+    Recognized,
+    absent_texts,
+    recognize_cells,
+    stands_for_missing,
+)
 from chainrule.errors import ArgumentError, DataError, did_you_mean, warn
 
 LARGE = 20_000_000
@@ -155,11 +162,11 @@ def _wanted(
 ) -> list[str]:
     """The features to read, in the order of the file."""
     there = set(names)
-    no_header = "" if start.dialect.header else ", which has no header: its columns are called by their place"
     if target is not None and target not in there:
+        no_header = f"the file has no header, and its columns are called {names[0]} to {names[-1]}; "
         raise ArgumentError(
-            f"{path}: no column {target!r} for the target{no_header}; {did_you_mean(target, names)}; "
-            f"target=None reads features only"
+            f"{path}: no column {target!r} for the target; {'' if start.dialect.header else no_header}"
+            f"{did_you_mean(target, names)}; target=None reads features only"
         )
     for name in drop:
         if name == target or name not in there:
@@ -179,12 +186,13 @@ def _plain(reading: Reading, target: str | None, forms: Mapping[str, Form] | Non
     number = PLAIN[reading.start.dialect.decimal or "."]
     places = {name: k + reading.start.has_row_names for k, name in enumerate(reading.names)}
     plain = set()
+    further = frozenset(reading.missing)
     for name in reading.wanted:
         if name == target or (forms is not None and forms[name].kind != "number"):
             continue
         k = places[name]
         cells = (row[k].strip() for row in reading.start.rows if k < len(row))
-        if all(number.fullmatch(cell) or cell in reading.absent for cell in cells):
+        if all(number.fullmatch(cell) or stands_for_missing(cell) or cell in further for cell in cells):
             plain.add(name)
     return plain
 
@@ -192,7 +200,11 @@ def _plain(reading: Reading, target: str | None, forms: Mapping[str, Form] | Non
 def _target_values(cells: Cells, missing: Sequence[str]) -> tuple[Array, list[str]]:
     """The target's cells, "" where one is missing, and a note of the words that were taken so."""
     absent = absent_texts(cells.texts, missing)
-    words = [text for text, is_absent in zip(cells.texts, absent, strict=True) if is_absent and text]
+    words = [
+        text
+        for text, is_absent in zip(cells.texts, absent, strict=True)
+        if is_absent and text and text not in missing
+    ]
     notes = []
     if words:
         notes.append(
@@ -227,18 +239,18 @@ def _said(path: Path, start: Start, given: Dialect, names: Sequence[str]) -> lis
 
 def _how_written(unusual: Sequence[tuple[str, Recognized]]) -> list[str]:
     """A note for each way in which numbers are written, and for dates whose order nothing shows."""
-    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    kinds: dict[tuple[Form, str], list[tuple[str, str]]] = {}
     for name, each in unusual:
-        form = each.column.form
-        kinds.setdefault((form.kind, form.written), []).append((name, each.example))
+        look = re.sub(r"[0-9][0-9.,'’\s]*", "0", each.example)
+        kinds.setdefault((each.column.form, look), []).append((name, each.example))
     notes = []
-    for (kind, written), columns in kinds.items():
+    for (form, _), columns in kinds.items():
         names = ", ".join(repr(name) for name, _ in columns[:3])
         more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
         verb, example = "is" if len(columns) == 1 else "are", columns[0][1]
-        if kind == "date":
+        if form.kind == "date":
             notes.append(
-                f"{names}{more} {verb} read as dates with the {written}, as no date shows it: {example!r}"
+                f"{names}{more} {verb} read as dates with the {form.written}, as no date shows it: {example!r}"
             )
         else:
             notes.append(f"{names}{more} {verb} read as numbers written {example!r}")
