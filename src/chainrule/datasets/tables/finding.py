@@ -141,6 +141,8 @@ def _separator(lines: Sequence[str]) -> str:
         same = sum(len(row) == width for row in rows[1:]) + (len(rows[0]) in (width, width - 1))
         shares[each] = same / len(rows)
     consistent = [each for each, share in shares.items() if share >= _CONSISTENT]
+    if consistent[:1] == ["\t"] and " " in consistent and all("  " in line for line in lines if line.strip()):
+        return " "  # values in columns, with a tab before the last
     if consistent:
         return consistent[0]
     if shares:

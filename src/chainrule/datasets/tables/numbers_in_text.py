@@ -41,8 +41,8 @@ _SPACES = r"['’\s]"
 
 def _grouped(group: str, point: str) -> re.Pattern[str]:
     """Digits in groups of three, or two and three as in India, or without groups; then perhaps decimals."""
-    thousands = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]{{1,3}}(?:{_SPACES}[0-9]{{3}})+"
-    lakhs = rf"[0-9]{{1,2}}(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"
+    thousands = rf"[1-9][0-9]{{0,2}}(?:(?:{group}[0-9]{{3}})+|(?:{_SPACES}[0-9]{{3}})+)"
+    lakhs = rf"[1-9][0-9]?(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"
     return re.compile(rf"(?:{thousands}|{lakhs}|[0-9]+)?(?:{point}[0-9]*)?")
 
 
