@@ -242,7 +242,8 @@ def days(*moment):
             [19362, days(2023, 2, 6), days(2023, 9, 7)],
             "month named",
         ),
-        (["Jan 5, 2023", "February 6 2023"], [19362, days(2023, 2, 6)], "month named"),
+        (["Jan 5, 2023", "Jan-6-2023"], [19362, 19363], "month named"),
+        (["5 January 2023", "February 6 2023"], [19362, days(2023, 2, 6)], "month named"),
         (["14:05", "6:00:30", "11:00 pm"], [845 / 1440, 21630 / 86400, 23 / 24], "time"),
     ],
 )

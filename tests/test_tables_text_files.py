@@ -131,11 +131,14 @@ def test_what_is_given_is_obeyed(read):
     assert content(read("a;t\n1,5;x\n", decimal="."))["a"] == ["1,5"]
     assert content(read("a;t\n1,234;x\n", decimal=","))["a"] == [1.234]
     assert content(read("5,x\n6,y\n", "x1", header=False)) == {"x0": [5, 6]}
+    assert read("5\n6\n", None).notes == ["read with no header (the columns are called x0)"]
     assert content(read("5,x\n6,y\n", "x", header=True)) == {"5": [6]}
     assert content(read("a,b|t\nq,r|x\n", separator="|")) == {"a,b": ["q,r"]}
     with pytest.raises(DataError, match="got only one column, 'a;t'; pass separator=';'"):
         read("a;t\n1;x\n", separator=",")
-    for wrong in ({"separator": ",,"}, {"separator": '"'}, {"decimal": "x"}):
+    assert content(read("a b t\n1  2 x\n", separator=" ")) == {"a": [1], "b": [2]}
+    assert content(read("a^t\n1^x\n", separator="^")) == {"a": [1]}
+    for wrong in ({"separator": ",,"}, {"separator": '"'}, {"separator": "§"}, {"decimal": "x"}):
         with pytest.raises(ArgumentError, match="expected"):
             read(PLAIN, **wrong)
 
@@ -156,7 +159,7 @@ def test_what_is_given_is_obeyed(read):
 def test_whether_there_is_a_header(read, text, names):
     table = read(text, None)
     assert [each.name for each in table.columns] == (names or ["x0", "x1", "x2"])
-    expected = [] if names else ["read with no header (the columns are x0 to x2)"]
+    expected = [] if names else ["read with no header (the columns are called x0 to x2)"]
     assert table.notes == expected
     if names is None:
         assert read(text, "x2").rows == text.count("\n")

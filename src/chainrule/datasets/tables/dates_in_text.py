@@ -29,7 +29,7 @@ _FAMILIES = {
     ],
     NAMED: [
         re.compile(rf"(?P<day>{_TWO})(?:st|nd|rd|th|\.)?[\s-]*{_NAME}[\s,-]*(?P<year>[0-9]{{4}}){_AFTER}"),
-        re.compile(rf"{_NAME}\s+(?P<day>{_TWO})(?:st|nd|rd|th)?,?\s+(?P<year>[0-9]{{4}}){_AFTER}"),
+        re.compile(rf"{_NAME}[\s-]+(?P<day>{_TWO})(?:st|nd|rd|th)?[\s,-]+(?P<year>[0-9]{{4}}){_AFTER}"),
     ],
     TIME: [re.compile(_TIME)],
 }

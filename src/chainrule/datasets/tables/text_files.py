@@ -16,7 +16,7 @@ from chainrule.arrays import Array
 from chainrule.datasets.tables.chunks import Reading, read_columns
 from chainrule.datasets.tables.column import Column, Form
 from chainrule.datasets.tables.dialect import Dialect
-from chainrule.datasets.tables.finding import SPOKEN, Start, found, sample_of
+from chainrule.datasets.tables.finding import SPOKEN, Start, can_separate, found, sample_of
 from chainrule.datasets.tables.lines import Seen, Text, encodings_of
 from chainrule.datasets.tables.naming import different, refuse_target_twice
 from chainrule.datasets.tables.numbers_in_text import PLAIN
@@ -128,8 +128,10 @@ def _read(
 
 
 def _check(path: Path, dialect: Dialect) -> None:
-    if dialect.separator is not None and (len(dialect.separator) != 1 or dialect.separator in '"\r\n'):
-        raise ArgumentError(f"{path}: expected a separator of one character, got {dialect.separator!r}")
+    if dialect.separator is not None and not can_separate(dialect.separator):
+        raise ArgumentError(
+            f"{path}: expected a separator of one ASCII character that is no quote, got {dialect.separator!r}"
+        )
     if dialect.decimal not in (None, ".", ","):
         raise ArgumentError(f"{path}: expected the decimal sign '.' or ',', got {dialect.decimal!r}")
     if dialect.decimal is not None and dialect.decimal == dialect.separator == ".":
@@ -163,7 +165,7 @@ def _wanted(
     """The features to read, in the order of the file."""
     there = set(names)
     if target is not None and target not in there:
-        no_header = f"the file has no header, and its columns are called {names[0]} to {names[-1]}; "
+        no_header = f"the file has no header, and its columns are called {_from_to(names)}; "
         raise ArgumentError(
             f"{path}: no column {target!r} for the target; {'' if start.dialect.header else no_header}"
             f"{did_you_mean(target, names)}; target=None reads features only"
@@ -229,12 +231,16 @@ def _said(path: Path, start: Start, given: Dialect, names: Sequence[str]) -> lis
     if given.encoding is None and not encoding.startswith("utf-8"):
         parts.append(f"{_ENCODINGS.get(encoding, encoding.upper())} text")
     if given.header is None and not dialect.header:
-        parts.append(f"no header (the columns are {names[0]} to {names[-1]})")
+        parts.append(f"no header (the columns are called {_from_to(names)})")
     if start.has_row_names:
         parts.append("the first column as names of the rows")
     if start.has_comments:
         parts.append("lines that begin with # left out")
     return [f"read with {', '.join(parts)}"] if parts else []
+
+
+def _from_to(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
 
 
 def _how_written(unusual: Sequence[tuple[str, Recognized]]) -> list[str]:
