@@ -67,6 +67,7 @@ def test_a_plain_file_needs_no_note(read):
         (PLAIN.replace("1.5", '"1,5"'), "read with decimal comma"),
         ("# made by hand\n\n" + PLAIN + "# the end\n", "read with lines that begin with # left out"),
         ("# made by hand\n#" + PLAIN, "read with lines that begin with # left out"),
+        ("#" + PLAIN, None),
         (
             '"a" "b" "t"\n"r1" 1.5 "red" "x"\n"r2" -2 "blue" "y"\n',
             "separator spaces, the first column as names",
@@ -213,7 +214,8 @@ RAGGED = [
     ("sep=,\na,b,t\n1,2,x\n3,4,y,5,6\n", "line 4: expected 3 values, as the header has, got 5"),
     ('a,b,t\n"1\n1",2,x\n3,4\n', "line 4: expected 3 values, as the header has, got 2"),
     ("a b t\n1 2 x\n3 4\n1 2 x\n", "line 3: expected 3 values, as the header has, got 2"),
-    ("1,2.5,x\n3,4\n", "line 2: expected 3 values, as the header has, got 2"),
+    ("1,2.5,x\n3,4\n", "line 2: expected 3 values, as other rows have, got 2"),
+    ("1,2.5,x\n3,4,y\n3,4,y,5,6\n3,4,y\n", "line 3: expected 3 values, as other rows have, got 5"),
 ]
 
 

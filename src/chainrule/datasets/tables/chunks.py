@@ -187,8 +187,9 @@ def refuse_ragged(reading: Reading) -> None:
             for row in rows:
                 ends_empty = len(row) == width + 1 and not row[-1].strip()
                 if len(row) != width and not ends_empty and not is_blank(row):
+                    as_there = "as the header has" if start.dialect.header else "as other rows have"
                     raise DataError(
-                        f"{path}, line {start.skip + rows.line_num}: expected {width} values, as the header has, "
+                        f"{path}, line {start.skip + rows.line_num}: expected {width} values, {as_there}, "
                         f"got {len(row)}; a value that holds {separator!r} itself must stand in double quotes"
                     )
         except csv.Error as error:

@@ -98,7 +98,7 @@ def _read(
     if content.rows == 0:
         raise DataError(f"{path}: expected rows of data below the header, got none")
     notes = [*_said(path, start, given, names), *notes]
-    likely = start.dialect.decimal if start.dialect.decimal == "," or given.decimal else None
+    likely = "," if start.dialect.decimal == "," else None
     columns: list[Column] = []
     unusual: list[tuple[str, Recognized]] = []
     for name in wanted:
