@@ -142,10 +142,13 @@ def test_wrong_command_lines(arguments, message):
     [
         ("", "data.csv"),
         ("a,b,t\n", "expected rows of data below the header, got none"),
-        ("a,b,t\n1,x,0\n2,y,1\n", "data row 1, column 'b': expected a number, got the text 'x'"),
-        ("a,b,t\n1,nan,0\n2,3,1\n", "data row 1, column 'b': the value is missing"),
-        ("a,b,t\n1,2,0\n2,inf,1\n", "data row 2, column 'b': expected a finite number, got inf"),
-        ("a,b,t\n1,2,0\n2,,1\n", "data row 2, column 'b': the value is missing"),
+        (
+            "a,t\n" + "".join(f"{k},{k % 2}\n" for k in range(30)) + "x,1\n",
+            "data row 31, column 'a': expected a number as in other rows, got 'x'",
+        ),
+        ("a,b,t\n1,nan,0\n2,3,1\n", "data row 1, column 'b': expected a finite number, got nan"),
+        ("a,b,t\n1,2,0\n2,inf,1\n", "data row 2, column 'b': expected a finite number, got 'inf'"),
+        ("a,b,t\n1,2,0\n2,,1\n", "data row 2, column 'b': expected a finite number, got nan"),
         ("a,b,t\n1,2,0.5\n2,3,nan\n", "data row 2: the value is missing"),
         ("a,b,t\n" + "1,2,0\n" * 9, "the target 't' has one value only"),
         ("a,b,t\n" + "1,2,same\n" * 9, "the target 't' has one value only"),
@@ -157,8 +160,8 @@ def test_wrong_command_lines(arguments, message):
         ("a,b,t\n" + "1,1700000001,0\n2,1700000002,1\n" * 9, "column 'b' differs .* too little"),
         ("a,b,t\n" + "1,2,1e300\n2,3,-1e300\n" * 9, "column 't' holds numbers too large"),
         (b"\x00\x01\x02" * 99, "expected a text file"),
-        (b"\xff\xfea\x00", "UTF-16"),
-        (b"a,t\n\xe9,1\n", "data.csv"),
+        (b"\xff\xfea", "expected utf-16 text, got something else"),
+        ('a,t\n"1,x\n', "data.csv"),
     ],
 )
 def test_wrong_tables(content, message):
