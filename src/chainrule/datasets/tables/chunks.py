@@ -147,10 +147,10 @@ def _has_empty(series: pandas.Series[Any]) -> bool:
 def _numbers(frame: pandas.DataFrame, places: dict[str, int], names: Iterable[str]) -> dict[str, Array]:
     """The columns of a chunk that hold numbers as float64, without those that hold something else, or infinity."""
     kinds = [each.kind for each in frame.dtypes]
-    good = [name for name in names if kinds[places[name]] in "iuf"]
-    block = frame[[places[name] for name in good]].to_numpy(np.float64)
-    finite = ~np.isinf(block).any(axis=0)
-    return {name: block[:, k].copy() for k, name in enumerate(good) if finite[k]}
+    numbers = {
+        name: frame[places[name]].to_numpy(np.float64) for name in names if kinds[places[name]] in "iuf"
+    }
+    return {name: values for name, values in numbers.items() if not np.isinf(values).any()}
 
 
 def _joined(chunks: dict[str, list[Array]], name: str) -> Array:

@@ -120,7 +120,7 @@ class DataLines(io.TextIOBase):
             if not text:
                 return text
             has_quotes = '"' in text
-            if text[0] == "#" or "\n#" in text:
+            if "#" in text and (text[0] == "#" or "\n#" in text):
                 text = "".join(self.kept(text.splitlines(keepends=True)))
             elif has_quotes:
                 self._in_quotes ^= text.count('"') % 2 == 1
