@@ -161,6 +161,8 @@ def test_wrong_command_lines(arguments, message):
         ("a,b,t\n" + "1,2,1e300\n2,3,-1e300\n" * 9, "column 't' holds numbers too large"),
         (b"\x00\x01\x02" * 99, "expected a text file"),
         (b"\xff\xfea\x00", "no column 't'"),
+        (b"\xff\xfea", "expected utf-16 text, got something else"),
+        ('a,t\n"1,x\n', "data.csv"),
     ],
 )
 def test_wrong_tables(content, message):

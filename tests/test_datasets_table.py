@@ -304,7 +304,7 @@ def test_a_file_without_permission(write):
     ("options", "message"),
     [
         ({"task": "clustering"}, "got 'clustering'"),
-        ({"separator": ",,"}, "one character"),
+        ({"separator": ",,"}, "one ASCII character"),
         ({"encoding": "klingon"}, "unknown encoding 'klingon'"),
     ],
 )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,19 +11,15 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.datasets.tables.finding import Start
 from chainrule.datasets.tables.lines import DataLines, Text, fields, is_blank
-from chainrule.datasets.tables.recognize import MISSING_NUMBERS, MISSING_TOO, Cells
+from chainrule.datasets.tables.recognize import Cells, stands_for_missing
 from chainrule.errors import DataError
 
 if TYPE_CHECKING:
     import pandas
 
-CELLS = 1_000_000
-"""About so many cells are read at once."""
-_ABSENT = (
-    *("", "NA", "N/A", "#N/A", "<NA>", "#NA", "NaN", "-NaN", "+NaN", "NULL", "None", "NaT", "?"),
-    *MISSING_TOO,
-    *MISSING_NUMBERS,
-)
+CELLS, ROWS = 1_500_000, 1000
+"""About so many cells are read at once, and so many rows at least: pandas takes its time over each column."""
+_USUAL = ("", "NA", "NaN", "nan", "N/A", "null", "NULL")
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,11 +31,14 @@ class Reading:
     names: list[str]
     wanted: list[str]
     missing: Sequence[str]
-    absent: frozenset[str] = field(init=False)
 
-    def __post_init__(self) -> None:
-        spelled = {each for word in _ABSENT for each in (word, word.lower(), word.upper(), word.capitalize())}
-        object.__setattr__(self, "absent", frozenset(spelled | set(self.missing)))
+    def words_for_missing(self) -> list[str]:
+        """Those that the first rows hold, and the most usual ones: pandas takes long over many.
+
+        A column of numbers with another is read again as text.
+        """
+        shown = {cell for row in self.start.rows for cell in row if stands_for_missing(cell.strip())}
+        return sorted({*_USUAL, *self.missing, *shown})
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,12 +81,10 @@ def _pass(reading: Reading, wanted: Sequence[str], plain: Collection[str]) -> Co
                     raise _RaggedError
                 may_be_short = may_be_short or _has_empty(frame[last])
                 rows += len(frame)
-                for name in list(numbers):
-                    values = _as_numbers(frame[places[name]])
-                    if values is None:
-                        del numbers[name]
-                    else:
-                        numbers[name].append(values)
+                chunk = _numbers(frame, places, numbers)
+                numbers = {name: numbers[name] for name in chunk}
+                for name, values in chunk.items():
+                    numbers[name].append(values)
                 for name, each in texts.items():
                     each.add(frame[places[name]])
             even = (rows * last, rows * (last + 1))
@@ -117,7 +114,7 @@ def _frames(lines: DataLines, reading: Reading, are_numbers: dict[int, bool]) ->
 
     start = reading.start
     separator, width = start.dialect.separator or ",", start.width
-    absent = sorted(reading.absent)
+    absent = reading.words_for_missing()
     chunks = pandas.read_csv(
         lines,
         sep=r"\s+" if separator == " " else separator,
@@ -130,7 +127,7 @@ def _frames(lines: DataLines, reading: Reading, are_numbers: dict[int, bool]) ->
         skipinitialspace=True,
         decimal=start.dialect.decimal or ".",
         low_memory=False,
-        chunksize=max(CELLS // width, 100),
+        chunksize=max(CELLS // width, ROWS),
     )
     try:
         with chunks:
@@ -147,12 +144,13 @@ def _has_empty(series: pandas.Series[Any]) -> bool:
     return bool(series.isna().any())
 
 
-def _as_numbers(series: pandas.Series[Any]) -> Array | None:
-    """A chunk of a column as float64, or None where it holds something else, or what no float can hold."""
-    if series.dtype.kind not in "iuf":
-        return None
-    values: Array = series.to_numpy(np.float64)
-    return None if np.isinf(values).any() else values
+def _numbers(frame: pandas.DataFrame, places: dict[str, int], names: Iterable[str]) -> dict[str, Array]:
+    """The columns of a chunk that hold numbers as float64, without those that hold something else, or infinity."""
+    kinds = [each.kind for each in frame.dtypes]
+    numbers = {
+        name: frame[places[name]].to_numpy(np.float64) for name in names if kinds[places[name]] in "iuf"
+    }
+    return {name: values for name, values in numbers.items() if not np.isinf(values).any()}
 
 
 def _joined(chunks: dict[str, list[Array]], name: str) -> Array:
@@ -189,8 +187,9 @@ def refuse_ragged(reading: Reading) -> None:
             for row in rows:
                 ends_empty = len(row) == width + 1 and not row[-1].strip()
                 if len(row) != width and not ends_empty and not is_blank(row):
+                    as_there = "as the header has" if start.dialect.header else "as other rows have"
                     raise DataError(
-                        f"{path}, line {start.skip + rows.line_num}: expected {width} values, as the header has, "
+                        f"{path}, line {start.skip + rows.line_num}: expected {width} values, {as_there}, "
                         f"got {len(row)}; a value that holds {separator!r} itself must stand in double quotes"
                     )
         except csv.Error as error:

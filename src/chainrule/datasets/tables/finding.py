@@ -19,6 +19,7 @@ SEPARATORS = ("\t", ";", "|", ",", " ")
 """From the one least likely to be within text to the one most likely."""
 SPOKEN = {"\t": "tab", " ": "spaces"}
 _CONSISTENT = 0.9
+_ENOUGH = 500  # cells that show the sign of decimals
 _YEARS = range(1800, 2101)
 _FOR_EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
@@ -56,12 +57,18 @@ def sample_of(file: TextIO) -> list[str]:
     return lines
 
 
+def can_separate(text: str) -> bool:
+    """Whether pandas can split at the text, as fast as it does at a comma."""
+    return len(text) == 1 and text.isascii() and text not in '"\r\n'
+
+
 def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
     """What the first lines show of what the dialect leaves open. `known` are names that the columns should have."""
     separator, skip = given.separator, 0
     while skip < len(lines) and not lines[skip].strip():
         skip += 1
-    if skip < len(lines) and (excel := _FOR_EXCEL.fullmatch(lines[skip])):
+    excel = _FOR_EXCEL.fullmatch(lines[skip]) if skip < len(lines) else None
+    if excel and can_separate(excel[1]):
         separator, skip = separator or excel[1], skip + 1
     comments: list[str] = []
     while skip < len(lines) and (lines[skip].startswith("#") or not lines[skip].strip()):
@@ -76,24 +83,35 @@ def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
     dialect = replace(given, separator=separator, decimal=decimal)
     if not rows:
         return Start(replace(dialect, header=True), [], skip, [], False, bool(comments))
-    header, names = given.header, rows[0]
-    above = _rows(comments[-1:], separator)[0]
-    is_data = False if known & _stripped(names) else _is_data(rows, PLAIN[decimal])
-    if above and header is None and (is_data or known & _stripped(above[0])) and _fits(above[0], rows):
-        names, comments, header = above[0], comments[:-1], True
-    elif header is None:
-        header = not is_data
-        skip, rows = (skip + ends[0], rows[1:]) if header else (skip, rows)
-    elif header:
+    names, below_header = _header(rows, _rows(comments[-1:], separator)[0], dialect, known)
+    if below_header:
         skip, rows = skip + ends[0], rows[1:]
-    if not header:
-        wide = max(map(len, rows))
+    if names is None:
+        wide = _usual_width(rows, first=0)
         ends_empty = wide > 1 and all(len(row) < wide or not row[-1].strip() for row in rows)
-        names = [f"x{k}" for k in range(wide - ends_empty)]
-    elif len(names) > 1 and not names[-1].strip() and all(_last_empty(row, len(names)) for row in rows):
-        names = names[:-1]
+        names, header = [f"x{k}" for k in range(wide - ends_empty)], False
+    else:
+        header = True
+        if len(names) > 1 and not names[-1].strip() and all(_last_empty(row, len(names)) for row in rows):
+            names = names[:-1]
+    has_comments = len(comments) > (header and not below_header)
     has_row_names = header and _have_row_names(rows, len(names))
-    return Start(replace(dialect, header=header), list(names), skip, rows, has_row_names, bool(comments))
+    return Start(replace(dialect, header=header), names, skip, rows, has_row_names, has_comments)
+
+
+def _header(
+    rows: Sequence[list[str]], above: Sequence[list[str]], dialect: Dialect, known: frozenset[str]
+) -> tuple[list[str] | None, bool]:
+    """The names of the columns, if there are any, and whether the first row has them.
+
+    The last comment has them, `above`, where the first row holds data and has as many values.
+    """
+    if dialect.header is not None:
+        return (rows[0], True) if dialect.header else (None, False)
+    is_data = not known & _stripped(rows[0]) and _is_data(rows, PLAIN[dialect.decimal or "."])
+    if above and len(above[0]) == len(rows[0]) and (is_data or known & _stripped(above[0])):
+        return above[0], False
+    return (None, False) if is_data else (rows[0], True)
 
 
 def _stripped(names: Sequence[str]) -> set[str]:
@@ -108,10 +126,6 @@ def _have_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
     """Whether every row has one value more than there are names, the first of which is different everywhere."""
     longer = all(len(row) == width + 1 and row[-1].strip() for row in rows)
     return longer and 1 < len({row[0] for row in rows}) == len(rows)
-
-
-def _fits(names: Sequence[str], rows: Sequence[Sequence[str]]) -> bool:
-    return len(names) == len(rows[0])
 
 
 def _rows(lines: Sequence[str], separator: str) -> tuple[list[list[str]], list[int]]:
@@ -140,6 +154,8 @@ def _separator(lines: Sequence[str]) -> str:
         same = sum(len(row) == width for row in rows[1:]) + (len(rows[0]) in (width, width - 1))
         shares[each] = same / len(rows)
     consistent = [each for each, share in shares.items() if share >= _CONSISTENT]
+    if consistent[:1] == ["\t"] and " " in consistent and all("  " in line for line in lines if line.strip()):
+        return " "  # values in columns, with a tab before the last
     if consistent:
         return consistent[0]
     if shares:
@@ -147,8 +163,8 @@ def _separator(lines: Sequence[str]) -> str:
     return next((each for each in ",;\t|" if not any(each in line for line in lines)), ",")
 
 
-def _usual_width(rows: Sequence[Sequence[str]]) -> int:
-    return Counter(map(len, rows[1:] or rows)).most_common(1)[0][0]
+def _usual_width(rows: Sequence[Sequence[str]], first: int = 1) -> int:
+    return Counter(map(len, rows[first:] or rows)).most_common(1)[0][0]
 
 
 def _decimal(rows: Sequence[Sequence[str]], separator: str) -> str:
@@ -156,6 +172,8 @@ def _decimal(rows: Sequence[Sequence[str]], separator: str) -> str:
     shown: Counter[str] = Counter()
     has_comma = False
     for row in rows:
+        if shown["."] + shown[","] > _ENOUGH:
+            break
         for cell in row:
             if "," in cell or "." in cell:
                 shown[shows_decimal(cell.strip()) or ""] += 1

@@ -120,7 +120,7 @@ class DataLines(io.TextIOBase):
             if not text:
                 return text
             has_quotes = '"' in text
-            if text[0] == "#" or "\n#" in text:
+            if "#" in text and (text[0] == "#" or "\n#" in text):
                 text = "".join(self.kept(text.splitlines(keepends=True)))
             elif has_quotes:
                 self._in_quotes ^= text.count('"') % 2 == 1
@@ -142,12 +142,16 @@ class DataLines(io.TextIOBase):
         return len(next(fields([line], self.separator), [])) == self.width
 
 
-def _opened(path: Path, seen: Seen | None = None) -> IO[bytes]:
+@contextlib.contextmanager
+def _opened(path: Path, seen: Seen | None = None) -> Iterator[IO[bytes]]:
+    """The file's bytes, unpacked where it is packed."""
     file: io.RawIOBase = _Watched(path, seen) if seen else io.FileIO(path)
-    buffered = io.BufferedReader(file, 1 << 18)
-    if buffered.peek(2)[:2] == _GZIP:
-        return gzip.GzipFile(fileobj=buffered)  # type: ignore[return-value]
-    return buffered
+    with io.BufferedReader(file, 1 << 18) as buffered:
+        if buffered.peek(2)[:2] != _GZIP:
+            yield buffered
+            return
+        with gzip.GzipFile(fileobj=buffered) as unpacked:
+            yield unpacked  # type: ignore[misc]
 
 
 class _Watched(io.FileIO):

@@ -34,14 +34,15 @@ _CELL = re.compile(
     rf"(?P<after>[^(){_MINUS}]*)(?P<trailing>[{_MINUS}]?)\s*(?P<closed>\))?"
 )
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_SOME = 1000  # texts
 _LONGEST = 1000  # characters of a cell that may be a number
 _SPACES = r"['’\s]"
 
 
 def _grouped(group: str, point: str) -> re.Pattern[str]:
     """Digits in groups of three, or two and three as in India, or without groups; then perhaps decimals."""
-    thousands = rf"[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]{{1,3}}(?:{_SPACES}[0-9]{{3}})+"
-    lakhs = rf"[0-9]{{1,2}}(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"
+    thousands = rf"[1-9][0-9]{{0,2}}(?:(?:{group}[0-9]{{3}})+|(?:{_SPACES}[0-9]{{3}})+)"
+    lakhs = rf"[1-9][0-9]?(?:{group}[0-9]{{2}})+{group}[0-9]{{3}}"
     return re.compile(rf"(?:{thousands}|{lakhs}|[0-9]+)?(?:{point}[0-9]*)?")
 
 
@@ -97,6 +98,8 @@ def read_numbers(
         plain = _all_plain(texts)
         if plain is not None:
             return Numbers(plain, written or "", "")
+    if written is None and _is_other_text(texts):
+        return Numbers(np.full(len(texts), np.nan), "", "")
     parts = [_taken_apart(text) for text in texts]
     point = decimal or _decided(parts, counts) or _stored_point(written) or likely or "."
     unit = stored or _most_used([part.unit if part else "" for part in parts], counts)
@@ -130,10 +133,18 @@ def shows_decimal(text: str) -> str | None:
 
 
 def _all_plain(texts: Sequence[str]) -> Array | None:
+    if any("_" in text for text in texts):  # which Python's float takes for a separator
+        return None
     try:
         return np.array([float(text) for text in texts])
     except ValueError:
         return None
+
+
+def _is_other_text(texts: Sequence[str]) -> bool:
+    """Whether most of so many different texts are surely no numbers, from some of them."""
+    some = texts[:: max(len(texts) // _SOME, 1)]
+    return len(texts) > _SOME and sum(_taken_apart(text) is not None for text in some) < len(some) / 2
 
 
 def _taken_apart(text: str) -> _Written | None:

@@ -21,11 +21,13 @@ MISSING_NUMBERS = ("unknown",)
 MOSTLY, DIFFERENT = 0.9, 20
 """A column of which such a share are numbers, and more different ones than this, is one with mistakes in it."""
 _PAIRS = {"true/false": ("true", "false"), "yes/no": ("yes", "no"), "t/f": ("t", "f"), "y/n": ("y", "n")}
+_SPELLINGS = 64  # more than those of a pair, in any case
 _TRUTH = {word: float(k == 0) for pair in _PAIRS.values() for k, word in enumerate(pair)} | {
     "1": 1.0,
     "0": 0.0,
 }
 _MISSING_LOWER = frozenset(word.lower() for word in MISSING_TOO)
+_SHOWN = 40  # characters of a cell in an error
 _LONGEST = 8  # letters of a word for missing
 
 
@@ -115,7 +117,9 @@ def recognize_cells(
         return _as_text(cells, present)
     bad = [present[k] for k in np.flatnonzero(np.isnan(dates.values)).tolist()]
     if bad:
-        raise _wrong(cells, bad, where, f"expected a date ({dates.written}) as in training")
+        raise _wrong(
+            cells, bad, where, f"expected a date ({dates.written}) as in training", in_training=False
+        )
     column = Column(cells.name, Form("date", dates.written), _spread(cells, present, dates.values))
     return Recognized(column, dates.undecided, undecided=bool(dates.undecided))
 
@@ -123,19 +127,25 @@ def recognize_cells(
 def absent_texts(texts: Sequence[str], missing: Collection[str] = ()) -> list[bool]:
     """Which texts stand for a missing value; "-" and "." do not among other signs."""
     further = {word.strip() for word in missing}
-    absent = [text in further or _stands_for_missing(text) for text in texts]
+    absent = [text in further or stands_for_missing(text, in_numbers=False) for text in texts]
     if are_signs(texts) and not all(absent):
         return [text in further or looks_missing(text, among_signs=True) for text in texts]
     return absent
 
 
-def _stands_for_missing(text: str) -> bool:
-    return len(text) <= _LONGEST and (looks_missing(text) or text.lower() in _MISSING_LOWER)
+def stands_for_missing(text: str, *, in_numbers: bool = True) -> bool:
+    """Whether a text without spaces around it is a word for a missing value."""
+    if len(text) > _LONGEST:
+        return False
+    word = text.lower()
+    return word in _MISSING_LOWER or looks_missing(text) or (in_numbers and word in MISSING_NUMBERS)
 
 
 def _booleans(
     cells: Cells, present: Sequence[int], words: Sequence[str], where: str, form: Form | None
 ) -> Recognized | None:
+    if form is None and len(words) > _SPELLINGS:
+        return None
     lower = [word.lower() for word in words]
     if form is None:
         written = next((each for each, pair in _PAIRS.items() if set(lower) <= set(pair)), None)
@@ -145,7 +155,9 @@ def _booleans(
     values = np.array([_TRUTH.get(word, np.nan) for word in lower], np.float64)
     bad = [present[k] for k in np.flatnonzero(np.isnan(values)).tolist()]
     if bad:
-        raise _wrong(cells, bad, where, f"expected {form.written or 'true/false'} as in training")
+        raise _wrong(
+            cells, bad, where, f"expected {form.written or 'true/false'} as in training", in_training=False
+        )
     return Recognized(Column(cells.name, form, _spread(cells, present, values)))
 
 
@@ -169,7 +181,7 @@ def _numbers(
     bad = [present[k] for k in np.flatnonzero(wrong).tolist()]
     if bad and form is not None:
         unit = f" in {form.written}" if form.written else ""
-        raise _wrong(cells, bad, where, f"expected a number{unit} as in training")
+        raise _wrong(cells, bad, where, f"expected a number{unit} as in training", in_training=False)
     if bad:
         mostly = counts[~wrong].sum() >= MOSTLY * counts.sum()
         if not mostly or len(np.unique(numbers.values[~wrong])) <= DIFFERENT:
@@ -199,12 +211,18 @@ def _spread(cells: Cells, present: Sequence[int], values: Array) -> Array:
     return spread
 
 
-def _wrong(cells: Cells, bad: Sequence[int], where: str, expected: str, because: str = "") -> DataError:
+def _wrong(
+    cells: Cells, bad: Sequence[int], where: str, expected: str, because: str = "", in_training: bool = True
+) -> DataError:
     row = cells.row_of(bad)
     text = cells.texts[int(cells.codes[row])]
-    shown = repr(text if len(text) <= 40 else f"{text[:30]}...")
-    place = f"data row {row + 1}, column {cells.name!r}"
+    shown = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+    remedies = ["correct it"]
+    if len(text) <= _SHOWN:
+        remedies.append(f"read it as missing with missing=({shown},)")
+    if in_training:
+        remedies.append(f"leave the column out with drop=[{cells.name!r}]")
     return DataError(
-        f"{where}: {place}: {expected}, got {shown}{because}; correct it, read it as missing with "
-        f"missing=({shown},), or leave the column out with drop=[{cells.name!r}]"
+        f"{where}: data row {row + 1}, column {cells.name!r}: {expected}, got {shown}{because}; "
+        f"{', '.join(remedies[:-1])}{', or ' if remedies[1:] else ''}{remedies[-1]}"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import re
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -14,12 +15,16 @@ import numpy as np
 from chainrule.datasets.tables.chunks import Reading, read_columns
 from chainrule.datasets.tables.column import Column, Form
 from chainrule.datasets.tables.dialect import Dialect
-from chainrule.datasets.tables.finding import SPOKEN, Start, found, sample_of
+from chainrule.datasets.tables.finding import SPOKEN, Start, can_separate, found, sample_of
 from chainrule.datasets.tables.lines import Seen, Text, encodings_of
 from chainrule.datasets.tables.naming import different, refuse_target_twice
 from chainrule.datasets.tables.numbers_in_text import PLAIN
 from chainrule.datasets.tables.raw import RawTable, refuse_absent
-from chainrule.datasets.tables.recognize import Recognized, recognize_cells
+from chainrule.datasets.tables.recognize import (
+    Recognized,
+    recognize_cells,
+    stands_for_missing,
+)
 from chainrule.errors import ArgumentError, DataError, did_you_mean, warn
 
 LARGE = 20_000_000
@@ -90,7 +95,7 @@ def _read(
     if content.rows == 0:
         raise DataError(f"{path}: expected rows of data below the header, got none")
     notes = [*_said(path, start, given, names), *notes]
-    likely = start.dialect.decimal if start.dialect.decimal == "," or given.decimal else None
+    likely = "," if start.dialect.decimal == "," else None
     columns: list[Column] = []
     unusual: list[tuple[str, Recognized]] = []
     for name in wanted:
@@ -122,8 +127,10 @@ def _read(
 
 
 def _check(path: Path, dialect: Dialect) -> None:
-    if dialect.separator is not None and (len(dialect.separator) != 1 or dialect.separator in '"\r\n'):
-        raise ArgumentError(f"{path}: expected a separator of one character, got {dialect.separator!r}")
+    if dialect.separator is not None and not can_separate(dialect.separator):
+        raise ArgumentError(
+            f"{path}: expected a separator of one ASCII character that is no quote, got {dialect.separator!r}"
+        )
     if dialect.decimal not in (None, ".", ","):
         raise ArgumentError(f"{path}: expected the decimal sign '.' or ',', got {dialect.decimal!r}")
     if dialect.decimal is not None and dialect.decimal == dialect.separator == ".":
@@ -156,11 +163,11 @@ def _wanted(
 ) -> list[str]:
     """The features to read, in the order of the file."""
     there = set(names)
-    no_header = "" if start.dialect.header else ", which has no header: its columns are called by their place"
     if target is not None and target not in there:
+        no_header = f"the file has no header, and its columns are called {_from_to(names)}; "
         raise ArgumentError(
-            f"{path}: no column {target!r} for the target{no_header}; {did_you_mean(target, names)}; "
-            f"target=None reads features only"
+            f"{path}: no column {target!r} for the target; {'' if start.dialect.header else no_header}"
+            f"{did_you_mean(target, names)}; target=None reads features only"
         )
     for name in drop:
         if name == target or name not in there:
@@ -180,12 +187,13 @@ def _plain(reading: Reading, target: str | None, forms: Mapping[str, Form] | Non
     number = PLAIN[reading.start.dialect.decimal or "."]
     places = {name: k + reading.start.has_row_names for k, name in enumerate(reading.names)}
     plain = set()
+    further = frozenset(reading.missing)
     for name in reading.wanted:
         if name == target or (forms is not None and forms[name].kind != "number"):
             continue
         k = places[name]
         cells = (row[k].strip() for row in reading.start.rows if k < len(row))
-        if all(number.fullmatch(cell) or cell in reading.absent for cell in cells):
+        if all(number.fullmatch(cell) or stands_for_missing(cell) or cell in further for cell in cells):
             plain.add(name)
     return plain
 
@@ -200,10 +208,10 @@ def _said(path: Path, start: Start, given: Dialect, names: Sequence[str]) -> lis
     if given.decimal is None and dialect.decimal == ",":
         parts.append("decimal comma")
     encoding = dialect.encoding or "utf-8"
-    if given.encoding is None and not encoding.startswith("utf-8"):
+    if given.encoding is None and encoding.startswith("utf-") and not encoding.startswith("utf-8"):
         parts.append(f"{_ENCODINGS.get(encoding, encoding.upper())} text")
     if given.header is None and not dialect.header:
-        parts.append(f"no header (the columns are {names[0]} to {names[-1]})")
+        parts.append(f"no header (the columns are called {_from_to(names)})")
     if start.has_row_names:
         parts.append("the first column as names of the rows")
     if start.has_comments:
@@ -211,20 +219,24 @@ def _said(path: Path, start: Start, given: Dialect, names: Sequence[str]) -> lis
     return [f"read with {', '.join(parts)}"] if parts else []
 
 
+def _from_to(names: Sequence[str]) -> str:
+    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+
+
 def _how_written(unusual: Sequence[tuple[str, Recognized]]) -> list[str]:
     """A note for each way in which numbers are written, and for dates whose order nothing shows."""
-    kinds: dict[tuple[str, str], list[tuple[str, str]]] = {}
+    kinds: dict[tuple[Form, str], list[tuple[str, str]]] = {}
     for name, each in unusual:
-        form = each.column.form
-        kinds.setdefault((form.kind, form.written), []).append((name, each.example))
+        look = re.sub(r"[0-9][0-9.,'’\s]*", "0", each.example)
+        kinds.setdefault((each.column.form, look), []).append((name, each.example))
     notes = []
-    for (kind, written), columns in kinds.items():
+    for (form, _), columns in kinds.items():
         names = ", ".join(repr(name) for name, _ in columns[:3])
         more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
         verb, example = "is" if len(columns) == 1 else "are", columns[0][1]
-        if kind == "date":
+        if form.kind == "date":
             notes.append(
-                f"{names}{more} {verb} read as dates with the {written}, as no date shows it: {example!r}"
+                f"{names}{more} {verb} read as dates with the {form.written}, as no date shows it: {example!r}"
             )
         else:
             notes.append(f"{names}{more} {verb} read as numbers written {example!r}")
