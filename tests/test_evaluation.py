@@ -114,12 +114,12 @@ def test_numbers_as_people_read_them() -> None:
         "-1e9",
         "not defined",
     ]
-    assert [error_text(each) for each in (53.2149, 1234.56, 71879.4, 1.5e12, 2.5e-7, math.nan)] == [
+    assert [error_text(each) for each in (53.2149, 1234.56, 71879.4, 1.5e12, 2.51279e-7, math.nan)] == [
         "53.21",
         "1235",
         "71,879",
         "1.5e12",
-        "2.5e-7",
+        "2.513e-7",
         "not measured",
     ]
 
@@ -170,6 +170,8 @@ def test_commands_reports_and_python_tell_the_same(tmp_path: Path, monkeypatch: 
         ["samples", "16"],
     ]
 
+    health = cr.History.load("a/history.json").health["layers"]
+    assert list(health) == ["affine1", "relu1", "affine2"]  # none in the unit of the target
     page = html.unescape(re.sub(r"<[^>]*>", " ", Path("a/report.html").read_text(encoding="utf-8")))
     page = " ".join(page.split())
     assert f"Test R² {r2[0]} {r2[1]} on the training data" in page

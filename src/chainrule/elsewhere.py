@@ -92,7 +92,7 @@ MISSING_HERE: dict[str, str] = {
 
 #: What does here what a method or attribute of a network does elsewhere, spelt as in `CALLED_HERE`.
 METHODS_HERE: dict[str, str] = {
-    "score": "net.accuracy(x, t), or net.evaluate(x, t) for the loss, too",
+    "score": "net.accuracy(x, t), or net.evaluate(x, t) for the loss, and R² of a regression, too",
     "compile": "give the loss when the network is made, cr.Network(..., loss=...), and the optimizer to "
     "net.fit(x, t, optimizer=...)",
     "save": "cr.save(net, path)",

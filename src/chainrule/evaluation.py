@@ -124,10 +124,12 @@ def r2_text(r2: float) -> str:
 
 
 def error_text(error: float) -> str:
-    """An error in the target's own unit with four digits: '53.21', '1235', '71,879'."""
+    """An error in the target's unit with four digits, or all before the point: '53.21', '71,879', '2.513e-7'."""
     if math.isnan(error):
         return "not measured"
-    return f"{error:,.0f}" if 10_000 <= error < 1e9 else short(error)
+    if 10_000 <= error < 1e9:
+        return f"{error:,.0f}"
+    return short(error) if 1e-4 <= error < 10_000 else short(error, 5)
 
 
 def judge(

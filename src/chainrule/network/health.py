@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from chainrule.arrays import Array, norm_of
-from chainrule.layers import Layer
+from chainrule.layers import Layer, Standardize
 from chainrule.loop import Findings, Measures
 from chainrule.optimizers import Optimizer, OptimizerState
 
@@ -116,7 +116,8 @@ class NetworkExaminer:
 def _examined(network: Network) -> dict[str, Layer]:
     """The layers between data and loss that are looked at, by the names of their nodes, in order.
 
-    All but those that only move elements, or are an operation of arithmetic.
+    All but those that only move elements, or are an operation of arithmetic, as Standardize is by fixed numbers:
+    beside outputs in the unit of a target nothing else would be seen.
     """
     graph = network.graph
     depends = graph.leading_to({graph.position(name) for name in network.input_shapes})
@@ -125,7 +126,7 @@ def _examined(network: Network) -> dict[str, Layer]:
         layer = graph.nodes[i].layer
         if layer is None or not depends[i]:
             continue
-        is_plain = layer.moves_elements or layer.symbol is not None
+        is_plain = layer.moves_elements or layer.symbol is not None or isinstance(layer, Standardize)
         if not is_plain or layer.parameters():
             found[graph.name_of(i)] = layer
     return found
