@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from chainrule.datasets import bounded, load_table
+from chainrule.datasets.tables import array_files
 from chainrule.datasets.tables.array_files import read_npy, read_npz
 from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError
 
@@ -345,3 +346,15 @@ def test_the_array_that_is_wrong_is_named(tmp_path):
         read_npz(tmp_path / "a.npz", "t", None)
     with pytest.raises(ArgumentError, match="no array 'y' for the target"):
         read_npz(tmp_path / "a.npz", "y", None)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_what_does_not_fit_into_memory_is_said(tmp_path, monkeypatch, name):
+    def full(stream, header):
+        raise MemoryError
+
+    monkeypatch.setattr(array_files, "read_content", full)
+    np.save(tmp_path / "a.npy", np.eye(2))
+    np.savez(tmp_path / "a.npz", x=np.eye(2))
+    with pytest.raises(FileError, match=r"fit into memory; save fewer rows"):
+        load_table(tmp_path / name, None)
