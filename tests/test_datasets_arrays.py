@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from chainrule.datasets import bounded, load_table
+from chainrule.datasets.tables import array_files
 from chainrule.datasets.tables.array_files import read_npy, read_npz
 from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError
 
@@ -220,11 +221,13 @@ def test_content_that_ends_early_takes_no_more_than_came(tmp_path):
 def test_a_bomb_is_refused_in_little_memory(tmp_path):
     """The memory that the whole process may have is bounded by the system."""
     path = tmp_path / "bomb.npz"
+    small = tmp_path / "small.npz"
+    np.savez(small, x=np.eye(2))
     path.write_bytes(zeros(60_000, 1_000))  # 480 MB in a file of 0.5 MB
     code = (
         "import resource, sys, chainrule.datasets as d\n"
         "from chainrule.errors import FileError\n"
-        "import zipfile\n"
+        "d.load_table(sys.argv[2], None)  # what is imported on first use does not count\n"
         "held = int(open('/proc/self/statm').read().split()[0]) * resource.getpagesize()\n"
         "resource.setrlimit(resource.RLIMIT_AS, (held + (64 << 20),) * 2)\n"
         "try:\n    d.load_table(sys.argv[1], None)\n"
@@ -232,7 +235,9 @@ def test_a_bomb_is_refused_in_little_memory(tmp_path):
     )
     if not sys.platform.startswith("linux"):
         pytest.skip("RLIMIT_AS and /proc are Linux's")
-    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, timeout=120)
+    done = subprocess.run(
+        [sys.executable, "-c", code, path, small], capture_output=True, text=True, timeout=120
+    )
     assert "np.savez" in done.stdout, done.stderr
 
 
@@ -341,3 +346,15 @@ def test_the_array_that_is_wrong_is_named(tmp_path):
         read_npz(tmp_path / "a.npz", "t", None)
     with pytest.raises(ArgumentError, match="no array 'y' for the target"):
         read_npz(tmp_path / "a.npz", "y", None)
+
+
+@pytest.mark.parametrize("name", ["a.npy", "a.npz"])
+def test_what_does_not_fit_into_memory_is_said(tmp_path, monkeypatch, name):
+    def full(stream, header):
+        raise MemoryError
+
+    monkeypatch.setattr(array_files, "read_content", full)
+    np.save(tmp_path / "a.npy", np.eye(2))
+    np.savez(tmp_path / "a.npz", x=np.eye(2))
+    with pytest.raises(FileError, match=r"fit into memory; save fewer rows"):
+        load_table(tmp_path / name, None)

@@ -17,7 +17,7 @@ SEPARATORS = (",", ",", ",", ";", "\t", "|", " ")
 ENCODINGS = ("utf-8", "utf-8", "utf-8", "utf-8-sig", "latin-1", "cp1252", "utf-16", "utf-32", "utf-16-le")
 LINE_ENDS = ("\n", "\n", "\r\n", "\r")
 MISSING = ("", "NA", "nan", "?", "null", "-", "n.a.", "#DIV/0!", ".", "None", " ")
-NAMES = ("t", "price", "label", "", "größe", "a b", "x0", "1990", "id", "Date", 'say "hi"', "t", "very" * 40)
+NAMES = ("price", "label", "", "größe", "a b", "x0", "1990", "id", "Date", 'say "hi"', "very" * 40)
 WORDS = (
     "red",
     "green",
@@ -46,7 +46,7 @@ def text_table(rng: Rng) -> bytes:
     lost = float(rng.choice([0, 0, 0.05, 0.9]))
     word = one(rng, MISSING)
     lines = [[word if rng.random() < lost else kind(rng) for kind in kinds] for _ in range(rows)]
-    if rng.random() < 0.85:
+    if rng.random() < 0.92:
         lines.insert(0, _header(rng, columns))
     return _written(rng, lines)
 
@@ -65,12 +65,15 @@ class _Quoted(csv.excel):
 
 def _written(rng: Rng, lines: list[list[str]]) -> bytes:
     separator, encoding, ends = one(rng, SEPARATORS), one(rng, ENCODINGS), one(rng, LINE_ENDS)
+    if separator == " ":  # programs that separate by spaces write no empty cells, and no spaces in cells
+        lines = [["_".join(cell.split()) or "NA" for cell in line] for line in lines]
     file = io.StringIO(newline="")
     if rng.random() < 0.05:
         file.write(f"sep={separator}{ends}")
     if rng.random() < 0.1:
         file.write(f"# made by a program{ends}# on some day{ends}")
-    style: type[csv.Dialect] = _Quoted if rng.random() < 0.2 else csv.excel
+    is_quoted = ends == "\r" or rng.random() < 0.2  # csv would leave a line break unquoted there
+    style: type[csv.Dialect] = _Quoted if is_quoted else csv.excel
     csv.writer(file, delimiter=separator, lineterminator=ends, dialect=style).writerows(lines)
     text = file.getvalue()
     if rng.random() < 0.1:

@@ -114,8 +114,12 @@ def _opened(path: Path) -> Iterator[IO[bytes]]:
         raise
     except OSError as error:
         raise unreadable(path, error) from error
+    except MemoryError as error:
+        raise FileError(
+            f"{path}: expected arrays that fit into memory; save fewer rows or columns, or save them as float32"
+        ) from error
     # What zipfile raises on damaged content is open-ended: BadZipFile, zlib.error, EOFError, NotImplementedError,
-    # RuntimeError, UnicodeDecodeError, ...; a MemoryError is told in the same way.
+    # RuntimeError, UnicodeDecodeError, ...
     except Exception as error:
         raise damaged(str(path), str(error) or type(error).__name__) from error
 
