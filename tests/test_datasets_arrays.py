@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import gzip
 import io
 import struct
 import subprocess
@@ -358,3 +360,26 @@ def test_what_does_not_fit_into_memory_is_said(tmp_path, monkeypatch, name):
     np.savez(tmp_path / "a.npz", x=np.eye(2))
     with pytest.raises(FileError, match=r"fit into memory; save fewer rows"):
         load_table(tmp_path / name, None)
+
+
+def test_packed_text_is_bounded(tmp_path):
+    path = tmp_path / "bomb.csv.gz"
+    with gzip.open(path, "wb", compresslevel=9) as file:
+        file.write(b"a,t\n")
+        for _ in range(300):
+            file.write(b"1,2\n" * 250_000)
+    with pytest.raises(FileError, match=r"at most 256,000,000 bytes .*; unpack it"):
+        load_table(path)
+
+
+def test_text_is_bounded_in_width(tmp_path):
+    usual = csv.field_size_limit()
+    path = tmp_path / "wide.csv"
+    path.write_text(",".join(f"c{k}" for k in range(100_001)) + "\n" + "1," * 100_000 + "1\n")
+    with pytest.raises(DataError, match="at most 100,000 columns, got 100,001"):
+        load_table(path, None)
+    assert csv.field_size_limit() == usual
+    path.write_text(
+        ",".join(f"a long name of a column {k}" for k in range(9_000)) + "\n" + "1," * 8_999 + "1\n"
+    )
+    assert len(load_table(path, None).columns) == 9_000

@@ -151,12 +151,13 @@ def run_console(block: Block, path: Path) -> None:
         assert program == "chainrule", f"{path.name}, line {block.line}: only chainrule is run, not {program}"
         result = subprocess.run(
             [sys.executable, "-m", "chainrule", *arguments],
-            capture_output=True,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             text=True,
-            timeout=60,
+            timeout=120,
             env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
         )
-        wrong = differs(expected, result.stdout + result.stderr, about=True)
+        wrong = differs(expected, result.stdout, about=True)
         assert wrong is None, f"{path.name}, line {block.line}: {line}\n{wrong}"
 
 

@@ -5,6 +5,7 @@ All of it runs by `PYTHONPATH=benchmarks python -m fuzz`.
 
 from __future__ import annotations
 
+import mmap
 import sys
 from pathlib import Path
 
@@ -56,7 +57,9 @@ def _is_slow(path, rng):
 
 
 def _is_large(path, rng):
-    bytearray(60_000_000)[:] = b"1" * 60_000_000
+    with mmap.mmap(-1, 60_000_000) as memory:  # which is new, whatever was freed before
+        for start in range(0, len(memory), mmap.PAGESIZE):
+            memory[start] = 1
 
 
 @pytest.mark.parametrize(

@@ -175,7 +175,7 @@ def test_a_text_never_seen_is_none_of_the_values_and_said() -> None:
     table = load_table(other, None, preparation=preparation)
     np.testing.assert_array_equal(table.x, [[0, 1], [0, 0], [1, 0], [0, 0]])
     assert table.notes == [
-        "not used, since training had no such column: 'further'",
+        "the frame: not used, since training had no such column: 'further'",
         "never seen: 'new' in 'c' (data row 2); taken as none of the values of training",
     ]
     with pytest.raises(DataError, match=r"training had no column 'further'; strict refuses it"):

@@ -115,7 +115,7 @@ def test_text_that_is_not_utf_8_is_read_with_a_warning(read, text, expected, nam
         table = read(b"a,t\n" + b"1,x\n" * rows + b"1," + text + b"\n")
     assert [each.filename for each in caught] == [__file__]
     assert table.target_values[-1] == expected
-    assert table.notes == [f"read with {name} text"]
+    assert table.notes == []
 
 
 def test_a_given_encoding_is_obeyed(read):
@@ -258,12 +258,9 @@ def test_words_for_missing(read):
     assert content(given) == {"a": [1, None], "b": ["red", None]}
 
 
-def test_missing_words_of_the_target_are_said(read):
+def test_the_cells_of_the_target_are_text(read):
     table = read("a,t\n1, red\n2,None\n3,\n4,blue \n")
-    assert table.target_values.tolist() == ["red", "", "", "blue"]
-    assert table.notes == [
-        "target 't': 'None' stands for a missing value; write it in another word if it is a class"
-    ]
+    assert table.target_values.tolist() == ["red", "None", "", "blue"]
     assert read("a,t\n1,+\n2,-\n").target_values.tolist() == ["+", "-"]
 
 

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, TextIO
 
+from chainrule.datasets.bounded import refuse_bomb
 from chainrule.datasets.tables.raw import unreadable
 from chainrule.errors import ArgumentError, DataError, FileError
 
@@ -92,6 +93,16 @@ def fields(lines: Iterable[str], separator: str) -> _csv.Reader:
     return csv.reader(lines, delimiter=separator, skipinitialspace=True)
 
 
+@contextlib.contextmanager
+def long_values() -> Iterator[None]:
+    """Let the csv module read values of any length: of a wide table, a line that is not split is one."""
+    usual = csv.field_size_limit(2**31 - 1)
+    try:
+        yield
+    finally:
+        csv.field_size_limit(usual)
+
+
 def is_blank(row: list[str]) -> bool:
     return not row or (len(row) == 1 and not row[0].strip())
 
@@ -151,7 +162,24 @@ def _opened(path: Path, seen: Seen | None = None) -> Iterator[IO[bytes]]:
             yield buffered
             return
         with gzip.GzipFile(fileobj=buffered) as unpacked:
-            yield unpacked  # type: ignore[misc]
+            yield io.BufferedReader(_Bounded(unpacked, path), 1 << 18)
+
+
+class _Bounded(io.RawIOBase):
+    """What a packed file unpacks to, refused where it is far more than the file."""
+
+    def __init__(self, unpacked: gzip.GzipFile, path: Path) -> None:
+        super().__init__()
+        self.unpacked, self.path, self.packed, self.count = unpacked, path, path.stat().st_size, 0
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: memoryview, /) -> int:  # type: ignore[override]
+        count = self.unpacked.readinto(buffer)
+        self.count += count
+        refuse_bomb(str(self.path), self.count, self.packed, "unpack it, and read the file that comes of it")
+        return count
 
 
 class _Watched(io.FileIO):

@@ -221,6 +221,7 @@ def load_table(
         features, notes = _chosen(raw, columns, where), raw.notes
         if preparation is not None:
             notes = [*notes, *_said_of_further(raw.further, preparation, where, strict)]
+        notes = [f"{where}: {note}" for note in notes]
         names = [each.name for each in features]
     if not names:
         raise DataError(f"{where}: expected at least one feature beside the target, got none")

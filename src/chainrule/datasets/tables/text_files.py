@@ -12,11 +12,12 @@ from pathlib import Path
 
 import numpy as np
 
+from chainrule.datasets.bounded import refuse_width
 from chainrule.datasets.tables.chunks import Reading, read_columns
 from chainrule.datasets.tables.column import Column, Form
 from chainrule.datasets.tables.dialect import Dialect
 from chainrule.datasets.tables.finding import SPOKEN, Start, can_separate, found, sample_of
-from chainrule.datasets.tables.lines import Seen, Text, encodings_of
+from chainrule.datasets.tables.lines import Seen, Text, encodings_of, long_values
 from chainrule.datasets.tables.naming import different, refuse_target_twice
 from chainrule.datasets.tables.numbers_in_text import PLAIN
 from chainrule.datasets.tables.raw import RawTable, refuse_absent
@@ -49,7 +50,7 @@ def read_text(
     """
     _check(path, dialect)
     found_encodings = encodings_of(path) if dialect.encoding is None else [_as_opened(dialect.encoding)]
-    with _progress(path) as seen:
+    with long_values(), _progress(path) as seen:
         for k, encoding in enumerate(found_encodings):
             text = Text(path, _as_opened(encoding), seen)
             try:
@@ -83,6 +84,7 @@ def _read(
     except csv.Error as error:
         raise DataError(f"{path}: could not be read as CSV: {error}") from error
     _check_start(text, start, given)
+    refuse_width(str(path), len(start.names))
     names, notes = different(start.names)
     if target is not None:
         refuse_target_twice(path, target, start.names)
