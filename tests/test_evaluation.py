@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.cli.data import load_for_training
+from chainrule.cli.reading import TableOptions
 from chainrule.evaluation import Estimated, error_text, judge, r2_text
 from chainrule.network.residuals import errors_of
 
@@ -140,7 +141,7 @@ def test_commands_reports_and_python_tell_the_same(tmp_path: Path, monkeypatch: 
         "standardized",
         "prediction",
     ]
-    data = load_for_training("prices.csv", "price", None, 0, None)
+    data = load_for_training("prices.csv", "price", None, 0, None, TableOptions())
     of_test, of_training = net.evaluate(data.x_test, data.t_test), net.evaluate(data.x, data.t)
     assert of_test["r2"] > 0.9
     assert of_test == pytest.approx(
