@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chainrule.drawing.report import report
     from chainrule.versions import show_versions
 
-__version__ = "0.5.0"
+__version__ = "0.6.0"
 
 __all__ = [
     "SGD",

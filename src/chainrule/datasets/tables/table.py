@@ -231,7 +231,9 @@ def load_table(
     if raw.target_values is None:
         return Table(features, names, None, None, None, notes, learner, preparation, strict)
     name = f"{where}: target {raw.target!r}"
-    targets, present = targets_of(raw.target_values, name, task, words, strict)
+    found = raw.dialect if isinstance(raw, RawTable) else None
+    decimal_sign = "," if found is not None and found.decimal == "," else None
+    targets, present = targets_of(raw.target_values, name, task, words, strict, decimal_sign)
     table = Table(
         features,
         names,

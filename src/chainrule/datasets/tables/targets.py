@@ -9,10 +9,12 @@ from typing import Literal, NamedTuple, TypeAlias
 import numpy as np
 
 from chainrule.arrays import Array, first_not_finite
-from chainrule.datasets.tables.recognize import absent_texts, recognize
+from chainrule.datasets.tables.dates_in_text import read_dates
+from chainrule.datasets.tables.numbers_in_text import read_numbers
+from chainrule.datasets.tables.recognize import absent_texts
 from chainrule.errors import DataError, warn
 from chainrule.incoming import without_case
-from chainrule.text import counted
+from chainrule.text import counted, percent
 
 Task: TypeAlias = Literal["classification", "regression"]
 
@@ -35,7 +37,12 @@ class Targets(NamedTuple):
 
 
 def targets_of(
-    values: Array, name: str, task: Task | None = None, words: Collection[str] = (), strict: bool = False
+    values: Array,
+    name: str,
+    task: Task | None = None,
+    words: Collection[str] = (),
+    strict: bool = False,
+    decimal: str | None = None,
 ) -> tuple[Targets, Array]:
     """Labels and their classes, or numbers and None, from a column that errors call `name`; and which rows have
     one.
@@ -43,7 +50,7 @@ def targets_of(
     Unless `task` says which, text and booleans are classes, and so are whole numbers of two different values, or of
     at most 20 with at least 5 rows of each on average; other numbers are a regression. `notes` says what numbers
     were taken for, and which rows have no target: NA, None, ?, and their like, or one of the `words`. Warns of
-    classes that differ by case or spaces only.
+    classes that differ by case or spaces only. `decimal` is the likely decimal sign of numbers that are text.
 
     Shapes: values (N,) or (N, 1) -> t (M,) for classes, (M, 1) for numbers, of M rows that have one; which (N,).
     dtype: text, bool, integer or float -> int64 for classes, float64 for numbers; which bool.
@@ -75,7 +82,7 @@ def targets_of(
     found = (
         _from_numbers(values, name, task, rows)
         if values.dtype.kind in "biuf"
-        else _from_text(values, name, task, rows)
+        else _from_text(values, name, task, rows, decimal)
     )
     return found._replace(notes=[*notes, *found.notes]), present
 
@@ -123,39 +130,54 @@ def _decided(distinct: Array, rows: int, name: str, task: Task | None) -> tuple[
     ]
 
 
-def _from_text(values: Array, name: str, task: Task | None, numbered: Array) -> Targets:
-    distinct, places, labels = np.unique(values.astype(str), return_index=True, return_inverse=True)
-    texts = [str(text) for text in distinct]
+def _from_text(values: Array, name: str, task: Task | None, numbered: Array, decimal: str | None) -> Targets:
+    distinct, places, labels, counts = np.unique(
+        values.astype(str), return_index=True, return_inverse=True, return_counts=True
+    )
+    texts = [str(text).strip() for text in distinct]
     rows = dict(zip(texts, numbered[places].tolist(), strict=True))  # the first of each
-    is_number = {text: _NUMBER.fullmatch(text) is not None for text in texts}
-    if task != "classification" and not all(is_number.values()):
-        column = recognize(name, values, name)
-        if column.form.kind == "date":
-            raise DataError(
-                f"{name}: expected classes or numbers, got dates such as {texts[0]!r}; make a number of "
-                f"them, such as the days since the first"
-            )
-        if column.form.kind == "number":
-            return _from_numbers(column.values, name, task, numbered)
-    numbers = (any(is_number.values()) and task != "classification") or task == "regression"
-    for text in sorted(texts, key=lambda each: rows[each]):
-        if numbers and not is_number[text]:
+    if all(_WHOLE.fullmatch(text) for text in texts):
+        # "1" and "01" are one class; int() keeps numbers exact that float() would merge.
+        return _from_numbers(np.array([int(text) for text in texts], np.int64)[labels], name, task, numbered)
+    notes = []
+    if task != "classification":
+        numbers = read_numbers(texts, counts, likely=decimal).values
+        wrong = np.isnan(numbers)
+        if not wrong.any():
+            return _from_numbers(numbers[labels], name, task, numbered)
+        if task == "regression" or _are_numbers(numbers, counts):
+            text = min((texts[k] for k in np.flatnonzero(wrong)), key=lambda each: rows[each])
             raise DataError(
                 f"{name}, data row {rows[text]}: expected a number as in other rows, got {text!r}; correct "
                 f"it, or pass task='classification' if it is a class"
             )
-    if len(texts) > FEW and len(texts) > OF_ROWS * len(values) and not numbers:
+        if not wrong.all():
+            share = percent(counts[~wrong].sum() / counts.sum())
+            notes = [f"{name} holds text, and numbers in {share} of the rows: taken as classes"]
+        if (dates := read_dates(texts)) is not None:
+            raise DataError(
+                f"{name}: expected classes or numbers, got dates ({dates.written}) such as {texts[0]!r}; make a "
+                f"number of them, such as the days since the first"
+            )
+    elif all(_NUMBER.fullmatch(text) for text in texts):
+        return _from_numbers(np.array([float(text) for text in texts])[labels], name, task, numbered)
+    if len(texts) > FEW and len(texts) > OF_ROWS * len(values):
         raise DataError(
             f"{name}: expected classes with several rows each, got text that differs from row to row "
             f"({len(texts):,} different in {len(values):,} rows); name another column as the target"
         )
-    if not numbers and not all(is_number.values()):
-        _warn_of_spellings(rows, name)
-        return Targets(labels.astype(np.int64), texts, [])
-    if not all(_WHOLE.fullmatch(text) for text in texts):
-        return _from_numbers(np.array([float(text) for text in texts])[labels], name, task, numbered)
-    # "1" and "01" are one class; int() keeps numbers exact that float() would merge.
-    return _from_numbers(np.array([int(text) for text in texts], np.int64)[labels], name, task, numbered)
+    _warn_of_spellings(rows, name)
+    return Targets(labels.astype(np.int64), texts, notes)
+
+
+def _are_numbers(numbers: Array, counts: Array) -> bool:
+    """Whether a column of which some texts are no numbers, NaN here, holds numbers with mistakes, and not classes
+    of which some have a number as their name.
+    """
+    found = ~np.isnan(numbers)
+    named = bool((numbers[found] == np.floor(numbers[found])).all()) and len(numbers) <= MOST_CLASSES
+    is_class = named and counts.sum() >= ROWS_OF_EACH * len(numbers)
+    return not is_class and bool(counts[found].sum() >= counts.sum() / 2)
 
 
 def _warn_of_spellings(rows: dict[str, int], name: str) -> None:
