@@ -129,6 +129,7 @@ def column(values, cast=str):
             "4 different whole numbers: taken as numbers to estimate; task='classification'",
         ),
         ([1.5, 2.0, 3.0], float, 0, None),
+        ([0.0, 1.0, 1.0], float, 2, "2 different whole numbers: taken as classes; task='regression'"),
         (range(300), float, 0, None),
         ("abc", str, 3, None),
     ],

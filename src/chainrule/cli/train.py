@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -53,6 +53,7 @@ from chainrule.schedules import Schedule
 
 CHECKED_UP_TO = 1_000_000
 MOST_UNITS = 1_000_000
+DECAY, MOST_DECAY = 5.0, 0.1
 EPOCHS, MOST_EPOCHS, LEAST_BATCHES = 20, 200, 1_000
 NOT_MEASURED = "not measured: the training ended within its first epoch"
 NOT_SETTINGS = frozenset({"context", "out", "force"})
@@ -104,7 +105,10 @@ class Train(TableOptions):
             help=f"How the learning rate changes: {', '.join(SCHEDULES)}. Default of a given rate: constant."
         ),
     ] = None
-    weight_decay: Annotated[float, of_training(help="Pull of the weights to 0.")] = 0.0
+    weight_decay: Annotated[
+        float | None,
+        of_training(help="Pull of the weights to 0. Default: of a table 5 / rows, at most 0.1; else 0."),
+    ] = None
     clip_norm: Annotated[
         float | None,
         of_training(help="Scale a gradient whose norm is larger than this down to it. Default: 1 for adam."),
@@ -180,6 +184,8 @@ class Train(TableOptions):
             most_categories=self.most_categories,
         )
         network = self._build(data)
+        if self.weight_decay is None and data.columns is not None:
+            optimizer = replace(optimizer, weight_decay=usual_decay(len(data.x)))
         try:
             history = self._fit(network, data, optimizer, callbacks)
         except DivergedError as error:
@@ -214,7 +220,7 @@ class Train(TableOptions):
             learning_rate = schedule(usual_rate if rate is None else rate)
         clip_norm = usual.clip_norm if self.clip_norm is None and is_default else self.clip_norm
         return optimizers.get(
-            kind, learning_rate=learning_rate, weight_decay=self.weight_decay, clip_norm=clip_norm
+            kind, learning_rate=learning_rate, weight_decay=self.weight_decay or 0.0, clip_norm=clip_norm
         )
 
     def _make_callbacks(self) -> list[Callback]:
@@ -323,6 +329,11 @@ def usual_epochs(rows: int, batch_size: int) -> int:
     """How many epochs train by default: of few rows enough for a thousand batches."""
     batches = math.ceil(rows / max(batch_size, 1))
     return max(EPOCHS, min(MOST_EPOCHS, math.ceil(LEAST_BATCHES / batches)))
+
+
+def usual_decay(rows: int) -> float:
+    """The weight decay of a table: the fewer rows there are, the less can be learnt from them."""
+    return min(MOST_DECAY, DECAY / rows)
 
 
 def hidden_units(text: str) -> list[int]:

@@ -119,8 +119,9 @@ def _decided(distinct: Array, rows: int, name: str, task: Task | None) -> tuple[
     )
     if is_float and not looks_like_classes:
         return "regression", []
-    kind: Task = "classification" if few and not is_float else "regression"
-    if kind == "classification" and count <= 2:
+    two = count <= 2 and rows >= ROWS_OF_EACH * count  # 0.0 and 1.0 are written where some rows have none
+    kind: Task = "classification" if two or (few and not is_float) else "regression"
+    if kind == "classification" and count <= 2 and not is_float:
         return kind, []
     taken, other = ("classes", _ESTIMATED) if kind == "classification" else (_ESTIMATED, "classes")
     unless = "regression" if kind == "classification" else "classification"
