@@ -176,13 +176,13 @@ def test_commands_reports_and_python_tell_the_same(tmp_path: Path, monkeypatch: 
     page = html.unescape(re.sub(r"<[^>]*>", " ", Path("a/report.html").read_text(encoding="utf-8")))
     page = " ".join(page.split())
     assert f"Test R² {r2[0]} {r2[1]} on the training data" in page
-    assert f"Test RMSE {rmse[0]} (MAE {mae[0]}) {rmse[1]} (MAE {mae[1]}) on the training data" in page
+    assert f"Test RMSE {rmse[0]} MAE {mae[0]}, {rmse[1]} (MAE {mae[1]}) on the training data" in page
     assert f"price {r2[0]} {rmse[0]} {mae[0]}" in page  # the residuals' table
     assert "Test loss" not in page
     assert page.count("share of the target's variance") == 2  # the title of a curve, and again for the script
     of_python = cr.report(cr.History(), net, data.x_test, data.t_test).html()
     assert f"<b>{r2[0]}</b>" in of_python
-    assert f"<b>{rmse[0]} (MAE {mae[0]})</b>" in of_python
+    assert f"<b>{rmse[0]}</b>" in of_python
 
     run("train", "prices.csv", *options[:-1], "b", "--hidden", 0, "--no-check")
     both = cr.report("a", "b").html().partition('id="results"')[2].partition("</section>")[0]

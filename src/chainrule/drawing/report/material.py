@@ -151,7 +151,7 @@ def loss_unit_of(network: Network) -> str:
     units = network.output.layer
     is_squared = isinstance(network.loss_layer, MeanSquaredError)
     is_in_shares = is_squared and isinstance(units, Standardize) and units.invert
-    return "share of the target's variance" if is_in_shares else ""
+    return "share of the target's variance in the training data" if is_in_shares else ""
 
 
 def versions() -> dict[str, str]:

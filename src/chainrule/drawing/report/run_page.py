@@ -114,11 +114,11 @@ def _errors(run: Material, answers: Estimated) -> list[str]:
         more = [f"{each} on the training data" for each in more]
     outputs = len(answers.names)
     means = f"mean of {outputs} outputs" if outputs > 1 else ""
-    error = f"{error_text(tested['rmse'])} (MAE {error_text(tested['mae'])})"
+    error, mean_error = error_text(tested["rmse"]), f"MAE {error_text(tested['mae'])}"
     test = "Test " if trained else ""
     return [
         card(f"{test}R²", r2_text(tested["r2"]), ", ".join(filter(None, (means, more[0])))),
-        card(f"{test}RMSE", error, ", ".join(filter(None, (means, more[1])))),
+        card(f"{test}RMSE", error, ", ".join(filter(None, (mean_error, means, more[1])))),
     ]
 
 
