@@ -298,6 +298,8 @@ def _is_data(rows: Sequence[Sequence[str]], number: re.Pattern[str]) -> bool:
 
 def _are_years(cells: Sequence[str]) -> bool:
     """Whether whole numbers are years one after another: 1990, 1991, ... or every tenth."""
+    if any(len(cell) > 5 for cell in cells):  # Python refuses to make numbers of thousands of digits
+        return False
     years = [int(cell) for cell in cells]
     steps = {b - a for a, b in itertools.pairwise(years)}
     return len(steps) == 1 and steps != {0} and all(year in _YEARS for year in years)

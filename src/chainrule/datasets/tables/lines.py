@@ -55,14 +55,10 @@ class Text:
             raise unreadable(self.path, error) from error
 
     def refuse_cells(self, count: int) -> None:
-        """Refuse so many cells, of 8 bytes each, where a small packed file would unpack to them."""
+        """Refuse so many cells, of 8 bytes each, where a small packed file unpacks to them."""
         if self.path.suffix.lower() == ".gz":
-            refuse_bomb(
-                str(self.path),
-                count * 8,
-                self.path.stat().st_size,
-                "unpack it, and read the file that comes of it",
-            )
+            where, packed = f"{self.path} ({count:,} cells of 8 bytes)", self.path.stat().st_size
+            refuse_bomb(where, count * 8, packed, "unpack it, and read the file that comes of it")
 
     def wrong_encoding(self, error: UnicodeError) -> DataError:
         where = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""

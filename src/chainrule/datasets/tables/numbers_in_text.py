@@ -11,7 +11,7 @@ import numpy as np
 from chainrule.arrays import Array
 
 PLAIN = {
-    point: re.compile(rf"\s*[+-]?([0-9]+{sign}?[0-9]*|{sign}[0-9]+)([eE][+-]?[0-9]+)?\s*")
+    point: re.compile(rf"\s*[+-]?([0-9]+({sign}[0-9]*)?|{sign}[0-9]+)([eE][+-]?[0-9]+)?\s*")
     for point, sign in ((".", r"\."), (",", ","))
 }
 """A number that pandas reads by itself, by the sign of its decimals."""

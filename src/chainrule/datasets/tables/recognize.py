@@ -29,11 +29,10 @@ _PAIRS = {
     "ja/nein": ("ja", "nein"),
     "wahr/falsch": ("wahr", "falsch"),
     "oui/non": ("oui", "non"),
-    "si/no": ("si", "no"),
-    "s\u00ed/no": ("s\u00ed", "no"),
+    "si/no": ("si", "no", "s\u00ed"),
 }
 _SPELLINGS = 64  # more than those of a pair, in any case
-_TRUTH = {word: float(k == 0) for pair in _PAIRS.values() for k, word in enumerate(pair)} | {
+_TRUTH = {word: float(k != 1) for pair in _PAIRS.values() for k, word in enumerate(pair)} | {
     "1": 1.0,
     "0": 0.0,
     "1.0": 1.0,

@@ -174,18 +174,24 @@ def _wanted(
     if target is not None and target not in there:
         no_header = f"the file has no header, and its columns are called {_from_to(names)}; "
         raise ArgumentError(
-            f"{path}: no column {target!r} for the target; {'' if start.dialect.header else no_header}"
-            f"{did_you_mean(target, names)}; target=None reads features only"
+            f"{path}: no column {shortened(target)!r} for the target; {'' if start.dialect.header else no_header}"
+            f"{did_you_mean(target, map(shortened, names))}; target=None reads features only"
         )
     for name in drop:
         if name == target or name not in there:
-            problem = "is the target" if name == target else f"is no column; {did_you_mean(name, names)}"
-            raise ArgumentError(f"{path}: drop: {name!r} {problem}")
+            problem = (
+                "is the target"
+                if name == target
+                else f"is no column; {did_you_mean(name, map(shortened, names))}"
+            )
+            raise ArgumentError(f"{path}: drop: {shortened(name)!r} {problem}")
     if forms is None:
         left_out = {*drop, target}
         return [name for name in names if name not in left_out]
     if target in forms:
-        raise ArgumentError(f"{path}: the target {target!r} cannot be a feature too; take it out of columns")
+        raise ArgumentError(
+            f"{path}: the target {shortened(str(target))!r} cannot be a feature too; take it out of columns"
+        )
     refuse_absent(path, forms, names)
     return [name for name in names if name in forms]
 
