@@ -28,7 +28,7 @@ _DATES = frozenset(
     ["date", "datetime", "time", "timedelta", "Timestamp", "Timedelta", "Period", "datetime64"]
 )
 _OF_CATEGORIES = (
-    "give each category a column of 0 and 1, such as pandas.get_dummies makes, or a number of its own"
+    "give each category a column of 0 and 1, as cr.datasets.load_table(frame, target) does, or a number of its own"
 )
 
 
