@@ -154,9 +154,9 @@ def test_a_mistake_among_numbers_is_named():
     ):
         column(*[f"{number} kg" for number in numbers], "5 lb")
     assert read(*numbers, "abc", missing=["abc"])[-1] is None
-    with pytest.raises(DataError, match="data row 31, .* got 'abc'"):
+    with pytest.raises(DataError, match=r"data row 31, .* got 'abc'"):
         column(*numbers, *["abc"] * 4)
-    with pytest.raises(DataError, match="data row 201, .* got 'abc'"):
+    with pytest.raises(DataError, match=r"data row 201, .* got 'abc'"):
         column(*[str(k % 20) for k in range(200)], "abc")
 
 

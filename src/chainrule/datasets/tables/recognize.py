@@ -61,6 +61,11 @@ class Cells:
         new = [places.setdefault(text.strip(), len(places)) for text in texts]
         return cls(name, list(places), np.array([*new, -1], np.int32)[codes])
 
+    def text(self, row: int) -> str:
+        """The text of a cell, "" where there is none."""
+        code = int(self.codes[row])
+        return self.texts[code] if code >= 0 else ""
+
     @property
     def counts(self) -> Array:
         """How many cells have each of the texts."""
