@@ -286,3 +286,156 @@ def test_many_different_texts_take_no_long_time():
     assert column(*[f"name {k}" for k in range(100_000)]).form == Form("text")
     assert column("1" * 900 + "(", "5" * 100_000 + "x", ("9 " * 50_000) + "!").form == Form("text")
     assert time.perf_counter() - start < 20
+
+
+INCOMES = [str(k % 60 * 1000) for k in range(400)]
+KEPT = [str(20 + k % 20) for k in range(400)]
+
+
+def with_others(cells, other, every):
+    return [other if k % every == 0 else cell for k, cell in enumerate(cells)]
+
+
+@pytest.mark.parametrize(
+    ("cells", "message"),
+    [
+        (
+            [f"{k % 40} kg" if k % 3 else f"{k % 40}00 g" for k in range(400)],
+            "written as '1 kg' .* got '000 g'",
+        ),
+        ([f"${k % 25}" if k % 2 else f"\u20ac{k % 27}" for k in range(400)], "written as .* got"),
+        (
+            [f"{k % 25}.5" if k % 2 else f"{k % 25},5" for k in range(400)],
+            "written as '1.5' in data row 2, got '0,5'",
+        ),
+        ([f"{k % 25} %" if k % 2 else f"0.{k % 25:02}" for k in range(400)], "written as .* got"),
+        (with_others([f"{k % 80 / 10}" for k in range(400)], "<0.1", 4), "got '<0.1'"),
+        (["1O", *KEPT], "data row 1, .* as in other rows, got '1O'"),
+        (["soon", *[str(1 + k % 5) for k in range(400)]], "data row 1, .* got 'soon'"),
+        (with_others(INCOMES, "much", 7), "data row 1, .* got 'much'"),
+    ],
+)
+def test_a_column_of_numbers_is_never_classes(cells, message):
+    with pytest.raises(DataError, match=message):
+        column(*cells)
+
+
+@pytest.mark.parametrize("word", ["k.A.", "k. A.", "\\N", "#NV", "n.d.", "(blank)", "none", "\u2013", ".."])
+def test_words_for_missing_among_numbers(word):
+    found = column(*with_others(INCOMES, word, 2))
+    assert (found.form, int(found.missing.sum())) == (Form("number"), 200)
+
+
+@pytest.mark.parametrize(
+    "cells",
+    [
+        [("12a", "14b", "3", "7", "19")[k % 5] for k in range(400)],
+        [f"{k % 40}a" if k % 10 == 0 else str(k % 60) for k in range(400)],
+        ["3+" if k % 12 == 0 else str(k % 3) for k in range(400)],
+        ["3a" if k % 4 == 0 else str(k % 3) for k in range(400)],
+        [f"PC {k}" if k % 4 == 0 else str(113000 + k) for k in range(400)],
+        [f"V{k % 30}" if k % 20 == 0 else f"{k}.8" for k in range(400)],
+        [f"{k} Main St" for k in range(400)],
+        [("0-9", "10-19", "20-29", "65+")[k % 4] for k in range(400)],
+        [("1st", "2nd", "3rd")[k % 3] for k in range(400)],
+    ],
+)
+def test_codes_sizes_and_tickets_are_text(cells):
+    assert column(*cells).form == Form("text")
+
+
+def test_words_that_are_values_of_text():
+    words = ["none", "Na", "missing", "K"]
+    assert read(*words) == words
+    absent = ["NA", "N/A", "n/a", "NaN", "nan", "null", "NULL", "?", "-", "", "None", "<NA>", "(null)"]
+    assert read("a", *absent) == ["a", *[None] * len(absent)]
+
+
+DAYS = [f"2024-{k % 12 + 1:02}-{k % 28 + 1:02}" for k in range(300)]
+
+
+@pytest.mark.parametrize("wrong", ["2024-02-30", "soon"])
+def test_a_mistake_among_dates_is_named(wrong):
+    with pytest.raises(
+        DataError, match=rf"data row 301, .* expected a date \(year first\) as in other rows, got '{wrong}'"
+    ):
+        column(*DAYS, wrong)
+
+
+@pytest.mark.parametrize("word", ["0000-00-00", "0000-00-00 00:00:00", "00.00.0000", "none", "-"])
+def test_dates_that_are_missing(word):
+    found = column(*DAYS, word)
+    assert (found.form, found.missing.tolist()) == (Form("date", "year first"), [False] * 300 + [True])
+    assert read("2024-01-01", word, form=found.form) == [19723, None]
+
+
+@pytest.mark.parametrize(
+    ("cells", "values", "written"),
+    [
+        (["2024-01-01", "05.02.2024"], [19723, 19758], "day first"),
+        (["2024-01-01", "02/13/2024", "2024-02-03 12:00"], [19723, 19766, 19756.5], "month first"),
+        (["May 2023", "Jan 2024"], [19478, 19723], "month named"),
+        (["Jan-95", "Jan-24"], [9131, 19723], "month named"),
+        (["2024-03", "2023-11"], [19783, 19662], "year first"),
+        (["1-Mar-24"], [19783], "month named"),
+        (["01/Mar/2024:10:05:00 +0100"], [19783 + 545 / 1440], "month named"),
+        (["2024/03/01 10:05:00 AM GMT+1"], [19783 + 545 / 1440], "year first"),
+        (["31:15:00", "5:00:00", "100:00:00"], [31.25 / 24, 5 / 24, 100 / 24], "time"),
+    ],
+)
+def test_further_dates(cells, values, written):
+    test_dates(cells, values, written)
+
+
+@pytest.mark.parametrize(
+    "cells", [["1.4.2", "1.5.10"], ["2010-11", "2012-13"], ["Summer 2023"], ["5-Foo-24"]]
+)
+def test_what_is_no_date(cells):
+    assert column(*cells).form == Form("text")
+
+
+@pytest.mark.parametrize(
+    ("cells", "written"),
+    [
+        (["ja", "Nein"], "ja/nein"),
+        (["oui", "non"], "oui/non"),
+        (["si", "no", "S\u00ed"], "si/no"),
+        (["on", "OFF"], "on/off"),
+        (["WAHR", "FALSCH"], "wahr/falsch"),
+        (["yes"], "yes/no"),
+    ],
+)
+def test_further_booleans(cells, written):
+    found = column(*cells)
+    assert found.form == Form("boolean", written)
+    assert read("1.0", "0.0", "1", form=found.form) == [1, 0, 1]
+
+
+@pytest.mark.parametrize("cells", [["F"] * 5, ["N", "N"], ["y"], ["T"]])
+def test_one_letter_throughout_is_text(cells):
+    assert column(*cells).form == Form("text")
+
+
+def test_what_a_stored_form_says_of_the_decimals_is_obeyed():
+    assert column("12.946", "1,25").form == Form("number", "decimal comma")
+    assert read("45.123", form=Form("number", "decimal comma")) == [45123]
+    assert read("45,123", form=Form("number", "decimal comma")) == [45.123]
+    assert read("12,345", form=column("10,100").form) == [12345]
+    assert read("45.123", form=Form("number")) == [45.123]
+    with pytest.raises(
+        DataError, match=r"data row 1, .* a number with a decimal comma as in training, got '1.5'"
+    ):
+        column("1.5", "1,5", form=Form("number", "decimal comma"))
+
+
+def test_an_error_quotes_no_long_cell_or_name():
+    numbers = [str(k) for k in range(30)]
+    with pytest.raises(DataError) as raised:
+        recognize("n" * 10_000, np.array([*numbers, "x" * 10_000], object), "data.csv")
+    assert len(str(raised.value)) < 300
+
+
+def test_long_digits_take_no_long_time():
+    start = time.perf_counter()
+    assert column("9" * 200_000 + "x", "5").form == Form("text")
+    assert time.perf_counter() - start < 10

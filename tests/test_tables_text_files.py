@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import re
 import sys
 import time
 import tracemalloc
@@ -11,6 +12,7 @@ import tracemalloc
 import numpy as np
 import pytest
 
+from chainrule.datasets import bounded
 from chainrule.datasets.tables import chunks, finding, text_files
 from chainrule.datasets.tables.column import Form
 from chainrule.datasets.tables.dialect import Dialect
@@ -304,7 +306,7 @@ def test_columns_of_training_that_are_missing_are_named(read):
     with pytest.raises(DataError, match=r"missing: 'aa' \(did you mean 'a'\?.*\); 'c' \(Known"):
         read(PLAIN, None, forms={"aa": Form("number"), "c": Form("text"), "b": Form("text")})
     many = {f"z{k}": Form("number") for k in range(10_000)}
-    with pytest.raises(DataError, match="and 9995 more") as raised:
+    with pytest.raises(DataError, match="and 9,995 more") as raised:
         read(PLAIN, None, forms=many)
     assert len(str(raised.value)) < 2000
 
@@ -383,3 +385,137 @@ def test_a_bar_is_shown_for_a_large_file_where_somebody_sees_it(read, monkeypatc
         monkeypatch.setattr(text_files, "LARGE", limit)
         read(PLAIN)
         assert ("reading data.csv" in stream.getvalue()) == shown
+
+
+def forms_of(table):
+    return {each.name: each.form for each in table.columns}
+
+
+@pytest.mark.parametrize(
+    ("training", "later", "values"),
+    [
+        ("k;wert\n12.946;1,25\n", "k;wert\n45.123;1\n", {"k": [45123], "wert": [1]}),
+        ("k;wert\n45,5;1\n", "k;wert\n45.123;1\n", {"k": [45123], "wert": [1]}),
+        ('k,wert\n"10,100",1\n', "k;wert\n12,345;1\n", {"k": [12345], "wert": [1]}),
+        ("k,wert\n10.5,1\n", "k;wert\n12.345;1,5\n", {"k": [12.345], "wert": [1.5]}),
+        ("k;wert\n500;1,5\n", "k;wert\n1.234;1,5\n", {"k": [1234], "wert": [1.5]}),
+    ],
+)
+def test_how_numbers_are_written_is_that_of_training(read, training, later, values):
+    forms = forms_of(read(training, None))
+    assert content(read(later, None, forms=forms)) == values
+
+
+@pytest.mark.parametrize(
+    ("text", "values", "note"),
+    [
+        ("lat;w\n48.100;1,25\n48.253;1,5\n2.5;3\n", [48.1, 48.253, 2.5], None),
+        ("lat;lon;w\n48.100;11.5;1,25\n48.253;11.25;1,5\n", [48.1, 48.253], None),
+        (
+            "lat;w\n48.100;1,25\n48.253;1,5\n",
+            [48100, 48253],
+            r"taken as thousands, .*decimal='\.' it is 48\.1\)",
+        ),
+        ("lat;w\n48.100;1\n48.253;2\n", [48.1, 48.253], r"taken as decimals, .*decimal=',' it is 48100\)"),
+        ("lat;w\n12,345;1\n", [12.345], r"taken as decimals, .*decimal='\.' it is 12345\)"),
+    ],
+)
+def test_decimals_that_other_cells_decide_or_none(read, text, values, note):
+    table = read(text, None)
+    assert content(table)["lat"] == values
+    found = [each for each in table.notes if "taken as" in each]
+    assert len(found) == (note is not None)
+    assert note is None or re.search(note, found[0])
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "date,temp\n2024-01-01,3,5\n2024-01-02,4,5\n",
+        "name,age,y\nSmith1, John,20,0.5\nSmith2, Jo,21,0.6\n",
+        'name,age\n"he said \\"hi, you\\"",3\n"she",3\n',
+    ],
+)
+def test_a_comma_that_is_not_quoted_shifts_no_columns(read, text):
+    with pytest.raises(
+        DataError, match=r"line 2: expected . values, .* (must stand in double quotes|be doubled)"
+    ):
+        read(text, None)
+
+
+def test_names_of_rows(read):
+    for text in ('"a","b"\n"r1",5,6\n"r2",7,8\n', "a,b\n1,5,6\n2,7,8\n", "a b\nr1 5 6\nr2 7 8\n"):
+        table = read(text, None)
+        assert content(table) == {"a": [5, 7], "b": [6, 8]}
+        assert "names of the rows (the first is '" in table.notes[0]
+    forms = {"a": Form("number"), "b": Form("number")}
+    assert content(read('"a" "b"\n"r1" 5 6\n', None, forms=forms)) == {"a": [5], "b": [6]}
+
+
+def test_columns_without_names_are_known_by_theirs(read):
+    forms = {"x0": Form("text"), "x1": Form("text")}
+    assert content(read("red,up\nblue,up\n", None, forms=forms)) == {
+        "x0": ["red", "blue"],
+        "x1": ["up", "up"],
+    }
+    assert content(read("x0,x1\nblue,up\n", None, forms=forms)) == {"x0": ["blue"], "x1": ["up"]}
+
+
+@pytest.mark.parametrize(
+    ("title", "count"),
+    [
+        ("Report 2024\n\n", "2 lines"),
+        ("Report 2024\n", "line"),
+        ("Report 2024,,\n,,\n", "2 lines"),
+        ("Report 2024\nby Bob\n", "2 lines"),
+    ],
+)
+def test_titles_are_left_out_and_said(read, title, count):
+    table = read(title + "name,z,t\nBob,3,4\nJim,4,4\n")
+    assert content(table) == {"name": ["Bob", "Jim"], "z": [3, 4]}
+    assert table.notes == [f"read with the first {count} left out"]
+    assert content(read("Report 2024\na,t\n1,2\n3,4\n")) == {"a": [1, 3]}
+
+
+def test_comments_before_the_separator_and_at_the_end(read):
+    assert content(read("# c\nsep=;\na;t\n1;2\n")) == {"a": [1]}
+    assert content(read("# c\na,b,t\n1,2,3\n4,5,6\n# end, of, file\n")) == {"a": [1, 4], "b": [2, 5]}
+    assert content(read("# c\na,b,t\n#1,2,3\n#4,5,6\n"))["a"] == ["#1", "#4"]
+
+
+def test_an_error_says_in_which_encoding_the_file_was_read(read):
+    with pytest.raises(DataError, match=r"line 3: .*not UTF-8 text, and was read as Windows-1252\)$"):
+        read(b"a,t\n1,\xe4\n2,3,4\n")
+
+
+@pytest.mark.parametrize(
+    ("text", "line"), [('a,t\n1,x\n2,"y\n3,z\n4,w\n', 3), ('a,t\n1,"x"\n2,y\n"3,z\n4,w\n', 4)]
+)
+def test_a_quote_that_is_not_closed_is_named_by_its_line(read, text, line):
+    with pytest.raises(DataError, match=f"line {line}: a double quote is opened there that is not closed"):
+        read(text)
+
+
+def test_many_cells_of_a_small_packed_file_are_refused(read, monkeypatch):
+    packed = gzip.compress(b"a,b\n" + b",\n" * 3_000_000)
+    monkeypatch.setattr(bounded, "UNPACKED", 8_000_000)
+    with pytest.raises(FileError, match="cells of 8 bytes"):
+        read(packed, None, name="data.csv.gz")
+
+
+def test_a_header_that_is_far_too_wide_is_refused_at_once(read):
+    start = time.perf_counter()
+    with pytest.raises(DataError, match="at most 100,000 columns, got 3,000,001"):
+        read("," * 3_000_000 + "\n1\n", None)
+    assert time.perf_counter() - start < 3
+
+
+@pytest.mark.parametrize("place", ["header", "row", "target"])
+def test_digits_without_end(read, place):
+    digits = "9" * 200_000
+    if place == "target":
+        assert len(read(f"a,t\n1,{digits}\n").target_values[0]) == 200_000
+        return
+    with pytest.raises(DataError, match="too large for a float") as raised:
+        read(f"{digits},1\n2,3\n" if place == "header" else f"a,b\n2,3\n{digits},1\n", None)
+    assert len(str(raised.value)) < 400
