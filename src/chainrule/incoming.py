@@ -18,7 +18,7 @@ import numpy as np
 from chainrule.arrays import Array, ArrayLike, first_not_finite
 from chainrule.errors import DataError, ShapeError
 
-_NUMBER = re.compile(r"\s*[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
+_NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 #: The types of what stands for no value: None, pandas.NA, pandas.NaT.
 MISSING_TYPES = frozenset(["NoneType", "NAType", "NaTType"])
 #: The words for a missing value that files hold most, in the case that they have there; and all, in lower case.
@@ -35,8 +35,8 @@ _DATES = frozenset(
     ["date", "datetime", "time", "timedelta", "Timestamp", "Timedelta", "Period", "datetime64"]
 )
 _OF_CATEGORIES = (
-    "give each category a column of 0 and 1, as cr.datasets.load_table(frame, target) does, "
-    "or a number of its own"
+    "give each category a column of 0 and 1, as cr.datasets.load_table(frame, target) does, or a number of its "
+    "own"
 )
 
 

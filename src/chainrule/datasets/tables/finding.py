@@ -129,6 +129,10 @@ def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
 
 def _titles(lines: Sequence[str], separator: str | None, known: frozenset[str]) -> int:
     """How many lines stand above the header: of one value, or of two, where all rows below have more."""
+    rows = _rows(lines, separator or _separator(lines))[0]
+    usual = _usual_width(rows) if rows else 0
+    if not rows or (len(rows[0]) in (usual, usual - 1) and sum(bool(cell.strip()) for cell in rows[0]) > 1):
+        return 0  # a header as long as rows are, by the likely separator
     for each in [separator] if separator else SEPARATORS[:-1]:
         if not lines or lines[0].strip(f"{each} \n").count(each) >= lines[-1].strip("\n").count(each):
             continue
