@@ -19,7 +19,7 @@ from chainrule.text import brief, counted, percent
 Task: TypeAlias = Literal["classification", "regression"]
 
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
-_NUMBER = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?")
+_NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _ESTIMATED = "numbers to estimate"
 #: Whole numbers are classes where there are so many different ones at most, with so many rows of each on average.
 MOST_CLASSES, ROWS_OF_EACH = 20, 5
