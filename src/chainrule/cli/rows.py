@@ -9,7 +9,6 @@ import numpy as np
 from chainrule.arrays import Array, first_not_finite
 from chainrule.cli.data import NAMED, Notes, load_answered, load_named
 from chainrule.cli.reading import TableOptions
-from chainrule.cli.writing import clean
 from chainrule.errors import ArgumentError, ChainruleError, DataError
 from chainrule.network import Network
 
@@ -24,9 +23,10 @@ def batch_for(
     if data is not None:
         x, t = (values[:rows] for values in load_answered(data, network, target, reading))
         network.loss(x, t)  # whose message says what does not fit
-        return f"{len(x)} rows of {clean(data)}", feeds(network, x, t)
+        return f"{len(x)} rows of {data}", feeds(network, x, t)
     if target is not None:
         raise ArgumentError("--target names a column of DATA; say which data, too")
+    reading.refuse("DATA, and none is named: say which")
     noted = network.metadata.get("data")
     if isinstance(noted, str) and noted in NAMED and Notes.of(network).columns is None:
         with contextlib.suppress(ChainruleError):  # it is not at hand, or the note is wrong
