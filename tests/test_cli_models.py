@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.errors import DataError
+from chainrule.evaluation import error_text
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)) * [1, 100, 1e4]
@@ -138,8 +139,8 @@ def test_evaluate_a_regression_whose_answers_are_whole_numbers(regression):
     predicted = cr.load(regression).predict(X)[:, 0]
     assert [line.split() for line in result.stdout.splitlines()] == [
         ["R²", f"{r2_score(PRICES, predicted):.4f}"],
-        ["RMSE", f"{root_mean_squared_error(PRICES, predicted):,.0f}"],
-        ["MAE", f"{mean_absolute_error(PRICES, predicted):.4g}"],
+        ["RMSE", error_text(root_mean_squared_error(PRICES, predicted))],
+        ["MAE", error_text(mean_absolute_error(PRICES, predicted))],
         ["samples", "60"],
     ]
 

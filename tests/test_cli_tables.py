@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -118,3 +119,15 @@ def test_everyday_files_go_through_with_a_target_alone(
     page = Path("runs/people/report.html").read_text(encoding="utf-8")
     assert 'id="columns"' in page
     assert "days since 20" in page
+
+
+def test_the_report_calls_samples_by_their_rows_in_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = people()
+    Path("people.csv").write_text(as_csv(rows), encoding="utf-8")
+    assert chainrule("train", "people.csv", "--target", "price", "--epochs", 5, "--no-check").exit_code == 0
+    kept = json.loads(Path("runs/people/evaluation.json").read_text(encoding="utf-8"))
+    for example in kept["answers"]["worst"]:
+        assert example["true"] == pytest.approx(rows[example["row"] - 1]["price"], rel=1e-5)

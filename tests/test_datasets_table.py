@@ -86,7 +86,7 @@ def test_a_missing_value_is_no_class(write, missing):
         table = load_table(path, task=task)
         assert (table.classes, table.x.tolist()) == (["blue", "red"], [[1], [2], [4]])
         assert f"1 row without a target is left out, the first is data row 3 ({missing!r})" in table.notes[0]
-        with pytest.raises(DataError, match=r"data row 3: the value is missing \('.*'\); leave the row out"):
+        with pytest.raises(DataError, match=r"data row 3: the value is missing \('.*'\); strict refuses it"):
             load_table(path, task=task, strict=True)
     assert load_table(path, missing=["red"]).classes == ["blue"]
     assert load_table(write(f"a,t\n1,1.5\n2,2\n3,{missing}\n")).t.tolist() == [[1.5], [2]]
@@ -304,9 +304,12 @@ def test_a_file_without_permission(write):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"task": "clustering"}, "got 'clustering'"),
+        ({"task": "clustering"}, "unknown task 'clustering'"),
         ({"separator": ",,"}, "one ASCII character"),
         ({"encoding": "klingon"}, "unknown encoding 'klingon'"),
+        ({"header": "yes"}, "header: expected True, False or None"),
+        ({"most_categories": 0}, "most_categories: expected a whole number of at least 1"),
+        ({"most_categories": "x"}, "most_categories: expected a whole number"),
     ],
 )
 def test_arguments_that_make_no_sense(write, options, message):
@@ -361,7 +364,8 @@ def test_nan_in_arrays_is_a_missing_cell(write):
     assert table.columns == ["x0", "x1", "x1 is missing"]
     assert "1 row without a target is left out, the first is data row 2" in table.notes[0]
     other = load_table(write(npy(np.array([[np.nan, 2]])), "other.npy"), None, preparation=table.preparation)
-    assert other.x.tolist() == [[3, 2, 0]]
+    assert other.x.tolist() == [[3, 6, 0]]  # training had one value only, which all others count as
+    assert other.notes[-1].startswith("far off: 2 in 'x1' (data row 1; training had 6 only")
 
 
 @pytest.mark.parametrize(

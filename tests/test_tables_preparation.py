@@ -163,10 +163,84 @@ def test_columns_of_no_use_are_left_out_and_named(values: list[Any], reason: str
 
 
 def test_a_column_that_counts_the_rows_is_left_out() -> None:
-    frame = pandas.DataFrame({"id": range(1, 9), "year": range(1990, 1998)})
-    table = load_table(frame, None)
+    frame = pandas.DataFrame({"id": range(1, 41), "year": range(1990, 2030), "t": [0.5, 1.5] * 20})
+    frame.loc[3, "t"] = None
+    table = load_table(frame, "t")
     assert (table.columns, table.notes[-1]) == (["year"], "left out: 'id': it counts the rows")
-    assert load_table(frame.iloc[::-1], None).columns == ["id", "year"]
+    train, test = table.split()
+    assert train.columns == test.columns == ["year"]
+    assert ("id", "it counts the rows") in train.preparation.left_out
+    assert load_table(frame[["year"]], None, preparation=train.preparation).x.shape == (40, 1)
+    assert load_table(frame.iloc[::-1], "t").columns == ["id", "year"]
+    assert load_table(frame[["id", "t"]], "t").columns == ["id"]
+    assert load_table(frame.rename(columns={"id": "Unnamed: 0"}), "t").columns == ["year"]
+
+
+def test_what_was_constant_in_training_stays_so() -> None:
+    """A weight that nothing could be learnt for has no say in a prediction."""
+    frame = pandas.DataFrame(
+        {"year": 2023, "on": True, "c": ["a", None] * 10, "day": pandas.Timestamp("2020-02-02")}
+    )
+    frame["a"] = np.arange(20.0)
+    preparation = load_table(frame, None).preparation
+    other = pandas.DataFrame({"year": [2033], "on": [False], "c": ["b"], "day": ["2021-01-01"], "a": [3.0]})
+    table = load_table(other, None, preparation=preparation)
+    expected = load_table(frame.iloc[[4]].assign(a=3.0), None, preparation=preparation).x
+    np.testing.assert_array_equal(table.x, expected)
+    assert "far off: 2033 in 'year' (data row 1; training had 2023 only, which it counts as)" in "".join(
+        table.notes
+    )
+    assert "never seen: 'b' in 'c'" in "".join(table.notes)
+
+
+def test_numbers_far_from_those_of_training_are_said() -> None:
+    preparation = load_table(
+        pandas.DataFrame({"built": range(1900, 2020), "b": np.arange(120.0)}), None
+    ).preparation
+    other = pandas.DataFrame({"built": [1850, 19900, 2100], "b": [0, -121, None]})
+    table = load_table(other, None, preparation=preparation)
+    assert table.notes[-1] == (
+        "far off: 19,900 in 'built' (data row 2; training had 1900 to 2019), -121 in 'b' (data row 2; training had "
+        "0 to 119)"
+    )
+    assert len(load_table(other[:1], None, preparation=preparation).notes) == 0
+    with pytest.raises(DataError, match=r"far off: 19,900 in 'built' .*strict refuses it"):
+        numbers(load_table(other[:2], None, preparation=preparation, strict=True))
+
+
+def test_yearly_dates_have_no_time_of_year() -> None:
+    yearly = pandas.DataFrame({"d": [f"{year}-01-01" for year in range(1970, 1995)]})
+    assert load_table(yearly, None).preparation.encodings[0].cycles == ("day of the week",)
+
+
+def test_words_for_missing_and_what_was_dropped_are_kept() -> None:
+    frame = pandas.DataFrame(
+        {"a": [1.0, -999, 3, 4] * 5, "b": ["u", "v", "nope", "u"] * 5, "c": ["x", "y"] * 10}
+    )
+    preparation = load_table(frame, None, missing=["-999", "nope"], drop=["c"]).preparation
+    assert [each.fill for each in preparation.encodings] == [3, "u"]
+    assert Preparation.from_dict(preparation.to_dict()) == preparation
+    table = load_table(frame, None, preparation=preparation, strict=False)
+    assert table.x[1, 0] == 3
+    assert "further" not in "".join(table.notes)
+    assert not any(note.startswith("the frame: not used") for note in table.notes)
+    with pytest.raises(ArgumentError, match="trained on the column 'a', and needs it"):
+        load_table(frame, None, preparation=preparation, drop=["a"])
+
+
+def test_rows_are_called_by_their_place_in_the_table() -> None:
+    frame = pandas.DataFrame({"a": [1.0] * 4 + [2.0] * 36, "c": ["u", "v"] * 20, "t": [0.5, 1.5] * 20})
+    preparation = load_table(frame, "t").preparation
+    other = frame.assign(t=[None, None, *frame["t"][2:]], c=["u", "v", "w", *frame["c"][3:]])
+    table = load_table(other, "t", preparation=preparation)
+    assert table.numbers.tolist() == list(range(3, 41))
+    assert "'w' in 'c' (data row 3)" in "".join(table.notes)
+    gap = frame.assign(a=[*frame["a"][:-1], None])
+    with pytest.raises(DataError, match="data row 40, column 'a': the value is missing; strict refuses it"):
+        load_table(gap, "t", strict=True)
+    wide = pandas.DataFrame({f"c{k}": [f"v{i % 90}" for i in range(360)] for k in range(1200)})
+    with pytest.raises(DataError, match="at most 100,000 columns"):
+        numbers(load_table(wide, None))
 
 
 def test_a_text_never_seen_is_none_of_the_values_and_said() -> None:
@@ -230,6 +304,14 @@ def test_rows_without_a_target_are_left_out_and_said() -> None:
         lambda p: p.update(rows=None),
         lambda p: p.pop("left_out"),
         lambda p: p.update(encodings=3),
+        lambda p: p.update(encodings=[]),
+        lambda p: p.update(rows=-1),
+        lambda p: p.update(missing="none"),
+        lambda p: p["encodings"][0].update(fill=10**400),
+        lambda p: p["encodings"][0].update(span=[1]),
+        lambda p: p["encodings"][0].update(categories=["u"]),
+        lambda p: p["encodings"][3].update(categories="uv", fill="u"),
+        lambda p: p["encodings"][3].update(cycles=["time of day"]),
     ],
 )
 def test_a_damaged_preparation_is_refused(harm: Any) -> None:

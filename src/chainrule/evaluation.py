@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -162,6 +162,19 @@ def judge(
         return _estimated(output.reshape(len(output), -1), truth.reshape(len(output), -1), rows, target)
     names = _class_names(class_names, network, logits.shape[1])
     return _classified(logits, labels.astype(int), rows, names)
+
+
+def numbered(answers: Answers | None, numbers: Array | None) -> Answers | None:
+    """The same answers whose samples have these numbers, as the rows of a file, instead of their places."""
+    if answers is None or numbers is None:
+        return answers
+
+    def renamed(examples: list[Example]) -> list[Example]:
+        return [replace(each, row=int(numbers[each.row])) for each in examples]
+
+    if isinstance(answers, Classified):
+        return replace(answers, wrong=renamed(answers.wrong), unsure=renamed(answers.unsure))
+    return replace(answers, worst=renamed(answers.worst))
 
 
 def _class_names(wanted: Sequence[str] | None, network: Network, count: int) -> list[str]:

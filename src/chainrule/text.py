@@ -80,6 +80,11 @@ def counted(count: int, thing: str, things: str | None = None) -> str:
     return f"{count:,} {thing if count == 1 else things or thing + 's'}"
 
 
+def brief(text: str, most: int = 60) -> str:
+    """A text in quotes, cut where it is long."""
+    return repr(text) if len(text) <= most else f"{text[:most]!r}..."
+
+
 def listed(items: Sequence[str], total: int | None = None, most: int = 6) -> str:
     """Items after each other, and how many more there are of a total: 'a, b and 3 more'."""
     shown = items[:most]

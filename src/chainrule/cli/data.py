@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +58,10 @@ class Dataset:
     columns: list[str] | None = None
     target: str | None = None
     preparation: Preparation | None = None
+    #: What was decided in reading the file.
+    notes: list[str] = field(default_factory=list)
+    #: The numbers of the rows to test on, in the file, counted from 1.
+    numbers: Array | None = None
 
 
 def load_named(name: str, *, download: bool = True) -> Dataset:
@@ -124,6 +129,8 @@ def load_for_training(
         train.columns,
         table.target,
         train.preparation,
+        table.reading,
+        test.numbers,
     )
 
 
@@ -167,7 +174,8 @@ def _prepared(
     if ending_of(path) in TEXT and how is None and columns is not None:  # a model of before 0.6
         if len(set(columns)) < len(columns):
             raise DataError(f"the model's metadata: expected different columns, got {columns}")
-        how = Preparation(tuple(Encoding(name, Form("number"), 0.0) for name in columns))
+        span = (-sys.float_info.max, sys.float_info.max)
+        how = Preparation(tuple(Encoding(name, Form("number"), 0.0, span=span) for name in columns))
         table = reading.read(path, target, preparation=how, **more)
         for _, text in table.prepared.lines:
             raise DataError(
@@ -175,6 +183,10 @@ def _prepared(
             )
         return table
     table = reading.read(path, target, columns=columns if how is None else None, preparation=how, **more)
+    if how is None and columns is not None and table.preparation is not None:
+        raise DataError(
+            f"{path}: {table.prepared.lines[-1][1]}: the model was trained without any; fill them in"
+        )
     if how is not None:
         for label, text in table.prepared.lines:
             warn(f"{path}: {label}: {text}")

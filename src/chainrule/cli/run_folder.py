@@ -15,7 +15,7 @@ from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT, write
 from chainrule.drawing.report.material import About, described, loss_unit_of, versions
 from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.errors import FileError
-from chainrule.evaluation import Estimated, judge
+from chainrule.evaluation import Estimated, judge, numbered
 from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.network import Network
@@ -74,7 +74,7 @@ def keep_evaluation(folder: Path, network: Network, data: Dataset, command: str)
         loss_unit=loss_unit_of(network),
         on_training=of_training.means if isinstance(of_training, Estimated) else {},
     )
-    answers = judge(network, data.x_test, data.t_test, target=data.target)
+    answers = numbered(judge(network, data.x_test, data.t_test, target=data.target), data.numbers)
     shape = image_shape_of_network(network, None, data.columns)
     write_evaluation(folder, about, answers, shape, (data.x_test[:1], data.t_test[:1]))
 

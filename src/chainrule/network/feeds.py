@@ -10,7 +10,7 @@ import numpy as np
 
 from chainrule.arguments import number
 from chainrule.arrays import Array, ArrayLike, Shape, first_not_finite
-from chainrule.datasets.tables import NEVER_SEEN, Preparation, is_frame, load_table
+from chainrule.datasets.tables import FAR_OFF, NEVER_SEEN, Preparation, is_frame, load_table
 from chainrule.errors import ArgumentError, DataError, ShapeError, did_you_mean, warn
 from chainrule.incoming import column_names, in_columns, numbers, place
 from chainrule.layers import Loss
@@ -84,7 +84,7 @@ class Feeds:
         if self.preparation is not None and is_frame(x):
             x, lines = load_table(x, None, preparation=self.preparation).prepared
             for label, text in lines:
-                if label == NEVER_SEEN:
+                if label in (NEVER_SEEN, FAR_OFF):
                     warn(f"{label}: {text}")
         if self.columns is not None and not isinstance(x, np.ndarray):
             (name,) = self.shapes

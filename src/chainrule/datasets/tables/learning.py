@@ -8,18 +8,24 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.datasets.bounded import refuse_width
 from chainrule.datasets.tables.column import Column, Kind
-from chainrule.datasets.tables.preparation import PERIODS, Encoding, Preparation
+from chainrule.datasets.tables.preparation import PERIODS, Encoding, Preparation, turns
 from chainrule.datasets.tables.targets import FEW, OF_ROWS
 from chainrule.errors import DataError
 
 MOST_CATEGORIES = 100
 INDICATED = 0.05
 """From this share of missing cells on a further column says where they are."""
+ROUND = 0.1
+"""By so much the sine or cosine of a cycle differs from row to row: of a year by a week or so."""
 AT_ONCE = 1 << 20
 """So many numbers are copied at once."""
 COUNTS_ROWS = frozenset(
-    ["column 1", "id", "index", "row", "rows", "rownames", "row_id", "rowid", "nr", "no", "no.", "#", "obs"]
+    [
+        *("column 1", "id", "index", "row", "rows", "rownames", "rownumber", "row_number", "row_id", "rowid"),
+        *("nr", "no", "no.", "#", "obs"),
+    ]
 )
 _FLOAT32 = float(np.finfo(np.float32).eps)
 
@@ -28,52 +34,62 @@ def learn(
     columns: Sequence[Column],
     *,
     most_categories: int = MOST_CATEGORIES,
-    strict: bool = False,
+    missing: Sequence[str] = (),
+    left_out: Sequence[tuple[str, str]] = (),
     where: str = "",
 ) -> Preparation:
     """Learn a preparation from the rows of training.
 
     `RobustScaler` finds the median of numbers and dates, `SimpleImputer` the most frequent boolean and text, and
-    `OneHotEncoder` the categories. A column is left out, and its reason kept, where no row has a value, where it
-    is text that is the same in every row, has more different values than `most_categories`, or so many that it
-    names the rows, and where it only counts the rows. `where` begins the messages of errors.
+    `OneHotEncoder` the categories. A column is left out, and its reason kept beside `left_out`, where no row has a
+    value, where text is the same in all rows, has more different values than `most_categories`, or so many that it
+    names the rows. `missing` are the words that stood for a missing cell, which are kept.
+    `where` begins the messages of errors.
 
-    Raises: DataError where no column is left; with `strict`, where one would be left out, or a cell filled in.
+    Raises: DataError where no column is left, or too many come of them.
     """
     rows = len(columns[0].values) if columns else 0
-    kept: list[Column] = []
-    left_out: list[tuple[str, str]] = []
-    for column in columns:
-        if reason := _useless(column, rows, most_categories):
-            left_out.append((column.name, reason))
-        else:
-            kept.append(column)
-    if strict and left_out:
-        name, reason = left_out[0]
-        raise DataError(f"{where}column {name!r}: {reason}; strict refuses it: leave it out, drop=[{name!r}]")
+    reasons = {column.name: useless(column, most_categories) for column in columns}
+    kept = [column for column in columns if not reasons[column.name]]
+    left = (*left_out, *((name, reason) for name, reason in reasons.items() if reason))
     if not kept:
-        reasons = "; ".join(f"{name!r}: {reason}" for name, reason in left_out[:5])
+        shown = "; ".join(f"{name!r}: {reason}" for name, reason in left[:5])
         raise DataError(
-            f"expected a column to learn from, got none: {reasons or 'the target is the only column'}"
+            f"{where}expected a column to learn from, got none: {shown or 'the target is the only column'}"
         )
-    for column in kept if strict else ():
-        if column.missing.any():
-            row = int(column.missing.argmax())
+    found = Preparation(tuple(_encodings(kept)), left, rows, missing=tuple(missing))
+    refuse_width(f"{where}the columns with a 0 or 1 for each text", len(found.names))
+    return found
+
+
+def refuse_gaps(columns: Sequence[Column], most_categories: int, numbers: Array, where: str) -> None:
+    """Refuse what `learn` would leave out or fill in; `numbers` are those of the rows, as errors say them."""
+    for column in columns:
+        if reason := useless(column, most_categories):
             raise DataError(
-                f"{where}data row {row + 1}, column {column.name!r}: the value is missing; fill it in or leave the "
-                f"row out"
+                f"{where}column {column.name!r}: {reason}; strict refuses it: leave it out, drop=[{column.name!r}]"
             )
-    return Preparation(tuple(_encodings(kept)), tuple(left_out), rows)
+        if column.missing.any():
+            row = numbers[int(column.missing.argmax())]
+            raise DataError(
+                f"{where}data row {row}, column {column.name!r}: the value is missing; strict refuses it: fill it "
+                f"in, or take the row out of the file"
+            )
 
 
-def _useless(column: Column, rows: int, most: int) -> str:
+def counts_rows(column: Column) -> bool:
+    """Whether a column has the name of one that counts the rows of the whole table, and does."""
+    if column.form.kind != "number" or column.name.strip().lower() not in COUNTS_ROWS:
+        return False
+    return len(column.values) > 2 and bool((np.diff(column.values) == 1).all())
+
+
+def useless(column: Column, most: int) -> str:
     """Why a column is not used; "" where it is."""
+    rows = len(column.values)
     present = column.values[~column.missing] if column.missing.any() else column.values
     if not len(present):
         return "no row has a value"
-    counts = column.form.kind == "number" and column.name.strip().lower() in COUNTS_ROWS and rows > 2
-    if counts and len(present) == rows and (np.diff(present) == 1).all():
-        return "it counts the rows"
     if column.form.kind != "text":
         return ""
     different = len(np.unique(present))
@@ -118,12 +134,20 @@ def _of_quantities(columns: list[Column], block: Array) -> Iterator[Encoding]:
         if column.form.kind == "date":
             days = column.values[~column.missing]
             offset, cycles = float(np.floor(days.min())), _cycles(days)
-        yield Encoding(column.name, column.form, median, offset=offset, cycles=cycles, **_missing(column))
+        yield Encoding(
+            column.name,
+            column.form,
+            median,
+            offset=offset,
+            cycles=cycles,
+            span=_span(column),
+            **_missing(column),
+        )
 
 
 def _of_booleans(columns: list[Column], block: Array) -> Iterator[Encoding]:
     for column, fill in zip(columns, _most_frequent(block), strict=True):
-        yield Encoding(column.name, column.form, fill, **_missing(column))
+        yield Encoding(column.name, column.form, fill, span=_span(column), **_missing(column))
 
 
 def _of_texts(columns: list[Column], block: Array) -> Iterator[Encoding]:
@@ -146,6 +170,10 @@ def _most_frequent(block: Array) -> list[float]:
     return found
 
 
+def _span(column: Column) -> tuple[float, float]:
+    return float(np.nanmin(column.values)), float(np.nanmax(column.values))
+
+
 def _missing(column: Column) -> dict[str, Any]:
     """How many cells are missing, and whether a column says where."""
     missing = int(column.missing.sum())
@@ -163,7 +191,5 @@ def _cycles(days: Array) -> tuple[str, ...]:
     return tuple(
         cycle
         for cycle, period in PERIODS.items()
-        if (span >= period or period == 1)
-        and float(np.ptp(days % period)) > 1e-6
-        and not (period == 1 and span == 0)
+        if (span >= period or period == 1) and max(np.ptp(each) for each in turns(days, cycle)) > ROUND
     )

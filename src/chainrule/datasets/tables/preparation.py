@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import datetime
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from types import NoneType
 from typing import Any, NamedTuple, Self, get_args
 
 import numpy as np
@@ -13,10 +13,13 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.datasets.tables.column import Column, Form, Kind
 from chainrule.errors import DataError, FileError, did_you_mean
-from chainrule.text import counted, listed, short
+from chainrule.text import brief, counted, listed, short
 
+SHOWN = 3
 #: What begins the line on text that is none of the categories.
 NEVER_SEEN = "never seen"
+#: What begins the line on numbers far from all those of training.
+FAR_OFF = "far off"
 #: What begins the line on columns to which nothing is done.
 AS_THEY_ARE = "numbers"
 #: Days after which what a date tells comes again.
@@ -28,9 +31,9 @@ class Encoding:
     """How one column becomes numbers, as learnt from the rows of training.
 
     A missing cell becomes `fill`: the median of numbers and dates, the most frequent boolean or text. `offset` is
-    taken from numbers and dates, so that float32 resolves what is left. Text becomes a 0 or 1 for each of the
-    `categories`; a date sine and cosine of each of the `cycles`, beside its days. With `indicator` a further column
-    is 1 where the cell is missing.
+    taken from numbers and dates, so that float32 resolves what is left; `span` is the least and the largest. Text
+    becomes a 0 or 1 for each of the `categories`; a date sine and cosine of each of the `cycles`, beside its
+    days. With `indicator` a further column is 1 where the cell is missing.
     """
 
     name: str
@@ -40,7 +43,13 @@ class Encoding:
     offset: float = 0.0
     categories: tuple[str, ...] = ()
     cycles: tuple[str, ...] = ()
+    span: tuple[float, float] = (0.0, 0.0)
     missing: int = 0  # of the rows that it was learnt from
+
+    @property
+    def is_constant(self) -> bool:
+        """Whether training had one value only, of which nothing can be learnt: every other counts as that."""
+        return len(self.categories) == 1 if self.form.kind == "text" else self.span[0] == self.span[1]
 
     @property
     def names(self) -> list[str]:
@@ -66,13 +75,14 @@ class Preparation:
     """How a table becomes numbers. `load_table(..., preparation=p)` reads another table in the same way.
 
     `rows` is how many it was learnt from, `left_out` which columns are not used, and why, `target` which column was
-    to be predicted.
+    to be predicted, `missing` which further words stood for a missing cell.
     """
 
     encodings: tuple[Encoding, ...]
     left_out: tuple[tuple[str, str], ...] = ()
     rows: int = 0
     target: str | None = None
+    missing: tuple[str, ...] = ()
 
     @property
     def names(self) -> list[str]:
@@ -84,11 +94,19 @@ class Preparation:
         """What each column that is used holds, by its name."""
         return {each.name: each.form for each in self.encodings}
 
-    def apply(self, columns: Sequence[Column], *, strict: bool = False, where: str = "") -> Prepared:
+    def apply(
+        self,
+        columns: Sequence[Column],
+        *,
+        strict: bool = False,
+        numbers: Array | None = None,
+        where: str = "",
+    ) -> Prepared:
         """The numbers of these columns, which are told by their names.
 
         A text that is none of the categories counts as none of them: all its columns are 0. That is said in the
-        lines, as is what was filled in; with `strict` both are errors.
+        lines, as is what was filled in, and numbers that are further from those of training than these from each
+        other; with `strict` these are errors. `numbers` are those of the rows, as lines and errors say them.
 
         Shapes: columns of N rows -> x (N, D), D as many as `names`. dtype: float64.
         Raises: DataError where a column is missing, or holds something else than in training.
@@ -100,9 +118,11 @@ class Preparation:
                 + listed([f"{name!r} ({did_you_mean(name, found)})" for name in missing[:3]], len(missing))
             )
         rows = len(columns[0].values) if columns else 0
+        numbers = np.arange(1, rows + 1) if numbers is None else numbers
         x, start = np.zeros((rows, len(self.names))), 0
         filled: list[tuple[Encoding, Array]] = []
         unseen: list[str] = []
+        far: list[str] = []
         for each in self.encodings:
             column, absent = found[each.name], found[each.name].missing
             if column.form.kind != each.form.kind:
@@ -115,12 +135,15 @@ class Preparation:
             start += width
             if absent.any():
                 filled.append((each, absent))
-            unseen += _told_of_unseen(each, column, unknown)
+            unseen += _told_of_unseen(each, column, unknown, numbers)
+            far += _told_of_far(each, column, numbers)
         lines = []
         if unseen:
             lines.append((NEVER_SEEN, f"{listed(unseen)}; taken as none of the values of training"))
+        if far:
+            lines.append((FAR_OFF, f"{listed(far)}"))
         if strict and (lines or filled):
-            problem = ": ".join(lines[0]) if lines else _missing_cell(*filled[0])
+            problem = ": ".join(lines[0]) if lines else _missing_cell(*filled[0], numbers)
             raise DataError(f"{where}{problem}; strict refuses it")
         return Prepared(x, [*told_of_filled((each, int(absent.sum())) for each, absent in filled), *lines])
 
@@ -134,14 +157,14 @@ class Preparation:
         try:
             encodings = tuple(_encoding(each) for each in content["encodings"])
             left_out = tuple((_text(name), _text(reason)) for name, reason in content["left_out"])
-            rows, target = content["rows"], content["target"]
-            if type(rows) is not int or not isinstance(target, (str, NoneType)):
-                raise ValueError(rows, target)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            missing = tuple(map(_text, _sequence(content["missing"])))
+            target = None if content["target"] is None else _text(content["target"])
+            found = cls(encodings, left_out, _count(content["rows"]), target, missing)
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise FileError(f"its preparation of tables is damaged: {error!r}") from None
-        if len({each.name for each in encodings}) < len(encodings):
-            raise FileError("its preparation of tables is damaged: a column is there twice")
-        return cls(encodings, left_out, rows, target)
+        if not encodings or len({each.name for each in encodings}) < len(encodings):
+            raise FileError("its preparation of tables is damaged: it has no column, or one twice")
+        return found
 
 
 _PLURAL: dict[Kind, str] = {"number": "numbers", "boolean": "booleans", "date": "dates", "text": "text"}
@@ -160,32 +183,61 @@ def _write(each: Encoding, column: Column, absent: Array, x: Array) -> Array:
         place = {category: k for k, category in enumerate(each.categories)}
         places = np.array([*(place.get(text, -1) for text in column.texts), place.get(str(each.fill), -1)])
         chosen = places[np.where(absent, len(column.texts), column.values)]
+        unknown = np.unique(column.values[(chosen < 0) & ~absent])
         rows = np.flatnonzero(chosen >= 0)
         x[rows, chosen[rows]] = 1
-        unknown = np.unique(column.values[(chosen < 0) & ~absent])
     else:
         values = np.where(absent, float(each.fill), column.values) if absent.any() else column.values
         x[:, 0] = values - each.offset if each.offset else values
         for k, cycle in enumerate(each.cycles):
             x[:, 1 + 2 * k], x[:, 2 + 2 * k] = turns(values, cycle)
+    if each.is_constant:
+        x[:, 0] = 1 if each.form.kind == "text" else each.span[0] - each.offset
     if each.indicator:
         x[:, -1] = absent
     return unknown
 
 
-def _told_of_unseen(each: Encoding, column: Column, unknown: Array) -> list[str]:
+def _told_of_unseen(each: Encoding, column: Column, unknown: Array, numbers: Array) -> list[str]:
     """The texts that are no category, with the row of the first."""
     told = []
-    for position in unknown[:3].tolist():
-        row = int(np.flatnonzero(column.values == position)[0])
-        told.append(f"{column.texts[position]!r} in {each.name!r} (data row {row + 1})")
-    if len(unknown) > 3:
-        told.append(f"{len(unknown) - 3:,} more in {each.name!r}")
+    for position in unknown[:SHOWN].tolist():
+        row = numbers[int(np.flatnonzero(column.values == position)[0])]
+        told.append(f"{brief(column.texts[position])} in {each.name!r} (data row {row})")
+    if len(unknown) > SHOWN:
+        told.append(f"{len(unknown) - SHOWN:,} more in {each.name!r}")
     return told
 
 
-def _missing_cell(each: Encoding, absent: Array) -> str:
-    return f"data row {int(absent.argmax()) + 1}, column {each.name!r}: the value is missing"
+def _told_of_far(each: Encoding, column: Column, numbers: Array) -> list[str]:
+    """The first number that is further from those of training than they are from each other, and where it is."""
+    if each.form.kind == "text":
+        return []
+    least, most = each.span
+    far = (column.values > most + (most - least)) | (column.values < least - (most - least))  # False for NaN
+    if not far.any():
+        return []
+    row, written = int(far.argmax()), date_of if each.form.kind == "date" else short
+    had = (
+        f"{written(least)} only, which it counts as"
+        if each.is_constant
+        else f"{written(least)} to {written(most)}"
+    )
+    return [
+        f"{written(float(column.values[row]))} in {each.name!r} (data row {numbers[row]}; training had {had})"
+    ]
+
+
+def date_of(days: float) -> str:
+    """Days since 1970-01-01 as a date; as a number where no calendar reaches."""
+    try:
+        return (datetime.datetime(1970, 1, 1) + datetime.timedelta(days=days)).strftime("%Y-%m-%d")
+    except (OverflowError, ValueError):
+        return f"day {short(days)}"
+
+
+def _missing_cell(each: Encoding, absent: Array, numbers: Array) -> str:
+    return f"data row {numbers[int(absent.argmax())]}, column {each.name!r}: the value is missing"
 
 
 def told_of_filled(filled: Iterable[tuple[Encoding, int]]) -> list[tuple[str, str]]:
@@ -245,26 +297,35 @@ def _detail(each: Encoding) -> str:
 
 
 def _encoding(content: Mapping[str, Any]) -> Encoding:
-    kind, written = content["form"]["kind"], content["form"]["written"]
-    if kind not in get_args(Kind):
-        raise ValueError(kind)
-    categories, cycles = tuple(map(_text, content["categories"])), tuple(map(_text, content["cycles"]))
-    fill, offset, missing = content["fill"], content["offset"], content["missing"]
-    fits = isinstance(fill, str) and fill in categories if kind == "text" else _is_number(fill)
-    if not (fits and _is_number(offset) and type(missing) is int and isinstance(content["indicator"], bool)):
-        raise ValueError(content["name"])
-    if set(cycles) - set(PERIODS) or len(set(categories)) < len(categories):
-        raise ValueError(content["name"])
-    return Encoding(
+    kind: Kind = content["form"]["kind"]
+    categories, cycles = _sequence(content["categories"]), _sequence(content["cycles"])
+    least, most = map(_number, _sequence(content["span"]))
+    found = Encoding(
         _text(content["name"]),
-        Form(kind, _text(written)),
-        fill if kind == "text" else float(fill),
+        Form(kind, _text(content["form"]["written"])),
+        _text(content["fill"]) if kind == "text" else _number(content["fill"]),
         content["indicator"],
-        float(offset),
-        categories,
-        cycles,
-        missing,
+        _number(content["offset"]),
+        tuple(map(_text, categories)),
+        tuple(map(_text, cycles)),
+        (least, most),
+        _count(content["missing"]),
     )
+    fits = kind in get_args(Kind) and isinstance(found.indicator, bool) and least <= most
+    if kind == "text":
+        fits = fits and found.fill in found.categories and len(set(categories)) == len(categories)
+    else:
+        fits = fits and not categories
+    of_dates = set(PERIODS) if kind == "date" else set()
+    if not fits or set(cycles) - of_dates or len(set(cycles)) < len(cycles):
+        raise ValueError(found.name)
+    return found
+
+
+def _sequence(value: Any) -> Sequence[Any]:
+    if not isinstance(value, (list, tuple)):
+        raise TypeError(value)
+    return value
 
 
 def _text(value: Any) -> str:
@@ -273,5 +334,13 @@ def _text(value: Any) -> str:
     return value
 
 
-def _is_number(value: Any) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
+def _count(value: Any) -> int:
+    if type(value) is not int or value < 0:
+        raise ValueError(value)
+    return value
+
+
+def _number(value: Any) -> float:
+    if not isinstance(value, (int, float)) or isinstance(value, bool) or not math.isfinite(value):
+        raise ValueError(value)
+    return float(value)

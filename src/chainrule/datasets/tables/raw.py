@@ -62,7 +62,7 @@ def refuse_absent(path: Path | str, wanted: Iterable[str], names: Collection[str
     missing = [name for name in wanted if name not in there]
     if missing:
         shown = ", ".join(wanted[:MOST_SHOWN]) + (", ..." if len(wanted) > MOST_SHOWN else "")
-        more = f"; and {len(missing) - MOST_MEANT} more" if len(missing) > MOST_MEANT else ""
+        more = f"; and {len(missing) - MOST_MEANT:,} more" if len(missing) > MOST_MEANT else ""
         raise DataError(
             f"{path}: expected the columns {shown}; missing: "
             + "; ".join(f"{name!r} ({did_you_mean(name, names)})" for name in missing[:MOST_MEANT])

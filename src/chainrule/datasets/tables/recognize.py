@@ -49,6 +49,11 @@ class Cells:
         new = [places.setdefault(text.strip(), len(places)) for text in texts]
         return cls(name, list(places), np.array([*new, -1], np.int32)[codes])
 
+    def text(self, row: int) -> str:
+        """The text of a cell, "" where there is none."""
+        code = int(self.codes[row])
+        return self.texts[code] if code >= 0 else ""
+
     def row_of(self, wanted: Sequence[int]) -> int:
         """The first cell, counted from 0, that has one of the texts at these positions."""
         return int(np.isin(self.codes, wanted).argmax())

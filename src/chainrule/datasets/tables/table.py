@@ -4,32 +4,43 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 
+from chainrule.arguments import one_of, whole_number
 from chainrule.arrays import Array, first_not_finite
 from chainrule.datasets.tables.array_files import read_npy, read_npz
 from chainrule.datasets.tables.column import Column, Form
 from chainrule.datasets.tables.dialect import Dialect
 from chainrule.datasets.tables.frames import is_frame, read_frame
-from chainrule.datasets.tables.learning import MOST_CATEGORIES, learn
+from chainrule.datasets.tables.learning import MOST_CATEGORIES, counts_rows, learn, refuse_gaps
 from chainrule.datasets.tables.other_files import refuse_other
 from chainrule.datasets.tables.preparation import AS_THEY_ARE, Preparation, Prepared, told_of
-from chainrule.datasets.tables.raw import RawMatrix, RawTable, features_of
+from chainrule.datasets.tables.raw import RawMatrix, RawTable, features_of, refuse_absent
 from chainrule.datasets.tables.targets import Task, targets_of
 from chainrule.datasets.tables.text_files import read_text
 from chainrule.errors import ArgumentError, DataError
 from chainrule.randomness import held_out
-from chainrule.text import listed
+from chainrule.text import counted, listed
 
 TEXT, ARRAYS = (".csv", ".tsv", ".txt", ".tab", ".data"), (".npz", ".npy")
 ENDINGS = (*TEXT, *ARRAYS)
 
 Learner: TypeAlias = Callable[[Sequence[Column]], Preparation]
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a table comes from: how errors call it, the names of its columns, and how they are learnt from."""
+
+    where: str
+    names: list[str]
+    learner: Learner
+    strict: bool = False
 
 
 def ending_of(path: Path) -> str:
@@ -60,39 +71,39 @@ class Table:
 
     def __init__(
         self,
+        origin: Origin,
         features: list[Column] | Array,
-        names: list[str],
+        numbers: Array,
         t: Array | None,
         target: str | None,
         classes: list[str] | None,
         reading: list[str],
-        learner: Learner,
         given: Preparation | None = None,
-        strict: bool = False,
     ) -> None:
         self.t, self.target, self.classes = t, target, classes
         #: What was decided in reading the file, before its columns are prepared.
         self.reading = reading
-        self._features, self._names, self._learner = features, names, learner
-        self._given, self._strict = given, strict
+        #: Which rows of the file these are, counted from 1, without the header.
+        self.numbers = numbers
+        self._origin, self._features, self._given = origin, features, given
 
     @cached_property
     def preparation(self) -> Preparation | None:
         """How the columns become numbers; None for an array file, whose numbers are used as they are."""
         if isinstance(self._features, np.ndarray) or self._given is not None:
             return self._given
-        return replace(self._learner(self._features), target=self.target)
+        return replace(self._origin.learner(self._features), target=self.target)
 
     @cached_property
     def prepared(self) -> Prepared:
         """The numbers, and what was done to the columns: labels and texts, a line a kind."""
-        if isinstance(self._features, np.ndarray):
-            return Prepared(self._features, [])
-        if self._given is not None:
-            return self._given.apply(self._features, strict=self._strict)
-        learnt = self.preparation
-        assert learnt is not None
-        return Prepared(learnt.apply(self._features).x, told_of(learnt))
+        how, features = self.preparation, self._features
+        if how is None or isinstance(features, np.ndarray):
+            assert isinstance(features, np.ndarray)
+            return Prepared(features, [])
+        strict, where = self._origin.strict and self._given is not None, f"{self._origin.where}: "
+        found = how.apply(features, strict=strict, numbers=self.numbers, where=where)
+        return found if self._given is not None else Prepared(found.x, told_of(how))
 
     @property
     def x(self) -> Array:
@@ -102,7 +113,7 @@ class Table:
     @property
     def columns(self) -> list[str]:
         """The names of the columns of x."""
-        return self._names if self.preparation is None else self.preparation.names
+        return self._origin.names if self.preparation is None else self.preparation.names
 
     @property
     def notes(self) -> list[str]:
@@ -111,8 +122,14 @@ class Table:
         return [*self.reading, *done]
 
     def __len__(self) -> int:
-        features = self._features
-        return len(features if isinstance(features, np.ndarray) else features[0].values)
+        return len(self.numbers)
+
+    def __repr__(self) -> str:
+        kind = "no target"
+        if self.target is not None:
+            kind = f"target {self.target!r}, "
+            kind += "numbers" if self.classes is None else counted(len(self.classes), "class", "classes")
+        return f"<Table: {counted(len(self), 'row')} of {counted(len(self._origin.names), 'column')}, {kind}>"
 
     def rows(self, chosen: Array) -> Table:
         """The table of some of the rows, told by their positions or by a mask. What is learnt, is learnt of
@@ -137,22 +154,21 @@ class Table:
                 f"{len(self.t)} rows are too few to hold out a share of {share:g} for testing{of_each}"
             )
         train = self._of_rows(~held, self._given)
-        return train, self._of_rows(held, train.preparation)
+        return train, self._of_rows(held, train.preparation, strict=False)
 
-    def _of_rows(self, chosen: Array, given: Preparation | None) -> Table:
+    def _of_rows(self, chosen: Array, given: Preparation | None, strict: bool | None = None) -> Table:
         features = self._features
         return Table(
+            self._origin if strict is None else replace(self._origin, strict=strict),
             features[chosen]
             if isinstance(features, np.ndarray)
             else [each.rows(chosen) for each in features],
-            self._names,
+            self.numbers[chosen],
             None if self.t is None else self.t[chosen],
             self.target,
             self.classes,
             self.reading,
-            self._learner,
             given,
-            self._strict,
         )
 
 
@@ -206,61 +222,87 @@ def load_table(
             raise ArgumentError(f"load_table: expected {name} as a list, got the text {given!r}")
     if columns is not None and len(set(columns)) < len(columns):
         raise ArgumentError(f"load_table: expected different columns, got {list(columns)}")
-    if task not in (None, "classification", "regression"):
-        raise ArgumentError(f"load_table: expected task 'classification' or 'regression', got {task!r}")
-    words = tuple(str(word) for word in missing)
+    if task is not None:
+        one_of("task", task, ("classification", "regression"))
+    if header not in (None, True, False):
+        raise ArgumentError(f"header: expected True, False or None, got {header!r}")
+    whole_number("most_categories", most_categories, 1)
+    words = tuple(dict.fromkeys([*(preparation.missing if preparation else ()), *map(str, missing)]))
     dialect = Dialect(separator=separator, decimal=decimal, encoding=encoding, header=header, missing=words)
-    forms = None if preparation is None else preparation.forms
     where = "the frame" if is_frame(path) else str(path)
-    raw = _read(path, target, columns, forms, dialect, tuple(drop))
+    raw = _read(path, target, columns, preparation, dialect, tuple(drop))
     features: list[Column] | Array
     if isinstance(raw, RawMatrix):
-        names, notes, features = raw.columns, [], raw.x
-        if preparation is not None or first_not_finite(raw.x) is not None:  # NaN: a missing cell
-            features = [Column(name, Form("number"), raw.x[:, k]) for k, name in enumerate(names)]
+        notes, features, names = [], raw.x, raw.columns
+        if drop:
+            refuse_absent(where, drop, names)
+            kept = [k for k, name in enumerate(names) if name not in drop]
+            features, names = raw.x[:, kept], [names[k] for k in kept]
+        if preparation is not None or first_not_finite(features) is not None:  # NaN: a missing cell
+            features = [Column(name, Form("number"), features[:, k]) for k, name in enumerate(names)]
+        rows = len(raw.x)
     else:
-        features, notes = _chosen(raw, columns, where), raw.notes
+        features, notes, rows = _chosen(raw, columns, where), raw.notes, raw.rows
+        names = [each.name for each in features]
         if preparation is not None:
             notes = [*notes, *_said_of_further(raw.further, preparation, where, strict)]
         notes = [f"{where}: {note}" for note in notes]
-        names = [each.name for each in features]
     if not names:
         raise DataError(f"{where}: expected at least one feature beside the target, got none")
-    if len(raw.x if isinstance(raw, RawMatrix) else raw.columns[0].values) == 0:
+    if rows == 0:
         raise DataError(f"{where}: expected at least one row of data, got none")
-    learner = partial(learn, most_categories=most_categories, strict=strict, where=f"{where}: ")
-    if raw.target_values is None:
-        return Table(features, names, None, None, None, notes, learner, preparation, strict)
-    name = f"{where}: target {raw.target!r}"
-    found = raw.dialect if isinstance(raw, RawTable) else None
-    decimal_sign = "," if found is not None and found.decimal == "," else None
-    targets, present = targets_of(raw.target_values, name, task, words, strict, decimal_sign)
-    table = Table(
-        features,
+    left_out = [(name, "it was to be left out") for name in drop]
+    if isinstance(features, list) and preparation is None:
+        counting = {each.name for each in features if counts_rows(each)} if columns is None else set[str]()
+        counting = counting if len(counting) < len(features) else set()
+        left_out += [(name, "it counts the rows") for name in sorted(counting)]
+        features = [each for each in features if each.name not in counting]
+    origin = Origin(
+        where,
         names,
-        None,
-        raw.target,
-        targets.classes,
-        [*notes, *targets.notes],
-        learner,
-        preparation,
+        partial(learn, most_categories=most_categories, missing=words, left_out=left_out, where=f"{where}: "),
         strict,
     )
-    table = table if present.all() else table.rows(present)
-    table.t = targets.t
-    return table
+    present, targets, values = np.ones(rows, bool), None, raw.target_values
+    if values is not None:
+        found = raw.dialect if isinstance(raw, RawTable) else None
+        likely = "," if found is not None and found.decimal == "," else None
+        targets, present = targets_of(values, f"{where}: target {raw.target!r}", task, words, strict, likely)
+        notes = [*notes, *targets.notes]
+    numbers = np.flatnonzero(present) + 1
+    if len(numbers) < rows:
+        features = (
+            features[present] if isinstance(features, np.ndarray) else [e.rows(present) for e in features]
+        )
+    if strict and preparation is None and isinstance(features, list):
+        refuse_gaps(features, most_categories, numbers, f"{where}: ")
+    t, target_name = (None, None) if targets is None else (targets.t, raw.target)
+    classes = None if targets is None else targets.classes
+    return Table(origin, features, numbers, t, target_name, classes, notes, preparation)
 
 
 def _read(
     source: Any,
     target: str | int | None,
     columns: Sequence[str] | None,
-    forms: dict[str, Form] | None,
+    preparation: Preparation | None,
     dialect: Dialect,
     drop: tuple[str, ...],
 ) -> RawTable | RawMatrix:
+    forms = None if preparation is None else preparation.forms
+    for name in drop:
+        if name in (forms or ()):
+            raise ArgumentError(f"drop: the model was trained on the column {name!r}, and needs it")
     if is_frame(source):
-        return read_frame(source, None if target is None else str(target), forms, dialect.missing, drop)
+        wanted = columns if forms is None else None
+        return read_frame(
+            source, None if target is None else str(target), forms, dialect.missing, drop, wanted
+        )
+    if not isinstance(source, (str, os.PathLike)):
+        raise ArgumentError(
+            f"load_table: expected the path of a file, or a frame of pandas or polars, got a "
+            f"{type(source).__name__}"
+        )
     path = Path(source)
     ending = ending_of(path)
     if ending in TEXT:

@@ -11,10 +11,10 @@ import numpy as np
 from chainrule.arrays import Array, first_not_finite
 from chainrule.datasets.tables.dates_in_text import read_dates
 from chainrule.datasets.tables.numbers_in_text import read_numbers
-from chainrule.datasets.tables.recognize import absent_texts
+from chainrule.datasets.tables.recognize import Cells, absent_texts
 from chainrule.errors import DataError, warn
 from chainrule.incoming import without_case
-from chainrule.text import counted, percent
+from chainrule.text import brief, counted, percent
 
 Task: TypeAlias = Literal["classification", "regression"]
 
@@ -65,37 +65,39 @@ def targets_of(
             f"argmax(axis=1)"
         )
     if values.dtype.kind not in "biufOUT":
-        raise DataError(f"{name}: expected text, booleans or numbers, got {values.dtype}")
-    present = _present(values, words)
+        kind = "dates or times" if values.dtype.kind in "mM" else str(values.dtype)
+        raise DataError(f"{name}: expected text, booleans or numbers, got {kind}; make a number of each")
+    cells = None if values.dtype.kind in "biuf" else _cells(values)
+    if cells is None:
+        present = ~np.isnan(values) if values.dtype.kind == "f" else np.ones(len(values), bool)
+    else:
+        present = ~np.array([*absent_texts(cells.texts, words), True], bool)[cells.codes]
     rows = np.flatnonzero(present) + 1
     if not len(rows):
         raise DataError(f"{name}: expected values, got none: all {len(values):,} are missing")
     notes = []
     if len(rows) < len(values):
         first = int(present.argmin())
-        shown = f" ({values[first]!r})" if isinstance(values[first], str) else ""
+        shown = "" if cells is None else f" ({brief(cells.text(first))})"
         if strict:
-            raise DataError(f"{name}, data row {first + 1}: the value is missing{shown}; leave the row out")
+            raise DataError(
+                f"{name}, data row {first + 1}: the value is missing{shown}; strict refuses it: leave the row out"
+            )
         count = counted(len(values) - len(rows), "row without a target is", "rows without a target are")
         notes = [f"{name}: {count} left out, the first is data row {first + 1}{shown}"]
-        values = values[present]
-    found = (
-        _from_numbers(values, name, task, rows)
-        if values.dtype.kind in "biuf"
-        else _from_text(values, name, task, rows, decimal)
-    )
+    if cells is None:
+        found = _from_numbers(values[present], name, task, rows)
+    else:
+        found = _from_text(cells, name, task, rows, decimal)
     return found._replace(notes=[*notes, *found.notes]), present
 
 
-def _present(values: Array, words: Collection[str]) -> Array:
-    """Which values are not missing."""
-    if values.dtype.kind == "f":
-        return ~np.isnan(values)
-    if values.dtype.kind in "biu":
-        return np.ones(len(values), bool)
-    texts, places = np.unique(values.astype(str), return_inverse=True)
-    absent = absent_texts([text.strip() for text in texts.tolist()], words)
-    return ~np.array(absent, bool)[places]
+def _cells(values: Array) -> Cells:
+    """The different texts, and which of them each row has, however long they are."""
+    import pandas
+
+    codes, texts = pandas.factorize(np.asarray(values, object))
+    return Cells.of("", [str(text) for text in texts], codes)
 
 
 def _from_numbers(values: Array, name: str, task: Task | None, rows: Array) -> Targets:
@@ -131,44 +133,52 @@ def _decided(distinct: Array, rows: int, name: str, task: Task | None) -> tuple[
     ]
 
 
-def _from_text(values: Array, name: str, task: Task | None, numbered: Array, decimal: str | None) -> Targets:
-    distinct, places, labels, counts = np.unique(
-        values.astype(str), return_index=True, return_inverse=True, return_counts=True
+def _from_text(cells: Cells, name: str, task: Task | None, rows: Array, decimal: str | None) -> Targets:
+    used, first, labels, counts = np.unique(
+        cells.codes[rows - 1], return_index=True, return_inverse=True, return_counts=True
     )
-    texts = [str(text).strip() for text in distinct]
-    rows = dict(zip(texts, numbered[places].tolist(), strict=True))  # the first of each
+    texts = [cells.texts[code] for code in used.tolist()]
+    row_of = dict(zip(texts, rows[first].tolist(), strict=True))
     if all(_WHOLE.fullmatch(text) for text in texts):
         # "1" and "01" are one class; int() keeps numbers exact that float() would merge.
-        return _from_numbers(np.array([int(text) for text in texts], np.int64)[labels], name, task, numbered)
+        return _from_numbers(np.array([int(text) for text in texts], np.int64)[labels], name, task, rows)
     notes = []
     if task != "classification":
-        numbers = read_numbers(texts, counts, likely=decimal).values
-        wrong = np.isnan(numbers)
-        if not wrong.any():
-            return _from_numbers(numbers[labels], name, task, numbered)
-        if task == "regression" or _are_numbers(numbers, counts):
-            text = min((texts[k] for k in np.flatnonzero(wrong)), key=lambda each: rows[each])
-            raise DataError(
-                f"{name}, data row {rows[text]}: expected a number as in other rows, got {text!r}; correct "
-                f"it, or pass task='classification' if it is a class"
-            )
+        read = read_numbers(texts, counts, likely=decimal)
+        wrong, shares = np.isnan(read.values), counts / counts.sum()
+        if task == "regression" or _are_numbers(read.values, counts):
+            for text in sorted((texts[k] for k in np.flatnonzero(wrong)), key=lambda each: row_of[each])[:1]:
+                raise DataError(
+                    f"{name}, data row {row_of[text]}: expected a number as in other rows, got {brief(text)}; "
+                    f"correct it, or pass task='classification' if it is a class"
+                )
+            for k in np.flatnonzero(np.isinf(read.values))[:1].tolist():
+                raise DataError(
+                    f"{name}, data row {row_of[texts[k]]}: expected a finite number, got {brief(texts[k])}"
+                )
+            said = [f"{name} is read as numbers written {read.example!r}"] if read.example else []
+            found = _from_numbers(read.values[labels], name, task, rows)
+            return found._replace(notes=[*said, *found.notes])
         if not wrong.all():
-            share = percent(counts[~wrong].sum() / counts.sum())
+            share = percent(float(shares[~wrong].sum()))
             notes = [f"{name} holds text, and numbers in {share} of the rows: taken as classes"]
         if (dates := read_dates(texts)) is not None:
             raise DataError(
-                f"{name}: expected classes or numbers, got dates ({dates.written}) such as {texts[0]!r}; make a "
-                f"number of them, such as the days since the first"
+                f"{name}: expected classes or numbers, got dates ({dates.written}) such as {brief(texts[0])}; "
+                f"make a number of them, such as the days since the first"
             )
     elif all(_NUMBER.fullmatch(text) for text in texts):
-        return _from_numbers(np.array([float(text) for text in texts])[labels], name, task, numbered)
-    if len(texts) > FEW and len(texts) > OF_ROWS * len(values):
+        return _from_numbers(np.array([float(text) for text in texts])[labels], name, task, rows)
+    if len(texts) > FEW and len(texts) > OF_ROWS * len(rows):
         raise DataError(
             f"{name}: expected classes with several rows each, got text that differs from row to row "
-            f"({len(texts):,} different in {len(values):,} rows); name another column as the target"
+            f"({len(texts):,} different in {len(rows):,} rows); name another column as the target"
         )
-    _warn_of_spellings(rows, name)
-    return Targets(labels.astype(np.int64), texts, notes)
+    _warn_of_spellings(row_of, name)
+    order = sorted(range(len(texts)), key=lambda k: texts[k])
+    place = np.empty(len(texts), np.int64)
+    place[order] = np.arange(len(texts))
+    return Targets(place[labels], [texts[k] for k in order], notes)
 
 
 def _are_numbers(numbers: Array, counts: Array) -> bool:
@@ -176,7 +186,9 @@ def _are_numbers(numbers: Array, counts: Array) -> bool:
     of which some have a number as their name.
     """
     found = ~np.isnan(numbers)
-    named = bool((numbers[found] == np.floor(numbers[found])).all()) and len(numbers) <= MOST_CLASSES
+    if found.all():
+        return True
+    named = len(numbers) <= MOST_CLASSES and bool((numbers[found] == np.floor(numbers[found])).all())
     is_class = named and counts.sum() >= ROWS_OF_EACH * len(numbers)
     return not is_class and bool(counts[found].sum() >= counts.sum() / 2)
 
@@ -187,9 +199,10 @@ def _warn_of_spellings(rows: dict[str, int], name: str) -> None:
     for text, row in sorted(rows.items(), key=lambda each: each[1]):
         other = seen.setdefault(without_case(text), text)
         if other != text:
+            first, second = f"{brief(other)} (data row {rows[other]})", f"{brief(text)} (data row {row})"
             warn(
-                f"{name}: the classes {other!r} (data row {rows[other]}) and {text!r} (data row {row}) differ by "
-                f"case or spaces only: write them alike if they are one"
+                f"{name}: the classes {first} and {second} differ by case or spaces only: write them alike if they "
+                f"are one"
             )
 
 

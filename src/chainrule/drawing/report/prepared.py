@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import datetime
-
-from chainrule.datasets.tables import Encoding
+from chainrule.datasets.tables import Encoding, date_of
 from chainrule.drawing.page import text
 from chainrule.drawing.report.material import Material
 from chainrule.drawing.report.parts import Section, table
@@ -59,7 +57,7 @@ def _becomes(each: Encoding) -> str:
             f"{counted(len(each.categories), 'column')} of 0 and 1: {listed(list(each.categories), most=4)}"
         )
     elif each.form.kind == "date":
-        what = ", ".join([f"days since {_date(each.offset)}", *each.cycles])
+        what = ", ".join([f"days since {date_of(each.offset)}", *each.cycles])
     elif each.form.kind == "boolean":
         what = "0 or 1"
     else:
@@ -78,13 +76,5 @@ def _filled(each: Encoding) -> str:
         return f"{each.fill}, the most frequent"
     if each.form.kind == "boolean":
         return f"{'yes' if each.fill else 'no'}, the most frequent"
-    value = _date(each.fill) if each.form.kind == "date" else short(each.fill, 6)
+    value = date_of(each.fill) if each.form.kind == "date" else short(each.fill, 6)
     return f"{value}, the median"
-
-
-def _date(days: float) -> str:
-    """Days since 1970-01-01 as a date; as a number where no calendar reaches."""
-    try:
-        return (datetime.datetime(1970, 1, 1) + datetime.timedelta(days=days)).strftime("%Y-%m-%d")
-    except (OverflowError, ValueError):
-        return f"day {short(days)}"
