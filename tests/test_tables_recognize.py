@@ -154,8 +154,10 @@ def test_a_mistake_among_numbers_is_named():
     ):
         column(*[f"{number} kg" for number in numbers], "5 lb")
     assert read(*numbers, "abc", missing=["abc"])[-1] is None
-    assert column(*numbers, *["abc"] * 4).form.kind == "text"
-    assert column(*[str(k % 20) for k in range(200)], "abc").form.kind == "text"
+    with pytest.raises(DataError, match=r"data row 31, .* got 'abc'"):
+        column(*numbers, *["abc"] * 4)
+    with pytest.raises(DataError, match=r"data row 201, .* got 'abc'"):
+        column(*[str(k % 20) for k in range(200)], "abc")
 
 
 @pytest.mark.parametrize("text", ["9" * 400, "1e999", "-1e999", "inf", "-Infinity", "$" + "9" * 400])
@@ -183,7 +185,7 @@ def test_missing_words():
         "?",
     ]
     assert read("1", *words) == [1, *[None] * len(words)]
-    assert read("a", *words) == ["a", *[None] * 11, "Unknown", None]
+    assert read("a", *words) == ["a", *[None] * 10, "missing", "Unknown", None]
     assert read("+", "-", ".") == ["+", "-", "."]
     assert read("1", "gone", missing=("gone",)) == [1, None]
     assert read("", None) == [None, None]

@@ -21,15 +21,20 @@ from chainrule.errors import DataError, ShapeError
 _NUMBER = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 #: The types of what stands for no value: None, pandas.NA, pandas.NaT.
 MISSING_TYPES = frozenset(["NoneType", "NAType", "NaTType"])
-_MISSING_TEXTS = frozenset(
-    ["", "na", "n/a", "#n/a", "<na>", "#na", "nan", "-nan", "+nan", "null", "none", "nat", "?"]
-)
+#: The words for a missing value that files hold most, in the case that they have there; and all, in lower case.
+USUAL_MISSING = ("", "NA", "NaN", "nan", "N/A", "null", "NULL")
+_FURTHER = """
+? - -- . .. \u2013 \u2014 none nat (null) (blank) missing unknown n.a. n.d. k.a. <na> #na #n/a -nan +nan \\n
+#div/0! #value! #ref! #num! #name? #nv #wert! #bezug!
+"""
+_MISSING = frozenset([word.lower() for word in USUAL_MISSING] + _FURTHER.split())
+#: Words for a missing number that a text may be: sodium is Na, a fence may be none. None is what Python writes.
+_VALUES_AS_TEXT, _VALUES_IN_ANY_CASE = frozenset(["none", "Na"]), frozenset(["missing", "unknown"])
+_LONGEST = 9  # characters of a word for missing, with a space within
 _DATES = frozenset(
     ["date", "datetime", "time", "timedelta", "Timestamp", "Timedelta", "Period", "datetime64"]
 )
-_OF_CATEGORIES = (
-    "give each category a column of 0 and 1, such as pandas.get_dummies makes, or a number of its own"
-)
+_OF_CATEGORIES = "give each category a column of 0 and 1, as cr.datasets.load_table(frame, target) does, or a number of its own"
 
 
 def numbers(value: Any, name: str) -> Array:
@@ -155,10 +160,18 @@ def in_columns(frame: Any, columns: list[str], whose: str) -> Any:
     return frame[columns]
 
 
-def looks_missing(text: str, *, among_signs: bool = False) -> bool:
-    """Whether text stands for a missing value: NA, None, ? and their like, and "-" unless it is among signs."""
-    plain = text.strip().lower()
-    return plain in _MISSING_TEXTS or (plain == "-" and not among_signs)
+def looks_missing(text: str, *, among_signs: bool = False, in_numbers: bool = False) -> bool:
+    """Whether text stands for a missing value: NA, None, ?, - and their like.
+
+    Among signs no sign but "?" does. Among numbers also the words do that may be a value of text, such as "none".
+    """
+    word = text.strip()
+    if len(word) > _LONGEST:
+        return False
+    lower = word.lower().replace(". ", ".")
+    if lower not in _MISSING or (among_signs and lower not in ("", "?") and are_signs([lower])):
+        return False
+    return in_numbers or (word not in _VALUES_AS_TEXT and lower not in _VALUES_IN_ANY_CASE)
 
 
 def are_signs(texts: Iterable[str]) -> bool:

@@ -21,7 +21,14 @@ def batch_for(
 ) -> tuple[str, dict[str, Array]]:
     """The first rows of the data, those a model was trained on, or random numbers; and what they are, in words."""
     if data is not None:
-        x, t = (values[:rows] for values in load_answered(data, network, target, reading))
+        try:
+            x, t = (values[:rows] for values in load_answered(data, network, target, reading))
+        except ArgumentError as error:
+            if " for the target" not in str(error) and "answers" not in str(error):
+                raise
+            raise ArgumentError(
+                f"gradients flow back from a loss, which needs the answers: {error}"
+            ) from None
         network.loss(x, t)  # whose message says what does not fit
         return f"{len(x)} rows of {data}", feeds(network, x, t)
     if target is not None:

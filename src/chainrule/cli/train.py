@@ -204,9 +204,7 @@ class Train(TableOptions):
         self._keep(folder, network, history, data)  # before the checks, which take a while
         compared, layer_report = self._check(network, data, folder)
         page = write_page(folder)
-        options = options_of(self.context.command)
-        worded = partial(in_options, options=options, of_train=options)
-        print_rows([*results(page.runs[0], network, data, worded), ("gradients", compared)])
+        print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", compared)])
         if layer_report is not None:
             typer.echo()
             print_report(layer_report)
@@ -309,7 +307,13 @@ class Train(TableOptions):
         init = {"init": self.init or ("half-he" if self.weight_std is None else "normal")}
         history.settings = {**given, **init, **history.settings}
         keep_run(folder, network, history)
+        data = replace(data, notes=[self._worded(note) for note in data.notes])
         keep_evaluation(folder, network, data, command_of(self.context))
+
+    def _worded(self, text: str) -> str:
+        """A text of the library whose remedies are options."""
+        options = options_of(self.context.command)
+        return in_options(text, options, options)
 
     def _check(self, network: Network, data: Dataset, folder: Path) -> tuple[str, CheckReport | None]:
         """Check the gradients of the whole, told as text, and of every layer. Ctrl-C ends the checks alone."""

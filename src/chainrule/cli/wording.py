@@ -29,8 +29,6 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"\bseparator=('[^']*')", r"--separator \1"),
     (r"; strict refuses it", "; --strict refuses it"),
     (r": drop: (?=')", ": --drop: "),
-    (r"fill it in or leave the row out", "fill it in, or leave out --strict"),
-    (r"(the value is missing.*?); leave the row out", r"\1; fill it in, or leave out --strict"),
     (r"pass encoding=\.\.\. if they are wrong", "if they are wrong name another, such as --encoding cp1250"),
     (r"cannot be a feature too; take it out of columns", "is one that the model computes from; name another"),
     (r"pass its class, cr\.load\(.*?\)(?=;|$)", "only Python can load it, with its class"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO
 
 import numpy as np
 
@@ -13,13 +13,13 @@ from chainrule.datasets.tables.finding import Start
 from chainrule.datasets.tables.lines import DataLines, Text, fields, is_blank
 from chainrule.datasets.tables.recognize import Cells, stands_for_missing
 from chainrule.errors import DataError
+from chainrule.incoming import USUAL_MISSING
 
 if TYPE_CHECKING:
     import pandas
 
 CELLS, ROWS = 1_500_000, 1000
 """About so many cells are read at once, and so many rows at least: pandas takes its time over each column."""
-_USUAL = ("", "NA", "NaN", "nan", "N/A", "null", "NULL")
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,7 +38,7 @@ class Reading:
         A column of numbers with another is read again as text.
         """
         shown = {cell for row in self.start.rows for cell in row if stands_for_missing(cell.strip())}
-        return sorted({*_USUAL, *self.missing, *shown})
+        return sorted({*USUAL_MISSING, *self.missing, *shown})
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,13 +74,14 @@ def _pass(reading: Reading, wanted: Sequence[str], plain: Collection[str]) -> Co
     rows, may_be_short = 0, False
     try:
         with reading.text.open() as file:
-            separator = reading.start.dialect.separator or ","
-            lines = DataLines(file, reading.start.skip, separator, reading.start.width)
+            separator = reading.start.separator
+            lines = _data_lines(file, reading.start)
             for frame in _frames(lines, reading, {places[name]: name in plain for name in wanted}):
                 if not _is_empty(frame[last + 1]):
                     raise _RaggedError
                 may_be_short = may_be_short or _has_empty(frame[last])
                 rows += len(frame)
+                reading.text.refuse_cells(rows * (last + 2))
                 chunk = _numbers(frame, places, numbers)
                 numbers = {name: numbers[name] for name in chunk}
                 for name, values in chunk.items():
@@ -113,7 +114,7 @@ def _frames(lines: DataLines, reading: Reading, are_numbers: dict[int, bool]) ->
     import pandas
 
     start = reading.start
-    separator, width = start.dialect.separator or ",", start.width
+    separator, width = start.separator, start.width
     absent = reading.words_for_missing()
     chunks = pandas.read_csv(
         lines,
@@ -174,23 +175,53 @@ class _Texts:
         return Cells.of(name, self.places, np.concatenate([np.empty(0, np.int32), *self.codes]))
 
 
+def _data_lines(file: TextIO, start: Start) -> DataLines:
+    return DataLines(file, start.skip, start.separator, start.width, start.has_comments)
+
+
 def refuse_ragged(reading: Reading) -> None:
     """Raise DataError for the first row that has more or fewer values than the header has names."""
     import csv
 
     start, path = reading.start, reading.text.path
-    separator, width = start.dialect.separator or ",", start.width
+    separator, width = start.separator, start.width
     with reading.text.open() as file:
-        kept = DataLines(file, start.skip, separator, width).kept(file, instead="\n")
-        rows = fields(kept, separator)
+        kept = [""]  # the lines of the row
+        rows = fields(_kept_in(kept, _data_lines(file, start).kept(file, instead="\n")), separator)
         try:
             for row in rows:
+                line = start.skip + rows.line_num - len(kept) + 1
+                if "".join(kept).count('"') % 2 and rows.line_num > 1 and "\n" in row[-1]:
+                    line += sum(cell.count("\n") for cell in row[:-1])
+                    raise DataError(
+                        f"{path}, line {line}: a double quote is opened there that is not closed; close it, or "
+                        f"double a quote that stands within a value"
+                    )
                 ends_empty = len(row) == width + 1 and not row[-1].strip()
                 if len(row) != width and not ends_empty and not is_blank(row):
-                    as_there = "as the header has" if start.dialect.header else "as other rows have"
                     raise DataError(
-                        f"{path}, line {start.skip + rows.line_num}: expected {width} values, {as_there}, "
-                        f"got {len(row)}; a value that holds {separator!r} itself must stand in double quotes"
+                        f"{path}, line {start.skip + rows.line_num}: expected {width} values, "
+                        f"{'as the header has' if start.dialect.header else 'as other rows have'}, "
+                        f"got {len(row)}; {_hint(row, ''.join(kept), start)}"
                     )
+                kept.clear()
         except csv.Error as error:
             raise DataError(f"{path}: could not be read as CSV: {error}") from error
+
+
+def _kept_in(kept: list[str], lines: Iterable[str]) -> Iterator[str]:
+    """The lines, each of which is put in `kept` as it goes by."""
+    kept.clear()
+    for line in lines:
+        kept.append(line)
+        yield line
+
+
+def _hint(row: Sequence[str], text: str, start: Start) -> str:
+    """What may be the reason for a row of another length."""
+    if '\\"' in text:
+        return 'a quote within a value must be doubled (""), not written after a backslash'
+    hint = f"a value that holds {start.separator!r} itself must stand in double quotes"
+    if start.width <= 2 < len(row):
+        hint += "; if lines above the header are a title, delete them"
+    return hint

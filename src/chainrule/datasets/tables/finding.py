@@ -11,7 +11,7 @@ from typing import TextIO
 
 from chainrule.datasets.tables.dialect import Dialect
 from chainrule.datasets.tables.lines import fields, is_blank
-from chainrule.datasets.tables.numbers_in_text import PLAIN, shows_decimal
+from chainrule.datasets.tables.numbers_in_text import BOTH, PLAIN, shows_decimal
 
 SAMPLE, ROWS = 1 << 16, 10
 """Characters of the file's start that are looked at, and rows that they have at least."""
@@ -21,6 +21,8 @@ SPOKEN = {"\t": "tab", " ": "spaces"}
 _CONSISTENT = 0.9
 _ENOUGH = 500  # cells that show the sign of decimals
 _YEARS = range(1800, 2101)
+MOST_TITLES = 5
+_OURS = re.compile("x[0-9]+")
 _FOR_EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 
 
@@ -28,7 +30,8 @@ _FOR_EXCEL = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 class Start:
     """How a file begins. `skip` lines are above the data, of which `rows` are the first.
 
-    `has_row_names` says that the first value of each row is its name. `names` do not name that column.
+    `has_row_names` says that the first value of each row is its name. `names` do not name that column. `titles`
+    are the lines above the header that are no comments; `signs` are the signs of decimals that columns show.
     """
 
     dialect: Dialect
@@ -37,6 +40,21 @@ class Start:
     rows: list[list[str]]
     has_row_names: bool
     has_comments: bool
+    titles: int = 0
+    signs: frozenset[str] = frozenset()
+
+    @property
+    def separator(self) -> str:
+        return self.dialect.separator or ","
+
+    @property
+    def likely(self) -> str | None:
+        """The sign of decimals of a column that does not show it, as `read_numbers` takes it; None: a point."""
+        if len(self.signs) > 1:
+            return BOTH
+        if self.dialect.decimal == ",":
+            return ","
+        return "." if self.separator == ";" and not self.signs else None
 
     @property
     def width(self) -> int:
@@ -65,18 +83,21 @@ def can_separate(text: str) -> bool:
 def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
     """What the first lines show of what the dialect leaves open. `known` are names that the columns should have."""
     separator, skip = given.separator, 0
-    while skip < len(lines) and not lines[skip].strip():
-        skip += 1
-    excel = _FOR_EXCEL.fullmatch(lines[skip]) if skip < len(lines) else None
-    if excel and can_separate(excel[1]):
-        separator, skip = separator or excel[1], skip + 1
     comments: list[str] = []
-    while skip < len(lines) and (lines[skip].startswith("#") or not lines[skip].strip()):
-        comments += [lines[skip][1:]] if lines[skip].strip() else []
+    for line in lines:
+        excel = _FOR_EXCEL.fullmatch(line)
+        if excel and can_separate(excel[1]):
+            separator = separator or excel[1]
+        elif line.startswith("#"):
+            comments.append(line[1:])
+        elif line.strip():
+            break
         skip += 1
     below = lines[skip:]
     if comments and not below:  # all that there is, is a header
         below, comments, skip = [comments[-1]], comments[:-1], len(lines) - 1
+    titles = _titles(below, separator, known)
+    skip, below = skip + titles, below[titles:]
     separator = separator or _separator(below)
     rows, ends = _rows(below, separator)
     decimal = given.decimal or _decimal(rows[1:] or rows, separator)
@@ -84,6 +105,7 @@ def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
     if not rows:
         return Start(replace(dialect, header=True), [], skip, [], False, bool(comments))
     names, below_header = _header(rows, _rows(comments[-1:], separator)[0], dialect, known)
+    in_quotes = all(below[_next(below, end)].lstrip().startswith('"') for end in [0, *ends[:-1]])
     if below_header:
         skip, rows = skip + ends[0], rows[1:]
     if names is None:
@@ -95,8 +117,57 @@ def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
         if len(names) > 1 and not names[-1].strip() and all(_last_empty(row, len(names)) for row in rows):
             names = names[:-1]
     has_comments = len(comments) > (header and not below_header)
-    has_row_names = header and _have_row_names(rows, len(names))
-    return Start(replace(dialect, header=header), names, skip, rows, has_row_names, has_comments)
+    are_clear = in_quotes or separator in "\t " or _are_counted(rows)
+    has_row_names = (
+        header and are_clear and _have_row_names(rows, len(names), bool(known) and known <= _stripped(names))
+    )
+    signs = _signs(rows)
+    return Start(
+        replace(dialect, header=header), names, skip, rows, has_row_names, has_comments, titles, signs
+    )
+
+
+def _titles(lines: Sequence[str], separator: str | None, known: frozenset[str]) -> int:
+    """How many lines stand above the header: of one value, or of two, where all rows below have more."""
+    for each in [separator] if separator else SEPARATORS[:-1]:
+        if not lines or lines[0].strip(f"{each} \n").count(each) >= lines[-1].strip("\n").count(each):
+            continue
+        rows, ends = _rows(lines, each)
+        width = _usual_width(rows)
+        first = 0
+        while first < min(len(rows), MOST_TITLES) and _is_title(rows[first:], width, lines[ends[first] :]):
+            first += 1
+        is_padded = first > 0 and len(rows[0]) == width
+        header = rows[first] if first < len(rows) else []
+        if (
+            first > 0
+            and not any(known & _stripped(row) for row in rows[:first])
+            and len(rows) - first > 1
+            and all(len(row) == width for row in rows[first:])
+            and not (is_padded and any(not cell.strip() or PLAIN["."].fullmatch(cell) for cell in header))
+        ):
+            return _next(lines, ends[first - 1])
+    return 0
+
+
+def _is_title(rows: Sequence[Sequence[str]], width: int, below: Sequence[str]) -> bool:
+    """Whether the first row of a table of such a width is a title, and not a header, which may lack one name.
+
+    That of one value above rows of two is one where a blank line follows, or a header above numbers.
+    """
+    row = rows[0]
+    if sum(bool(cell.strip()) for cell in row) > (2 if width > 3 else 1):
+        return False
+    if len(row) == width - 1:
+        is_apart = bool(below) and not below[0].strip()
+        above_numbers = [any(PLAIN["."].fullmatch(cell) for cell in each) for each in rows[1:]]
+        return width == 2 and (is_apart or (any(above_numbers) and not above_numbers[0]))
+    return len(row) < width or (width > 2 and len(row) == width)
+
+
+def _next(lines: Sequence[str], k: int) -> int:
+    """The first line from `k` on that is not blank."""
+    return next((j for j in range(k, len(lines)) if lines[j].strip()), len(lines) - 1)
 
 
 def _header(
@@ -108,7 +179,10 @@ def _header(
     """
     if dialect.header is not None:
         return (rows[0], True) if dialect.header else (None, False)
-    is_data = not known & _stripped(rows[0]) and _is_data(rows, PLAIN[dialect.decimal or "."])
+    are_ours = bool(known) and all(
+        _OURS.fullmatch(name) for name in known
+    )  # what columns without names are called
+    is_data = not known & _stripped(rows[0]) and (are_ours or _is_data(rows, PLAIN[dialect.decimal or "."]))
     if above and len(above[0]) == len(rows[0]) and (is_data or known & _stripped(above[0])):
         return above[0], False
     return (None, False) if is_data else (rows[0], True)
@@ -122,10 +196,30 @@ def _last_empty(row: Sequence[str], width: int) -> bool:
     return len(row) < width or not "".join(row[width - 1 :]).strip()
 
 
-def _have_row_names(rows: Sequence[Sequence[str]], width: int) -> bool:
-    """Whether every row has one value more than there are names, the first of which is different everywhere."""
-    longer = all(len(row) == width + 1 and row[-1].strip() for row in rows)
-    return longer and 1 < len({row[0] for row in rows}) == len(rows)
+def _have_row_names(rows: Sequence[Sequence[str]], width: int, is_known: bool) -> bool:
+    """Whether every row has one value more than there are names, the first of which is different everywhere.
+
+    One row shows it where the names are known.
+    """
+    longer = bool(rows) and all(len(row) == width + 1 and row[-1].strip() for row in rows)
+    return longer and len({row[0] for row in rows}) == len(rows) and (is_known or len(rows) > 1)
+
+
+def _are_counted(rows: Sequence[Sequence[str]]) -> bool:
+    """Whether the first values count several rows, from 0 or 1."""
+    firsts = [row[0].strip() for row in rows]
+    return len(rows) > 1 and any(firsts == [str(k + first) for k in range(len(rows))] for first in (0, 1))
+
+
+def _signs(rows: Sequence[Sequence[str]]) -> frozenset[str]:
+    """The signs of decimals that columns show, each in at least a quarter of its cells and in no other way."""
+    signs: set[str] = set()
+    for column in itertools.zip_longest(*rows[:_ENOUGH], fillvalue=""):
+        cells = [cell.strip() for cell in column if cell.strip()]
+        shown = [sign for cell in cells if "," in cell or "." in cell if (sign := shows_decimal(cell))]
+        if 4 * len(shown) >= len(cells) and len(set(shown)) == 1:
+            signs.update(shown)
+    return frozenset(signs)
 
 
 def _rows(lines: Sequence[str], separator: str) -> tuple[list[list[str]], list[int]]:

@@ -54,6 +54,16 @@ class Text:
         except OSError as error:
             raise unreadable(self.path, error) from error
 
+    def refuse_cells(self, count: int) -> None:
+        """Refuse so many cells, of 8 bytes each, where a small packed file would unpack to them."""
+        if self.path.suffix.lower() == ".gz":
+            refuse_bomb(
+                str(self.path),
+                count * 8,
+                self.path.stat().st_size,
+                "unpack it, and read the file that comes of it",
+            )
+
     def wrong_encoding(self, error: UnicodeError) -> DataError:
         where = f" (byte {error.object[error.start]:#04x})" if isinstance(error, UnicodeDecodeError) else ""
         encoding = self.encoding.removesuffix("-sig")
@@ -95,7 +105,10 @@ def fields(lines: Iterable[str], separator: str) -> _csv.Reader:
 
 @contextlib.contextmanager
 def long_values() -> Iterator[None]:
-    """Let the csv module read values of any length: of a wide table, a line that is not split is one."""
+    """Let the csv module read values of any length: of a wide table, a line that is not split is one.
+
+    The limit holds for the whole process: meanwhile other threads read such values too.
+    """
     usual = csv.field_size_limit(2**31 - 1)
     try:
         yield
@@ -110,14 +123,18 @@ def is_blank(row: list[str]) -> bool:
 class DataLines(io.TextIOBase):
     """The data of a table, below its header, as pandas reads it.
 
-    Lines that begin with # and do not split into `width` values are left out. `separators` and `has_quotes` say
-    what was seen so far.
+    Lines that begin with # and do not split into as many values as a row has are left out, and so are those that
+    begin with "# " where all such lines before were comments. `separators` and `has_quotes` say what was seen so
+    far.
     """
 
-    def __init__(self, file: TextIO, skip: int, separator: str, width: int) -> None:
+    def __init__(
+        self, file: TextIO, skip: int, separator: str, width: int, has_comments: bool = False
+    ) -> None:
         super().__init__()
         self.file, self.separator, self.width = file, separator, width
         self.separators, self.has_quotes, self._in_quotes = 0, False, False
+        self._has_comments, self._has_rows = has_comments, False  # that begin with #
         for _ in range(skip):
             file.readline()
 
@@ -150,7 +167,12 @@ class DataLines(io.TextIOBase):
                 yield line
 
     def _is_row(self, line: str) -> bool:
-        return len(next(fields([line], self.separator), [])) == self.width
+        if self._has_comments and not self._has_rows and line.startswith("# "):
+            return False
+        is_row = len(next(fields([line], self.separator), [])) == self.width
+        self._has_rows |= is_row
+        self._has_comments |= not is_row
+        return is_row
 
 
 @contextlib.contextmanager

@@ -15,6 +15,8 @@ PLAIN = {
     for point, sign in ((".", r"\."), (",", ","))
 }
 """A number that pandas reads by itself, by the sign of its decimals."""
+BOTH = ",."
+"""What is likely in a file of which some columns have decimal points and others decimal commas."""
 _MONEY = """
 $ € £ ¥ ₹ ₽ ₩ ₺ US$ R$ A$ C$ kr Fr. zł Rs Rs. USD EUR GBP CHF JPY CNY INR AUD CAD NZD SEK NOK DKK PLN CZK HUF
 BRL MXN ZAR KRW SGD HKD TRY RUB
@@ -34,6 +36,7 @@ _CELL = re.compile(
     rf"(?P<after>[^(){_MINUS}]*)(?P<trailing>[{_MINUS}]?)\s*(?P<closed>\))?"
 )
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
+_COMPARED = "<>\u2264\u2265~\u2248="
 _SOME = 1000  # texts
 _LONGEST = 1000  # characters of a cell that may be a number
 _SPACES = r"['’\s]"
@@ -61,6 +64,15 @@ class _Written:
     def allows(self, point: str) -> bool:
         return _DIGITS[point].fullmatch(self.digits) is not None
 
+    @property
+    def is_number(self) -> bool:
+        return self.allows(".") or self.allows(",")
+
+    @property
+    def is_ambiguous(self) -> bool:
+        """Whether its decimals may have a point or a comma, which makes two numbers of it: "1,234"."""
+        return any(sign in self.digits for sign in ",.") and self.allows(".") and self.allows(",")
+
     def value(self, point: str) -> float:
         other = "," if point == "." else "."
         plain = re.sub(_SPACES, "", self.digits).replace(other, "").replace(point, ".")
@@ -71,12 +83,16 @@ class _Written:
 class Numbers:
     """Different texts read as numbers: NaN where one is none, and how they are written, as `Form.written` says it.
 
-    `example` is a text that is not plain, or "".
+    `otherwise` says which of those that are NaN are numbers, but written in another way than the column: in another
+    unit, with another sign of decimals, "<5". `example` is a text that is not plain, or ""; where nothing shows
+    whether its decimals have a point or a comma, `undecided` is what it would be with the other.
     """
 
     values: Array
+    otherwise: Array
     written: str
     example: str
+    undecided: str = ""
 
 
 def read_numbers(
@@ -91,39 +107,62 @@ def read_numbers(
 
     `decimal` is obeyed. Else the column's own cells decide it: "1,5" can only have a decimal comma.
     Where they do not, as "1,234", the same column of an earlier table does (`written`), then what is `likely` in
-    this file, then "1,234" has thousands. One unit holds for the whole column: a cell in another is no number.
+    this file: ",", ".", or BOTH, where some columns have a point and others a comma; then "1,234" has thousands.
+    One unit holds for the whole column: a cell in another is no number.
     """
-    stored = unit_of(written)
-    if decimal is None and "decimal comma" not in (written or "") and likely != ",":
+    stored = None if written is None else point_of(written)
+    none = np.zeros(len(texts), bool)
+    if decimal is None and (stored or "." if likely is None else stored) == ".":
         plain = _all_plain(texts)
         if plain is not None:
-            return Numbers(plain, written or "", "")
+            return Numbers(plain, none, written or "", "")
     if written is None and _is_other_text(texts):
-        return Numbers(np.full(len(texts), np.nan), "", "")
+        return Numbers(np.full(len(texts), np.nan), none, "", "")
     parts = [_taken_apart(text) for text in texts]
-    point = decimal or _decided(parts, counts) or _stored_point(written) or likely or "."
-    unit = stored or _most_used([part.unit if part else "" for part in parts], counts)
+    decided = decimal or _decided(parts, counts, stored) or stored
+    point = decided or _likely(parts, likely)
+    unit = unit_of(written) or _most_used([part.unit if part else "" for part in parts], counts)
     values = np.full(len(texts), np.nan)
-    example = ""
+    otherwise = none.copy()
+    example = undecided = ""
     for k, (text, part) in enumerate(zip(texts, parts, strict=True)):
         if part is None:
-            values[k] = (
-                np.copysign(np.inf, -1 if text[0] == "-" else 1) if _INFINITE.fullmatch(text) else np.nan
-            )
+            values[k] = _infinite(text)
+            compared = _taken_apart(text.lstrip(_COMPARED).lstrip()) if text[:1] in _COMPARED else None
+            otherwise[k] = compared is not None and compared.is_number
         elif part.allows(point) and (part.unit == unit or _may_be_bare(part, unit, written)):
             values[k] = part.value(point)
-            if not example and PLAIN[point].fullmatch(text) is None:
+            is_plain = PLAIN[point].fullmatch(text) is not None
+            is_open = decided is None and part.is_ambiguous and (likely is not None or not is_plain)
+            if (not example and not is_plain) or (not undecided and is_open):
                 example = text
-    is_comma = point == "," and any(part is not None and "," in part.digits for part in parts)
-    groups = any(part is not None and "," in part.digits for part in parts)
-    how = "decimal comma" if is_comma else "decimal point" if groups else ""
-    return Numbers(values, written or ", ".join(filter(None, (unit, how))), example)
+                undecided = f"{part.value('.' if point == ',' else ','):.15g}" if is_open else ""
+        else:
+            otherwise[k] = part.is_number
+    return Numbers(
+        values,
+        otherwise,
+        written or ", ".join(filter(None, (unit, _sign(parts, point, likely)))),
+        example,
+        undecided,
+    )
 
 
 def unit_of(written: str | None) -> str:
     """The unit in a stored form: "$" of "$, decimal comma"."""
     first = (written or "").split(", ")[0]
     return "" if first.startswith("decimal") else first
+
+
+def point_of(written: str) -> str:
+    """The sign of decimals in a stored form."""
+    return "," if "decimal comma" in written else "."
+
+
+def is_ambiguous(text: str) -> bool:
+    """Whether nothing shows what a point or a comma in a number is: "1,234"."""
+    part = _taken_apart(text)
+    return part is not None and part.is_ambiguous
 
 
 def shows_decimal(text: str) -> str | None:
@@ -178,22 +217,41 @@ def _only_point(part: _Written) -> str | None:
     return None if point == comma else "." if point else ","
 
 
-def _decided(parts: Sequence[_Written | None], counts: Array) -> str | None:
+def _decided(parts: Sequence[_Written | None], counts: Array, stored: str | None) -> str | None:
+    """The sign of decimals that most cells show; that of an earlier table where a cell shows it."""
     shown = {".": 0, ",": 0}
     for part, count in zip(parts, counts.tolist(), strict=True):
         if part is not None and ("," in part.digits or "." in part.digits):
             only = _only_point(part)
             if only is not None:
                 shown[only] += count
+    if stored is not None and shown[stored]:
+        return stored
     if shown["."] == shown[","]:
-        return None
+        return "." if shown["."] else None
     return max(shown, key=lambda sign: shown[sign])
 
 
-def _stored_point(written: str | None) -> str | None:
-    return next(
-        (p for p, word in ((",", "comma"), (".", "point")) if f"decimal {word}" in (written or "")), None
-    )
+def _likely(parts: Sequence[_Written | None], likely: str | None) -> str:
+    """The sign of decimals where no cell shows it."""
+    if likely != BOTH:
+        return likely or "."
+    signs = {sign for part in parts if part is not None for sign in ",." if sign in part.digits}
+    return "," if signs == {","} else "."
+
+
+def _sign(parts: Sequence[_Written | None], point: str, likely: str | None) -> str:
+    """What says how the decimals of the column are written, where a later table may be read in two ways."""
+    signs = {sign for part in parts if part is not None for sign in ",." if sign in part.digits}
+    if point == ",":
+        return "decimal comma" if signs or likely == "," else ""
+    return "decimal point" if "," in signs or (signs and likely is not None) else ""
+
+
+def _infinite(text: str) -> float:
+    if _INFINITE.fullmatch(text) is None:
+        return np.nan
+    return -np.inf if text[0] == "-" else np.inf
 
 
 def _most_used(units: Sequence[str], counts: Array) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
@@ -9,26 +10,38 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.datasets.tables.column import Column, Form
-from chainrule.datasets.tables.dates_in_text import read_dates
-from chainrule.datasets.tables.numbers_in_text import read_numbers
+from chainrule.datasets.tables.dates_in_text import is_no_day, read_dates
+from chainrule.datasets.tables.naming import LONGEST, shortened
+from chainrule.datasets.tables.numbers_in_text import Numbers, read_numbers
 from chainrule.errors import DataError
 from chainrule.incoming import are_signs, looks_missing
 
-MISSING_TOO = ("-", "--", ".", "n.a.", "#DIV/0!", "#VALUE!", "#REF!", "missing")
-"""Words that stand for a missing value, beside those of `incoming.looks_missing`."""
-MISSING_NUMBERS = ("unknown",)
-"""Words that stand for a missing number, and that a column of text may hold as a text."""
-MOSTLY, DIFFERENT = 0.9, 20
-"""A column of which such a share are numbers, and more different ones than this, is one with mistakes in it."""
-_PAIRS = {"true/false": ("true", "false"), "yes/no": ("yes", "no"), "t/f": ("t", "f"), "y/n": ("y", "n")}
+DIFFERENT, FEW = 10, 0.02
+"""A column of more different numbers than this is one of numbers; else one of which a smaller share is none."""
+ONE_IN = 10
+"""One cell in so many that is no number may be a mistake, whatever it is."""
+_PAIRS = {
+    "true/false": ("true", "false"),
+    "yes/no": ("yes", "no"),
+    "t/f": ("t", "f"),
+    "y/n": ("y", "n"),
+    "on/off": ("on", "off"),
+    "ja/nein": ("ja", "nein"),
+    "wahr/falsch": ("wahr", "falsch"),
+    "oui/non": ("oui", "non"),
+    "si/no": ("si", "no"),
+    "s\u00ed/no": ("s\u00ed", "no"),
+}
 _SPELLINGS = 64  # more than those of a pair, in any case
 _TRUTH = {word: float(k == 0) for pair in _PAIRS.values() for k, word in enumerate(pair)} | {
     "1": 1.0,
     "0": 0.0,
+    "1.0": 1.0,
+    "0.0": 0.0,
 }
-_MISSING_LOWER = frozenset(word.lower() for word in MISSING_TOO)
-_SHOWN = 40  # characters of a cell in an error
-_LONGEST = 8  # letters of a word for missing
+_CODE = re.compile(
+    r"[0-9]+ ?[^\W\d_OolI]|[0-9]+(st|nd|rd|th)|[0-9]+ ?[-/+\u2013] ?[0-9]*|[^\W\d_]{1,3}[0-9]+"
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +67,11 @@ class Cells:
         code = int(self.codes[row])
         return self.texts[code] if code >= 0 else ""
 
+    @property
+    def counts(self) -> Array:
+        """How many cells have each of the texts."""
+        return np.bincount(self.codes + 1, minlength=len(self.texts) + 1)[1:]
+
     def row_of(self, wanted: Sequence[int]) -> int:
         """The first cell, counted from 0, that has one of the texts at these positions."""
         return int(np.isin(self.codes, wanted).argmax())
@@ -61,11 +79,14 @@ class Cells:
 
 @dataclass(frozen=True, eq=False)
 class Recognized:
-    """A column, and a cell that shows how it is written where that is not plain."""
+    """A column, and a cell that shows how it is written where that is not plain.
+
+    `undecided` is what the cell would be, read in the other way, where nothing shows which.
+    """
 
     column: Column
     example: str = ""
-    undecided: bool = False
+    undecided: str = ""
 
 
 def recognize(
@@ -83,7 +104,7 @@ def recognize(
 
     Shapes: cells (N,), objects: text, or None.
     Raises: DataError with the row and the column for a cell that is not as the form says; for a cell that is none
-    in a column of numbers (at least 9 in 10, more than 20 different); for a number that no float can hold.
+    in a column of numbers or dates; for a number that no float can hold.
     """
     import pandas
 
@@ -102,59 +123,52 @@ def recognize_cells(
     missing: Collection[str] = (),
 ) -> Recognized:
     """`recognize` of cells whose different texts are known. `likely` is the sign of decimals of this file."""
-    absent = absent_texts(cells.texts, missing)
-    present = [k for k, is_absent in enumerate(absent) if not is_absent]
-    words = [cells.texts[k] for k in present]
     kind = None if form is None else form.kind
+    texts = _present(absent_texts(cells.texts, missing))
     if kind == "text":
-        return _as_text(cells, present)
-    if kind == "boolean" or (kind is None and words):
-        booleans = _booleans(cells, present, words, where, form)
+        return _as_text(cells, texts)
+    if kind == "boolean" or (kind is None and texts):
+        booleans = _booleans(cells, texts, where, form)
         if booleans is not None:
             return booleans
+    further = {word.strip() for word in missing}
+    present = _present([text in further or stands_for_missing(text) for text in cells.texts])
+    if kind is None and texts and not present:
+        return _as_text(cells, texts)  # of words that may stand for no number
     if kind in ("number", None):
-        numbers = _numbers(cells, present, words, where, form, decimal, likely)
+        numbers = _numbers(cells, present, where, form, decimal, likely)
         if numbers is not None:
             return numbers
-    written = None if form is None else form.written
-    dates = read_dates(words, written)
-    if dates is None:
-        return _as_text(cells, present)
-    bad = [present[k] for k in np.flatnonzero(np.isnan(dates.values)).tolist()]
-    if bad:
-        raise _wrong(
-            cells, bad, where, f"expected a date ({dates.written}) as in training", in_training=False
-        )
-    column = Column(cells.name, Form("date", dates.written), _spread(cells, present, dates.values))
-    return Recognized(column, dates.undecided, undecided=bool(dates.undecided))
+    present = [k for k in present if not is_no_day(cells.texts[k])]
+    dates = _dates(cells, present, where, form)
+    return _as_text(cells, texts) if dates is None else dates
 
 
 def absent_texts(texts: Sequence[str], missing: Collection[str] = ()) -> list[bool]:
-    """Which texts stand for a missing value; "-" and "." do not among other signs."""
+    """Which texts of a column of text stand for a missing value; "-" and "." do not among other signs."""
     further = {word.strip() for word in missing}
-    absent = [text in further or stands_for_missing(text, in_numbers=False) for text in texts]
+    absent = [text in further or looks_missing(text) for text in texts]
     if are_signs(texts) and not all(absent):
         return [text in further or looks_missing(text, among_signs=True) for text in texts]
     return absent
 
 
-def stands_for_missing(text: str, *, in_numbers: bool = True) -> bool:
-    """Whether a text without spaces around it is a word for a missing value."""
-    if len(text) > _LONGEST:
-        return False
-    word = text.lower()
-    return word in _MISSING_LOWER or looks_missing(text) or (in_numbers and word in MISSING_NUMBERS)
+def stands_for_missing(text: str) -> bool:
+    """Whether a text without spaces around it is a word for a missing number."""
+    return looks_missing(text, in_numbers=True)
 
 
-def _booleans(
-    cells: Cells, present: Sequence[int], words: Sequence[str], where: str, form: Form | None
-) -> Recognized | None:
-    if form is None and len(words) > _SPELLINGS:
+def _present(absent: Sequence[bool]) -> list[int]:
+    return [k for k, is_absent in enumerate(absent) if not is_absent]
+
+
+def _booleans(cells: Cells, present: Sequence[int], where: str, form: Form | None) -> Recognized | None:
+    if form is None and len(present) > _SPELLINGS:
         return None
-    lower = [word.lower() for word in words]
+    lower = [cells.texts[k].lower() for k in present]
     if form is None:
         written = next((each for each, pair in _PAIRS.items() if set(lower) <= set(pair)), None)
-        if written is None:
+        if written is None or (len(set(lower)) == 1 and len(lower[0]) == 1):  # "F" throughout may be a sex
             return None
         form = Form("boolean", written)
     values = np.array([_TRUTH.get(word, np.nan) for word in lower], np.float64)
@@ -169,34 +183,73 @@ def _booleans(
 def _numbers(
     cells: Cells,
     present: Sequence[int],
-    words: Sequence[str],
     where: str,
     form: Form | None,
     decimal: str | None,
     likely: str | None,
 ) -> Recognized | None:
-    kept = [k for k, word in enumerate(words) if word.lower() not in MISSING_NUMBERS]
-    if words and not kept and form is None:
-        return None
-    present, words = [present[k] for k in kept], [words[k] for k in kept]
-    counts = np.bincount(cells.codes + 1, minlength=len(cells.texts) + 1)[1:][present]
+    counts = cells.counts[list(present)]
     written = None if form is None else form.written
+    words = [cells.texts[k] for k in present]
     numbers = read_numbers(words, counts, decimal=decimal, likely=likely, written=written)
     wrong = np.isnan(numbers.values)
     bad = [present[k] for k in np.flatnonzero(wrong).tolist()]
     if bad and form is not None:
         unit = f" in {form.written}" if form.written else ""
+        unit = unit.replace("in decimal", "with a decimal").replace(", decimal", " with a decimal")
         raise _wrong(cells, bad, where, f"expected a number{unit} as in training", in_training=False)
     if bad:
-        mostly = counts[~wrong].sum() >= MOSTLY * counts.sum()
-        if not mostly or len(np.unique(numbers.values[~wrong])) <= DIFFERENT:
+        if not _are_numbers(words, counts, numbers):
             return None
-        raise _wrong(cells, bad, where, "expected a number as in other rows")
+        expected = "expected a number as in other rows"
+        if cells.texts[int(cells.codes[cells.row_of(bad)])] in {
+            words[k] for k in np.flatnonzero(numbers.otherwise)
+        }:
+            row = cells.row_of([present[k] for k in np.flatnonzero(~wrong).tolist()])
+            text = cells.texts[int(cells.codes[row])]
+            expected = f"expected a number written as {shortened(text)!r} in data row {row + 1}"
+        raise _wrong(cells, bad, where, expected)
     large = [present[k] for k in np.flatnonzero(np.isinf(numbers.values)).tolist()]
     if large:
         raise _wrong(cells, large, where, "expected a finite number", ", too large for a float")
-    form = form or Form("number", numbers.written)
-    return Recognized(Column(cells.name, form, _spread(cells, present, numbers.values)), numbers.example)
+    column = Column(
+        cells.name, form or Form("number", numbers.written), _spread(cells, present, numbers.values)
+    )
+    return Recognized(column, numbers.example, numbers.undecided)
+
+
+def _are_numbers(words: Sequence[str], counts: Array, numbers: Numbers) -> bool:
+    """Whether a column of which some cells are no numbers holds numbers with mistakes in it, and not text.
+
+    At least half of the cells are numbers, and either many different ones, or all but very few. Text are sizes such
+    as "12A" and "10-20" beside whole numbers, and what has many different cells that are none, as tickets have.
+    """
+    other = np.isnan(numbers.values) & ~numbers.otherwise
+    total, odd = counts.sum(), counts[np.isnan(numbers.values)].sum()
+    if 2 * counts[other].sum() > total:
+        return False
+    strange = [words[k] for k in np.flatnonzero(other).tolist()]
+    codes = [word for word in strange if _CODE.fullmatch(word)]
+    if len(strange) > DIFFERENT or len(codes) > 1 or (codes and counts[other].sum() >= FEW * total):
+        return False
+    if len(np.unique(numbers.values[~np.isnan(numbers.values)])) + numbers.otherwise.sum() > DIFFERENT:
+        return True
+    return bool(odd < FEW * total or (odd == 1 and total > ONE_IN))
+
+
+def _dates(cells: Cells, present: Sequence[int], where: str, form: Form | None) -> Recognized | None:
+    words = [cells.texts[k] for k in present]
+    written = None if form is None else form.written
+    dates = read_dates(words, written, cells.counts[list(present)].tolist())
+    if dates is None:
+        return None
+    bad = [present[k] for k in np.flatnonzero(np.isnan(dates.values)).tolist()]
+    if bad:
+        whose = "in other rows" if form is None else "in training"
+        expected = f"expected a date ({dates.written}) as {whose}"
+        raise _wrong(cells, bad, where, expected, in_training=form is None)
+    column = Column(cells.name, Form("date", dates.written), _spread(cells, present, dates.values))
+    return Recognized(column, dates.undecided)
 
 
 def _as_text(cells: Cells, present: Sequence[int]) -> Recognized:
@@ -221,13 +274,13 @@ def _wrong(
 ) -> DataError:
     row = cells.row_of(bad)
     text = cells.texts[int(cells.codes[row])]
-    shown = repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
+    shown, name = repr(shortened(text)), shortened(cells.name)
     remedies = ["correct it"]
-    if len(text) <= _SHOWN:
+    if len(text) <= LONGEST:
         remedies.append(f"read it as missing with missing=({shown},)")
     if in_training:
-        remedies.append(f"leave the column out with drop=[{cells.name!r}]")
+        remedies.append(f"leave the column out with drop=[{name!r}]")
     return DataError(
-        f"{where}: data row {row + 1}, column {cells.name!r}: {expected}, got {shown}{because}; "
+        f"{where}: data row {row + 1}, column {name!r}: {expected}, got {shown}{because}; "
         f"{', '.join(remedies[:-1])}{', or ' if remedies[1:] else ''}{remedies[-1]}"
     )

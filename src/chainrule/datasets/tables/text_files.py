@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from chainrule.datasets.bounded import refuse_width
+from chainrule.datasets.bounded import MOST_COLUMNS, refuse_width
 from chainrule.datasets.tables.chunks import Reading, read_columns
 from chainrule.datasets.tables.column import Column, Form
 from chainrule.datasets.tables.dialect import Dialect
-from chainrule.datasets.tables.finding import SPOKEN, Start, can_separate, found, sample_of
+from chainrule.datasets.tables.finding import SEPARATORS, SPOKEN, Start, can_separate, found, sample_of
 from chainrule.datasets.tables.lines import Seen, Text, encodings_of, long_values
-from chainrule.datasets.tables.naming import different, refuse_target_twice
-from chainrule.datasets.tables.numbers_in_text import PLAIN
+from chainrule.datasets.tables.naming import different, refuse_target_twice, shortened
+from chainrule.datasets.tables.numbers_in_text import PLAIN, is_ambiguous, point_of
 from chainrule.datasets.tables.raw import RawTable, refuse_absent
 from chainrule.datasets.tables.recognize import (
     Recognized,
@@ -49,7 +49,7 @@ def read_text(
     no such target, or a given part of the dialect makes no sense.
     """
     _check(path, dialect)
-    found_encodings = encodings_of(path) if dialect.encoding is None else [_as_opened(dialect.encoding)]
+    found_encodings = encodings_of(path) if dialect.encoding is None else [dialect.encoding]
     with long_values(), _progress(path) as seen:
         for k, encoding in enumerate(found_encodings):
             text = Text(path, _as_opened(encoding), seen)
@@ -59,6 +59,12 @@ def read_text(
                 if k + 1 == len(found_encodings):
                     raise text.wrong_encoding(error) from error
                 continue
+            except (ArgumentError, DataError) as error:
+                if k:
+                    raise type(error)(
+                        f"{error} (the file is not UTF-8 text, and was read as {_ENCODINGS[encoding]})"
+                    ) from error
+                raise
             break
     if k:
         warn(
@@ -79,6 +85,7 @@ def _read(
     path = text.path
     with text.open() as file:
         lines = sample_of(file)
+    _refuse_wide(path, lines)
     try:
         start = found(lines, dialect, frozenset(forms or ()) | frozenset([] if target is None else [target]))
     except csv.Error as error:
@@ -92,20 +99,19 @@ def _read(
     reading = Reading(
         text, start, names, [*wanted, *([] if target is None else [target])], start.dialect.missing
     )
-    plain = _plain(reading, target, forms)
+    plain = _plain(reading, target, forms, given.decimal)
     content = read_columns(reading, plain)
     if content.rows == 0:
         raise DataError(f"{path}: expected rows of data below the header, got none")
     notes = [*_said(path, start, given, names), *notes]
-    likely = "," if start.dialect.decimal == "," else None
+    likely = start.likely
     columns: list[Column] = []
     unusual: list[tuple[str, Recognized]] = []
     for name in wanted:
         form = None if forms is None else forms[name]
         if name in content.numbers:
-            values = content.numbers.pop(name)
-            comma = start.dialect.decimal == "," and bool((values % 1 > 0).any())
-            columns.append(Column(name, form or Form("number", "decimal comma" if comma else ""), values))
+            written = "decimal comma" if start.dialect.decimal == "," else ""
+            columns.append(Column(name, form or Form("number", written), content.numbers.pop(name)))
             continue
         recognized = recognize_cells(
             content.texts.pop(name),
@@ -150,8 +156,8 @@ def _check_start(text: Text, start: Start, given: Dialect) -> None:
     for other in ";\t,|":
         if given.separator and len(start.names) == 1 and other in start.names[0] and other != given.separator:
             raise DataError(
-                f"{text.path}: got only one column, {start.names[0]!r}; pass separator={other!r} if that "
-                f"separates the values"
+                f"{text.path}: got only one column, {shortened(start.names[0])!r}; pass separator={other!r} if "
+                f"that separates the values"
             )
 
 
@@ -184,20 +190,42 @@ def _wanted(
     return [name for name in names if name in forms]
 
 
-def _plain(reading: Reading, target: str | None, forms: Mapping[str, Form] | None) -> set[str]:
-    """The columns whose first cells are plain numbers, which pandas reads by itself."""
-    number = PLAIN[reading.start.dialect.decimal or "."]
-    places = {name: k + reading.start.has_row_names for k, name in enumerate(reading.names)}
+def _plain(
+    reading: Reading, target: str | None, forms: Mapping[str, Form] | None, given: str | None
+) -> set[str]:
+    """The columns whose first cells are plain numbers, which pandas reads by itself.
+
+    In a later table only those that are written as pandas reads this file; and none of which nothing shows whether
+    it has decimals.
+    """
+    start = reading.start
+    decimal = start.dialect.decimal or "."
+    number, further = PLAIN[decimal], frozenset(reading.missing)
+    places = {name: k + start.has_row_names for k, name in enumerate(reading.names)}
+    is_open = forms is None and given is None and not start.signs and start.likely is not None
     plain = set()
-    further = frozenset(reading.missing)
     for name in reading.wanted:
-        if name == target or (forms is not None and forms[name].kind != "number"):
+        if name == target or (forms is not None and not _is_written(forms[name], given or decimal)):
             continue
         k = places[name]
-        cells = (row[k].strip() for row in reading.start.rows if k < len(row))
-        if all(number.fullmatch(cell) or stands_for_missing(cell) or cell in further for cell in cells):
+        cells = [row[k].strip() for row in start.rows if k < len(row)]
+        if all(
+            number.fullmatch(cell) or cell in further or stands_for_missing(cell) for cell in cells
+        ) and not (is_open and any(is_ambiguous(cell) for cell in cells)):
             plain.add(name)
     return plain
+
+
+def _is_written(form: Form, decimal: str) -> bool:
+    """Whether the column holds numbers with this sign of decimals."""
+    return form.kind == "number" and point_of(form.written) == decimal
+
+
+def _refuse_wide(path: Path, lines: Sequence[str]) -> None:
+    """Refuse too many columns before they are taken apart: of the first line that is no comment."""
+    first = next((line for line in lines if line.strip() and not line.startswith("#")), "")
+    if len(first) > MOST_COLUMNS:
+        refuse_width(str(path), max(first.count(each) for each in SEPARATORS[:-1]) + 1)
 
 
 def _said(path: Path, start: Start, given: Dialect, names: Sequence[str]) -> list[str]:
@@ -215,25 +243,29 @@ def _said(path: Path, start: Start, given: Dialect, names: Sequence[str]) -> lis
     if given.header is None and not dialect.header:
         parts.append(f"no header (the columns are called {_from_to(names)})")
     if start.has_row_names:
-        parts.append("the first column as names of the rows")
+        parts.append(f"the first column as names of the rows (the first is {shortened(start.rows[0][0])!r})")
     if start.has_comments:
         parts.append("lines that begin with # left out")
+    if start.titles:
+        parts.append(f"the first {'line' if start.titles == 1 else f'{start.titles} lines'} left out")
     return [f"read with {', '.join(parts)}"] if parts else []
 
 
 def _from_to(names: Sequence[str]) -> str:
-    return names[0] if len(names) == 1 else f"{names[0]} to {names[-1]}"
+    return shortened(names[0]) if len(names) == 1 else f"{shortened(names[0])} to {shortened(names[-1])}"
 
 
 def _how_written(unusual: Sequence[tuple[str, Recognized]]) -> list[str]:
     """A note for each way in which numbers are written, and for dates whose order nothing shows."""
     kinds: dict[tuple[Form, str], list[tuple[str, str]]] = {}
+    others: dict[tuple[Form, str], str] = {}
     for name, each in unusual:
         look = re.sub(r"[0-9][0-9.,'’\s]*", "0", each.example)
         kinds.setdefault((each.column.form, look), []).append((name, each.example))
+        others.setdefault((each.column.form, look), _other_reading(each))
     notes = []
-    for (form, _), columns in kinds.items():
-        names = ", ".join(repr(name) for name, _ in columns[:3])
+    for (form, look), columns in kinds.items():
+        names = ", ".join(repr(shortened(name)) for name, _ in columns[:3])
         more = f" and {len(columns) - 3} more" if len(columns) > 3 else ""
         verb, example = "is" if len(columns) == 1 else "are", columns[0][1]
         if form.kind == "date":
@@ -241,8 +273,20 @@ def _how_written(unusual: Sequence[tuple[str, Recognized]]) -> list[str]:
                 f"{names}{more} {verb} read as dates with the {form.written}, as no date shows it: {example!r}"
             )
         else:
-            notes.append(f"{names}{more} {verb} read as numbers written {example!r}")
+            notes.append(f"{names}{more} {verb} read as numbers written {example!r}{others[form, look]}")
     return notes
+
+
+def _other_reading(each: Recognized) -> str:
+    """What is said of a number where nothing shows whether it has decimals."""
+    if not each.undecided:
+        return ""
+    other = "." if point_of(each.column.form.written) == "," else ","
+    is_whole = "." not in each.undecided
+    return (
+        f", taken as {'decimals' if is_whole else 'thousands'}, as no cell shows it (with decimal={other!r} it is "
+        f"{each.undecided})"
+    )
 
 
 @contextlib.contextmanager
