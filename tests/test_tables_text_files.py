@@ -304,7 +304,7 @@ def test_columns_of_training_that_are_missing_are_named(read):
     with pytest.raises(DataError, match=r"missing: 'aa' \(did you mean 'a'\?.*\); 'c' \(Known"):
         read(PLAIN, None, forms={"aa": Form("number"), "c": Form("text"), "b": Form("text")})
     many = {f"z{k}": Form("number") for k in range(10_000)}
-    with pytest.raises(DataError, match="and 9995 more") as raised:
+    with pytest.raises(DataError, match="and 9,995 more") as raised:
         read(PLAIN, None, forms=many)
     assert len(str(raised.value)) < 2000
 

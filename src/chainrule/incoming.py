@@ -34,7 +34,10 @@ _LONGEST = 9  # characters of a word for missing, with a space within
 _DATES = frozenset(
     ["date", "datetime", "time", "timedelta", "Timestamp", "Timedelta", "Period", "datetime64"]
 )
-_OF_CATEGORIES = "give each category a column of 0 and 1, as cr.datasets.load_table(frame, target) does, or a number of its own"
+_OF_CATEGORIES = (
+    "give each category a column of 0 and 1, as cr.datasets.load_table(frame, target) does, or a number of its "
+    "own"
+)
 
 
 def numbers(value: Any, name: str) -> Array:

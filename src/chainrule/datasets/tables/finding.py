@@ -129,6 +129,9 @@ def found(lines: Sequence[str], given: Dialect, known: frozenset[str]) -> Start:
 
 def _titles(lines: Sequence[str], separator: str | None, known: frozenset[str]) -> int:
     """How many lines stand above the header: of one value, or of two, where all rows below have more."""
+    likely = _rows(lines, separator or _separator(lines))[0]
+    if not likely or len(likely[0]) == max(map(len, likely)) > 2:  # the first line is as long as any
+        return 0
     for each in [separator] if separator else SEPARATORS[:-1]:
         if not lines or lines[0].strip(f"{each} \n").count(each) >= lines[-1].strip("\n").count(each):
             continue
