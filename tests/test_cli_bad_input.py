@@ -65,7 +65,7 @@ TRAIN = "train", "iris.csv", "--target", "kind", "--epochs", 1, "--no-check"
         (("train", "digit"), "'digit' is no data set and no table file .* did you mean 'digits'"),
         (("train", "mnsit"), "did you mean 'mnist'"),
         (("train", "none.csv", "--target", "t"), "there is no file none.csv"),
-        (("train", "iris.xlsx", "--target", "t"), "'iris.xlsx' is no data set and no table file"),
+        (("train", "iris.xlsx", "--target", "t"), "iris.xlsx: .xlsx files are not read here"),
         (("train", "."), "is no data set and no table file"),
         (("train", "iris.csv"), "say which column to predict, --target COLUMN"),
         (("train", "iris.csv", "--target", "kid"), "no column 'kid' for the target; did you mean 'kind'"),
@@ -318,3 +318,54 @@ def test_any_combination_of_options(data, length, chosen, flags):
     told = [line for line in result.stderr.splitlines() if not line.startswith("note: ")]
     assert (told == []) == (result.exit_code == 0)
     assert "Traceback" not in result.output
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (("train", "digits", "--drop", "q", "--strict"), "--drop is for tables, and digits is none"),
+        (("train", "digits", "--separator", ";"), "--separator is for tables"),
+        (("train", "digits", "--most-categories", 5), "--most-categories is for tables"),
+        (("train", "digits", "--no-header"), "leave --no-header out"),
+        ((*TRAIN, "--most-categories", 0), "--most-categories: expected at least 1, got 0"),
+        (("train", "a.npz", "--separator", ";"), "--separator is for text files, and a.npz holds arrays"),
+        (("train", "a.npz", "--missing", "x"), "--missing is for text files"),
+        (("train", "a.npz", "--drop", "x0"), "--drop is for text files"),
+        (("train", "a.npz", "--header"), "--header is for text files"),
+        ((*TRAIN, "--drop", "width,lenght"), "'lenght' is no column; did you mean 'length'?"),
+        (("train", "a.xlsx", "--target", "x"), "save it as CSV, or read it with pandas"),
+        (("train", "a.parquet"), "cr.datasets.load_table(pandas.read_parquet(path), target)"),
+        (("train", "a.sav"), "pandas.read_spss(path)"),
+    ],
+)
+def test_options_that_would_do_nothing_and_files_that_are_not_read(words, told):
+    np.savez("a.npz", x=np.zeros((9, 2)), t=np.arange(9) % 2)
+    assert told in refused(*words)
+
+
+def test_commands_without_data_refuse_what_is_for_data():
+    result = invoke("train", "digits", "--epochs", 1, "--no-check", "--out", "run")
+    assert result.exit_code == 0, result.output
+    for words, told in (
+        (("draw", "run", "--drop", "a"), "--drop is for DATA, and none is named"),
+        (("check", "run", "--strict"), "--strict is for DATA"),
+        (("check", "run", "digits", "--encoding", "utf-8"), "--encoding is for tables"),
+        (("predict", "run", "digits", "--decimal", ","), "--decimal is for tables"),
+        (("evaluate", "run", "digits", "--strict"), "--strict is for tables"),
+        (("check", "layers.py:A", "--missing", "a"), "--missing is for tables"),
+    ):
+        assert told in refused(*words)
+
+
+def test_columns_to_drop_may_be_a_list():
+    table = "Id,address,size,kind\n" + "".join(f"{k * 7},s{k},{k % 5},{'ab'[k % 2]}\n" for k in range(40))
+    for names in (["Id,address"], ["Id", "address"]):
+        Path("t.csv").write_text(table)
+        words = [word for name in names for word in ("--drop", name)]
+        result = invoke("train", "t.csv", "--target", "kind", "--no-check", "--epochs", 1, *words)
+        assert result.exit_code == 0, result.output
+        assert "1 column: 'size'" in result.stdout
+    Path("t.csv").write_text(table.replace("Id,address", '"Id,address",c'))
+    result = invoke("train", "t.csv", "--target", "kind", "--no-check", "--epochs", 1, "--drop", "Id,address")
+    assert result.exit_code == 0, result.output
+    assert "'c'" in result.stdout

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import io
 import json
 import re
@@ -12,12 +13,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.metrics import balanced_accuracy_score
 from typer.testing import CliRunner, Result
 
 from chainrule.cli.app import app
 
 runner = CliRunner()
 ROWS = 60
+TURNED = str.maketrans(",.", ".,")
 
 
 def people(seed: int = 0) -> list[dict[str, Any]]:
@@ -131,3 +134,77 @@ def test_the_report_calls_samples_by_their_rows_in_the_file(
     kept = json.loads(Path("runs/people/evaluation.json").read_text(encoding="utf-8"))
     for example in kept["answers"]["worst"]:
         assert example["true"] == pytest.approx(rows[example["row"] - 1]["price"], rel=1e-5)
+
+
+def test_the_page_says_what_was_found_in_reading_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [row | {"weight": 1_000.5 + k} for k, row in enumerate(people())]
+    text = as_csv(
+        rows, ";", height=german, price=german, weight=lambda value: f"{value:,.1f}".translate(TURNED)
+    )
+    Path("people.csv").write_text(text)
+    trained = chainrule("train", "people.csv", "--target", "price", "--no-check", "--epochs", 1)
+    assert trained.exit_code == 0, trained.output
+    path = Path("runs/people/evaluation.json")
+    content = json.loads(path.read_text(encoding="utf-8"))
+    assert any("separator ';'" in note and "people.csv" not in note for note in content["about"]["notes"])
+    page = html.unescape(Path("runs/people/report.html").read_text(encoding="utf-8"))
+    columns = page.partition('id="columns"')[2].partition("</section>")[0]
+    assert "separator ';'" in columns
+    assert "numbers, such as 1.234,5" in columns
+    assert "true or false" in columns
+    assert "decimal comma" not in columns.partition("<table>")[2]
+    del content["about"]["notes"]  # as older folders have it
+    path.write_text(json.dumps(content))
+    assert chainrule("report", "runs/people").exit_code == 0
+    assert "damaged" not in Path("runs/people/report.html").read_text(encoding="utf-8")
+
+
+def test_what_is_left_out_names_an_option_and_columns_keep_their_names(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    rows = [row | {"rate=1": f"text {k % 30}", "batch_size": k % 7} for k, row in enumerate(people() * 2)]
+    Path("people.csv").write_text(as_csv(rows))
+    words = ("--target", "price", "--no-check", "--epochs", 1, "--most-categories", 20)
+    trained = chainrule("train", "people.csv", *words)
+    assert trained.exit_code == 0, trained.output
+    left = next(line for line in trained.stdout.splitlines() if line.startswith("left out"))
+    assert "'rate=1'" in left
+    assert "--most-categories 30 would take it" in left
+    assert "'batch_size'" in trained.stdout
+
+
+def test_uneven_classes_have_a_balanced_accuracy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    for name, rare in (("even", 2), ("uneven", 10)):
+        rows = [row | {"kind": "no" if k % rare else "yes"} for k, row in enumerate(people())]
+        Path(f"{name}.csv").write_text(as_csv(rows))
+        trained = chainrule("train", f"{name}.csv", "--target", "kind", "--no-check", "--epochs", 2)
+        assert trained.exit_code == 0, trained.output
+        told = chainrule("evaluate", f"runs/{name}", f"{name}.csv").stdout
+        assert ("balanced" in told) == (name == "uneven")
+    answers = io.StringIO(chainrule("predict", "runs/uneven", "uneven.csv").stdout)
+    given = [row["kind"] for row in csv.DictReader(answers)]
+    found = balanced_accuracy_score([row["kind"] for row in rows], given)
+    assert float(re.search(r"^balanced\s+(\S+)", told, re.MULTILINE).group(1)) == pytest.approx(
+        found, rel=1e-4
+    )
+
+
+def test_gradients_need_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("people.csv").write_text(PLAIN)
+    assert chainrule("train", "people.csv", "--target", "price", "--no-check", "--epochs", 1).exit_code == 0
+    Path("new.csv").write_text(as_csv([{k: v for k, v in row.items() if k != "price"} for row in people()]))
+    for command in ("draw", "check"):
+        told = chainrule(command, "runs/people", "new.csv")
+        assert told.exit_code == 2
+        assert "gradients flow back from a loss, which needs the answers: " in told.stderr
+        assert "no column 'price'" in told.stderr
+    told = chainrule("evaluate", "runs/people", "people.csv", "--target", "height")
+    assert "is one that the model computes from; name another" in told.stderr
+    told = chainrule("evaluate", "runs/people", "people.csv", "--target", "city", "--drop", "x")
+    assert told.exit_code == 2

@@ -29,6 +29,7 @@ OUT_OF_REACH = {
     "checking/checker.py": AS_WANTED,
     "checking/graphs.py": AS_WANTED,
     "checking/objects.py": AS_WANTED,
+    "datasets/tables/other_files.py": "it says how Python reads such a file, and that the commands do not",
     "datasets/fetching.py": "the commands download, and name no folder",
     "drawing/drawing.py": AS_WANTED,
     "drawing/report/run_report.py": AS_WANTED,
@@ -36,6 +37,7 @@ OUT_OF_REACH = {
     "errors.py": IN_PYTHON,
     "graph/graph.py": IN_PYTHON,
     "graph/nodes.py": IN_PYTHON,
+    "incoming.py": "the commands read tables, whose text is prepared",
     "layers/affine.py": IN_PYTHON,
     "layers/base.py": IN_PYTHON,
     "layers/standardize.py": IN_PYTHON,
@@ -207,10 +209,41 @@ def test_every_message_of_python_names_arguments_that_exist():
             "check: found no inputs that it takes; give them, such as --input 4x5",
         ),
         ("evaluate", "there is no column 'size=3'", "there is no column 'size=3'"),
+        ("train", "expected a number, got 'seed=3'; correct it", None),
+        (
+            "train",
+            'no column "it\'s rate=1"; got rate=1',
+            'no column "it\'s rate=1"; got --dropout 1',
+        ),
+        ("train", "there is no 'x'; Known: batch_size, epochs=9, drop=['a']", None),
+        (
+            "train",
+            "no column 'x' for the target; Known: a, b; target=None reads features only",
+            "no column 'x' for the target; Known: a, b",
+        ),
+        ("train", "read it as missing with missing=('5 kg',)", "read it as missing with --missing '5 kg'"),
+        ("train", "read it as missing with missing=('-5',)", "read it as missing with --missing=-5"),
+        ("train", "leave it out, drop=['a \\'b\\' \"c\"']", "leave it out, --drop 'a '\"'\"'b'\"'\"' \"c\"'"),
+        (
+            "train",
+            "text of 3,088 different values; most_categories=3088 would take it",
+            "text of 3,088 different values; --most-categories 3088 would take it",
+        ),
+        (
+            "evaluate",
+            "expected a number, got 'x'; correct it, or pass task='classification' if it is a class",
+            "expected a number, got 'x'; the model estimates numbers",
+        ),
     ],
 )
 def test_arguments_become_options(command, message, shown):
     assert worded(message, command) == (message if shown is None else shown)
+
+
+def test_files_of_the_user_keep_their_names():
+    message = "runs/seed=3/batch_size: batch_size=5 is too large"
+    shown = worded(message, "train", {"out": Path("runs/seed=3/batch_size"), "drop": ["a"]})
+    assert shown == "runs/seed=3/batch_size: --batch-size 5 is too large"
 
 
 def test_every_phrase_is_one_that_the_library_says():

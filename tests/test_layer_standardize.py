@@ -87,7 +87,11 @@ def test_thousands_of_columns_are_saved_shown_and_copied(tmp_path: Any) -> None:
     assert len(repr(cr.Standardize.of(x))) < 200
     assert "Standardize" in str(net.summary())
     assert repr(cr.Standardize([1.0, 2.0], [3.0, 4.0], True)) == (
-        "Standardize(mean=[1. 2.], std=[3. 4.], invert=True)"
+        "Standardize(mean=[1, 2], std=[3, 4], invert=True)"
+    )
+    assert repr(cr.Standardize(1 / 3, 2 / 3)) == "Standardize(mean=0.3333, std=0.6667)"
+    assert repr(cr.Standardize(np.arange(5) / 7, np.ones(5))) == (
+        "Standardize(mean=[0, ..., 0.5714], std=[1, ..., 1])"
     )
 
 

@@ -21,6 +21,7 @@ from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.answers import from_json, to_json
 from chainrule.drawing.report.folder import read_run, write_evaluation
 from chainrule.drawing.report.inside import weights_of_images
+from chainrule.drawing.report.judged import alike
 from chainrule.drawing.report.material import About, described
 from chainrule.drawing.report.pixels import image_shape_of, picture
 from chainrule.drawing.report.thinning import smoothed, thinned
@@ -897,3 +898,11 @@ def test_thinning(count):
     half = max(count // 50, 1) // 2
     for k in range(0, count, 97):
         assert smooth[k] == pytest.approx(values[max(k - half, 0) : k + half + 1].mean())
+
+
+def test_the_numbers_of_an_example_have_the_same_digits():
+    assert alike([210_123.4, 360_345.0, -150_221.6]) == ["210,123", "360,345", "-150,222"]
+    assert alike([0.01234, 0.5, -0.48766]) == ["0.0123", "0.5000", "-0.4877"]
+    assert alike([12.3456, 8.1, 4.2456]) == ["12.35", "8.10", "4.25"]
+    assert alike([1e12, 2e12, 0.0]) == ["1e12", "2e12", "0"]
+    assert alike([0.0, 0.0, 0.0]) == ["0", "0", "0"]

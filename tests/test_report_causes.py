@@ -453,3 +453,37 @@ def test_few_test_samples_are_too_few_to_tell():
         (found,) = TrainingReport([of_curves(answers, about)]).findings
         assert ("hardly better" in found.text, "too few to tell" in found.text) == (True, told)
         assert found.advice.startswith("a larger --test-share") == told
+
+
+def test_of_few_rows_of_a_table_overfitting_asks_for_early_stopping_and_a_linear_model():
+    curves = {"train_loss": [0.5, 0.4, 0.3, 0.2, 0.1, 0.05], "test_loss": [0.5, 0.4, 0.5, 0.6, 0.7, 0.8]}
+    small = trained(layers(10), None, epochs=1, health=False).runs[0].network
+    for samples, columns, network, told in (
+        (300, ["a"], small, True),
+        (3_000, ["a"], small, False),
+        (300, None, small, False),
+        (300, ["a"], None, False),
+    ):
+        about = About(command="chainrule train a.csv", columns=columns, samples=samples)
+        run = replace(of_curves(None, about, measured_at=[1, 2, 3, 4, 5, 6], **curves), network=network)
+        (found,) = [each for each in TrainingReport([run]).findings if each.code == "overfitting"]
+        assert "--early-stopping 5" in found.advice
+        assert ("--hidden 0, a linear model" in found.advice) == told
+
+
+def test_losses_of_different_kinds_and_tasks_are_not_compared():
+    weighted = "SoftmaxCrossEntropy(class_weights=[1, 5])"
+    answers = [Classified(names, np.eye(2, dtype=int), [], []) for names in (["a", "b"], ["c", "d"])]
+
+    def bold(one, other):
+        runs = []
+        for loss, found, value in ((*one, 0.5), (*other, 0.4)):
+            measured = {"test_loss": [value], "test_accuracy": [1 - value], "measured_at": [1]}
+            runs.append(of_curves(found, settings={"loss": loss}, **measured))
+        results = TrainingReport(runs).html().partition('id="results"')[2].partition("</section>")[0]
+        return re.findall(r"<b>([^<]*)</b>", results)
+
+    plain = "SoftmaxCrossEntropy()"
+    assert bold((plain, answers[0]), (plain, answers[0])) == ["60.00 %", "0.4"]
+    assert bold((plain, answers[0]), (weighted, answers[0])) == ["60.00 %"]
+    assert bold((plain, answers[0]), (plain, answers[1])) == []

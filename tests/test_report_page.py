@@ -270,3 +270,12 @@ def test_in_the_frame_of_a_notebook(browser, digits, tmp_path):
         frame.wait_for_selector(".chart canvas")
         assert min(frame.evaluate(DRAWN)) >= 3
         assert page.evaluate("getComputedStyle(document.body).margin") == "8px"  # its styles stay inside
+
+
+def test_a_table_that_goes_on_shows_it(browser, digits):
+    with opened(browser, digits, width=400) as page:
+        for table in page.query_selector_all(".wide:has(> table:not(.confusion))"):
+            told = table.evaluate("each => getComputedStyle(each).backgroundAttachment")
+            assert (
+                told == "local, local, scroll, scroll"
+            )  # covers that move with the table, shadows that stay

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from chainrule.elsewhere import called_here, missing_here
+from chainrule.text import clean
 
 
 class ChainruleError(Exception):
@@ -86,7 +87,7 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
     meant = called_here(name) if called_here(name) in names else lower[near[0]] if near else ""
     question = f"did you mean {meant!r}? " if meant else ""
-    shown = ", ".join(each if len(each) <= 80 else f"{each[:80]}..." for each in names[:30])
+    shown = clean(", ".join(each if len(each) <= 80 else f"{each[:80]}..." for each in names[:30]))
     shown += ", ..." if len(names) > 30 else ""
     return f"{question}Known: {shown}" if names else "there are none"
 

@@ -84,6 +84,12 @@ class Classified:
             shares: Array = np.diag(self.confusion) / self.counts
         return shares
 
+    @property
+    def balanced_accuracy(self) -> float:
+        """The mean recall of the classes that have samples; NaN where none has."""
+        there = self.recall[self.counts > 0]
+        return float(there.mean()) if len(there) else math.nan
+
     @cached_property
     def precision(self) -> Array:
         """For each class the share of right answers among the answers that name it; NaN where none does."""

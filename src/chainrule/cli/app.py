@@ -9,11 +9,13 @@ import functools
 import inspect
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Annotated, Any, NoReturn, Protocol, get_type_hints
 
 import typer
 
+from chainrule.cli import wording
 from chainrule.cli.check import Check
 from chainrule.cli.draw import Draw
 from chainrule.cli.evaluate import Evaluate
@@ -22,6 +24,7 @@ from chainrule.cli.report import Report
 from chainrule.cli.summary import Summary
 from chainrule.cli.train import Train
 from chainrule.cli.wording import in_options, notes
+from chainrule.cli.writing import print_text
 from chainrule.errors import ChainruleError, DivergedError
 from chainrule.versions import show_versions
 
@@ -87,13 +90,19 @@ def options(
 def options_of(name: str) -> dict[str, str]:
     """The options of a command, by the names of their arguments."""
     program = typer.main.get_command(app)
-    parameters = program.commands[name].params  # type: ignore[attr-defined]  # it is a group
-    return {str(each.name): each.opts[0] for each in parameters if each.opts[0].startswith("--")}
+    return wording.options_of(program.commands[name])  # type: ignore[attr-defined]  # it is a group
 
 
-def worded(message: str, name: str) -> str:
-    """A message of the library as the command of that name says it."""
-    return in_options(message, options_of(name), options_of("train"))
+def worded(message: str, name: str, given: Mapping[str, Any] | None = None) -> str:
+    """A message of the library as the command of that name says it. What was `given` to it stays as it is."""
+    return in_options(message, options_of(name), options_of("train"), own_words(given or {}))
+
+
+def own_words(given: Mapping[str, Any]) -> set[str]:
+    """Files and other words of the user's that could be taken for words of the library."""
+    values = [each for value in given.values() for each in (value if isinstance(value, list) else [value])]
+    words = {str(each) for each in values if isinstance(each, (str, Path))}
+    return {word for word in words if "=" in word or "_" in word}
 
 
 def _as_function(name: str, command: Callable[..., Command]) -> Callable[..., None]:
@@ -105,18 +114,18 @@ def _as_function(name: str, command: Callable[..., Command]) -> Callable[..., No
     @functools.wraps(command, updated=())
     def run(**given: Any) -> None:
         try:
-            with notes(lambda message: worded(message, name)):
+            with notes(lambda message: worded(message, name, given)):
                 command(**given).run()
             sys.stdout.flush()
         except (ChainruleError, MemoryError) as error:
             message = str(error) or "not enough memory for this; try a smaller network or batch"
-            typer.echo(f"chainrule: {worded(message, name)}", err=True)
+            print_text(f"chainrule: {worded(message, name, given)}", err=True)
             raise typer.Exit(1 if isinstance(error, DivergedError) else 2) from None
         except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
             raise typer.Exit(0) from None
         except OSError as error:  # a name that is too long, a folder that may not be looked into
-            typer.echo(f"chainrule: {error.filename or 'the files'}: {error.strerror or error}", err=True)
+            print_text(f"chainrule: {error.filename or 'the files'}: {error.strerror or error}", err=True)
             raise typer.Exit(2) from None
         except KeyboardInterrupt:
             typer.echo("chainrule: interrupted", err=True)

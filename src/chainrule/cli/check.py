@@ -21,7 +21,7 @@ from chainrule.cli.models import load_model
 from chainrule.cli.options import Seed, Target, refuse_dtype, refuse_no_picture, refuse_seed
 from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import ROWS, batch_for
-from chainrule.cli.writing import clean, print_text
+from chainrule.cli.writing import print_text
 from chainrule.drawing import draw
 from chainrule.errors import ArgumentError, FileError
 from chainrule.network import Network
@@ -107,7 +107,7 @@ class Check(TableOptions):
             report = self._check_code(*code)
         if self.as_json:
             if note:
-                typer.echo(note, err=True)
+                print_text(note, err=True)
             typer.echo(as_json(report))
         else:
             if note:
@@ -116,7 +116,7 @@ class Check(TableOptions):
         if self.picture is not None:
             draw(report).save(self.picture)
             if not self.as_json:
-                print_text(f"picture  {clean(str(self.picture))}")
+                print_text(f"picture  {self.picture}")
         sys.stdout.flush()  # a reader that has gone is no mistake found
         if not report.passed:
             raise typer.Exit(1)
@@ -126,17 +126,17 @@ class Check(TableOptions):
         if self.inputs or self.arguments:
             raise ArgumentError(
                 f"{'--input' if self.inputs else '--arg'} is for a class in a Python file, FILE.py:ClassName; "
-                f"{clean(self.name)} is taken for a model, whose inputs are rows of DATA"
+                f"{self.name} is taken for a model, whose inputs are rows of DATA"
             )
         if ":" in path.name and not path.exists():
             raise FileError(
-                f"there is no model file {clean(str(path))}; a class is named by its Python file, FILE.py:ClassName"
+                f"there is no model file {path}; a class is named by its Python file, FILE.py:ClassName"
             )
         network = load_model(path, allow_nan=True)
         with np.errstate(all="ignore"):
             where, batch = batch_for(network, self.data, self.target, ROWS, self.seed, self)
         report = check_network(network, batch, self.seed, self.dtype)
-        return f"{clean(str(path))}, checked on {where}", report
+        return f"{path}, checked on {where}", report
 
     def _check_code(self, path: Path, name: str) -> CheckReport:
         if self.data is not None or self.target is not None:
@@ -145,6 +145,7 @@ class Check(TableOptions):
                 f"{what} is for models; what is in a Python file gets its inputs by --input, such as "
                 f"--input 4x5"
             )
+        self.refuse("tables, and the inputs of what is in a Python file are told by --input")
         return check_code(path, name, self.inputs or [], self.arguments or [], self.seed, self.dtype)
 
 

@@ -13,11 +13,11 @@ from chainrule.checking import CheckReport, check
 from chainrule.checking.subjects import ANSWERS, accepts, input_names
 from chainrule.cli.python_file import attribute, defined, guarded, loaded
 from chainrule.cli.typed import example_of, holds_labels, parse_arguments, parse_inputs
-from chainrule.cli.writing import clean
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.graph import Graph
 from chainrule.layers import Layer
 from chainrule.network import Network
+from chainrule.text import clean
 
 
 def check_code(

@@ -24,6 +24,7 @@ from chainrule.datasets.tables import (
     Table,
     Task,
     ending_of,
+    refuse_other,
     stem_of,
 )
 from chainrule.errors import ArgumentError, DataError, FileError, did_you_mean, warn
@@ -80,8 +81,13 @@ def load_for_training(
 ) -> Dataset:
     """A named data set, or a table of which a share is held out for testing, and from whose rest is learnt."""
     if name in NAMED:
-        _refuse_target(name, target)
-        for option, value in (("--test-share", test_share), ("--task", task)):
+        _refuse_target(name, target, reading)
+        table_only = {
+            "--test-share": test_share,
+            "--task": task,
+            "--most-categories": more["most_categories"],
+        }
+        for option, value in table_only.items():
             if value is not None:
                 raise ArgumentError(
                     f"{option} is for tables; {name} says it by itself, so leave {option} out"
@@ -94,6 +100,7 @@ def load_for_training(
         raise ArgumentError(f"{name}: say which column to predict, --target COLUMN")
     if not 0 < test_share < 1:
         raise ArgumentError(f"--test-share: expected a share between 0 and 1, such as 0.2, got {test_share}")
+    more = {option: value for option, value in more.items() if value is not None}
     table = reading.read(path, _as_target(path, target), task=kind, **more)
     if table.t is None or table.target is None:
         raise ArgumentError(f"{name}: there is no target to train on; name it with --target")
@@ -130,6 +137,7 @@ def load_for_training(
 def load_inputs(name: str, network: Network, reading: TableOptions) -> Array:
     """The rows that a model predicts: the test part of named data, or all of a table."""
     if name in NAMED:
+        _refuse_target(name, None, reading)
         return load_named(name).x_test
     return _prepared(reading, _existing(name), None, network).x
 
@@ -139,7 +147,7 @@ def load_answered(
 ) -> tuple[Array, Array]:
     """The same rows with their targets, in the classes of the model where it tells classes apart."""
     if name in NAMED:
-        _refuse_target(name, target)
+        _refuse_target(name, target, reading)
         data = load_named(name)
         return data.x_test, data.t_test
     path, notes = _existing(name), Notes.of(network)
@@ -219,7 +227,8 @@ def _texts(notes: dict[str, Any], name: str) -> list[str] | None:
     raise DataError(f"the model's metadata: expected {name!r} to be a list of texts, got {value!r}")
 
 
-def _refuse_target(name: str, target: str | None) -> None:
+def _refuse_target(name: str, target: str | None, reading: TableOptions) -> None:
+    reading.refuse(f"tables, and {name} is none")
     if target is not None:
         raise ArgumentError(f"--target is for tables; {name} has its own labels")
 
@@ -236,6 +245,7 @@ def _as_numbered(known: list[str], classes: list[str], name: str) -> Array:
 
 def _existing(name: str) -> Path:
     path = Path(name)
+    refuse_other(path)
     if ending_of(path) not in ENDINGS:
         raise ArgumentError(
             f"{name!r} is no data set and no table file ({', '.join(ENDINGS)}); {did_you_mean(name, NAMED)}"

@@ -13,7 +13,7 @@ from chainrule.cli.models import load_model
 from chainrule.cli.options import Model, Seed, Target, refuse_no_picture, refuse_seed
 from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import ROWS, batch_for
-from chainrule.cli.writing import clean, print_text
+from chainrule.cli.writing import print_text
 from chainrule.drawing import draw
 from chainrule.errors import ArgumentError
 
@@ -59,5 +59,5 @@ class Draw(TableOptions):
         x, t = {name: batch[name] for name in network.input_shapes}, batch.get("t")
         title = f"{self.model.name}, on {where}"
         draw(network, x, t, collapse=self.collapse, title=title).save(self.out)
-        print_text(f"{clean(str(self.model))}, drawn on {where}")
-        print_text(f"picture  {clean(str(self.out))}")
+        print_text(f"{self.model}, drawn on {where}")
+        print_text(f"picture  {self.out}")

@@ -13,7 +13,7 @@ from chainrule.cli.models import load_model
 from chainrule.cli.options import Model
 from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import outputs_of
-from chainrule.evaluation import error_text, r2_text
+from chainrule.evaluation import Classified, error_text, judge, r2_text
 from chainrule.layers import MeanAbsoluteError, MeanSquaredError
 from chainrule.network import Network
 
@@ -22,7 +22,8 @@ from chainrule.network import Network
 class Evaluate(TableOptions):
     """How good a model is on data with known answers.
 
-    Loss and accuracy of a classifier; R², RMSE and MAE of a regression, in the target's own unit.
+    Loss and accuracy of a classifier, and balanced accuracy, the mean share found of each class, where the classes
+    are uneven; R², RMSE and MAE of a regression, in the target's own unit.
     """
 
     model: Model
@@ -39,6 +40,11 @@ class Evaluate(TableOptions):
         outputs_of(network, x, self.data)  # which refuses what is not finite
         for name, value in told(network, network.evaluate(x, t)):
             typer.echo(f"{name:<9}{value}")
+        answers = judge(network, x, t)
+        if isinstance(answers, Classified) and answers.is_uneven and answers.samples:
+            typer.echo(
+                f"{'balanced':<9}{answers.balanced_accuracy:.6g} (accuracy where every class counts alike)"
+            )
         typer.echo(f"{'samples':<9}{len(x)}")
 
 

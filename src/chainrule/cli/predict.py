@@ -17,6 +17,7 @@ from chainrule.cli.models import load_model
 from chainrule.cli.options import Force, Model, refuse_taken
 from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import outputs_of
+from chainrule.cli.writing import print_data, print_text
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
 from chainrule.network import Network
@@ -47,10 +48,10 @@ class Predict(TableOptions):
         writer.writerow(header)
         writer.writerows(rows)
         if self.out is None:
-            typer.echo(text.getvalue(), nl=False)
+            print_data(text.getvalue())
         else:
             write_bytes(self.out, text.getvalue().encode())
-            typer.echo(f"{len(rows)} predictions written to {self.out}")
+            print_text(f"{len(rows)} predictions written to {self.out}")
 
     def _table(self, network: Network, x: Array) -> tuple[list[str], list[list[str]]]:
         """The header, and a row of texts for every row of x."""

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any, TypeVar
 
-from chainrule.cli.writing import clean
 from chainrule.errors import ArgumentError, ChainruleError, FileError, did_you_mean
+from chainrule.text import clean
 
 T = TypeVar("T")
 

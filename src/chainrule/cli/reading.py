@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -11,8 +11,11 @@ import typer
 
 from chainrule import datasets
 from chainrule.datasets import Table
-from chainrule.errors import warn
+from chainrule.datasets.tables import TEXT, ending_of
+from chainrule.errors import ArgumentError, warn
 
+OF_TEXT = ("separator", "decimal", "encoding", "header", "missing", "drop")
+"""The options that are for text files only."""
 NAMED_SIGNS = {"tab": "\t", "\\t": "\t", "space": " ", "comma": ",", "semicolon": ";"}
 
 of_tables = partial(typer.Option, rich_help_panel="How a table is read")
@@ -39,7 +42,9 @@ class TableOptions:
     ] = None
     drop: Annotated[
         list[str] | None,
-        of_tables(metavar="COLUMN", help="A column that is not to be used. May be repeated."),
+        of_tables(
+            metavar="COLUMN", help="A column that is not to be used. May be repeated, or a list: Id,address."
+        ),
     ] = None
     strict: Annotated[
         bool,
@@ -49,10 +54,20 @@ class TableOptions:
         ),
     ] = False
 
+    def refuse(self, because: str, *names: str) -> None:
+        """Refuse options that would do nothing, of these names or any, since nothing is read that they are for."""
+        for name in names or (each.name for each in fields(TableOptions)):
+            if getattr(self, name) not in (None, False, []) or (name == "header" and self.header is False):
+                option = "--no-header" if name == "header" and not self.header else f"--{name}"
+                raise ArgumentError(f"{option} is for {because}, so leave {option} out")
+
     def read(self, path: Path, target: str | int | None, **more: Any) -> Table:
         """The table in a file. What was found in reading it is told as notes."""
+        if ending_of(path) not in TEXT:
+            self.refuse(f"text files, and {path} holds arrays", *OF_TEXT)
         separator = self.separator
-        table = datasets.load_table(
+        load = partial(
+            datasets.load_table,
             path,
             target,
             separator=None if separator is None else NAMED_SIGNS.get(separator.lower(), separator),
@@ -60,10 +75,17 @@ class TableOptions:
             encoding=self.encoding,
             header=self.header,
             missing=self.missing or (),
-            drop=self.drop or (),
             strict=self.strict,
             **more,
         )
+        drop = self.drop or []
+        several = [part.strip() for name in drop for part in name.split(",")]
+        try:
+            table = load(drop=drop)
+        except ArgumentError:
+            if several == drop:
+                raise
+            table = load(drop=several)  # no column has a name with a comma: it is a list
         for note in table.reading:
             warn(note)  # which the command words, and prints
         return table

@@ -10,7 +10,7 @@ import typer
 from rich.markup import escape
 
 from chainrule.cli.options import Force, refuse_taken
-from chainrule.cli.writing import clean, print_rows, printable
+from chainrule.cli.writing import print_rows
 from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.folder import REPORT, folder_of
 
@@ -57,4 +57,4 @@ def print_findings(made: TrainingReport) -> None:
     for finding in made.findings:
         where = finding.where.partition(": ")[0] if len(made.runs) > 1 else ""
         place = f"{where}: " if where else ""
-        print_rows([("finding", escape(printable(clean(f"{place}{finding}"))))])
+        print_rows([("finding", escape(f"{place}{finding}"))])

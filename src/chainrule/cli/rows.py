@@ -9,7 +9,6 @@ import numpy as np
 from chainrule.arrays import Array, first_not_finite
 from chainrule.cli.data import NAMED, Notes, load_answered, load_named
 from chainrule.cli.reading import TableOptions
-from chainrule.cli.writing import clean
 from chainrule.errors import ArgumentError, ChainruleError, DataError
 from chainrule.network import Network
 
@@ -22,11 +21,19 @@ def batch_for(
 ) -> tuple[str, dict[str, Array]]:
     """The first rows of the data, those a model was trained on, or random numbers; and what they are, in words."""
     if data is not None:
-        x, t = (values[:rows] for values in load_answered(data, network, target, reading))
+        try:
+            x, t = (values[:rows] for values in load_answered(data, network, target, reading))
+        except ArgumentError as error:
+            if " for the target" not in str(error) and "answers" not in str(error):
+                raise
+            raise ArgumentError(
+                f"gradients flow back from a loss, which needs the answers: {error}"
+            ) from None
         network.loss(x, t)  # whose message says what does not fit
-        return f"{len(x)} rows of {clean(data)}", feeds(network, x, t)
+        return f"{len(x)} rows of {data}", feeds(network, x, t)
     if target is not None:
         raise ArgumentError("--target names a column of DATA; say which data, too")
+    reading.refuse("DATA, and none is named: say which")
     noted = network.metadata.get("data")
     if isinstance(noted, str) and noted in NAMED and Notes.of(network).columns is None:
         with contextlib.suppress(ChainruleError):  # it is not at hand, or the note is wrong

@@ -73,6 +73,7 @@ def keep_evaluation(folder: Path, network: Network, data: Dataset, command: str)
         columns=data.columns,
         loss_unit=loss_unit_of(network),
         on_training=of_training.means if isinstance(of_training, Estimated) else {},
+        notes=[note.removeprefix(f"{Path(str(network.metadata.get('data')))}: ") for note in data.notes],
     )
     answers = numbered(judge(network, data.x_test, data.t_test, target=data.target), data.numbers)
     shape = image_shape_of_network(network, None, data.columns)

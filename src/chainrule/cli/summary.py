@@ -9,6 +9,7 @@ import typer
 
 from chainrule.cli.models import load_model
 from chainrule.cli.options import Model
+from chainrule.cli.writing import print_text
 from chainrule.errors import ArgumentError
 
 
@@ -23,4 +24,4 @@ class Summary:
         """Print the table."""
         if self.batch_size < 1:
             raise ArgumentError(f"--batch-size: expected at least 1, got {self.batch_size}")
-        typer.echo(load_model(self.model, allow_nan=True).summary(self.batch_size))
+        print_text(load_model(self.model, allow_nan=True).summary(self.batch_size))

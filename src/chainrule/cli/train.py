@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -32,7 +32,8 @@ from chainrule.cli.reading import TableOptions, of_tables
 from chainrule.cli.report import print_findings
 from chainrule.cli.rows import ROWS, feeds, unlearned
 from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
-from chainrule.cli.writing import clean, print_rows, printable
+from chainrule.cli.wording import in_options, options_of
+from chainrule.cli.writing import print_rows, print_text
 from chainrule.datasets.tables import MOST_CATEGORIES, stem_of, told_of
 from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
@@ -158,9 +159,12 @@ class Train(TableOptions):
         float | None, of_data(help="Share of a table's rows held out for testing. Default: 0.2.")
     ] = None
     most_categories: Annotated[
-        int,
-        of_tables(help="Text of more different values is left out; of fewer, each gets a column of 0 and 1."),
-    ] = MOST_CATEGORIES
+        int | None,
+        of_tables(
+            help="Text of more different values is left out; of fewer, each gets a column of 0 and 1. Default: "
+            f"{MOST_CATEGORIES}."
+        ),
+    ] = None
     out: Annotated[
         Path | None, of_data(metavar="DIR", help="The run folder. Default: a new one under runs/.")
     ] = None
@@ -170,6 +174,8 @@ class Train(TableOptions):
         """Train, check, write the run folder, and print what came of it."""
         refuse_seed(self.seed)
         refuse_dtype(self.dtype)
+        if self.most_categories is not None and self.most_categories < 1:
+            raise ArgumentError(f"--most-categories: expected at least 1, got {self.most_categories}")
         if self.epochs is not None and self.iterations is not None:
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
         optimizer, callbacks = self._make_optimizer(), self._make_callbacks()
@@ -193,12 +199,12 @@ class Train(TableOptions):
             write_page(folder)
             print_rows(kept_files(folder, MODEL, HISTORY, CURVES, REPORT))
             if held := not_finite(network.params):
-                typer.echo(f"{held}: read the model with cr.load(path, allow_nan=True)")
+                print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
             raise
         self._keep(folder, network, history, data)  # before the checks, which take a while
         compared, layer_report = self._check(network, data, folder)
         page = write_page(folder)
-        print_rows([*results(page.runs[0], network, data), ("gradients", compared)])
+        print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", compared)])
         if layer_report is not None:
             typer.echo()
             print_report(layer_report)
@@ -301,7 +307,13 @@ class Train(TableOptions):
         init = {"init": self.init or ("half-he" if self.weight_std is None else "normal")}
         history.settings = {**given, **init, **history.settings}
         keep_run(folder, network, history)
+        data = replace(data, notes=[self._worded(note) for note in data.notes])
         keep_evaluation(folder, network, data, command_of(self.context))
+
+    def _worded(self, text: str) -> str:
+        """A text of the library whose remedies are options."""
+        options = options_of(self.context.command)
+        return in_options(text, options, options)
 
     def _check(self, network: Network, data: Dataset, folder: Path) -> tuple[str, CheckReport | None]:
         """Check the gradients of the whole, told as text, and of every layer. Ctrl-C ends the checks alone."""
@@ -369,11 +381,13 @@ def on_both(of_test: str, of_training: str) -> str:
     return f"{of_test} on the test data, {of_training} on the training data"
 
 
-def results(run: Material, network: Network, data: Dataset) -> Iterator[tuple[str, str]]:
-    """What the training came to, as labels and texts."""
+def results(
+    run: Material, network: Network, data: Dataset, worded: Callable[[str], str]
+) -> Iterator[tuple[str, str]]:
+    """What the training came to, as labels and texts. `worded` makes options of the arguments in a remedy."""
     history = run.history
     for label, text in () if data.preparation is None else told_of(data.preparation):
-        yield label, escape(printable(clean(text)))
+        yield label, escape(text if label != "left out" else worded(text))
     units = [node.layer.units for node in network.graph if node.layer is not None and node.layer.units]
     shape = " -> ".join(map(str, [data.x.shape[1], *units]))
     yield "network", f"{shape}, {network.params.flat.size:,} parameters"

@@ -1,4 +1,7 @@
-"""Printing what may hold any characters: names, paths and messages from anywhere."""
+"""Printing what may hold any characters: names, paths and messages from anywhere.
+
+Whatever a command prints for people goes through here, where no text can make the terminal do anything.
+"""
 
 from __future__ import annotations
 
@@ -8,25 +11,28 @@ from collections.abc import Iterable
 import typer
 from rich.console import Console
 
+from chainrule.text import clean
+
 
 def print_rows(rows: Iterable[tuple[str, str]]) -> None:
     """Print labels and their texts, in which rich's markup counts."""
     console = Console(highlight=False)
-    for label, text in rows:
-        console.print(f"[bold]{label:<9}[/bold]  {text}", soft_wrap=True)  # so that a path can be copied
+    for label, text in rows:  # soft, so that a path can be copied
+        console.print(f"[bold]{label:<9}[/bold]  {for_people(text)}", soft_wrap=True)
 
 
-def print_text(text: str) -> None:
+def print_text(text: str, *, err: bool = False) -> None:
     """Print what may hold names from anywhere."""
-    typer.echo(printable(text))
+    typer.echo(for_people(text), err=err)
 
 
-def printable(text: str) -> str:
-    """The text with characters that the output has not written as escapes."""
+def print_data(text: str) -> None:
+    """Print what a program may read: a file or a pipe gets it as it is, a terminal what it can show."""
+    sys.stdout.write(for_people(text) if sys.stdout.isatty() else text)  # typer takes escapes out
+
+
+def for_people(text: str) -> str:
+    """The text, line by line, with escapes for what a terminal would obey or hide, and what the output has not."""
     encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
-    return text.encode(encoding, "backslashreplace").decode(encoding)
-
-
-def clean(text: str) -> str:
-    """The text with characters that a terminal would obey, or hide, written as escapes."""
-    return "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
+    cleaned = "\n".join(map(clean, text.split("\n")))
+    return cleaned.encode(encoding, "backslashreplace").decode(encoding)

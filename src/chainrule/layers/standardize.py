@@ -12,6 +12,9 @@ from chainrule.incoming import as_numbers, place
 from chainrule.layers.arithmetic import floats
 from chainrule.layers.base import Layer
 
+SHOWN = 3
+"""So many numbers are written out."""
+
 
 class Standardize(Layer):
     """y = (x - mean) / std,    dL/dx = dL/dy / std; inverted y = x * std + mean,    dL/dx = dL/dy * std.
@@ -73,8 +76,7 @@ class Standardize(Layer):
         return dx
 
     def __repr__(self) -> str:
-        with np.printoptions(precision=4, threshold=8, edgeitems=3):
-            mean, std = " ".join(str(self.mean).split()), " ".join(str(self.std).split())
+        mean, std = _in_brief(self.mean), _in_brief(self.std)
         return f"Standardize(mean={mean}, std={std}{', invert=True' if self.invert else ''})"
 
     def _fitting(self, shape: Shape, dtype: Any) -> tuple[Array, Array]:
@@ -85,3 +87,12 @@ class Standardize(Layer):
                 f"make it of the data that the network is given, cr.Standardize.of(x_train)"
             )
         return self.mean.astype(dtype), self.std.astype(dtype)
+
+
+def _in_brief(values: Array) -> str:
+    """The numbers of up to three columns; of more, the first and the last."""
+    numbers = [f"{value:.4g}" for value in values.ravel().tolist()]
+    if values.ndim == 0:
+        return numbers[0]
+    shown = numbers if len(numbers) <= SHOWN else [numbers[0], "...", numbers[-1]]
+    return f"[{', '.join(shown)}]"

@@ -18,6 +18,7 @@ from chainrule.datasets.tables.column import Column, Form
 from chainrule.datasets.tables.dialect import Dialect
 from chainrule.datasets.tables.frames import is_frame, read_frame
 from chainrule.datasets.tables.learning import MOST_CATEGORIES, counts_rows, learn, refuse_gaps
+from chainrule.datasets.tables.other_files import refuse_other
 from chainrule.datasets.tables.preparation import AS_THEY_ARE, Preparation, Prepared, told_of
 from chainrule.datasets.tables.raw import RawMatrix, RawTable, features_of, refuse_absent
 from chainrule.datasets.tables.targets import Task, targets_of
@@ -312,6 +313,7 @@ def _read(
         return read_npz(path, target, columns)
     if ending == ".npy":
         return read_npy(path, target, columns)
+    refuse_other(path)
     raise ArgumentError(f"{path}: expected a file that ends in {', '.join(ENDINGS)}, got {ending or 'none'}")
 
 

@@ -60,9 +60,10 @@ def _results(runs: Sequence[Material]) -> str:
     rows = []
     for k, run in enumerate(runs):
         cells = [f'<span class="key" style="background:var(--c{k % 8})"></span>{text(run.name)}']
-        for _, values, show, best in found:
+        for title, values, show, best in found:
             finite = [best * value for value in values if math.isfinite(value)]
             is_best = best and len(set(finite)) > 1 and best * values[k] == max(finite)
+            is_best = is_best and _are_of_a_kind(runs, values, is_loss=title.endswith("loss"))
             shown = show(values[k]) if math.isfinite(values[k]) else "none"
             cells.append(f"<b>{text(shown)}</b>" if is_best else text(shown))
         cells += [text(run.history.stopped.partition(":")[0]), f"{len(findings_of(run)):,}"]
@@ -71,8 +72,20 @@ def _results(runs: Sequence[Material]) -> str:
     kinds = "t" + "n" * len(found) + "tn"
     return (
         table(head, rows, kinds=kinds, label="Results", title=False)
-        + '<p class="faint">The best of each is bold.</p>'
+        + '<p class="faint">The best of each is bold, where the runs can be compared.</p>'
     )
+
+
+def _are_of_a_kind(runs: Sequence[Material], values: Sequence[float], is_loss: bool) -> bool:
+    """Whether the runs that have a value have the same task, and for a loss the same loss in the same unit."""
+    kinds = set()
+    for run, value in zip(runs, values, strict=True):
+        if math.isfinite(value):
+            answers = run.answers
+            names = answers.classes if isinstance(answers, Classified) else answers and answers.names
+            of_loss = (run.about.loss_unit, str(run.history.settings.get("loss", ""))) if is_loss else ()
+            kinds.add((type(answers), tuple(names or ()), run.about.data, of_loss))
+    return len(kinds) == 1
 
 
 def _latest(name: str) -> Measure:

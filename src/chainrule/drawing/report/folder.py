@@ -168,6 +168,7 @@ def _about(content: dict[str, Any]) -> About:
         parameters=counts["parameters"],
         columns=None if columns is None else [str(name) for name in columns],
         on_training={name: float(value) for name, value in on_training.items()},
+        notes=[str(note) for note in content.get("notes", [])],
         versions={str(name): str(value) for name, value in content["versions"].items()},
     )
 

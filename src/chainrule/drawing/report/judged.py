@@ -182,6 +182,15 @@ def _shown(example: Example, columns: list[str] | None, shape: Shape | None) -> 
     return f'<div class="values"><dl>{"".join(pairs)}</dl>{more}</div>'
 
 
+def alike(values: Sequence[float]) -> list[str]:
+    """Numbers with the same digits after the point, four in all of the largest, or all before the point."""
+    largest = max(map(abs, values))
+    if not math.isfinite(largest) or not 1e-4 <= largest < 1e9:
+        return [short(value) for value in values]
+    digits = max(0, 3 - math.floor(math.log10(largest)))
+    return [f"{value:,.{digits}f}" for value in values]
+
+
 def residuals(run: Material, found: Estimated) -> Section:
     """Predicted against true, what is left over, and the samples that are furthest off."""
     if not found.samples:
@@ -249,12 +258,8 @@ def scatter(true: Array, predicted: Array, name: str) -> list[Chart]:
 
 
 def _estimate(example: Example, run: Material) -> str:
-    left = example.predicted - example.true
-    told = [
-        ("predicted", short(example.predicted)),
-        ("true", short(example.true)),
-        ("off by", short(left, 3)),
-    ]
+    values = [example.predicted, example.true, example.predicted - example.true]
+    told = list(zip(("predicted", "true", "off by"), alike(values), strict=True))
     return (
         f'<li class="example">{_shown(example, run.about.columns, run.image_shape)}<div class="odds">'
         f'{listed(told)}<p class="faint">row {example.row:,}</p></div></li>'

@@ -37,6 +37,8 @@ class About:
     loss_unit: str = ""
     #: R², RMSE and MAE of a regression on the data that it was trained on, as `Network.evaluate` names them.
     on_training: Mapping[str, float] = field(default_factory=dict)
+    #: What was found in reading a table, a line each.
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,7 @@ from chainrule.drawing.report.parts import Section, table
 from chainrule.text import counted, listed, percent, short
 
 MOST_LISTED = 60
+_EXAMPLES = {"decimal point": ", such as 1,234.5", "decimal comma": ", such as 1.234,5"}
 _HOLDS = {"number": "numbers", "boolean": "yes or no", "date": "dates", "text": "text"}
 
 
@@ -27,7 +28,7 @@ def columns(run: Material) -> Section | None:
         for each in used[:MOST_LISTED]
     ]
     left = [[text(name), text(reason)] for name, reason in preparation.left_out[:MOST_LISTED]]
-    body = f'<p class="lead">{text(lead)}</p>'
+    body = f'<p class="lead">{text(lead)}</p>' + _notes(run.about.notes)
     body += table(
         ["column", "holds", "becomes", "missing", "filled with"],
         cells,
@@ -42,13 +43,25 @@ def columns(run: Material) -> Section | None:
     return Section("columns", "Columns", body)
 
 
+def _notes(notes: list[str]) -> str:
+    """What was found in reading the file."""
+    items = "".join(f"<li>{text(note)}</li>" for note in notes)
+    return f'<ul class="notes faint">{items}</ul>' if items else ""
+
+
 def _more(count: int) -> str:
     return f'<p class="faint">and {count - MOST_LISTED:,} more</p>' if count > MOST_LISTED else ""
 
 
 def _holds(each: Encoding) -> str:
-    written = f", written {each.form.written}" if each.form.written else ""
-    return text(_HOLDS[each.form.kind] + written)
+    """What a column holds, with an example where it could be written in other ways, too."""
+    kind, written = each.form.kind, each.form.written
+    if kind == "number" and written:
+        unit, _, how = written.rpartition(", ") if "decimal " in written else (written, "", "")
+        return text(f"numbers{f' in {unit}' if unit else ''}{_EXAMPLES.get(how, '')}")
+    if kind == "boolean" and "/" in written:
+        return text(written.replace("/", " or "))
+    return text(_HOLDS[kind] + (f", written {written}" if written else ""))
 
 
 def _becomes(each: Encoding) -> str:

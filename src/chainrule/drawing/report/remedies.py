@@ -15,6 +15,9 @@ SCALED = {"He", "Xavier", "LeCun"}
 FEW_UNITS, NARROW = 8, 4
 """A network with so few hidden units is not made smaller; one with a layer so narrow is made larger."""
 
+FEW_ROWS = 1_000
+"""Of a table of so few rows a linear model may be as good."""
+
 
 @dataclass(frozen=True)
 class Remedy:
@@ -93,6 +96,11 @@ REMEDIES: dict[str, Remedy] = {
         "fewer units in --hidden",
         "a smaller network",
         lambda run: run.hidden is None or sum(run.hidden) > FEW_UNITS,
+    ),
+    "linear": Remedy(
+        "--hidden 0, a linear model",
+        "no hidden layers, a linear model",
+        lambda run: bool(run.hidden) and run.is_of_table and run.rows <= FEW_ROWS,
     ),
     "data": Remedy("more data", "more data"),
     "columns": Remedy("columns that tell more", "columns that tell more"),

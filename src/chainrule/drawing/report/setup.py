@@ -69,6 +69,9 @@ class Setup:
     hidden: tuple[int, ...] | None
     #: The root mean square of the inputs of the first layer with weights; NaN where it is not known.
     input_size: float
+    #: Whether the data were a table, and how many rows were trained on; infinitely many where it is not known.
+    is_of_table: bool
+    rows: float
 
     @classmethod
     def of(cls, run: Material) -> Setup:
@@ -100,6 +103,8 @@ class Setup:
             initializer=_initializer(run),
             hidden=_hidden(run),
             input_size=_input_size(run),
+            is_of_table=run.about.columns is not None,
+            rows=math.inf if run.about.samples is None else run.about.samples,
         )
 
     @property

@@ -122,7 +122,7 @@ def overfits(run: Material) -> Iterator[RunFinding]:
     """The test data fare worse than the training data, which were learned."""
     if not _is_fitted(run):
         return
-    remedies = advice(run, "data", "early stopping", "weight decay", "dropout", "smaller network")
+    remedies = advice(run, "data", "early stopping", "linear", "weight decay", "dropout", "smaller network")
     history, tested = run.history, run.latest("test_accuracy")
     if tested is not None and _is_of_chance(run, tested):
         is_uneven = isinstance(run.answers, Classified) and run.answers.is_uneven
