@@ -247,7 +247,7 @@ def told_of_filled(filled: Iterable[tuple[Encoding, int]]) -> list[tuple[str, st
         if isinstance(each.fill, float) and each.form.kind in ("number", "date"):
             by_median.append(f"{each.name!r} ({counted(count, 'cell')})")
         else:
-            value = each.fill if isinstance(each.fill, str) else bool(each.fill)
+            value = repr(each.fill) if isinstance(each.fill, str) else bool(each.fill)
             by_frequency.append(f"{each.name!r} ({counted(count, 'cell')}: {value})")
     lines = []
     if by_median:
