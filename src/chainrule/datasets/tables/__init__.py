@@ -3,9 +3,10 @@
 from chainrule.datasets.tables.column import Form
 from chainrule.datasets.tables.frames import is_frame
 from chainrule.datasets.tables.learning import MOST_CATEGORIES
+from chainrule.datasets.tables.loading import ENDINGS, TEXT, ending_of, load_table, stem_of
 from chainrule.datasets.tables.other_files import refuse_other
 from chainrule.datasets.tables.preparation import FAR_OFF, NEVER_SEEN, Encoding, Preparation, date_of, told_of
-from chainrule.datasets.tables.table import ENDINGS, TEXT, Table, ending_of, load_table, stem_of
+from chainrule.datasets.tables.table import Table
 from chainrule.datasets.tables.targets import Task
 
 __all__ = [
