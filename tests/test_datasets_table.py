@@ -318,7 +318,7 @@ def test_arguments_that_make_no_sense(write, options, message):
 
 
 def test_an_unknown_ending(write):
-    for name in ("data.xlsx", "data"):
+    for name in ("data.odd", "data"):
         with pytest.raises(ArgumentError, match=r"ends in \.csv"):
             load_table(write(IRIS, name), "species")
 
