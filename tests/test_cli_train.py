@@ -321,7 +321,7 @@ def test_what_was_not_measured_is_said_so(tmp_path):
     page = Material(name="run", history=cr.History(loss=[2.0], seconds=[0.1]), about=About())
     _, (x, t) = cr.datasets.load_digits()
     data = Dataset("digits", x, t, x, t, [str(k) for k in range(10)])
-    told = dict(results(page, net, data))
+    told = dict(results(page, net, data, str))
     assert told["accuracy"] == told["loss"] == "not measured: the training ended within its first epoch"
 
 
