@@ -126,10 +126,12 @@ def _of_quantities(columns: list[Column], block: Array) -> Iterator[Encoding]:
 
     with np.errstate(all="ignore"):  # of numbers near the largest float
         medians = RobustScaler(with_scaling=False).fit(block).center_
-        medians = np.clip(medians, np.nanmin(block, axis=0), np.nanmax(block, axis=0))
+        least, most = np.nanmin(block, axis=0), np.nanmax(block, axis=0)
+        medians = np.clip(medians, least, most)
         means, deviations = np.nanmean(block, axis=0), np.nanstd(block, axis=0)
         too_fine = (deviations > 0) & (np.abs(means) * _FLOAT32 > deviations / 100) & np.isfinite(means)
-    for column, median, shared in zip(columns, medians.tolist(), too_fine.tolist(), strict=True):
+    each = zip(columns, medians.tolist(), too_fine.tolist(), least.tolist(), most.tolist(), strict=True)
+    for column, median, shared, *span in each:
         offset, cycles = median if shared else 0.0, tuple[str, ...]()
         if column.form.kind == "date":
             days = column.values[~column.missing]
@@ -140,7 +142,7 @@ def _of_quantities(columns: list[Column], block: Array) -> Iterator[Encoding]:
             median,
             offset=offset,
             cycles=cycles,
-            span=_span(column),
+            span=(span[0], span[1]),
             **_missing(column),
         )
 
