@@ -84,6 +84,11 @@ class History:
             ) from None
         if not isinstance(content, dict) or content.pop("format", None) != "chainrule history 1":
             raise FileError("this JSON is not a history: expected what History.to_json wrote")
+        return cls.from_dict(content)
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> History:
+        """The record with these fields. Raises FileError where they are not those of a record."""
         known = {each.name: each for each in fields(cls)}
         for name, value in content.items():
             kind = {"settings": dict, "stopped": str, "health": dict}.get(name, list)
@@ -93,17 +98,21 @@ class History:
         return cls(**content)
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write the record as a JSON file."""
+        """Write the record as a JSON file, "history.json"."""
         return write_bytes(path, self.to_json().encode())
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
-        """Read a JSON file that `save` wrote."""
+        """Read a JSON file that `save` wrote, or the history.jsonl of a run folder."""
+        from chainrule.loop.history_lines import history_from_lines, is_lines
+
         try:
-            text = Path(path).read_text(encoding="utf-8")
+            content = Path(path).read_bytes()
+            if is_lines(content):
+                return history_from_lines(content)[0]
+            return cls.from_json(content.decode("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             raise FileError(f"could not read the history {path}: {error}") from error
-        return cls.from_json(text)
 
     def to_frame(self, by: Literal["iteration", "epoch"] = "iteration") -> pandas.DataFrame:
         """The record as a pandas frame: a row for each iteration, or for each measurement."""

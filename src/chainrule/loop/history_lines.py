@@ -1,0 +1,171 @@
+"""A history as lines of JSON that are only appended to: each holds what has come since the last.
+
+The numbers of every iteration are float64, little-endian, in base64: writing them as text would take longer than a
+small network's step.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from chainrule.errors import FileError
+from chainrule.loop.history import MEASURES, History
+
+FORMAT = "chainrule history 2"
+BY_ITERATION = ("loss", "learning_rate", "seconds")
+Marks = tuple[int, int, int]  # iterations, measurements and examinations
+
+
+class HistoryLines:
+    """What has been written of a history. `new` gives the lines that are not, and `written` notes that they are."""
+
+    def __init__(self, run: str = "", done: History | None = None, *, resumes: bool = False) -> None:
+        self._run, self._begins, self._resumes = run, done is None, resumes
+        self._marks: Marks = (0, 0, 0) if done is None else _marks(done)
+        self._pending = self._marks
+        self._settings = self._pending_settings = ""
+
+    def new(self, history: History) -> bytes:
+        """The lines to append: a newline first where a line may have been cut off."""
+        self._pending = _marks(history)
+        self._pending_settings = json.dumps(history.settings)
+        iterations, measured, examined = self._marks
+        part: dict[str, Any] = {"from": iterations}
+        if self._resumes:
+            part["resumes"] = True
+        for name in BY_ITERATION:
+            part[name] = _packed(getattr(history, name)[iterations:])
+        if len(history.measured_at) > measured:
+            names = ("measured_at", *MEASURES)
+            part["measures"] = {
+                name: getattr(history, name)[measured:] for name in names if getattr(history, name)
+            }
+        if history.health and self._pending[2] > examined:
+            part["health"] = _later(history.health, examined)
+        if self._pending_settings != self._settings:
+            part["settings"] = history.settings
+        if history.stopped:
+            part["stopped"] = history.stopped
+        head = json.dumps({"format": FORMAT, "run": self._run}) + "\n" if self._begins else ""
+        return (("\n" if self._resumes else head) + json.dumps(part) + "\n").encode()
+
+    def written(self) -> None:
+        """The lines that `new` gave last are in the file."""
+        self._marks, self._settings = self._pending, self._pending_settings
+        self._begins = self._resumes = False
+
+
+def is_lines(content: bytes) -> bool:
+    """Whether this is how `HistoryLines` begins."""
+    return content.startswith(b'{"format": "' + FORMAT.encode())
+
+
+def history_from_lines(content: bytes) -> tuple[History, str]:
+    """The history, and the id of its run. A last line that was cut off, by a kill, is not read.
+
+    Raises: FileError for what is no history, or one that is damaged.
+    """
+    history, run, begun, unread = History(), "", False, 0
+    for number, line in enumerate(content.split(b"\n"), 1):
+        if not line.strip():
+            continue
+        try:
+            part = json.loads(line)
+        except (ValueError, RecursionError):
+            part = None
+        if not begun:
+            if not isinstance(part, dict) or part.get("format") != FORMAT:
+                raise FileError(f"this is no history of the format {FORMAT!r}; it may need a newer chainrule")
+            begun, run = True, str(part.get("run", ""))
+        elif part is None:
+            unread = number
+        else:
+            try:
+                _add(history, part)
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+                where = f"line {unread or number}"
+                raise FileError(f"the history is damaged at {where}: {error}") from None
+    if not begun:
+        raise FileError("this is no history: it is empty")
+    return History.from_dict(vars(history)), run
+
+
+def rewind(history: History, iterations: int) -> None:
+    """Take away what came after so many iterations; of none, all."""
+    if iterations == 0:
+        vars(history).update(vars(History(settings=history.settings)))
+        return
+    for name in BY_ITERATION:
+        del getattr(history, name)[iterations:]
+    kept = sum(at <= iterations for at in history.measured_at)
+    for name in ("measured_at", *MEASURES):
+        del getattr(history, name)[kept:]
+    if history.health:
+        kept = sum(at <= iterations for at in history.health["iterations"])
+        history.health = _part(history.health, slice(kept))
+    history.stopped = ""
+
+
+def _add(history: History, part: Mapping[str, Any]) -> None:
+    """Add what a line holds. Raises ValueError, TypeError or KeyError where it does not fit to what is there."""
+    begin, done = part["from"], len(history.loss)
+    if part.get("resumes") and isinstance(begin, int) and 0 <= begin <= done:
+        rewind(history, begin)
+    elif begin != done:
+        raise ValueError(f"it goes on from iteration {begin!r}, after {done:,}")
+    values = {name: _unpacked(part[name]) for name in BY_ITERATION}
+    if len({len(each) for each in values.values()}) != 1:
+        raise ValueError(f"{', '.join(BY_ITERATION)} have different lengths")
+    for name, numbers in values.items():
+        getattr(history, name).extend(numbers)
+    for name, each in part.get("measures", {}).items():
+        if name not in ("measured_at", *MEASURES):
+            raise ValueError(f"there is no measure {name!r}")
+        getattr(history, name).extend(each)
+    _join(history.health, part.get("health", {}))
+    history.settings = part.get("settings", history.settings)
+    history.stopped = part.get("stopped", "")
+
+
+def _marks(history: History) -> Marks:
+    return len(history.loss), len(history.measured_at), len(history.health.get("iterations", ()))
+
+
+def _later(health: Mapping[str, Any], examined: int) -> dict[str, Any]:
+    return _part(health, slice(examined, None))
+
+
+def _part(health: Mapping[str, Any], part: slice) -> dict[str, Any]:
+    """Some of the examinations: the same part of every list."""
+    found: dict[str, Any] = {}
+    for name, value in health.items():
+        if isinstance(value, Mapping):
+            found[name] = _part(value, part)
+        else:
+            found[name] = value[part] if isinstance(value, list) else value
+    return found
+
+
+def _join(health: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Append the lists of some examinations to those of the ones before."""
+    for name, value in more.items():
+        if isinstance(value, Mapping):
+            _join(health.setdefault(name, {}), value)
+        elif isinstance(value, list) and isinstance(health.get(name), list):
+            health[name].extend(value)
+        else:
+            health[name] = value
+
+
+def _packed(values: list[float]) -> str:
+    return base64.b64encode(np.asarray(values, "<f8").tobytes()).decode()
+
+
+def _unpacked(text: str) -> list[float]:
+    numbers: list[float] = np.frombuffer(base64.b64decode(text, validate=True), "<f8").tolist()
+    return numbers
