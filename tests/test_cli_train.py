@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.cli.data import Dataset
-from chainrule.cli.train import results
+from chainrule.cli.results import results
 from chainrule.drawing.report.material import About, Material
 
 FILES = ["curves.png", "evaluation.json", "history.json", "model.safetensors", "report.html"]
