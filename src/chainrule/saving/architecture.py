@@ -19,7 +19,8 @@ from chainrule.initializers import Initializer
 from chainrule.layers import Layer
 from chainrule.network import Network, Progress
 
-FORMAT = "chainrule model 1"
+#: The formats that are read. The last is written: it has checksums.
+FORMATS = ("chainrule model 1", "chainrule model 2")
 Classes = Mapping[str, type[Configured]]
 
 
@@ -51,7 +52,7 @@ def describe(network: Network) -> dict[str, Any]:
             }
         nodes.append(entry)
     return {
-        "format": FORMAT,
+        "format": FORMATS[-1],
         "nodes": nodes,
         "layers": [encode(layer) for layer in used],
         "output": graph.name_of(network.output),
