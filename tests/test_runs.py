@@ -10,13 +10,13 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 
 from chainrule.errors import BusyError, ChainruleWarning, FileError
 from chainrule.loop import History
-from chainrule.saving import aside, locks, runs
+from chainrule.saving import aside, locks, run_parts, runs
 from chainrule.saving.runs import RunFolder, RunRecord, is_alive, record_of
 
 SETTINGS = {"command": "chainrule train digits", "options": {"seed": 0}}
@@ -39,7 +39,12 @@ def keep(run: RunFolder, losses: list[float]) -> None:
     """What a training leaves."""
     run.append_history(History(loss=losses, learning_rate=losses, seconds=losses))
     for name in (runs.MODEL, runs.CHECKPOINT, runs.REPORT):
-        run.write(name, lambda file: file.write(f"{name} of {run.id}".encode()))
+        content = f"{name} of {run.id}".encode()
+        run.write(name, _writing(content))
+
+
+def _writing(content: bytes) -> Callable[[IO[bytes]], object]:
+    return lambda file: file.write(content)
 
 
 def ended(folder: Path) -> RunRecord:
@@ -61,7 +66,7 @@ def test_a_run_from_its_begin_to_its_end(tmp_path: Path) -> None:
     with RunFolder.begin(folder, SETTINGS) as run:
         assert record_of(folder) == RunRecord(run.id, "running", SETTINGS)
         assert is_alive(folder)
-        assert runs.writer_of(folder) == str(os.getpid())
+        assert locks.holder(folder / runs.LOCK) == str(os.getpid())
         keep(run, [1.0])
         run.end("finished")
     assert not is_alive(folder)
@@ -164,12 +169,12 @@ def test_force_keeps_the_run_of_before_when_the_new_one_came_to_nothing(tmp_path
 def test_force_replaces_a_run_of_before_07(tmp_path: Path) -> None:
     (tmp_path / runs.OLD_HISTORY).write_text(History(loss=[1.0]).to_json())
     (tmp_path / runs.MODEL).write_bytes(b"old")
-    assert runs.history_in(tmp_path) == tmp_path / runs.OLD_HISTORY
+    assert run_parts.history_in(tmp_path) == tmp_path / runs.OLD_HISTORY
     with RunFolder.begin(tmp_path, {}, force=True) as run:
         assert run.before is not None
-        assert runs.history_in(run.before) == run.before / runs.OLD_HISTORY
-        assert runs.history_in(tmp_path) == tmp_path / runs.HISTORY
-        assert runs.model_in(tmp_path) is None
+        assert run_parts.history_in(run.before) == run.before / runs.OLD_HISTORY
+        assert run_parts.history_in(tmp_path) == tmp_path / runs.HISTORY
+        assert run_parts.model_in(tmp_path) is None
 
 
 def test_where_files_cannot_have_two_names_they_are_copied(tmp_path: Path, monkeypatch: Any) -> None:
@@ -245,7 +250,7 @@ def test_the_run_of_before_survives_a_kill_at_every_step(tmp_path: Path) -> None
                 if place != folder:
                     for name in before:  # what is left in the old place is not taken for the new run's
                         is_old = (folder / name).exists() and (folder / name).read_bytes() == before[name]
-                        assert not is_old or runs.is_of_before(folder, name, record), name
+                        assert not is_old or run_parts.is_of_before(folder, name), name
             with RunFolder.begin(folder, {}, force=True) as run:  # and nothing is in the way of another
                 keep(run, [4.0])
                 run.end("finished")
@@ -322,7 +327,7 @@ def test_a_second_process_is_refused_until_the_first_is_gone(tmp_path: Path, sta
     first.kill()
     first.wait()
     assert not is_alive(tmp_path / "run")
-    assert runs.writer_of(tmp_path / "run") == str(first.pid)
+    assert locks.holder(tmp_path / "run" / runs.LOCK) == str(first.pid)
     RunFolder.reopen(tmp_path / "run").close()
 
 
@@ -390,7 +395,7 @@ def test_a_lock_that_is_a_link_or_a_pipe(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "run" / runs.LOCK)
     begin = time.monotonic()
     assert not is_alive(tmp_path / "run")
-    assert runs.writer_of(tmp_path / "run") == "unknown"
+    assert locks.holder(tmp_path / "run" / runs.LOCK) == "unknown"
     with pytest.raises(FileError, match="could not lock"):
         RunFolder.begin(tmp_path / "run", {}, force=True)
     assert time.monotonic() - begin < 5

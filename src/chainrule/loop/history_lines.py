@@ -87,9 +87,9 @@ def history_from_lines(content: bytes) -> tuple[History, str]:
         else:
             try:
                 _add(history, part)
-            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
                 where = f"line {unread or number}"
-                raise FileError(f"the history is damaged at {where}: {error}") from None
+                raise FileError(f"the history is damaged at {where}: {str(error)[:200]}") from None
     if not begun:
         raise FileError("this is no history: it is empty")
     return History.from_dict(vars(history)), run
@@ -114,10 +114,12 @@ def rewind(history: History, iterations: int) -> None:
 def _add(history: History, part: Mapping[str, Any]) -> None:
     """Add what a line holds. Raises ValueError, TypeError or KeyError where it does not fit to what is there."""
     begin, done = part["from"], len(history.loss)
-    if part.get("resumes") and isinstance(begin, int) and 0 <= begin <= done:
+    if type(begin) is not int or not isinstance(part.get("stopped", ""), str):
+        raise TypeError("its 'from' is no number, or its 'stopped' no text")
+    if part.get("resumes") and 0 <= begin <= done:
         rewind(history, begin)
     elif begin != done:
-        raise ValueError(f"it goes on from iteration {begin!r}, after {done:,}")
+        raise ValueError(f"it goes on from iteration {begin:,}, after {done:,}")
     values = {name: _unpacked(part[name]) for name in BY_ITERATION}
     if len({len(each) for each in values.values()}) != 1:
         raise ValueError(f"{', '.join(BY_ITERATION)} have different lengths")
@@ -125,7 +127,7 @@ def _add(history: History, part: Mapping[str, Any]) -> None:
         getattr(history, name).extend(numbers)
     for name, each in part.get("measures", {}).items():
         if name not in ("measured_at", *MEASURES):
-            raise ValueError(f"there is no measure {name!r}")
+            raise ValueError(f"there is no measure {name[:50]!r}")
         getattr(history, name).extend(each)
     _join(history.health, part.get("health", {}))
     history.settings = part.get("settings", history.settings)

@@ -19,8 +19,11 @@ from chainrule.errors import FileError
 from chainrule.files import is_part, read_bytes, write_atomically
 from chainrule.loop import History
 from chainrule.loop.history_lines import HistoryLines
+from chainrule.network import Network
 from chainrule.saving import aside
-from chainrule.saving.locks import FileLock, holder, is_locked
+from chainrule.saving.container import pieces_of
+from chainrule.saving.locks import FileLock, is_locked
+from chainrule.saving.model import KEY, architecture_of, tensors_of
 
 RUN, LOCK = "run.json", "run.lock"
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
@@ -28,6 +31,8 @@ HISTORY, OLD_HISTORY = "history.jsonl", "history.json"
 CHECK, EVALUATION, CURVES, REPORT = "check.json", "evaluation.json", "curves.png", "report.html"
 #: All that a run writes, the record first.
 NAMES = (RUN, MODEL, CHECKPOINT, HISTORY, OLD_HISTORY, CHECK, EVALUATION, CURVES, REPORT)
+#: What is made when the training has ended, or was interrupted.
+OF_THE_END = (MODEL, CHECK, EVALUATION, CURVES, REPORT)
 FORMAT = "chainrule run 1"
 
 DIVERGED = "diverged"
@@ -101,7 +106,10 @@ class RunFolder:
         made = cls(path, lock, record, HistoryLines(record.id))
         made._made, made._has_kept = folders, False
         try:
-            refuse_taken_folder(path, force)
+            if not force and is_taken(path):
+                raise FileError(
+                    f"{path}: the folder is not empty; choose another, or write into it with force=True"
+                )
             made._take_place()
         except BaseException as error:
             made.close()
@@ -193,9 +201,18 @@ class RunFolder:
             raise FileError(f"could not write {path}: {error.strerror or error}") from error
         self._lines.written()
 
+    def keep_model(self, network: Network) -> Path:
+        """Write the model of the run; of one that diverged, too."""
+        metadata = {KEY: architecture_of(network), "run": self.id}
+        pieces = pieces_of(tensors_of(network.settled()), metadata)
+        return self.write(MODEL, lambda file: file.writelines(pieces))
+
     def go_on(self) -> None:
-        """Note that the run goes on."""
+        """Note that the run goes on from its checkpoint. What was made of the weights it had is deleted."""
         self._note("running", "")
+        if (self.path / CHECKPOINT).exists():
+            for name in OF_THE_END:
+                (self.path / name).unlink(missing_ok=True)
 
     def interrupt(self, stopped: str) -> None:
         """Note that the run has stopped before its end."""
@@ -263,52 +280,10 @@ def is_alive(path: str | os.PathLike[str]) -> bool:
     return is_locked(Path(path) / LOCK)
 
 
-def writer_of(path: str | os.PathLike[str]) -> str:
-    """The number of the process that writes the run folder, or wrote it when it was killed."""
-    return holder(Path(path) / LOCK)
-
-
-def folder_of(path: str | os.PathLike[str]) -> Path:
-    """The run folder that a path means: itself, or of the model file in it its folder."""
-    path = Path(path)
-    return path.parent if path.name in (MODEL, CHECKPOINT) and path.is_file() else path
-
-
-def model_in(folder: Path) -> Path | None:
-    """The model of a run folder, or where there is none yet, its checkpoint; None where there is neither."""
-    record = _record_or_none(folder)
-    for name in (MODEL, CHECKPOINT):
-        if (folder / name).exists() and not is_of_before(folder, name, record):
-            return folder / name
-    return None
-
-
-def history_in(folder: Path) -> Path:
-    """The history of a run folder: the lines, or in a folder of before 0.7 the JSON."""
-    of_before = folder / OLD_HISTORY
-    is_of_now = (folder / RUN).exists() or (folder / HISTORY).exists() or not of_before.exists()
-    return folder / HISTORY if is_of_now else of_before
-
-
-def is_of_before(folder: Path, name: str, record: RunRecord | None) -> bool:
-    """Whether a file is that of a run that was set aside: a kill came before it was taken away."""
-    return record is not None and aside.is_set_aside(folder, record.id, name)
-
-
-def refuse_taken_folder(path: Path, force: bool) -> None:
-    """Raise FileError for a folder that holds something, unless it is to be written by `force`.
-
-    The record alone is nothing: its run was killed before it kept anything.
-    """
-    there = {each.name for each in path.iterdir() if not is_part(each.name)} - {LOCK}
-    if not (force or there <= {RUN}):
-        raise FileError(f"{path}: the folder is not empty; choose another, or write into it with force=True")
-
-
-def _record_or_none(folder: Path) -> RunRecord | None:
-    with contextlib.suppress(FileError):
-        return record_of(folder)
-    return None
+def is_taken(path: Path) -> bool:
+    """Whether a folder holds something: more than the record of a run that was killed before it kept anything."""
+    there = {each.name for each in path.iterdir() if not is_part(each.name)}
+    return not there <= {RUN, LOCK}
 
 
 def _make(path: Path) -> list[Path]:
