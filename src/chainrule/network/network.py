@@ -33,6 +33,7 @@ from chainrule.network.finite import warn_unless_finite
 from chainrule.network.fitting import out_of_reach, warn_of_misfit
 from chainrule.network.labels import Label, Labels
 from chainrule.network.making import (
+    Values,
     chain,
     checked_callbacks,
     checked_loss,
@@ -88,10 +89,29 @@ class Network:
         seed: int | None = None,
         dtype: Any = "float32",
     ) -> None:
+        node = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
+        self._make(node, loss, seed, dtype)
+
+    @classmethod
+    def with_values(cls, output: Node, loss: Loss | None, seed: int, dtype: Any, values: Values) -> Network:
+        """A network that begins with these parameters and statistics; no initial ones are made."""
+        network = cls.__new__(cls)
+        network._make(output, loss, seed, dtype, values)
+        return network
+
+    def _make(
+        self,
+        output: Node,
+        loss: Loss | str | None,
+        seed: int | None,
+        dtype: Any,
+        values: Values | None = None,
+    ) -> None:
         dtype = checked_dtype(dtype)
-        self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
-        self.loss_layer = checked_loss(loss)
+        self.output, self.loss_layer = output, checked_loss(loss)
         self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
+        if values is not None:
+            self.graph.begin_with(values.params, values.state)
         #: The loss alone, to measure outputs with.
         measured_loss = with_loss(Input("output"), self.loss_layer, of=self.output)
         self._measuring = Graph(measured_loss, seed=self.graph.seed, dtype=dtype)
@@ -108,7 +128,9 @@ class Network:
         #: Who may do what with the network at the same time.
         self.callers = Callers()
         self._inputs = input_shapes(self.graph, self.output)
-        self.output_shape: Shape = shape_of_output(self.graph, self.output, self._inputs)
+        self.output_shape: Shape = shape_of_output(
+            self.graph, self.output, self._inputs, 2 if values is None else values.rows
+        )
         warn_of_misfit(self.output, self.loss_layer, self.output_shape)
         self._params = flat_parameters(self.graph, self.callers)
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.

@@ -120,13 +120,11 @@ def network_of(
         name.removeprefix(CONSTANT): value for name, value in tensors.items() if name.startswith(CONSTANT)
     }
     try:
-        network = rebuild(description, own, constants, classes)
+        network = rebuild(description, own, state, constants, classes)
     except FileError as error:
         raise FileError(f"{path}: {error}") from error
     except Exception as error:  # what constructors raise for damaged values is open-ended
         raise FileError(f"{path} is damaged: its architecture cannot be built ({error!r})") from error
-    _put_in(network.params, own, path)
-    _put_in(network.state, state, path)
     _compare(constants_of(network), constants, path)
     return network
 
@@ -151,12 +149,6 @@ def _description(metadata: Mapping[str, str], path: str | os.PathLike[str]) -> d
         raise FileError(f"{path} is damaged: its checksums are missing; use a copy")
     found: dict[str, Any] = description
     return found
-
-
-def _put_in(holders: Any, arrays: dict[str, Array], path: str | os.PathLike[str]) -> None:
-    _compare(holders, arrays, path)
-    for name, value in arrays.items():
-        holders[name] = value
 
 
 def _compare(holders: Mapping[str, Array], arrays: Mapping[str, Array], path: str | os.PathLike[str]) -> None:
