@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import FileError
+from chainrule.files import read_bytes
 from chainrule.loop.history import MEASURES, History
 
 FORMAT = "chainrule history 2"
+MOST_BYTES = 1 << 30
 BY_ITERATION = ("loss", "learning_rate", "seconds")
 Marks = tuple[int, int, int]  # iterations, measurements and examinations
 
@@ -93,6 +96,20 @@ def history_from_lines(content: bytes) -> tuple[History, str]:
     if not begun:
         raise FileError("this is no history: it is empty")
     return History.from_dict(vars(history)), run
+
+
+def read_history(path: str | os.PathLike[str]) -> tuple[History, str]:
+    """The history in a file, of lines or as `History.save` writes it, and the id of its run, "" for none.
+
+    Raises: FileError for what is none.
+    """
+    content = read_bytes(path, MOST_BYTES)
+    if is_lines(content):
+        return history_from_lines(content)
+    try:
+        return History.from_json(content.decode("utf-8")), ""
+    except UnicodeDecodeError as error:
+        raise FileError(f"could not read the history {path}: {error}") from error
 
 
 def rewind(history: History, iterations: int) -> None:

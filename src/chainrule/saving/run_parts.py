@@ -12,8 +12,6 @@ from typing import Any, Literal
 
 from chainrule.errors import FileError
 from chainrule.files import read_bytes
-from chainrule.loop import History
-from chainrule.loop.history_lines import history_from_lines, is_lines
 from chainrule.network import Network
 from chainrule.saving import aside
 from chainrule.saving.architecture import known_classes
@@ -107,17 +105,6 @@ def read_model(path: Path, *, allow_nan: bool = False) -> tuple[Network, str, st
         done = _iterations(metadata)
         unfinished = f"the model after {done} iterations, of a run that has not ended"
     return network, metadata.get(ID, ""), unfinished
-
-
-def read_history(path: Path) -> tuple[History, str]:
-    """The history in a file, and the id of its run. Raises FileError for what is none."""
-    content = read_bytes(path, MOST_JSON)
-    if is_lines(content):
-        return history_from_lines(content)
-    try:
-        return History.from_json(content.decode("utf-8")), ""
-    except UnicodeDecodeError as error:
-        raise FileError(f"could not read the history {path}: {error}") from error
 
 
 def read_json(path: Path) -> tuple[dict[str, Any], str]:

@@ -42,6 +42,7 @@ def findings_of(run: Material) -> tuple[RunFinding, ...]:
         symptoms_of_answers,
         symptoms_of_curves,
         symptoms_of_ends,
+        symptoms_of_files,
         symptoms_of_layers,
         symptoms_of_setup,
     )
@@ -49,6 +50,7 @@ def findings_of(run: Material) -> tuple[RunFinding, ...]:
 
     rules: list[Rule] = [
         *symptoms_of_ends.RULES,
+        *symptoms_of_files.RULES,
         *symptoms_of_setup.RULES,
         *symptoms_of_curves.RULES,
         *symptoms_of_layers.RULES,

@@ -20,6 +20,7 @@ from chainrule.errors import ChainruleError, FileError
 from chainrule.evaluation import Answers
 from chainrule.files import write_bytes
 from chainrule.loop import History
+from chainrule.loop.history_lines import read_history
 from chainrule.network import Network
 from chainrule.saving.run_parts import (
     ID,
@@ -27,7 +28,6 @@ from chainrule.saving.run_parts import (
     history_in,
     is_of_before,
     model_in,
-    read_history,
     read_json,
     read_model,
     standing_of,
