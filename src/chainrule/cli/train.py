@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import shlex
 from dataclasses import KW_ONLY, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
 from chainrule.errors import ArgumentError, DivergedError
 from chainrule.files import write_bytes
 from chainrule.loop import History
+from chainrule.loop.interrupts import Interrupts
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
 
@@ -106,23 +107,32 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         try:
             history = self.fit(network, data, optimizer, callbacks)
         except DivergedError as error:
-            self._keep(folder, network, error.history, data)
-            write_page(folder)
+            with Interrupts():
+                self._keep(folder, network, error.history, data)
+                write_page(folder)
             print_rows(kept_files(folder, MODEL, HISTORY, CURVES, REPORT))
             if held := not_finite(network.params):
                 print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
             raise
-        self._keep(folder, network, history, data)  # before the checks, which take a while
-        compared, layer_report = self._check(network, data, folder)
-        page = write_page(folder)
-        print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", compared)])
-        if layer_report is not None:
+        with Interrupts() as interrupts:  # what was learnt is kept, and before the checks, which take a while
+            self._keep(folder, network, history, data)
+        checks = Checks(is_interrupted=interrupts.asked or history.stopped == "interrupted")
+        if not checks.is_interrupted:
+            self._check(checks, network, data, folder)
+        with Interrupts() as interrupts:
+            page = write_page(folder)
+        print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", checks.compared)])
+        if checks.report is not None:
             typer.echo()
-            print_report(layer_report)
+            print_report(checks.report)
             typer.echo()
         print_findings(page)
-        checked = () if layer_report is None else (CHECK,)
+        checked = () if checks.report is None else (CHECK,)
         print_rows(kept_files(folder, MODEL, HISTORY, *checked, CURVES, REPORT))
+        if history.stopped == "interrupted":
+            raise KeyboardInterrupt(f"chainrule resume {shlex.quote(str(folder))} goes on with the training")
+        if checks.is_interrupted or interrupts.asked:
+            raise KeyboardInterrupt("the training has ended, and is kept")
 
     def _network(self, data: Dataset) -> Network:
         """The network, with what it must know of its data to predict from a file like it."""
@@ -150,18 +160,29 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         options = options_of(program.commands["train"])  # type: ignore[attr-defined]  # it is a group
         return in_options(text, options, options)
 
-    def _check(self, network: Network, data: Dataset, folder: Path) -> tuple[str, CheckReport | None]:
-        """Check the gradients of the whole, told as text, and of every layer. Ctrl-C ends the checks alone."""
+    def _check(self, checks: Checks, network: Network, data: Dataset, folder: Path) -> None:
+        """Check the gradients of the whole, and of every layer. Ctrl-C ends the checks alone."""
         size = network.params.flat.size
         if not (size <= CHECKED_UP_TO if self.check is None else self.check):
-            return f"not checked ({size:,} parameters; --check does it all the same)", None
-        compared, layer_report = "not checked: interrupted", None
-        with contextlib.suppress(KeyboardInterrupt):
+            checks.compared = f"not checked ({size:,} parameters; --check does it all the same)"
+            return
+        try:
             x, t = data.x[:ROWS], unlearned(data.t, ROWS)
-            compared = compare_gradients(network, x, t, self.seed)
-            layer_report = check_network(network, feeds(network, x, t))
-            write_bytes(folder / CHECK, as_json(layer_report).encode())
-        return compared, layer_report
+            checks.compared = compare_gradients(network, x, t, self.seed)
+            report = check_network(network, feeds(network, x, t))
+            write_bytes(folder / CHECK, as_json(report).encode())
+            checks.report = report
+        except KeyboardInterrupt:
+            checks.is_interrupted = True
+
+
+@dataclass
+class Checks:
+    """What checking the gradients came to."""
+
+    is_interrupted: bool
+    compared: str = "not checked: interrupted"
+    report: CheckReport | None = None
 
 
 def write_page(folder: Path) -> TrainingReport:
