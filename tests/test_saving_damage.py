@@ -16,6 +16,7 @@ from safetensors.numpy import save as to_bytes
 
 import chainrule as cr
 from chainrule.errors import FileError
+from chainrule.saving.container import pieces_of
 
 X = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
 
@@ -36,9 +37,20 @@ def parts(content):
     """The arrays and the architecture in a good file."""
     import safetensors.numpy
 
-    size = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + size])
+    header, _ = header_of(content)
     return safetensors.numpy.load(content), json.loads(header["__metadata__"]["chainrule"])
+
+
+def header_of(content):
+    """The header of a file, and the bytes behind it."""
+    size = int.from_bytes(content[:8], "little")
+    return json.loads(content[8 : 8 + size]), content[8 + size :]
+
+
+def written(header, rest):
+    """A file with this header."""
+    text = json.dumps(header).encode()
+    return len(text).to_bytes(8, "little") + text + rest
 
 
 def refused(path, message="."):
@@ -134,12 +146,16 @@ def test_another_programs_safetensors(tmp_path):
         "3",
         '{"format": "chainrule model 0"}',
         '{"format": "chainrule model 2"}',
+        '{"format": "chainrule model 3"}',
+        '{"format": ["chainrule model 1"]}',
         "[" * 9**5,
     ):
         path.write_bytes(to_bytes({"W1": X}, {"chainrule": text}))
         refused(path)
+    path.write_bytes(to_bytes({"W1": X}, {"chainrule": '{"format": "chainrule model 3"}'}))
+    refused(path, "'chainrule model 3'.*needs a newer chainrule, pip install -U chainrule")
     path.write_bytes(to_bytes({"W1": X}, {"chainrule": '{"format": "chainrule model 2"}'}))
-    refused(path, "another format.*newer chainrule")
+    refused(path, "its checksums are missing")
 
 
 # An architecture that was tampered with
@@ -148,9 +164,8 @@ def test_another_programs_safetensors(tmp_path):
 def tampered(valid, path, change):
     tensors, architecture = parts(valid)
     changed = change(tensors, architecture)
-    path.write_bytes(
-        to_bytes(tensors, {"chainrule": json.dumps(architecture if changed is None else changed)})
-    )
+    text = json.dumps(architecture if changed is None else changed)
+    path.write_bytes(b"".join(pieces_of(tensors, {"chainrule": text})))
     return path
 
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
@@ -32,6 +32,9 @@ from chainrule.incoming import as_numbers
 from chainrule.layers import Layer, ParameterSpec
 from chainrule.parameters import Statistics
 from chainrule.randomness import Purpose, fresh_seed, layer_key, layer_stream, stream
+
+#: What is called before a layer computes: with the layer, and the shapes of all its inputs.
+Before: TypeAlias = Callable[[Layer, list[Shape]], None]
 
 
 class Graph(Structure):
@@ -77,6 +80,23 @@ class Graph(Structure):
         if not isinstance(self[name], Parameter):
             raise GraphError(f"{name!r} is not a parameter; {did_you_mean(name, self.parameters)}")
         self._bound[self.position(name)] = value
+
+    def begin_with(self, params: Mapping[str, Array], state: Mapping[str, Array]) -> None:
+        """Let these be all parameters, not copied, and all running statistics: no initial values are made.
+
+        Raises: GraphError unless there is one for each name. That their shapes are right is found by a pass.
+        """
+        layers = [node.layer for node in self.nodes if node.layer is not None]
+        stated = {full for layer in layers for full in self.state_names(layer).values()}
+        for what, needed, given in (("parameters", self.parameters, params), ("statistics", stated, state)):
+            if odd := sorted(set(needed) ^ set(given)):
+                raise GraphError(
+                    f"the {what} of the graph and those that are given differ: {', '.join(odd[:5])}"
+                )
+        for name, value in params.items():
+            self._bound[self.position(name)] = value
+        for name, value in state.items():
+            self.state[name] = value.copy()
 
     def value_of_parameter(self, i: int) -> Array | None:
         """The current value of the parameter at position `i`; None before a shape is known."""
@@ -136,23 +156,30 @@ class Graph(Structure):
         return value
 
     def run(
-        self, feeds: Mapping[str, ArrayLike], last: int, training: bool, step: int, keep_saved: bool = True
+        self,
+        feeds: Mapping[str, ArrayLike],
+        last: int,
+        training: bool,
+        step: int,
+        keep_saved: bool = True,
+        before: Before | None = None,
     ) -> Pass:
+        """One pass up to the node at `last`; `before` is called with each layer and the shapes of its inputs."""
         wanted = self.ancestors(last)
         fed = self._check_feeds(feeds, wanted)
         nothing: list[Any] = [None] * len(self.nodes)
         pass_ = Pass(self.dtype or self._dtype_of(fed), training, step, nothing.copy(), nothing)
-        before = self._bound.copy(), self._checked.copy(), self.state.copy()
+        kept = self._bound.copy(), self._checked.copy(), self.state.copy()
         try:
             for i in wanted:
                 if self.nodes[i].layer is None:
                     pass_.values[i] = self._leaf_value(i, fed, pass_.dtype)
                 else:
-                    saved = self.compute(i, pass_)
+                    saved = self.compute(i, pass_, before)
                     if keep_saved:
                         pass_.saved[i] = saved
         except BaseException:  # parameters made for a wrong shape must not outlive the pass that failed
-            self._bound, self._checked, self.state = before
+            self._bound, self._checked, self.state = kept
             raise
         return pass_
 
@@ -164,12 +191,14 @@ class Graph(Structure):
             )
         return value
 
-    def compute(self, i: int, pass_: Pass) -> Any:
+    def compute(self, i: int, pass_: Pass, before: Before | None = None) -> Any:
         """Run one layer forward: keep its value in `pass_`, return what it saved."""
         layer = self._layer(i)
         if i not in self._checked:
             self._initialize(i, pass_)
         inputs = self._handed(i, pass_)
+        if before is not None:
+            before(layer, [() if value is None else value.shape for value in inputs])
         asks = layer.signature.forward_asks
         asked: dict[str, Any] = {}
         if "training" in asks:
@@ -242,10 +271,16 @@ class Graph(Structure):
             if pass_.values[position] is None:
                 pass_.values[position] = np.asarray(value, dtype=pass_.dtype)
         for short, full in self.state_names(layer).items():
+            spec = layer.state()[short]
+            shape = self._declared_shape(i, spec, shapes)
             if full not in self.state:
-                spec = layer.state()[short]
                 rng = stream(self.seed, Purpose.INITIALIZE, i, 1)
-                self.state[full] = spec.initializer(self._declared_shape(i, spec, shapes), rng, pass_.dtype)
+                self.state[full] = spec.initializer(shape, rng, pass_.dtype)
+            elif self.state[full].shape != shape:
+                raise ShapeError(
+                    f"{self._names[i]}: {layer!r} has its statistics {full!r} of shape {self.state[full].shape}, "
+                    f"but inputs of shape {', '.join(map(str, shapes))} need {shape}"
+                )
         self._checked.add(i)
 
     def _declared_shape(self, i: int, spec: ParameterSpec, shapes: list[Shape]) -> Shape:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from chainrule.arrays import Array, Shape
 from chainrule.configured import constructor_of
 from chainrule.elsewhere import activation_here, called_here
 from chainrule.errors import ArgumentError, GraphError, ShapeError
-from chainrule.graph import Graph, Input, Node, checked_shape
+from chainrule.graph import Before, Graph, Input, Node, checked_shape
 from chainrule.layers import Layer, Loss, Standardize
 from chainrule.layers import loss as losses
 from chainrule.loop import Callback
@@ -153,16 +154,32 @@ def input_shapes(graph: Graph, output: Node) -> dict[str, Shape]:
     return shapes
 
 
-def shape_of_output(graph: Graph, output: Node, inputs: Mapping[str, Shape]) -> Shape:
-    """The shape of the output of one sample, found by a run on zeros, which makes every parameter, too."""
+@dataclass(frozen=True)
+class Values:
+    """What a network begins with instead of initial values, by name; on `rows` the shape of its output is found."""
+
+    params: Mapping[str, Array]
+    state: Mapping[str, Array]
+    rows: int = 2
+
+
+def shape_of_output(
+    graph: Graph, output: Node, inputs: Mapping[str, Shape], rows: int = 2, before: Before | None = None
+) -> Shape:
+    """The shape of the output of one sample, found by a run on zeros, which makes every parameter, too.
+
+    Of 0 rows it computes nothing that depends on the inputs. `before` is called before each layer.
+    """
     from chainrule.native.blas import one_thread
 
-    zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in inputs.items()}
+    zeros = {name: np.zeros((rows, *shape), dtype=int) for name, shape in inputs.items()}
+    last = graph.position(output)
     with np.errstate(all="ignore"), one_thread():
-        value = graph.evaluate(zeros, output)
-    if value.ndim == 0 or len(value) != 2:
+        value = graph.run(zeros, last, training=False, step=0, keep_saved=False, before=before).values[last]
+    assert value is not None
+    if value.ndim == 0 or len(value) != rows:
         raise ShapeError(
-            f"the output of a network has one row for each sample, (N, ...); for two samples it has shape "
+            f"the output of a network has one row for each sample, (N, ...); for {rows} samples it has shape "
             f"{value.shape}"
         )
     shape: Shape = value.shape[1:]

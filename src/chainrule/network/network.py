@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +23,7 @@ from chainrule.loop import (
     Batches,
     Callback,
     History,
-    ProgressBar,
     Sampling,
-    is_watched,
-    train,
 )
 from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, rows_of
@@ -33,6 +31,7 @@ from chainrule.network.finite import warn_unless_finite
 from chainrule.network.fitting import out_of_reach, warn_of_misfit
 from chainrule.network.labels import Label, Labels
 from chainrule.network.making import (
+    Values,
     chain,
     checked_callbacks,
     checked_loss,
@@ -48,7 +47,7 @@ from chainrule.network.making import (
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
 from chainrule.network.residuals import errors_of
-from chainrule.network.scales import warn_of_nothing_learnt, warn_of_scales
+from chainrule.network.scales import warn_of_scales
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
@@ -88,10 +87,29 @@ class Network:
         seed: int | None = None,
         dtype: Any = "float32",
     ) -> None:
+        node = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
+        self._make(node, loss, seed, dtype)
+
+    @classmethod
+    def with_values(cls, output: Node, loss: Loss | None, seed: int, dtype: Any, values: Values) -> Network:
+        """A network that begins with these parameters and statistics; no initial ones are made."""
+        network = cls.__new__(cls)
+        network._make(output, loss, seed, dtype, values)
+        return network
+
+    def _make(
+        self,
+        output: Node,
+        loss: Loss | str | None,
+        seed: int | None,
+        dtype: Any,
+        values: Values | None = None,
+    ) -> None:
         dtype = checked_dtype(dtype)
-        self.output = chain(layers, input_shape) if output is None else given(output, layers, input_shape)
-        self.loss_layer = checked_loss(loss)
+        self.output, self.loss_layer = output, checked_loss(loss)
         self.graph = Graph(with_loss(self.output, self.loss_layer), seed=seed, dtype=dtype)
+        if values is not None:
+            self.graph.begin_with(values.params, values.state)
         #: The loss alone, to measure outputs with.
         measured_loss = with_loss(Input("output"), self.loss_layer, of=self.output)
         self._measuring = Graph(measured_loss, seed=self.graph.seed, dtype=dtype)
@@ -108,7 +126,9 @@ class Network:
         #: Who may do what with the network at the same time.
         self.callers = Callers()
         self._inputs = input_shapes(self.graph, self.output)
-        self.output_shape: Shape = shape_of_output(self.graph, self.output, self._inputs)
+        self.output_shape: Shape = shape_of_output(
+            self.graph, self.output, self._inputs, 2 if values is None else values.rows
+        )
         warn_of_misfit(self.output, self.loss_layer, self.output_shape)
         self._params = flat_parameters(self.graph, self.callers)
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
@@ -416,6 +436,7 @@ class Network:
         validation: tuple[Data, Any] | list[Any] | float | None = None,
         measure_every: int = 1,
         callbacks: Callback | Sequence[Callback] = (),
+        checkpoint: Callback | None = None,
         seed: int | None = None,
         progress: bool | None = None,
         threads: int | None = None,
@@ -429,6 +450,9 @@ class Network:
         ten times `epochs=1` is `epochs=10`, bit for bit, with the same data and arguments. A schedule that
         depends on the length of the training must then be told it, in `total_epochs`. Another optimizer, or
         `fresh=True`, starts without the state of the last.
+
+        `checkpoint=cr.Checkpoint("runs/mine")` keeps the run in that folder: after the process was killed,
+        `cr.resume("runs/mine", x, t)` goes on, and ends with the same bits.
 
         `measure_every=5` measures all the data after every fifth epoch, and at the end, not after every one. The
         progress bar is shown when somebody can see it, or as `progress` says. The other arguments are those of
@@ -446,6 +470,8 @@ class Network:
             raise ArgumentError("say how long to train: either epochs= or iterations=")
         measure_every = whole_number("measure_every", measure_every, 1)
         called = checked_callbacks(callbacks)
+        if checkpoint is not None and not isinstance(checkpoint, Callback):
+            raise ArgumentError(f"checkpoint: expected cr.Checkpoint(folder), got {checkpoint!r}")
         training = self.training(
             x,
             t,
@@ -461,17 +487,7 @@ class Network:
             total_epochs=total_epochs,
             fresh=fresh,
         )
-        bar = [ProgressBar()] if (is_watched() if progress is None else progress) else []
-        with training:
-            history = train(
-                training,
-                training.planned,
-                [*called, *bar],
-                measure_every=measure_every,
-                settings=training.settings(),
-            )
-        warn_of_nothing_learnt(self, training.data, history.latest("train_loss"))
-        return history
+        return training.run(called, measure_every=measure_every, progress=progress, checkpoint=checkpoint)
 
     def training(
         self,
@@ -542,6 +558,8 @@ class Network:
         self._feeds = feeds
         if learns_columns and feeds.columns is not None:
             self.metadata["columns"] = feeds.columns
+        if isinstance(validation, Real):
+            training.held_out = float(validation)
         return training
 
     def _least_batch(self) -> int:

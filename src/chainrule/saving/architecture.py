@@ -9,24 +9,31 @@ from typing import Any
 import numpy as np
 
 from chainrule import initializers, layers
-from chainrule.arguments import whole_number
+from chainrule.arguments import checked_dtype
 from chainrule.arrays import Array
 from chainrule.configured import Configured, constructor_of
 from chainrule.datasets.tables import Preparation
 from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.graph import Constant, Input, LayerParameter, Node, Parameter
 from chainrule.initializers import Initializer
-from chainrule.layers import Layer
+from chainrule.layers import Layer, Loss
 from chainrule.network import Network, Progress
+from chainrule.network.making import Values
+from chainrule.network.progress import counted_in_file
+from chainrule.saving.sizes import rows_to_try
 
-FORMAT = "chainrule model 1"
+#: The formats that are read. The last is written: it has checksums.
+FORMATS = ("chainrule model 1", "chainrule model 2")
+#: Bytes of an array among the arguments of a layer.
+MOST_ARRAY = 2**26
 Classes = Mapping[str, type[Configured]]
 
 
 def describe(network: Network) -> dict[str, Any]:
     """All of a network but its numbers: nodes, layers, loss, dtype, seed, metadata, names of classes."""
     graph = network.graph
-    used: list[Layer] = []
+    used: dict[int, Layer] = {}  # by identity, in the order of their first use
+    numbers: dict[int, int] = {}
     nodes = []
     for i in graph.ancestors(graph.position(network.output)):
         node = graph.nodes[i]
@@ -41,19 +48,17 @@ def describe(network: Network) -> dict[str, Any]:
         elif isinstance(node, Constant):
             entry |= {"kind": "constant", "shape": node.value.shape}
         elif node.layer is not None:
-            if not any(node.layer is each for each in used):
-                used.append(node.layer)
-            number = next(k for k, each in enumerate(used) if each is node.layer)
+            used[id(node.layer)] = node.layer
             entry |= {
                 "kind": "layer",
-                "layer": number,
+                "layer": numbers.setdefault(id(node.layer), len(numbers)),
                 "inputs": [graph.name_of(each) for each in node.inputs],
             }
         nodes.append(entry)
     return {
-        "format": FORMAT,
+        "format": FORMATS[-1],
         "nodes": nodes,
-        "layers": [encode(layer) for layer in used],
+        "layers": [encode(layer) for layer in used.values()],
         "output": graph.name_of(network.output),
         "loss": encode(network.loss_layer),
         "dtype": str(network.dtype),
@@ -73,33 +78,34 @@ def constants_of(network: Network) -> dict[str, Array]:
 
 def rebuild(
     description: Mapping[str, Any],
-    arrays: Mapping[str, Array],
+    params: Mapping[str, Array],
+    state: Mapping[str, Array],
     constants: Mapping[str, Array],
     classes: Classes,
 ) -> Network:
-    """The network that `describe` described, with the numbers of `arrays` as its parameters."""
+    """The network that `describe` described, with these numbers. One that would be too large is refused."""
     used = [decode(entry, classes) for entry in description["layers"]]
     made: dict[str, Node] = {}
     for entry in description["nodes"]:
         name, kind = entry["name"], entry["kind"]
         if kind == "input":
-            shape = entry["shape"]
-            made[name] = Input(name, None if shape is None else tuple(shape), optional=entry["optional"])
+            made[name] = Input(name, entry["shape"], optional=entry["optional"])
         elif kind == "parameter":
-            made[name] = Parameter(name, _of_shape(arrays, entry), decay=entry["decay"])
+            made[name] = Parameter(name, _of_shape(params, entry), decay=entry["decay"])
         elif kind == "constant":
             made[name] = Constant(_of_shape(constants, entry), name)
         elif kind == "layer":
             made[name] = used[entry["layer"]](*(made[source] for source in entry["inputs"]), name=name)
         else:
             raise FileError(f"the model has a node of an unknown kind, {kind!r}")
-    network = Network(
-        output=made[description["output"]],
-        loss=decode(description["loss"], classes),
-        seed=description["seed"],
-        dtype=description["dtype"],
-    )
-    network.iterations = whole_number("iterations", description["iterations"], 0)
+    dtype = checked_dtype(description["dtype"])
+    for name, value in params.items():
+        if value.dtype != dtype:
+            raise FileError(f"{name!r} is {value.dtype}, and its architecture says {dtype}")
+    output, loss = made[description["output"]], decode(description["loss"], classes)
+    rows = rows_to_try(output, params, state, dtype)
+    network = Network.with_values(output, loss, description["seed"], dtype, Values(params, state, rows))
+    network.iterations = counted_in_file("iterations", description["iterations"])
     if "progress" in description:  # not in files of 0.3 and before
         network.progress = Progress.from_dict(description["progress"])
     network.metadata = dict(description["metadata"])
@@ -127,6 +133,9 @@ def known_classes(own: Iterable[type[Configured]] = ()) -> dict[str, type[Config
         for value in vars(module).values():
             if isinstance(value, type) and issubclass(value, (Layer, Initializer)):
                 found[value.__name__] = value
+    found = {
+        name: cls for name, cls in found.items() if name[0] != "_" and cls not in (Layer, Loss, Initializer)
+    }
     for cls in own:
         if not (isinstance(cls, type) and issubclass(cls, (Layer, Initializer))):
             raise ArgumentError(f"layers: expected classes of layers or initializers, [MyLayer], got {cls!r}")
@@ -180,7 +189,7 @@ def decode(value: Any, classes: Classes) -> Any:
             )
         return _make(classes[name], {key: decode(each, classes) for key, each in value["arguments"].items()})
     if "$array" in value:
-        return np.array(decode(value["$array"], classes), dtype=value["dtype"])
+        return _array(decode(value["$array"], classes), np.dtype(value["dtype"]))
     if "$float" in value:
         return float(value["$float"])
     if "$tuple" in value:
@@ -192,6 +201,17 @@ def decode(value: Any, classes: Classes) -> Any:
     if "$ellipsis" in value:
         return Ellipsis
     raise FileError(f"the model holds a value of an unknown kind: {sorted(value)}")
+
+
+def _array(values: Any, dtype: np.dtype[Any]) -> Array:
+    """An array of numbers, booleans or text; of what size is known before it is made."""
+    elements = np.array(values, object)
+    if dtype.kind not in "biufU" or elements.size * dtype.itemsize > MOST_ARRAY:
+        raise FileError(
+            f"the model holds an array of {elements.size:,} elements of the kind {str(dtype)[:80]}: numbers, "
+            f"booleans and text are saved, up to {MOST_ARRAY:,} bytes"
+        )
+    return elements.astype(dtype)
 
 
 def _make(cls: type[Configured], arguments: dict[str, Any]) -> Configured:
