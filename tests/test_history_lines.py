@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from chainrule.errors import FileError
 from chainrule.loop import History
 from chainrule.loop.history import MEASURES
-from chainrule.loop.history_lines import HistoryLines, history_from_lines, is_lines, rewind
+from chainrule.loop.history_lines import HistoryLines, history_from_lines, is_lines, marks_of, rewind
 from conftest import examples
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -119,7 +119,7 @@ def test_behind_a_line_that_was_cut_off_it_goes_on() -> None:
         assert same(history, longer), end
     for iterations in (0, 3, 6):  # from an older checkpoint
         done = of(12)
-        rewind(done, iterations)
+        rewind(done, marks_of(of(iterations)))
         lines = HistoryLines("0123abcd", done, resumes=True)
         assert same(history_from_lines(whole + lines.new(of(9)))[0], of(9))
 
@@ -128,11 +128,10 @@ def test_behind_a_line_that_was_cut_off_it_goes_on() -> None:
 def test_rewinding(iterations: int) -> None:
     history = of(9)
     history.stopped = "finished"
-    rewind(history, iterations)
-    expected = of(iterations)
-    if iterations == 0:
-        expected = History(settings=history.settings)
-    assert same(history, expected)
+    rewind(history, marks_of(of(iterations)))
+    assert same(history, of(iterations))
+    with pytest.raises(ValueError, match="it goes back to"):
+        rewind(history, marks_of(of(12)))
 
 
 def damaged(change: Any) -> bytes:
@@ -148,9 +147,12 @@ def damaged(change: Any) -> bytes:
     "change",
     [
         lambda part: part.update({"from": 4}),
-        lambda part: part.update({"from": -1, "resumes": True}),
+        lambda part: part.update({"from": -1, "resumes": [-1, 0, 0]}),
+        lambda part: part.update({"from": 3, "resumes": [2, 0, 0]}),
+        lambda part: part.update({"from": 99, "resumes": [99, 0, 0]}),
         lambda part: part.update({"from": "x" * 100_000}),
-        lambda part: part.update({"from": True, "resumes": True}),
+        lambda part: part.update({"from": True, "resumes": [1, 0, 0]}),
+        lambda part: part.update({"resumes": True}),
         lambda part: part.update({"loss": "AAAA"}),
         lambda part: part.update({"loss": "?"}),
         lambda part: part.update({"loss": 5}),
