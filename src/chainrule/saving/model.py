@@ -50,7 +50,8 @@ def save(network: Network, path: str | os.PathLike[str], *, allow_nan: bool = Fa
             f"{held}: the network is of no use as it is, and was not saved; go back to weights from before, or say "
             f"cr.save(net, path, allow_nan=True)"
         )
-    pieces = pieces_of(tensors, {KEY: architecture_of(network)})
+    kept = {name: value.copy() for name, value in tensors.items()}  # a training may begin while it is written
+    pieces = pieces_of(kept, {KEY: architecture_of(network)})
     return write_atomically(path, lambda file: file.writelines(pieces))
 
 
