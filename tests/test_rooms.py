@@ -21,10 +21,9 @@ SOURCE = Path(chainrule.__file__).parent
 LINES = [
     ["cli"],
     ["notebook"],
-    ["versions"],
     ["estimators", "drawing", "checking"],
     ["saving"],
-    ["evaluation"],
+    ["versions", "evaluation"],
     ["network"],
     ["loop"],
     ["program"],

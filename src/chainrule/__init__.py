@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from chainrule.checking import check
     from chainrule.drawing import draw
     from chainrule.drawing.report import report
+    from chainrule.saving.checkpoint import Checkpoint
+    from chainrule.saving.resuming import resume
     from chainrule.versions import show_versions
 
 __version__ = "0.6.0"
@@ -39,6 +41,7 @@ __all__ = [
     "Adam",
     "AdamW",
     "Callback",
+    "Checkpoint",
     "Constant",
     "EarlyStopping",
     "Graph",
@@ -63,6 +66,7 @@ __all__ = [
     "numerical_gradient",
     "optimizers",
     "report",
+    "resume",
     "save",
     "schedules",
     "show_versions",
@@ -72,9 +76,11 @@ __all__ = [
 
 #: What training does not need, and where it is.
 _LATER = {
+    "Checkpoint": "chainrule.saving.checkpoint",
     "check": "chainrule.checking",
     "draw": "chainrule.drawing",
     "report": "chainrule.drawing.report",
+    "resume": "chainrule.saving.resuming",
     "show_versions": "chainrule.versions",
 }
 

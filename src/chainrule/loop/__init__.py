@@ -5,7 +5,7 @@ from chainrule.loop.callbacks import Callback, EarlyStopping, Examiner, Findings
 from chainrule.loop.health import Health
 from chainrule.loop.history import History
 from chainrule.loop.interrupts import Interrupts
-from chainrule.loop.loop import train
+from chainrule.loop.loop import Standing, train
 from chainrule.loop.pace import Pace
 from chainrule.loop.progress import ProgressBar, is_watched
 
@@ -23,6 +23,7 @@ __all__ = [
     "ProgressBar",
     "Run",
     "Sampling",
+    "Standing",
     "Trainee",
     "is_watched",
     "train",

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from chainrule.arguments import number, one_of, whole_number
+from chainrule.configured import Configured
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.loop.history import MEASURES, History
 from chainrule.text import counted
@@ -79,6 +80,8 @@ class Run:
     training: Trainee
     history: History
     total: int
+    callbacks: Sequence[Callback] = ()
+    measure_every: int = 1
     iteration: int = 0
     epoch: int = 0
     stopped: str = ""
@@ -103,6 +106,9 @@ class Callback:
 
     `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, and
     `run.training.snapshot()` copies the weights, which its `put_back` puts in place.
+
+    A callback that gathers something over a training returns it from `state`, which checkpoints keep, and takes it
+    up again in `on_resume`.
     """
 
     every_iteration: int = True
@@ -119,17 +125,28 @@ class Callback:
     def on_start(self, run: Run) -> None:
         """Before the first iteration."""
 
+    def on_resume(self, run: Run, state: dict[str, Any]) -> None:
+        """In place of `on_start` where a training goes on from a checkpoint, in which `state` was kept."""
+        self.on_start(run)
+
+    def state(self) -> dict[str, Any]:
+        """What a checkpoint keeps of it: texts, numbers, arrays, and tuples, lists and dicts of them, by name."""
+        return {}
+
     def on_iteration(self, run: Run) -> None:
         """After every iteration, or as often as `every_iteration` says."""
 
     def on_epoch(self, run: Run) -> None:
         """After every epoch, when its measures are in the history, if it was measured: see `run.is_measured`."""
 
+    def on_interrupt(self, run: Run) -> None:
+        """When Ctrl-C or a signal has ended the training, before `on_end`: all is as after any iteration."""
+
     def on_end(self, run: Run) -> None:
         """After the last iteration, also when training was stopped or interrupted."""
 
 
-class EarlyStopping(Callback):
+class EarlyStopping(Callback, Configured):
     """Stop when a measure has not improved for `patience` epochs, and put back the best weights.
 
     `monitor` is "test_loss", "test_accuracy", "train_loss" or "train_accuracy". An improvement is one of more
@@ -160,6 +177,18 @@ class EarlyStopping(Callback):
     def on_start(self, run: Run) -> None:
         self.best, self.best_epoch, self._best_weights = self._sign * math.inf, 0, None
         run.history.settings["early_stopping"] = f"{self.monitor}, patience {self.patience}"
+
+    def on_resume(self, run: Run, state: dict[str, Any]) -> None:
+        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+        self._best_weights, self._best_iteration = state["weights"], int(state["iteration"])
+
+    def state(self) -> dict[str, Any]:
+        return {
+            "best": self.best,
+            "best_epoch": self.best_epoch,
+            "weights": self._best_weights,
+            "iteration": self._best_iteration,
+        }
 
     def on_epoch(self, run: Run) -> None:
         if not run.is_measured:

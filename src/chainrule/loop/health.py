@@ -6,6 +6,7 @@ import math
 from typing import Any
 
 from chainrule.arguments import whole_number
+from chainrule.configured import Configured
 from chainrule.errors import ArgumentError
 from chainrule.loop.callbacks import Callback, Examiner, Run
 
@@ -13,7 +14,7 @@ EXAMINATIONS = 40  # of a training, unless told otherwise
 SHARE = 0.045  # of the time of a training, which they are planned to take at most: a twentieth, with a margin
 
 
-class Health(Callback):
+class Health(Callback, Configured):
     """Record in `history.health` how every layer and every parameter is doing, over time.
 
     An examination is one run forward and backward over the same `rows` rows of the training data each time. It
@@ -48,6 +49,15 @@ class Health(Callback):
             raise ArgumentError(
                 "Health: expected one among the callbacks of a training, got two; leave one out"
             )
+        self._begin(run)
+        assert self._examiner is not None
+        run.history.health = {"rows": self._examiner.rows, "iterations": [], "layers": {}, "parameters": {}}
+        self._examine(run)
+
+    def on_resume(self, run: Run, state: dict[str, Any]) -> None:
+        self._begin(run)
+
+    def _begin(self, run: Run) -> None:
         if not hasattr(run.training, "examiner"):
             raise ArgumentError(
                 f"Health: expected a training with a method examiner(rows), got {type(run.training).__name__}; see "
@@ -55,8 +65,6 @@ class Health(Callback):
             )
         self._examiner = run.training.examiner(self.rows)
         self.every_iteration = self.every or iterations_apart(run.total, self._examiner.cost)
-        run.history.health = {"rows": self._examiner.rows, "iterations": [], "layers": {}, "parameters": {}}
-        self._examine(run)
 
     def on_iteration(self, run: Run) -> None:
         self._examine(run)

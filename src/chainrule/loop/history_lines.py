@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,18 +26,18 @@ class HistoryLines:
 
     def __init__(self, run: str = "", done: History | None = None, *, resumes: bool = False) -> None:
         self._run, self._begins, self._resumes = run, done is None, resumes
-        self._marks: Marks = (0, 0, 0) if done is None else _marks(done)
+        self._marks: Marks = (0, 0, 0) if done is None else marks_of(done)
         self._pending = self._marks
         self._settings = self._pending_settings = ""
 
     def new(self, history: History) -> bytes:
         """The lines to append: a newline first where a line may have been cut off."""
-        self._pending = _marks(history)
+        self._pending = marks_of(history)
         self._pending_settings = json.dumps(history.settings)
         iterations, measured, examined = self._marks
         part: dict[str, Any] = {"from": iterations}
         if self._resumes:
-            part["resumes"] = True
+            part["resumes"] = self._marks
         for name in BY_ITERATION:
             part[name] = _packed(getattr(history, name)[iterations:])
         if len(history.measured_at) > measured:
@@ -95,27 +95,27 @@ def history_from_lines(content: bytes) -> tuple[History, str]:
     return History.from_dict(vars(history)), run
 
 
-def rewind(history: History, iterations: int) -> None:
-    """Take away what came after so many iterations; of none, all."""
-    if iterations == 0:
-        vars(history).update(vars(History(settings=history.settings)))
-        return
+def rewind(history: History, marks: Sequence[int]) -> None:
+    """Take away what came after so many iterations, measurements and examinations.
+
+    Raises: ValueError where there are fewer.
+    """
+    iterations, measured, examined = marks
+    if not all(0 <= mark <= there for mark, there in zip(marks, marks_of(history), strict=True)):
+        raise ValueError(f"it goes back to {list(marks)}, and there are {list(marks_of(history))}")
     for name in BY_ITERATION:
         del getattr(history, name)[iterations:]
-    kept = sum(at <= iterations for at in history.measured_at)
     for name in ("measured_at", *MEASURES):
-        del getattr(history, name)[kept:]
-    if history.health:
-        kept = sum(at <= iterations for at in history.health["iterations"])
-        history.health = _part(history.health, slice(kept))
+        del getattr(history, name)[measured:]
+    history.health = _part(history.health, slice(examined)) if history.health else {}
     history.stopped = ""
 
 
 def _add(history: History, part: Mapping[str, Any]) -> None:
     """Add what a line holds. Raises ValueError, TypeError or KeyError where it does not fit to what is there."""
     begin, done = part["from"], len(history.loss)
-    if part.get("resumes") and isinstance(begin, int) and 0 <= begin <= done:
-        rewind(history, begin)
+    if "resumes" in part:
+        rewind(history, part["resumes"])
     elif begin != done:
         raise ValueError(f"it goes on from iteration {begin!r}, after {done:,}")
     values = {name: _unpacked(part[name]) for name in BY_ITERATION}
@@ -132,7 +132,8 @@ def _add(history: History, part: Mapping[str, Any]) -> None:
     history.stopped = part.get("stopped", "")
 
 
-def _marks(history: History) -> Marks:
+def marks_of(history: History) -> Marks:
+    """How many iterations, measurements and examinations there are."""
     return len(history.loss), len(history.measured_at), len(history.health.get("iterations", ()))
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from chainrule.arguments import whole_number
@@ -17,6 +18,16 @@ from chainrule.loop.pace import Pace
 SECONDS = 0.05  # between looks at Ctrl-C, the progress bar and the callbacks
 
 
+@dataclass(frozen=True)
+class Standing:
+    """How far a training has come that is to go on: its record, and what its callbacks had gathered, in order."""
+
+    history: History
+    iteration: int = 0
+    epoch: int = 0
+    states: Sequence[dict[str, Any]] = ()
+
+
 def train(
     training: Trainee,
     iterations: int,
@@ -24,21 +35,28 @@ def train(
     *,
     measure_every: int = 1,
     settings: Mapping[str, Any] | None = None,
+    resumed: Standing | None = None,
 ) -> History:
     """Do so many steps, measure after every epoch or every few, and record all, with `settings` noted beside.
+
+    A training that is `resumed` goes on with the record that it has, to so many steps in all.
 
     Steps are done some at a time, for about a twentieth of a second. Ctrl-C ends the training after them, with the
     history and the weights kept; a second Ctrl-C interrupts at once.
     Raises DivergedError, with the record so far as its `history`, when a step diverges.
     """
-    history = History(settings=dict(settings or {}))
-    run = Run(training, history, iterations)
-    pace, start = Pace(SECONDS), time.perf_counter()
+    at = resumed or Standing(History(settings=dict(settings or {})))
+    history = at.history
+    run = Run(training, history, iterations, callbacks, measure_every, at.iteration, at.epoch)
+    pace, start = Pace(SECONDS), time.perf_counter() - (history.seconds[-1] if history.seconds else 0.0)
     with Interrupts() as interrupts:
         started: list[Callback] = []
         try:
-            for callback in callbacks:
-                callback.on_start(run)
+            for k, callback in enumerate(callbacks):
+                if resumed is None:
+                    callback.on_start(run)
+                else:
+                    callback.on_resume(run, at.states[k] if k < len(at.states) else {})
                 started.append(callback)
             rhythms = _rhythms(callbacks)
             while run.iteration < run.total and not run.stopped:
@@ -51,12 +69,12 @@ def train(
                 for callback in callbacks:
                     if _is_its_turn(callback, run):
                         callback.on_iteration(run)
-                if interrupts.asked:
-                    run.stop("interrupted")
                 if not run.stopped:
                     _end_of_epoch(run, callbacks, measure_every)
-                    if interrupts.asked and run.iteration < run.total:
-                        run.stop("interrupted")
+                if not run.stopped and interrupts.asked and run.iteration < run.total:
+                    run.stop("interrupted")
+                    for callback in callbacks:
+                        callback.on_interrupt(run)
         except DivergedError as error:
             run.stopped = f"diverged: {error}"
             error.history = error.history or history

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import inspect
 from collections.abc import Mapping, Sequence
+from numbers import Real
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,10 +23,7 @@ from chainrule.loop import (
     Batches,
     Callback,
     History,
-    ProgressBar,
     Sampling,
-    is_watched,
-    train,
 )
 from chainrule.network.callers import Callers
 from chainrule.network.feeds import Data, Feeds, check_values, rows_of
@@ -49,7 +47,7 @@ from chainrule.network.making import (
 from chainrule.network.programs import Programs, measured
 from chainrule.network.progress import Progress
 from chainrule.network.residuals import errors_of
-from chainrule.network.scales import warn_of_nothing_learnt, warn_of_scales
+from chainrule.network.scales import warn_of_scales
 from chainrule.network.summary import Summary, summarize
 from chainrule.network.training import Training
 from chainrule.numerical import numerical_gradient
@@ -438,6 +436,7 @@ class Network:
         validation: tuple[Data, Any] | list[Any] | float | None = None,
         measure_every: int = 1,
         callbacks: Callback | Sequence[Callback] = (),
+        checkpoint: Callback | None = None,
         seed: int | None = None,
         progress: bool | None = None,
         threads: int | None = None,
@@ -451,6 +450,9 @@ class Network:
         ten times `epochs=1` is `epochs=10`, bit for bit, with the same data and arguments. A schedule that
         depends on the length of the training must then be told it, in `total_epochs`. Another optimizer, or
         `fresh=True`, starts without the state of the last.
+
+        `checkpoint=cr.Checkpoint("runs/mine")` keeps the run in that folder: after the process was killed,
+        `cr.resume("runs/mine", x, t)` goes on, and ends with the same bits.
 
         `measure_every=5` measures all the data after every fifth epoch, and at the end, not after every one. The
         progress bar is shown when somebody can see it, or as `progress` says. The other arguments are those of
@@ -468,6 +470,8 @@ class Network:
             raise ArgumentError("say how long to train: either epochs= or iterations=")
         measure_every = whole_number("measure_every", measure_every, 1)
         called = checked_callbacks(callbacks)
+        if checkpoint is not None and not isinstance(checkpoint, Callback):
+            raise ArgumentError(f"checkpoint: expected cr.Checkpoint(folder), got {checkpoint!r}")
         training = self.training(
             x,
             t,
@@ -483,17 +487,7 @@ class Network:
             total_epochs=total_epochs,
             fresh=fresh,
         )
-        bar = [ProgressBar()] if (is_watched() if progress is None else progress) else []
-        with training:
-            history = train(
-                training,
-                training.planned,
-                [*called, *bar],
-                measure_every=measure_every,
-                settings=training.settings(),
-            )
-        warn_of_nothing_learnt(self, training.data, history.latest("train_loss"))
-        return history
+        return training.run(called, measure_every=measure_every, progress=progress, checkpoint=checkpoint)
 
     def training(
         self,
@@ -564,6 +558,8 @@ class Network:
         self._feeds = feeds
         if learns_columns and feeds.columns is not None:
             self.metadata["columns"] = feeds.columns
+        if isinstance(validation, Real):
+            training.held_out = float(validation)
         return training
 
     def _least_batch(self) -> int:

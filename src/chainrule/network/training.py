@@ -6,7 +6,7 @@ import contextlib
 import math
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
@@ -15,10 +15,21 @@ import numpy as np
 from chainrule.arguments import is_number, whole_number
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, BusyError, DataError
-from chainrule.loop import Batches, Interrupts, Pace
+from chainrule.loop import (
+    Batches,
+    Callback,
+    History,
+    Interrupts,
+    Pace,
+    ProgressBar,
+    Standing,
+    is_watched,
+    train,
+)
 from chainrule.network.divergence import diverged_by_update, diverged_in_step
 from chainrule.network.health import NetworkExaminer, steps_worth
 from chainrule.network.programs import measured
+from chainrule.network.scales import warn_of_nothing_learnt
 from chainrule.network.training_state import put_state, state_of
 from chainrule.optimizers import Optimizer
 from chainrule.randomness import Purpose, stream
@@ -59,7 +70,9 @@ class Training:
         self.iteration, self.planned = 0, steps or 0
         #: The learning rates of the last call's steps.
         self.rates: list[float] = []
-        self.data, self._validation, self._threads = data, validation, threads
+        #: The share of the data that was held out for validation, where it was a share.
+        self.held_out: float | None = None
+        self.data, self.validation, self._threads = data, validation, threads
         self._pace = Pace(SECONDS)
         self._interrupted = False
         self._held: contextlib.ExitStack | None = None
@@ -247,10 +260,8 @@ class Training:
                     self._next_rate(),
                 )
             measures = {f"train_{name}": value for name, value in trained.items()}
-            if self._validation is not None:
-                measures |= {
-                    f"test_{name}": value for name, value in self._measured(self._validation).items()
-                }
+            if self.validation is not None:
+                measures |= {f"test_{name}": value for name, value in self._measured(self.validation).items()}
         return measures
 
     def _measured(self, data: Mapping[str, Array]) -> dict[str, float]:
@@ -289,6 +300,32 @@ class Training:
         done = self.optimizer_state.iteration
         total = self.progress.total or done + 1
         return self.optimizer.schedule(min(done, total - 1), total)
+
+    # The whole of it ------------------------------------------------------------------------------------
+
+    def run(
+        self,
+        callbacks: Sequence[Callback] = (),
+        *,
+        measure_every: int = 1,
+        progress: bool | None = None,
+        checkpoint: Callback | None = None,
+        resumed: Standing | None = None,
+    ) -> History:
+        """Do all the planned steps, as `fit` does, or those that are left of a training that is `resumed`."""
+        bar = [ProgressBar()] if (is_watched() if progress is None else progress) else []
+        last = [] if checkpoint is None else [checkpoint]
+        with self:
+            history = train(
+                self,
+                self.planned,
+                [*callbacks, *bar, *last],
+                measure_every=measure_every,
+                settings=self.settings(),
+                resumed=resumed,
+            )
+        warn_of_nothing_learnt(self.network, self.data, history.latest("train_loss"))
+        return history
 
     def settings(self) -> dict[str, Any]:
         """What the history notes of how this training was made."""

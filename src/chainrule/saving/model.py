@@ -72,7 +72,7 @@ def tensors_of(network: Network) -> dict[str, Array]:
 def _not_finite(tensors: Mapping[str, Array]) -> str:
     """Which array is not finite, and where; infinity in a constant is meant, as in a mask. "" when none is."""
     judged = {
-        name: np.where(np.isinf(value), 0, value) if name.startswith(CONSTANT) else value
+        name.removeprefix(STATE): np.where(np.isinf(value), 0, value) if name.startswith(CONSTANT) else value
         for name, value in tensors.items()
     }
     return not_finite(judged)

@@ -106,8 +106,8 @@ class RunFolder:
         return made
 
     @classmethod
-    def reopen(cls, path: str | os.PathLike[str], history: History | None = None) -> RunFolder:
-        """Go on with the run in this folder, whose record so far is `history`.
+    def reopen(cls, path: str | os.PathLike[str]) -> RunFolder:
+        """Go on with the run in this folder. Its history goes on from nothing, unless `follow` says from what.
 
         Raises: FileError where there is none; BusyError where a process is writing it.
         """
@@ -116,7 +116,7 @@ class RunFolder:
         if record is None:
             raise FileError(f"{path} is no run folder: it has no {RUN}")
         lock = FileLock(path / LOCK)
-        made = cls(path, lock, record, HistoryLines(record.id, history or History(), resumes=True))
+        made = cls(path, lock, record, HistoryLines(record.id, History(), resumes=True))
         made.clean()
         return made
 
@@ -140,6 +140,10 @@ class RunFolder:
     def write(self, name: str, write: Callable[[IO[bytes]], object], *, sync: bool = True) -> Path:
         """Write one of its files, by way of a temporary file."""
         return write_atomically(self.path / name, write, sync=sync)
+
+    def follow(self, history: History) -> None:
+        """Append to the history from now on what is new after this record."""
+        self._lines = HistoryLines(self.id, history, resumes=True)
 
     def append_history(self, history: History, *, sync: bool = False) -> None:
         """Append to the history what is new in it."""
