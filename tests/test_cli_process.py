@@ -21,7 +21,7 @@ from chainrule.cli.streams import Output
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and streams as POSIX has them")
 
-FILES = ["curves.png", "evaluation.json", "history.json", "model.safetensors", "report.html"]
+FILES = ["curves.png", "evaluation.json", "history.jsonl", "model.safetensors", "report.html"]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 PROGRAM = [sys.executable, "-W", "error", "-m", "chainrule"]
 TRAIN = ["train", "t.csv", "--target", "k", "--epochs", "2", "--no-check", "--out", "mine"]
@@ -94,7 +94,7 @@ def test_an_interrupted_training_is_kept(number: signal.Signals) -> None:
     assert "stopped: interrupted" in out
     assert "gradients  not checked: interrupted" in out
     assert sorted(os.listdir("mine")) == FILES
-    history = cr.History.load("mine/history.json")
+    history = cr.History.load("mine/history.jsonl")
     assert history.stopped == "interrupted"
     assert cr.load("mine/model.safetensors").iterations == len(history.loss) >= 3
 
@@ -104,7 +104,7 @@ def test_a_signal_that_is_ignored_stays_ignored() -> None:
     assert child.stdout.readline() == "going\n"
     child.send_signal(signal.SIGHUP)
     assert end_of(child)[0] == 0
-    assert cr.History.load("mine/history.json").stopped == "finished"
+    assert cr.History.load("mine/history.jsonl").stopped == "finished"
 
 
 AT = """

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import cProfile
 import gc
 import sys
 import weakref
 
+import numpy as np
 import pytest
 
 import chainrule as cr
@@ -61,3 +63,30 @@ def test_a_long_cycle_is_found() -> None:
     first.inputs = (node,)
     with pytest.raises(GraphError, match="cycle"):
         cr.Graph(node)
+
+
+def _calls(layers, folder):
+    """Calls of functions in saving, loading, predicting, and in the summary, for a chain of as many layers."""
+    chain = [layer for _ in range(layers // 2) for layer in (cr.Affine(4), cr.ReLU())]
+    net = cr.Network(*chain, input_shape=4, loss="mse", seed=0)
+    path, x, loaded = folder / "net", np.zeros((3, 4), np.float32), []
+    steps = {
+        "save": lambda: cr.save(net, path),
+        "load": lambda: loaded.append(cr.load(path)),
+        "predict": lambda: loaded[0].predict(x),
+        "summary": lambda: loaded[0].summary(),
+    }
+    found = {}
+    for name, step in steps.items():
+        profile = cProfile.Profile()
+        profile.runcall(step)
+        found[name] = sum(each.callcount for each in profile.getstats())
+    return found
+
+
+def test_files_predictions_and_summaries_take_work_in_proportion_to_the_depth(tmp_path):
+    """Four times the layers, four times the calls; sixteen times, where each layer looks at all the others."""
+    _calls(20, tmp_path)  # what is imported and built once
+    few, many = (_calls(layers, tmp_path) for layers in (500, 2_000))
+    for name, calls in few.items():
+        assert many[name] < 4.5 * calls, name

@@ -276,3 +276,18 @@ def test_models_of_earlier_versions_load_bit_for_bit():
         "SoftmaxCrossEntropy",
     ]
     assert net.predict(np.zeros((1, 6))).shape == (1, 4)
+
+
+@pytest.mark.parametrize("number", [1, 2])
+def test_files_of_every_format_predict_as_when_they_were_written(number):
+    """One network, trained and saved by version 0.6.0 in the first format and by 0.7.0 in the second."""
+    path = Path(__file__).parent / "models" / f"format-{number}.safetensors"
+    net, kept = cr.load(path), np.load(path.with_suffix(".npz"))
+    with safe_open(path, framework="numpy") as file:
+        assert json.loads(file.metadata()["chainrule"])["format"] == f"chainrule model {number}"
+    np.testing.assert_array_equal(net.params.flat, kept["flat"])
+    predicted = net.predict({"x": kept["x"], "words": kept["words"]})
+    np.testing.assert_allclose(predicted, kept["predicted"], rtol=1e-5, atol=1e-6)
+    assert net.classes == ["a", "b", "c"]
+    assert net.iterations == 12
+    assert net.metadata["note"] == "grün"

@@ -9,12 +9,15 @@ import struct
 import warnings
 import zipfile
 import zlib
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeAlias, TypeVar
 
 from fuzz.text_files import Rng, one
 
 Spoiler: TypeAlias = Callable[[bytes, Rng], bytes]
+Folder: TypeAlias = dict[str, bytes]
+"""The files of a folder, by their path in it."""
+Content = TypeVar("Content", bytes, Folder)
 
 TOKENS = (
     *(b",", b";", b"\t", b"|", b" ", b'"', b"'", b"\0", b"\n", b"\r", b"\r\n", b"\\", b"#", b"\xef\xbb\xbf"),
@@ -87,11 +90,27 @@ SIZES = (
 )
 
 
-def spoiled(content: bytes, spoilers: Sequence[Spoiler], rng: Rng) -> bytes:
-    """The content after a change, or up to four; one file in twenty stays as it is."""
+def spoiled(content: Content, spoilers: Sequence[Callable[[Content, Rng], Content]], rng: Rng) -> Content:
+    """The content with no, one or a few of these changes."""
     for _ in range(one(rng, CHANGES)):
         content = one(rng, spoilers)(content, rng)
     return content
+
+
+def in_folder(by_ending: Mapping[str, Sequence[Spoiler]]) -> Callable[[Folder, Rng], Folder]:
+    """What spoils one file of a folder, by the ending of its name; now and then the file is missing."""
+
+    def change(folder: Folder, rng: Rng) -> Folder:
+        names = [name for name in folder if name.endswith(tuple(by_ending))]
+        if not names:
+            return folder
+        name = one(rng, names)
+        if rng.random() < 0.1:
+            return {other: content for other, content in folder.items() if other != name}
+        spoilers = next(spoilers for ending, spoilers in by_ending.items() if name.endswith(ending))
+        return {**folder, name: one(rng, spoilers)(folder[name], rng)}
+
+    return change
 
 
 def flip(content: bytes, rng: Rng) -> bytes:

@@ -5,25 +5,25 @@ from __future__ import annotations
 import contextlib
 import importlib
 import json
+import shutil
 import tempfile
 import time
 import traceback
 import warnings
+import zlib
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from chainrule.errors import ChainruleError
-from fuzz.readers import READERS, Reader
-from fuzz.spoiling import spoiled
+from fuzz.readers import Reader
+from fuzz.spoiling import Folder
+from fuzz.text_files import Rng
 from speed.memory import peak_memory
 
-SECONDS = 2.0
-"""Time of the processor that a file may take."""
-MEGABYTES = 300
-"""Memory that a file may add to what the process held at its start."""
 MOST_MESSAGE = 20_000
 """Characters of an error's message."""
 
@@ -42,31 +42,29 @@ class Outcome:
         return json.dumps(asdict(self))
 
 
-def file_of(seed: int, index: int) -> tuple[Reader, bytes, np.random.Generator]:
-    """The file of this number: the same for the same seed, whatever came before it."""
-    rng = np.random.default_rng([seed, index])
-    reader = READERS[int(rng.choice(len(READERS), p=[each.share for each in READERS]))]
-    return reader, spoiled(reader.make(rng), reader.spoilers, rng), rng
+def content_of(reader: Reader[Any], seed: int, index: int) -> tuple[Any, Rng]:
+    """The content of this number, the same for the same seed, and a generator for what is done with it."""
+    rng = np.random.default_rng([seed, index, zlib.crc32(reader.name.encode())])
+    return reader.content(rng), rng
 
 
-def attempts(seed: int, indices: range, folder: Path) -> Iterator[Outcome]:
+def attempts(reader: Reader[Any], seed: int, indices: range, folder: Path) -> Iterator[Outcome]:
     """Write, read and judge these files; one that fails stays in the folder."""
     with tempfile.TemporaryDirectory() as elsewhere:  # so that what is imported on first use does not count
-        attempt(seed, 0, Path(elsewhere))
+        for index in range(5):
+            attempt(reader, seed, index, Path(elsewhere))
     for module in ("pandas", "sklearn.impute", "sklearn.preprocessing"):
         importlib.import_module(module)
     start = _peak_from_here()
     for index in indices:
         _peak_from_here()
-        outcome = attempt(seed, index, folder)
+        outcome = attempt(reader, seed, index, folder)
         grown = (peak_memory() - start) / 1e6
-        if grown > MEGABYTES and not outcome.failure:
-            outcome = Outcome(
-                index, outcome.reader, outcome.came, outcome.seconds, f"memory grew by {grown:,.0f} MB"
-            )
+        if grown > reader.megabytes and not outcome.failure:
+            outcome = replace(outcome, failure=f"memory grew by {grown:,.0f} MB")
             start = _peak_from_here()  # what is held now is not the fault of the next file
         if not outcome.failure:
-            path_of(folder, seed, index).unlink()
+            _remove(reader.path(folder, seed, index))
         yield outcome
 
 
@@ -77,16 +75,25 @@ def _peak_from_here() -> int:
     return peak_memory()
 
 
-def path_of(folder: Path, seed: int, index: int) -> Path:
-    """Where the file of this number is written."""
-    return folder / f"{seed}-{index}{file_of(seed, index)[0].ending}"
+def _write(path: Path, content: bytes | Folder) -> None:
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+        return
+    path.mkdir(exist_ok=True)
+    for name, each in content.items():
+        (path / name).parent.mkdir(parents=True, exist_ok=True)
+        (path / name).write_bytes(each)
 
 
-def attempt(seed: int, index: int, folder: Path) -> Outcome:
-    """Write one file and read it."""
-    reader, content, rng = file_of(seed, index)
-    path = folder / f"{seed}-{index}{reader.ending}"
-    path.write_bytes(content)
+def _remove(path: Path) -> None:
+    shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def attempt(reader: Reader[Any], seed: int, index: int, folder: Path) -> Outcome:
+    """Write one file, or folder, and read it."""
+    content, rng = content_of(reader, seed, index)
+    path = reader.path(folder, seed, index)
+    _write(path, content)
     failure, begin = "", time.process_time()
     try:
         with warnings.catch_warnings(), np.errstate(all="ignore"):
@@ -100,6 +107,6 @@ def attempt(seed: int, index: int, folder: Path) -> Outcome:
     except Exception as error:
         came, failure = type(error).__name__, traceback.format_exc()
     seconds = time.process_time() - begin
-    if seconds > SECONDS and not failure:
+    if seconds > reader.seconds and not failure:
         failure = f"took {seconds:.1f} s"
     return Outcome(index, reader.name, came, seconds, failure)

@@ -7,23 +7,26 @@ import resource
 import sys
 from pathlib import Path
 
-from fuzz.trying import MEGABYTES, attempts
+from fuzz.readers import NAMED
+from fuzz.trying import attempts
 from speed.memory import peak_memory
 
 STUCK = 60.0
 """Seconds after which a file that holds the process is given up."""
 
 
-def main(seed: int, start: int, stop: int, folder: Path) -> None:
+def main(name: str, seed: int, start: int, stop: int, folder: Path) -> None:
     """Try these files."""
-    bound = peak_memory() + (4_000 + MEGABYTES) * 1_000_000  # a bomb must not take the machine with it
+    reader = NAMED[name]
+    bound = peak_memory() + int((4_000 + reader.megabytes) * 1e6)  # a bomb must not take the machine with it
     resource.setrlimit(resource.RLIMIT_DATA, (bound, bound))
     faulthandler.dump_traceback_later(STUCK, exit=True)
-    for outcome in attempts(seed, range(start, stop), folder):
+    for outcome in attempts(reader, seed, range(start, stop), folder):
         print(outcome.to_json(), flush=True)
         faulthandler.dump_traceback_later(STUCK, exit=True)
     faulthandler.cancel_dump_traceback_later()
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4]))
+    name, seed, start, stop, folder = sys.argv[1:]
+    main(name, int(seed), int(start), int(stop), Path(folder))

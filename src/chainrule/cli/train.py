@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import shlex
-from dataclasses import KW_ONLY, dataclass, field, replace
+from collections.abc import Callable
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from chainrule.checking import CheckReport
 from chainrule.cli.building import NetworkOptions
@@ -23,22 +25,30 @@ from chainrule.cli.reading import TableOptions, of_tables
 from chainrule.cli.report import print_findings
 from chainrule.cli.results import kept_files, results
 from chainrule.cli.rows import ROWS, feeds, unlearned
-from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
+from chainrule.cli.run_folder import (
+    command_of,
+    end_run,
+    keep_evaluation,
+    keep_run,
+    run_folder,
+    settings_of,
+)
 from chainrule.cli.training import TrainingOptions
 from chainrule.cli.wording import in_options, options_of
 from chainrule.cli.writing import print_rows, print_text
 from chainrule.datasets.tables import MOST_CATEGORIES, stem_of
-from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
 from chainrule.errors import ArgumentError, DivergedError
-from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.loop.interrupts import Interrupts
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
+from chainrule.saving.checkpoint import EVERY, Checkpoint, interval_of
+from chainrule.saving.run_parts import ID
+from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, HISTORY, MODEL, REPORT, RunFolder
 
 CHECKED_UP_TO = 1_000_000
-NOT_SETTINGS = frozenset({"context", "out", "force", "command"})
+NO_OPTIONS = frozenset({"context", "command", "_"})
+NOT_SETTINGS = NO_OPTIONS | {"out", "force", "checkpoint_every"}
 
 of_data = partial(typer.Option, rich_help_panel="Data and files")
 
@@ -80,6 +90,14 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         Path | None, of_data(metavar="DIR", help="The run folder. Default: a new one under runs/.")
     ] = None
     force: Annotated[bool, of_data("--force", help="Write into a run folder that exists.")] = False
+    checkpoint_every: Annotated[
+        str,
+        of_data(
+            metavar="N|TIME",
+            help="How often to keep what chainrule resume goes on from: iterations, such as 500, or a time, such "
+            "as 60s or 5min. 0 or never: not at all.",
+        ),
+    ] = EVERY
     #: The command that repeats the run.
     command: str = field(default="", init=False)
 
@@ -91,11 +109,24 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             raise ArgumentError(f"--most-categories: expected at least 1, got {self.most_categories}")
         if self.epochs is not None and self.iterations is not None:
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
+        every = checkpoint_interval(self.checkpoint_every)
         self.command = command_of(self.context)
         optimizer, callbacks = self.make_optimizer(), self.make_callbacks()
-        folder = run_folder(self.out, stem_of(self.data), self.force)
+        path = run_folder(self.out, stem_of(self.data), self.force)
+        data = self.load(self.data)
+        network = self._network(data)
+        options = {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name not in NO_OPTIONS
+        }
+        with RunFolder.begin(path, settings_of(self.command, options), force=self.force) as folder:
+            checkpoint = None if every is None else Checkpoint(folder, every=every)
+            fit = partial(self.fit, network, data, optimizer, callbacks, checkpoint)
+            self.complete(folder, network, data, fit)
+
+    def load(self, name: str) -> Dataset:
+        """The data of that name, which say how long to train where nobody did."""
         data = load_for_training(
-            self.data,
+            name,
             self.target,
             self.test_share,
             self.seed,
@@ -103,14 +134,22 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             self,
             most_categories=self.most_categories,
         )
-        network = self._network(data)
+        self.set_length(len(data.x))
+        return data
+
+    def complete(
+        self, folder: RunFolder, network: Network, data: Dataset, fit: Callable[[], History]
+    ) -> None:
+        """Train, check, write the run folder, and print what came of it."""
         try:
-            history = self.fit(network, data, optimizer, callbacks)
+            history = fit()
         except DivergedError as error:
             with Interrupts():
                 self._keep(folder, network, error.history, data)
-                write_page(folder)
-            print_rows(kept_files(folder, MODEL, HISTORY, CURVES, REPORT))
+                end_run(folder, error.history)
+            print_rows(kept_files(folder.path, MODEL, HISTORY, CURVES, REPORT))
+            if folder.before is not None:
+                print_rows([("before", escape(f"the run that was here is kept in {folder.before}"))])
             if held := not_finite(network.params):
                 print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
             raise
@@ -120,7 +159,8 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         if not checks.is_interrupted:
             self._check(checks, network, data, folder)
         with Interrupts() as interrupts:
-            page = write_page(folder)
+            page = end_run(folder, history)
+        folder.close()
         print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", checks.compared)])
         if checks.report is not None:
             typer.echo()
@@ -128,9 +168,9 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             typer.echo()
         print_findings(page)
         checked = () if checks.report is None else (CHECK,)
-        print_rows(kept_files(folder, MODEL, HISTORY, *checked, CURVES, REPORT))
+        print_rows(kept_files(folder.path, MODEL, HISTORY, *checked, CURVES, REPORT))
         if history.stopped == "interrupted":
-            raise KeyboardInterrupt(f"chainrule resume {shlex.quote(str(folder))} goes on with the training")
+            raise KeyboardInterrupt(how_to_go_on(folder.path))
         if checks.is_interrupted or interrupts.asked:
             raise KeyboardInterrupt("the training has ended, and is kept")
 
@@ -146,7 +186,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         network.classes, network.preparation = data.classes, data.preparation
         return network
 
-    def _keep(self, folder: Path, network: Network, history: History, data: Dataset) -> None:
+    def _keep(self, folder: RunFolder, network: Network, history: History, data: Dataset) -> None:
         given = {k: v for k, v in vars(self).items() if v is not None and k not in NOT_SETTINGS}
         init = {"init": self.init or ("half-he" if self.weight_std is None else "normal")}
         history.settings = {**given, **init, **history.settings}
@@ -160,7 +200,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         options = options_of(program.commands["train"])  # type: ignore[attr-defined]  # it is a group
         return in_options(text, options, options)
 
-    def _check(self, checks: Checks, network: Network, data: Dataset, folder: Path) -> None:
+    def _check(self, checks: Checks, network: Network, data: Dataset, folder: RunFolder) -> None:
         """Check the gradients of the whole, and of every layer. Ctrl-C ends the checks alone."""
         size = network.params.flat.size
         if not (size <= CHECKED_UP_TO if self.check is None else self.check):
@@ -170,7 +210,8 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             x, t = data.x[:ROWS], unlearned(data.t, ROWS)
             checks.compared = compare_gradients(network, x, t, self.seed)
             report = check_network(network, feeds(network, x, t))
-            write_bytes(folder / CHECK, as_json(report).encode())
+            content = as_json(report, {ID: folder.id}).encode()
+            folder.write(CHECK, lambda file: file.write(content))
             checks.report = report
         except KeyboardInterrupt:
             checks.is_interrupted = True
@@ -185,8 +226,16 @@ class Checks:
     report: CheckReport | None = None
 
 
-def write_page(folder: Path) -> TrainingReport:
-    """Make the report of a run that was just kept."""
-    made = report(folder)
-    made.save(folder / REPORT)
-    return made
+def checkpoint_interval(text: str) -> str | None:
+    """What --checkpoint-every says, as `Checkpoint` takes it; None for no checkpoints."""
+    if text.strip().lower() in ("0", "never"):
+        return None
+    interval_of(text)
+    return text
+
+
+def how_to_go_on(folder: Path) -> str:
+    """What to do with a training that was interrupted."""
+    if (folder / CHECKPOINT).exists():
+        return f"chainrule resume {shlex.quote(str(folder))} goes on with the training"
+    return "the model is kept, but no checkpoint, so the training cannot go on"

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from bisect import insort
+import sys
+from bisect import bisect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from math import prod
 from typing import Literal
 
@@ -297,20 +299,32 @@ def plan(table: Table, kept: Iterable[Place] = ()) -> None:
         if place in lives:
             lives[place][1] = moment
     table.arena_width = 0
-    in_use: list[tuple[int, int, int]] = []  # start, end and last use of the arrays placed, in order
+    gaps = [(0, sys.maxsize)]  # start and end of what is free, in order
+    in_use: list[tuple[int, int, int]] = []  # a heap: last use, start and end of the arrays placed
     for place in sorted(lives, key=lambda each: (lives[each][0], -each.width)):
-        (first, last), start = lives[place], 0
-        in_use = [each for each in in_use if each[2] >= first]
-        for other_start, other_end, _ in in_use:
-            if start + place.width <= other_start:
-                break
-            if other_end > start:
-                start = other_end
-        place.start = start
-        insort(in_use, (start, place.end, last))
+        (first, last), width = lives[place], place.width
+        while in_use and in_use[0][0] < first:
+            _free(gaps, *heappop(in_use)[1:])
+        chosen = next(k for k, (start, end) in enumerate(gaps) if start + width <= end)
+        start, end = gaps[chosen]
+        place.start = start if width else 0
+        if width:
+            gaps[chosen : chosen + 1] = [(start + width, end)] if start + width < end else []
+            heappush(in_use, (last, place.start, place.end))
         table.arena_width = max(table.arena_width, place.end)
     start = 0
     for place in table.places:
         if place.space == "labels":
             place.start, start = start, start + place.width
     table.labels_width = start
+
+
+def _free(gaps: list[tuple[int, int]], start: int, end: int) -> None:
+    """Add what is free again to the gaps, as one with those that it touches."""
+    k = bisect(gaps, (start, end))
+    if k < len(gaps) and gaps[k][0] == end:
+        end = gaps.pop(k)[1]
+    if k and gaps[k - 1][1] == start:
+        k -= 1
+        start = gaps.pop(k)[0]
+    gaps.insert(k, (start, end))

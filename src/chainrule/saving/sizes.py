@@ -20,6 +20,7 @@ from chainrule.layers import (
     Layer,
     LayerNorm,
     MatMul,
+    Sum,
     Take,
 )
 from chainrule.network.making import input_shapes, shape_of_output
@@ -113,6 +114,8 @@ def most_numbers(layer: Layer, shapes: list[Shape]) -> int:
             return _together([a, b]) * rows * columns
         case BatchNorm() | LayerNorm():
             return sizes[0]
+        case Sum():  # which is 0 where there is nothing to add up
+            return math.prod(length or 1 for length in shapes[0])
         case _:
             return _together(shapes)
 
