@@ -16,6 +16,7 @@ from safetensors.numpy import save as to_bytes
 
 import chainrule as cr
 from chainrule.errors import FileError
+from chainrule.saving import model
 from chainrule.saving.container import pieces_of
 
 X = np.random.default_rng(0).normal(size=(9, 4)).astype(np.float32)
@@ -309,6 +310,20 @@ def fails(number):
         raise OSError(number, os.strerror(number))
 
     return fail
+
+
+def test_weights_that_change_while_they_are_written(tmp_path, monkeypatch):
+    """The file holds those of the beginning, and its checksums are right."""
+    net, write = network(0), model.write_atomically
+
+    def changed(path, write_to):
+        net.params.flat[:] += 1
+        return write(path, write_to)
+
+    before = net.params.flat.copy()
+    monkeypatch.setattr(model, "write_atomically", changed)
+    path = cr.save(net, tmp_path / "net")
+    assert cr.load(path).params.flat.tobytes() == before.tobytes()
 
 
 @pytest.mark.parametrize(("function", "number"), [("fsync", errno.ENOSPC), ("replace", errno.EACCES)])

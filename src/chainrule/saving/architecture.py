@@ -105,6 +105,8 @@ def rebuild(
     output, loss = made[description["output"]], decode(description["loss"], classes)
     rows = rows_to_try(output, params, state, dtype)
     network = Network.with_values(output, loss, description["seed"], dtype, Values(params, state, rows))
+    if odd := sorted(constants_of(network).keys() ^ constants.keys()):
+        raise FileError(f"its constants do not fit its architecture ({', '.join(odd[:5])})")
     network.iterations = counted_in_file("iterations", description["iterations"])
     if "progress" in description:  # not in files of 0.3 and before
         network.progress = Progress.from_dict(description["progress"])

@@ -17,8 +17,8 @@ from chainrule.network.training_state import PARAMETERS, STATISTICS
 from chainrule.saving.architecture import constants_of
 from chainrule.saving.container import pieces_of
 from chainrule.saving.kept_training import KeptTraining, fingerprints_of, keep
-from chainrule.saving.model import CONSTANT, KEY, STATE, TRAINING, architecture_of, save
-from chainrule.saving.runs import CHECKPOINT, MODEL, RunFolder
+from chainrule.saving.model import CONSTANT, KEY, STATE, TRAINING, architecture_of
+from chainrule.saving.runs import CHECKPOINT, RunFolder
 from chainrule.versions import facts
 
 EVERY = "60s"
@@ -193,7 +193,7 @@ class _Open:
         training = run.training
         assert isinstance(training, Training)
         if not run.failed:
-            save(training.network, self._folder.path / MODEL, allow_nan=True)
+            self._folder.keep_model(training.network)
         if run.failed or run.stopped == "interrupted":
             self._folder.interrupt(run.history.stopped)
             warn(

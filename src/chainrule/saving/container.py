@@ -145,7 +145,7 @@ def _check(path: Path, metadata: Mapping[str, str], tensors: Mapping[str, Array]
         raise FileError(f"{path} is damaged: its checksums cannot be read ({error!r}); use a copy") from error
     if odd := sorted((arrays.keys() ^ tensors.keys()) | (texts.keys() - metadata.keys())):
         raise FileError(
-            f"{path} is damaged: {odd[0]!r} is not both in the file and among its checksums; use a copy"
+            f"{path} is damaged: {odd[0][:80]!r} is not both in the file and among its checksums; use a copy"
         )
     found = {name: _checksum(metadata[name]) for name in texts}
     found_arrays = {
@@ -155,8 +155,8 @@ def _check(path: Path, metadata: Mapping[str, str], tensors: Mapping[str, Array]
         for name, checksum in came.items():
             if checksum != wanted[name]:
                 raise FileError(
-                    f"{path} is damaged: the content of {name!r} is not what was saved (its checksum is "
-                    f"{checksum}, not {wanted[name]!r}); use a copy"
+                    f"{path} is damaged: the content of {name[:80]!r} is not what was saved (its checksum is "
+                    f"{checksum}, not {str(wanted[name])[:8]}); use a copy"
                 )
 
 

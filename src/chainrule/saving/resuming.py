@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -95,6 +96,37 @@ def go_on(
     owns: bool = False,
 ) -> tuple[Network, History]:
     """The same as `resume`, of a run that is open, and goes on being so; with `owns`, its end is noted."""
+    network, train = made_ready(
+        run,
+        x,
+        t,
+        sample_weight=sample_weight,
+        validation=validation,
+        layers=layers,
+        callbacks=callbacks,
+        every=every,
+        progress=progress,
+        threads=threads,
+        owns=owns,
+    )
+    return network, train()
+
+
+def made_ready(
+    run: RunFolder,
+    x: Data,
+    t: Any,
+    *,
+    sample_weight: ArrayLike | None = None,
+    validation: tuple[Data, Any] | list[Any] | None = None,
+    layers: Iterable[type[Configured]] = (),
+    callbacks: Callback | Sequence[Callback] = (),
+    every: int | str | None = None,
+    progress: bool | None = None,
+    threads: int | None = None,
+    owns: bool = False,
+) -> tuple[Network, Callable[[], History]]:
+    """The network of a run that is open, as it was at the checkpoint, and what goes on with its training."""
     path, layers = run.path / CHECKPOINT, list(layers)
     kept, arrays, network = read_checkpoint(path, layers)
     kinds, given = kinds_of(layers), checked_callbacks(callbacks)
@@ -115,14 +147,15 @@ def go_on(
     run.go_on()
     checkpoint = Checkpoint(run, every=every or kept.every, owns=owns)
     standing = Standing(history, kept.iteration, kept.epoch, states)
-    history = training.run(
+    train = partial(
+        training.run,
         called,
         measure_every=kept.measure_every,
         progress=progress,
         checkpoint=checkpoint,
         resumed=standing,
     )
-    return network, history
+    return network, train
 
 
 def read_checkpoint(

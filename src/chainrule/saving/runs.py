@@ -177,7 +177,7 @@ class RunFolder:
         return write_atomically(self.path / name, write, sync=sync)
 
     def follow(self, history: History) -> None:
-        """What is appended to the history goes on from this record from now on. The file has at least all of it."""
+        """Append to the history from now on what is new after this record."""
         self._lines = HistoryLines(self.id, history, resumes=True)
 
     def append_history(self, history: History, *, sync: bool = False) -> None:
