@@ -84,14 +84,15 @@ def test_the_command_repeats_the_run(tmp_path):
     assert "--no-health" in words
     assert "--out" not in words
     run(*words[1:], "--out", "again")
-    again = Path("again/model.safetensors").read_bytes()
-    assert again == Path("mine/model.safetensors").read_bytes()
+    networks = [cr.load(f"{name}/model.safetensors") for name in ("mine", "again")]
+    mine, again = (cr.save(each, "saved.safetensors").read_bytes() for each in networks)
+    assert again == mine
 
 
 def test_health_is_recorded_unless_it_is_not_wanted():
     train("digits", "--iterations", 40, out="a")
     train("digits", "--iterations", 40, "--no-health", out="b")
-    a, b = (cr.History.load(f"{name}/history.json") for name in "ab")
+    a, b = (cr.History.load(f"{name}/history.jsonl") for name in "ab")
     assert a.health["layers"]
     assert b.health == {}
     assert a.loss == b.loss
@@ -174,12 +175,16 @@ def test_several_runs_side_by_side():
 
 def test_a_folder_of_which_parts_are_missing():
     train("digits", "--iterations", 30)
-    os.unlink("mine/history.json")
+    os.unlink("mine/history.jsonl")
     Path("mine/model.safetensors").write_bytes(b"damaged")
-    result = run("report", "mine")
-    assert result.stdout == "report     mine/report.html\n"
+    lines = run("report", "mine").stdout.splitlines()
+    assert lines[0] == (
+        "missing    history.jsonl is missing, so the report has no curves, no settings, nothing of the layers"
+    )
+    assert lines[1].startswith("missing    model.safetensors is not a readable model file")
+    assert lines[2:] == ["report     mine/report.html"]
     page = Path("mine/report.html").read_text()
-    assert "history.json is missing" in page
+    assert "history.jsonl is missing" in page
     assert "model.safetensors is not a readable model file" in page
     assert "chainrule train digits --iterations 30" in page
 
@@ -191,7 +196,7 @@ def test_a_folder_of_which_parts_are_missing():
         (["nowhere"], "there is no folder nowhere"),
         (["file"], "expected a run folder, got the file file"),
         (["mine", "nowhere"], "there is no folder nowhere"),
-        (["mine", "--out", "mine/history.json"], "exists; choose another name with --out"),
+        (["mine", "--out", "mine/history.jsonl"], "exists; choose another name with --out"),
         (["mine", "--out", "report.pdf"], "expected a name that ends in .html or .png"),
         (["mine", "--out", "missing/report.html"], "could not write"),
         ([], "Missing argument"),

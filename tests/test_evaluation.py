@@ -171,7 +171,7 @@ def test_commands_reports_and_python_tell_the_same(tmp_path: Path, monkeypatch: 
         ["samples", "16"],
     ]
 
-    health = cr.History.load("a/history.json").health["layers"]
+    health = cr.History.load("a/history.jsonl").health["layers"]
     assert list(health) == ["affine1", "relu1", "affine2"]  # none in the unit of the target
     page = html.unescape(re.sub(r"<[^>]*>", " ", Path("a/report.html").read_text(encoding="utf-8")))
     page = " ".join(page.split())

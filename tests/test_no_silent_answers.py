@@ -246,7 +246,7 @@ def test_whole_numbers_can_be_estimated(tmp_path: Path) -> None:
     assert code == 0, text
     assert "80 different whole numbers: taken as numbers to estimate" in text
     assert "--task classification if they are classes" in text
-    history = cr.History.load(tmp_path / "run" / "history.json")
+    history = cr.History.load(tmp_path / "run" / "history.jsonl")
     assert history.test_loss[-1] < 0.1
     assert command("train", table, "--target", "price", "--task", "regresion")[0] == 2
 

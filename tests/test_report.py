@@ -706,8 +706,8 @@ def test_what_is_missing_is_named(folder, name, damage):
         assert "Missing" not in page  # a run need not be checked
     else:
         assert "<b>Missing</b>" in page
-        assert f"{name}" in page
-        assert "not shown therefore" in page
+        assert (name if damage != "missing" else name.replace("y.json", "y.jsonl")) in page
+        assert "so the report has" in page
     assert ("Confusions" in page) == (name != "evaluation.json")
     assert ('data-chart="0"' in page) == (name != "history.json")
 
@@ -756,7 +756,9 @@ def test_a_history_with_numbers_that_are_none(folder):
 
 def test_folders_with_nothing_of_a_run(tmp_path):
     (tmp_path / "empty").mkdir()
-    with pytest.raises(FileError, match=r"nothing of a run can be read here: model.safetensors is missing"):
+    with pytest.raises(
+        FileError, match=r"nothing of a run can be read here: history.jsonl is missing; model"
+    ):
         report(tmp_path / "empty")
     with pytest.raises(FileError, match="there is no folder"):
         report(tmp_path / "nowhere")
@@ -790,7 +792,7 @@ def test_several_folders_are_compared(folder, tmp_path):
     assert re.findall(r"<tr><td>(\w+)", settings) == ["seed"]
     assert made.save(tmp_path / "both.png").read_bytes().startswith(b"\x89PNG")
     (other / "history.json").unlink()
-    assert "history.json is missing" in report(folder, other).html()
+    assert "history.jsonl is missing" in report(folder, other).html()
     assert all(each.where.startswith("a run (") for each in report(folder, other).findings)
 
 

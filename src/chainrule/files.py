@@ -1,14 +1,21 @@
-"""Writing files so that a crash, a full disk or a read-only folder never costs what was there before."""
+"""Writing files so that a crash, a full disk or a read-only folder never costs what was there before.
+
+And reading those that anyone may have put there.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import os
+import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 from chainrule.errors import FileError
+
+_PART = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
 
 
 def write_atomically(
@@ -22,7 +29,7 @@ def write_atomically(
     is full.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.parent / f".{target.name[:100]}.{os.urandom(6).hex()}.part"
+    temporary = part_beside(target)
     try:
         if target.exists() and not target.is_file():
             with open(target, "wb") as file:
@@ -46,7 +53,7 @@ def write_atomically(
         with contextlib.suppress(OSError):  # after the rename, and where it could not be made, it isn't there
             os.unlink(temporary)
     if sync:
-        _sync_folder(target.parent)
+        sync_folder(target.parent)
     return Path(path)
 
 
@@ -55,7 +62,39 @@ def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
     return write_atomically(path, lambda file: file.write(content))
 
 
-def _sync_folder(folder: Path) -> None:
+def part_beside(target: Path) -> Path:
+    """Where something is made that becomes `target` when it is complete."""
+    return target.parent / f".{target.name[:100]}.{os.urandom(6).hex()}.part"
+
+
+def is_part(name: str) -> bool:
+    """Whether `part_beside` gives such names: what is found under one was left by a process that was killed."""
+    return _PART.fullmatch(name) is not None
+
+
+def read_bytes(path: str | os.PathLike[str], most: int = 1 << 30) -> bytes:
+    """The content of an ordinary file.
+
+    Raises: FileError for what is none, such as a pipe or a device, which might never end, and for a file of more
+    than `most` bytes.
+    """
+    try:
+        with open(
+            os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)), "rb"
+        ) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise FileError(f"could not read {path}: it is no ordinary file")
+            content = file.read(most + 1)
+    except FileError:
+        raise
+    except OSError as error:
+        raise FileError(f"could not read {path}: {error.strerror or error}") from error
+    if len(content) > most:
+        raise FileError(f"could not read {path}: it has more than {most:,} bytes")
+    return content
+
+
+def sync_folder(folder: Path) -> None:
     """Make the rename itself durable, where the system can (a folder cannot be opened on Windows)."""
     with contextlib.suppress(OSError):
         handle = os.open(folder, os.O_RDONLY)

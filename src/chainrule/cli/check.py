@@ -7,6 +7,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Annotated
 
 import numpy as np
@@ -157,9 +158,9 @@ def code_named(name: str) -> tuple[Path, str] | None:
     return (Path(name), "") if name.lower().endswith(".py") else None
 
 
-def as_json(report: CheckReport) -> str:
-    """The report as JSON, for a file or another program."""
-    return json.dumps(report.to_dict(), indent=1, allow_nan=False)
+def as_json(report: CheckReport, more: Mapping[str, str] = MappingProxyType({})) -> str:
+    """The report as JSON, for a file or another program, and before it `more`."""
+    return json.dumps({**more, **report.to_dict()}, indent=1, allow_nan=False)
 
 
 def check_network(

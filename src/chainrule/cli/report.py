@@ -12,7 +12,8 @@ from rich.markup import escape
 from chainrule.cli.options import Force, refuse_taken
 from chainrule.cli.writing import print_rows
 from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.folder import REPORT, folder_of
+from chainrule.saving.run_parts import folder_of
+from chainrule.saving.runs import REPORT
 
 COMPARISON = Path("comparison.html")
 
@@ -53,7 +54,10 @@ class Report:
 
 
 def print_findings(made: TrainingReport) -> None:
-    """Print what looks wrong, each with what to try; nothing where nothing does."""
+    """Print what is missing, and what looks wrong, each with what to try; nothing where nothing is and does."""
+    for run in made.runs:
+        place = f"{run.name}: " if len(made.runs) > 1 else ""
+        print_rows([("missing", escape(f"{place}{each}")) for each in run.missing])
     for finding in made.findings:
         where = finding.where.partition(": ")[0] if len(made.runs) > 1 else ""
         place = f"{where}: " if where else ""

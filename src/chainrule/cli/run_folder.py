@@ -5,23 +5,22 @@ from __future__ import annotations
 import io
 import os
 import shlex
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from chainrule.cli.data import Dataset
-from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT, write_evaluation
+from chainrule.drawing.report import TrainingReport, report
+from chainrule.drawing.report.folder import write_evaluation
 from chainrule.drawing.report.material import About, described, loss_unit_of, versions
 from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.errors import FileError
 from chainrule.evaluation import Estimated, judge, numbered
-from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.network import Network
-from chainrule.saving import save
-
-CURVES = "curves.png"
+from chainrule.saving.runs import CURVES, REPORT, RunFolder, is_taken
 
 
 def run_folder(out: Path | None, stem: str, force: bool) -> Path:
@@ -34,7 +33,7 @@ def run_folder(out: Path | None, stem: str, force: bool) -> Path:
             out = Path("runs") / f"{stem}-{number}"
     if out.exists() and not out.is_dir():
         raise FileError(f"--out {out}: expected a folder, but a file of that name is in the way")
-    if out.exists() and any(out.iterdir()) and not force:
+    if out.exists() and not force and is_taken(out):
         raise FileError(
             f"--out {out}: the folder is not empty; choose another, or write into it with --force"
         )
@@ -44,22 +43,39 @@ def run_folder(out: Path | None, stem: str, force: bool) -> Path:
     return out
 
 
-def keep_run(folder: Path, network: Network, history: History) -> None:
+def settings_of(command: str, options: Mapping[str, Any]) -> dict[str, Any]:
+    """What a run folder notes of the command that made it, as JSON values."""
+    values = {name: str(each) if isinstance(each, Path) else each for name, each in options.items()}
+    return {"command": command, "options": values}
+
+
+def keep_run(folder: RunFolder, network: Network, history: History) -> None:
     """Write the model, the history and the curves."""
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in (CHECK, REPORT):  # they would be of the model that was here before
-            (folder / name).unlink(missing_ok=True)
-    except OSError as error:
-        raise FileError(f"could not make the run folder {folder}: {error.strerror or error}") from error
-    save(network, folder / MODEL, allow_nan=True)  # of a training that diverged, too
-    history.save(folder / HISTORY)
+    folder.append_history(history, sync=True)
+    folder.keep_model(network)
     picture = io.BytesIO()
     history.plot().savefig(picture, format="png", dpi=130)
-    write_bytes(folder / CURVES, picture.getvalue())
+    folder.write(CURVES, lambda file: file.write(picture.getvalue()))
 
 
-def keep_evaluation(folder: Path, network: Network, data: Dataset, command: str) -> None:
+def end_run(folder: RunFolder, history: History) -> TrainingReport:
+    """Make the report, and note how the run ended: that is the last, when all else is there."""
+    if history.stopped == "interrupted":
+        folder.interrupt(history.stopped)
+        return _keep_page(folder)
+    made = _keep_page(folder)
+    folder.end(history.stopped)
+    return made
+
+
+def _keep_page(folder: RunFolder) -> TrainingReport:
+    made = report(folder.path)
+    page = made.html().encode()
+    folder.write(REPORT, lambda file: file.write(page))
+    return made
+
+
+def keep_evaluation(folder: RunFolder, network: Network, data: Dataset, command: str) -> None:
     """Write what a report needs beside the model and the history. `command` repeats the run."""
     of_training = None if data.classes is not None else judge(network, data.x, data.t)
     about = About(
@@ -77,7 +93,7 @@ def keep_evaluation(folder: Path, network: Network, data: Dataset, command: str)
     )
     answers = numbered(judge(network, data.x_test, data.t_test, target=data.target), data.numbers)
     shape = image_shape_of_network(network, None, data.columns)
-    write_evaluation(folder, about, answers, shape, (data.x_test[:1], data.t_test[:1]))
+    write_evaluation(folder.path, about, answers, shape, (data.x_test[:1], data.t_test[:1]), folder.id)
 
 
 def command_of(context: typer.Context) -> str:

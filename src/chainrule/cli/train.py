@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-from dataclasses import KW_ONLY, dataclass, field, replace
+from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.markup import escape
 
 from chainrule.checking import CheckReport
 from chainrule.cli.building import NetworkOptions
@@ -23,21 +24,28 @@ from chainrule.cli.reading import TableOptions, of_tables
 from chainrule.cli.report import print_findings
 from chainrule.cli.results import kept_files, results
 from chainrule.cli.rows import ROWS, feeds, unlearned
-from chainrule.cli.run_folder import CURVES, command_of, keep_evaluation, keep_run, run_folder
+from chainrule.cli.run_folder import (
+    command_of,
+    end_run,
+    keep_evaluation,
+    keep_run,
+    run_folder,
+    settings_of,
+)
 from chainrule.cli.training import TrainingOptions
 from chainrule.cli.wording import in_options, options_of
 from chainrule.cli.writing import print_rows, print_text
 from chainrule.datasets.tables import MOST_CATEGORIES, stem_of
-from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.folder import CHECK, HISTORY, MODEL, REPORT
 from chainrule.errors import ArgumentError, DivergedError
-from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
+from chainrule.saving.run_parts import ID
+from chainrule.saving.runs import CHECK, CURVES, HISTORY, MODEL, REPORT, RunFolder
 
 CHECKED_UP_TO = 1_000_000
-NOT_SETTINGS = frozenset({"context", "out", "force", "command"})
+NO_OPTIONS = frozenset({"context", "command", "_"})
+NOT_SETTINGS = NO_OPTIONS | {"out", "force"}
 
 of_data = partial(typer.Option, rich_help_panel="Data and files")
 
@@ -92,7 +100,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
         self.command = command_of(self.context)
         optimizer, callbacks = self.make_optimizer(), self.make_callbacks()
-        folder = run_folder(self.out, stem_of(self.data), self.force)
+        path = run_folder(self.out, stem_of(self.data), self.force)
         data = load_for_training(
             self.data,
             self.target,
@@ -103,18 +111,24 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             most_categories=self.most_categories,
         )
         network = self._network(data)
-        try:
-            history = self.fit(network, data, optimizer, callbacks)
-        except DivergedError as error:
-            self._keep(folder, network, error.history, data)
-            write_page(folder)
-            print_rows(kept_files(folder, MODEL, HISTORY, CURVES, REPORT))
-            if held := not_finite(network.params):
-                print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
-            raise
-        self._keep(folder, network, history, data)  # before the checks, which take a while
-        compared, layer_report = self._check(network, data, folder)
-        page = write_page(folder)
+        options = {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name not in NO_OPTIONS
+        }
+        with RunFolder.begin(path, settings_of(self.command, options), force=self.force) as folder:
+            try:
+                history = self.fit(network, data, optimizer, callbacks)
+            except DivergedError as error:
+                self._keep(folder, network, error.history, data)
+                end_run(folder, error.history)
+                print_rows(kept_files(path, MODEL, HISTORY, CURVES, REPORT))
+                if folder.before is not None:
+                    print_rows([("before", escape(f"the run that was here is kept in {folder.before}"))])
+                if held := not_finite(network.params):
+                    print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
+                raise
+            self._keep(folder, network, history, data)  # before the checks, which take a while
+            compared, layer_report = self._check(network, data, folder)
+            page = end_run(folder, history)
         print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", compared)])
         if layer_report is not None:
             typer.echo()
@@ -122,7 +136,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             typer.echo()
         print_findings(page)
         checked = () if layer_report is None else (CHECK,)
-        print_rows(kept_files(folder, MODEL, HISTORY, *checked, CURVES, REPORT))
+        print_rows(kept_files(path, MODEL, HISTORY, *checked, CURVES, REPORT))
 
     def _network(self, data: Dataset) -> Network:
         """The network, with what it must know of its data to predict from a file like it."""
@@ -136,7 +150,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         network.classes, network.preparation = data.classes, data.preparation
         return network
 
-    def _keep(self, folder: Path, network: Network, history: History, data: Dataset) -> None:
+    def _keep(self, folder: RunFolder, network: Network, history: History, data: Dataset) -> None:
         given = {k: v for k, v in vars(self).items() if v is not None and k not in NOT_SETTINGS}
         init = {"init": self.init or ("half-he" if self.weight_std is None else "normal")}
         history.settings = {**given, **init, **history.settings}
@@ -150,7 +164,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         options = options_of(program.commands["train"])  # type: ignore[attr-defined]  # it is a group
         return in_options(text, options, options)
 
-    def _check(self, network: Network, data: Dataset, folder: Path) -> tuple[str, CheckReport | None]:
+    def _check(self, network: Network, data: Dataset, folder: RunFolder) -> tuple[str, CheckReport | None]:
         """Check the gradients of the whole, told as text, and of every layer. Ctrl-C ends the checks alone."""
         size = network.params.flat.size
         if not (size <= CHECKED_UP_TO if self.check is None else self.check):
@@ -160,12 +174,6 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             x, t = data.x[:ROWS], unlearned(data.t, ROWS)
             compared = compare_gradients(network, x, t, self.seed)
             layer_report = check_network(network, feeds(network, x, t))
-            write_bytes(folder / CHECK, as_json(layer_report).encode())
+            content = as_json(layer_report, {ID: folder.id}).encode()
+            folder.write(CHECK, lambda file: file.write(content))
         return compared, layer_report
-
-
-def write_page(folder: Path) -> TrainingReport:
-    """Make the report of a run that was just kept."""
-    made = report(folder)
-    made.save(folder / REPORT)
-    return made

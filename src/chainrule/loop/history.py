@@ -104,15 +104,9 @@ class History:
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> History:
         """Read a JSON file that `save` wrote, or the history.jsonl of a run folder."""
-        from chainrule.loop.history_lines import history_from_lines, is_lines
+        from chainrule.loop.history_lines import read_history
 
-        try:
-            content = Path(path).read_bytes()
-            if is_lines(content):
-                return history_from_lines(content)[0]
-            return cls.from_json(content.decode("utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise FileError(f"could not read the history {path}: {error}") from error
+        return read_history(path)[0]
 
     def to_frame(self, by: Literal["iteration", "epoch"] = "iteration") -> pandas.DataFrame:
         """The record as a pandas frame: a row for each iteration, or for each measurement."""

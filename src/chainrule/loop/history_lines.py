@@ -8,15 +8,18 @@ from __future__ import annotations
 
 import base64
 import json
+import os
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.errors import FileError
+from chainrule.files import read_bytes
 from chainrule.loop.history import MEASURES, History
 
 FORMAT = "chainrule history 2"
+MOST_BYTES = 1 << 30
 BY_ITERATION = ("loss", "learning_rate", "seconds")
 Marks = tuple[int, int, int]  # iterations, measurements and examinations
 
@@ -87,12 +90,26 @@ def history_from_lines(content: bytes) -> tuple[History, str]:
         else:
             try:
                 _add(history, part)
-            except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
+            except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
                 where = f"line {unread or number}"
-                raise FileError(f"the history is damaged at {where}: {error}") from None
+                raise FileError(f"the history is damaged at {where}: {str(error)[:200]}") from None
     if not begun:
         raise FileError("this is no history: it is empty")
     return History.from_dict(vars(history)), run
+
+
+def read_history(path: str | os.PathLike[str]) -> tuple[History, str]:
+    """The history in a file, of lines or as `History.save` writes it, and the id of its run, "" for none.
+
+    Raises: FileError for what is none.
+    """
+    content = read_bytes(path, MOST_BYTES)
+    if is_lines(content):
+        return history_from_lines(content)
+    try:
+        return History.from_json(content.decode("utf-8")), ""
+    except UnicodeDecodeError as error:
+        raise FileError(f"could not read the history {path}: {error}") from error
 
 
 def rewind(history: History, marks: Sequence[int]) -> None:
@@ -107,17 +124,20 @@ def rewind(history: History, marks: Sequence[int]) -> None:
         del getattr(history, name)[iterations:]
     for name in ("measured_at", *MEASURES):
         del getattr(history, name)[measured:]
-    history.health = _part(history.health, slice(examined)) if history.health else {}
+    history.health = _part(history.health, slice(examined)) if examined else {}
     history.stopped = ""
 
 
 def _add(history: History, part: Mapping[str, Any]) -> None:
     """Add what a line holds. Raises ValueError, TypeError or KeyError where it does not fit to what is there."""
     begin, done = part["from"], len(history.loss)
+    if type(begin) is not int or not isinstance(part.get("stopped", ""), str):
+        raise TypeError("its 'from' is no number, or its 'stopped' no text")
     if "resumes" in part:
         rewind(history, part["resumes"])
-    elif begin != done:
-        raise ValueError(f"it goes on from iteration {begin!r}, after {done:,}")
+        done = len(history.loss)
+    if begin != done:
+        raise ValueError(f"it goes on from iteration {begin:,}, after {done:,}")
     values = {name: _unpacked(part[name]) for name in BY_ITERATION}
     if len({len(each) for each in values.values()}) != 1:
         raise ValueError(f"{', '.join(BY_ITERATION)} have different lengths")
@@ -125,7 +145,7 @@ def _add(history: History, part: Mapping[str, Any]) -> None:
         getattr(history, name).extend(numbers)
     for name, each in part.get("measures", {}).items():
         if name not in ("measured_at", *MEASURES):
-            raise ValueError(f"there is no measure {name!r}")
+            raise ValueError(f"there is no measure {name[:50]!r}")
         getattr(history, name).extend(each)
     _join(history.health, part.get("health", {}))
     history.settings = part.get("settings", history.settings)

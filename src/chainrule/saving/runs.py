@@ -1,11 +1,14 @@
-"""The run folder: what is in it, whose run it is, how that stands, and the lock of the process that writes it."""
+"""The run folder: what is in it, whose run it is, how that stands, and the lock of the process that writes it.
+
+All that a run writes bears its id, so that parts of different runs are told from each other. Whatever reads or
+writes a run folder takes the names of its files from here.
+"""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -13,19 +16,27 @@ from types import TracebackType
 from typing import IO, Any, Literal, Self, get_args
 
 from chainrule.errors import FileError
-from chainrule.files import write_atomically
+from chainrule.files import is_part, read_bytes, write_atomically
 from chainrule.loop import History
 from chainrule.loop.history_lines import HistoryLines
+from chainrule.network import Network
+from chainrule.saving import aside
+from chainrule.saving.container import pieces_of
 from chainrule.saving.locks import FileLock, is_locked
+from chainrule.saving.model import KEY, architecture_of, tensors_of
 
 RUN, LOCK = "run.json", "run.lock"
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 HISTORY, OLD_HISTORY = "history.jsonl", "history.json"
 CHECK, EVALUATION, CURVES, REPORT = "check.json", "evaluation.json", "curves.png", "report.html"
-#: All that a run writes, the record first: what takes away a run takes that away first.
+#: All that a run writes, the record first.
 NAMES = (RUN, MODEL, CHECKPOINT, HISTORY, OLD_HISTORY, CHECK, EVALUATION, CURVES, REPORT)
-BEFORE = "before-"  # and the id of the run that took the place
+#: What is made when the training has ended, or was interrupted.
+OF_THE_END = (MODEL, CHECK, EVALUATION, CURVES, REPORT)
 FORMAT = "chainrule run 1"
+
+DIVERGED = "diverged"
+MOST_RECORD = 10_000_000
 
 State = Literal["running", "interrupted", "ended"]
 
@@ -63,12 +74,15 @@ class RunRecord:
 class RunFolder:
     """A run folder that this process writes: while it is open, no other process can.
 
-    `begin` makes one, `reopen` goes on with one. Close it, or use it in a `with` block.
+    `begin` makes one, `reopen` goes on with one. Close it, or use it in a `with` block. A run that has kept nothing
+    when it is closed leaves the folder as it was before `begin`.
     """
 
     def __init__(self, path: Path, lock: FileLock, record: RunRecord, lines: HistoryLines) -> None:
         self.path, self.record = path, record
         self._lock, self._lines = lock, lines
+        self._made: list[Path] = []
+        self._has_taken, self._has_kept = False, True
 
     @classmethod
     def begin(
@@ -77,31 +91,32 @@ class RunFolder:
         """A new run in this folder, which is made where there is none.
 
         With `force`, the files of a run that is there are moved aside, into a folder in it, and deleted when the
-        new run has ended.
+        new run has ended, but not when it has diverged. Other files stay where they are.
         Raises: FileError for a folder that holds something and no `force`, or cannot be made; BusyError where a
         process is writing it.
         """
         path = Path(path)
-        _make(path)
-        lock = FileLock(path / LOCK)
+        record = RunRecord(os.urandom(4).hex(), "running", dict(settings))
+        folders = _make(path)
         try:
-            if not force and _holds_something(path):
+            lock = FileLock(path / LOCK)
+        except BaseException:
+            _unmake(folders)
+            raise
+        made = cls(path, lock, record, HistoryLines(record.id))
+        made._made, made._has_kept = folders, False
+        try:
+            if not force and is_taken(path):
                 raise FileError(
                     f"{path}: the folder is not empty; choose another, or write into it with force=True"
                 )
-            record = RunRecord(os.urandom(4).hex(), "running", dict(settings))
-            aside = path / f"{BEFORE}{record.id}"
-            for name in NAMES:
-                if (path / name).exists():
-                    aside.mkdir(exist_ok=True)
-                    os.replace(path / name, aside / name)
-            made = cls(path, lock, record, HistoryLines(record.id))
-            made._write_record(record)
-        except OSError as error:
-            lock.release()
-            raise FileError(f"could not make the run folder {path}: {error.strerror or error}") from error
-        except BaseException:
-            lock.release()
+            made._take_place()
+        except BaseException as error:
+            made.close()
+            if isinstance(error, OSError) and not isinstance(error, FileError):
+                raise FileError(
+                    f"could not make the run folder {path}: {error.strerror or error}; what was there is untouched"
+                ) from error
             raise
         return made
 
@@ -112,12 +127,18 @@ class RunFolder:
         Raises: FileError where there is none; BusyError where a process is writing it.
         """
         path = Path(path)
-        record = record_of(path)
-        if record is None:
+        if record_of(path) is None:
             raise FileError(f"{path} is no run folder: it has no {RUN}")
         lock = FileLock(path / LOCK)
-        made = cls(path, lock, record, HistoryLines(record.id, History(), resumes=True))
-        made.clean()
+        try:
+            record = record_of(path)  # the process that held the lock may have written it since
+            if record is None:
+                raise FileError(f"{path} is no run folder: it has no {RUN}")
+            made = cls(path, lock, record, HistoryLines(record.id, History(), resumes=True))
+            made._clean()
+        except BaseException:
+            lock.release()
+            raise
         return made
 
     def __enter__(self) -> Self:
@@ -129,24 +150,39 @@ class RunFolder:
         self.close()
 
     def close(self) -> None:
-        """Let another process write the folder."""
+        """Let another process write the folder. A run that has kept nothing is taken back."""
+        if not self._lock.is_held:
+            return
+        if self._has_taken and not self._has_kept:
+            with contextlib.suppress(OSError):
+                aside.put_back(self.path, self.id, NAMES)
         self._lock.release()
+        if not self._has_kept:
+            _unmake(self._made)
 
     @property
     def id(self) -> str:
         """What the parts of this run bear, so that those of another are told from them."""
         return self.record.id
 
+    @property
+    def before(self) -> Path | None:
+        """Where the files are that this run took the place of; None where there are none."""
+        found = aside.aside_of(self.path, self.id)
+        return found if found.is_dir() else None
+
     def write(self, name: str, write: Callable[[IO[bytes]], object], *, sync: bool = True) -> Path:
         """Write one of its files, by way of a temporary file."""
+        self._has_kept = True
         return write_atomically(self.path / name, write, sync=sync)
 
     def follow(self, history: History) -> None:
-        """Append to the history from now on what is new after this record."""
+        """What is appended to the history goes on from this record from now on. The file has at least all of it."""
         self._lines = HistoryLines(self.id, history, resumes=True)
 
     def append_history(self, history: History, *, sync: bool = False) -> None:
         """Append to the history what is new in it."""
+        self._has_kept = True
         content = self._lines.new(history)
         path = self.path / HISTORY
         try:
@@ -165,42 +201,78 @@ class RunFolder:
             raise FileError(f"could not write {path}: {error.strerror or error}") from error
         self._lines.written()
 
+    def keep_model(self, network: Network) -> Path:
+        """Write the model of the run; of one that diverged, too."""
+        metadata = {KEY: architecture_of(network), "run": self.id}
+        pieces = pieces_of(tensors_of(network.settled()), metadata)
+        return self.write(MODEL, lambda file: file.writelines(pieces))
+
     def go_on(self) -> None:
-        """Note that the run goes on."""
-        self._write_record(replace(self.record, state="running", stopped=""))
+        """Note that the run goes on from its checkpoint. What was made of the weights it had is deleted."""
+        self._note("running", "")
+        if (self.path / CHECKPOINT).exists():
+            for name in OF_THE_END:
+                (self.path / name).unlink(missing_ok=True)
 
     def interrupt(self, stopped: str) -> None:
         """Note that the run has stopped before its end."""
-        self._write_record(replace(self.record, state="interrupted", stopped=stopped))
+        self._note("interrupted", stopped)
 
     def end(self, stopped: str) -> None:
-        """Note that the run has ended. What it replaced, and its checkpoint, are deleted then."""
-        self._write_record(replace(self.record, state="ended", stopped=stopped))
-        self.clean()
+        """Note that the run has ended. What it replaced is deleted then, unless it diverged, and its checkpoint."""
+        self._note("ended", stopped)
+        self._clean_end()
 
-    def clean(self) -> None:
-        """Delete what a process that was killed left half-written, and after the end what no one needs."""
+    def _take_place(self) -> None:
+        """Put the record of this run where that of another may be, whose files are set aside."""
+        aside.drop_parts(self.path)
+        aside.set_aside(self.path, self.id, NAMES)
+        self._has_taken = True
+        self._write_record(self.record)
+        self._drop_replaced()
+
+    def _drop_replaced(self) -> None:
+        """Delete the files that are set aside, too."""
+        for name in NAMES:
+            if aside.is_set_aside(self.path, self.id, name):
+                (self.path / name).unlink(missing_ok=True)
+
+    def _clean(self) -> None:
+        """Delete what a process that was killed left behind."""
+        aside.drop_parts(self.path)
         with contextlib.suppress(OSError):
-            for part in self.path.glob(".*.part"):
-                part.unlink(missing_ok=True)
-            if self.record.state == "ended":
-                (self.path / CHECKPOINT).unlink(missing_ok=True)
-                for aside in self.path.glob(f"{BEFORE}*"):
-                    shutil.rmtree(aside, ignore_errors=True)
+            self._drop_replaced()
+        self._clean_end()
+
+    def _clean_end(self) -> None:
+        """Delete what no one needs when the run has ended."""
+        if self.record.state != "ended":
+            return
+        with contextlib.suppress(OSError):
+            (self.path / CHECKPOINT).unlink(missing_ok=True)
+        if not self.record.stopped.startswith(DIVERGED):
+            for each in aside.asides(self.path):
+                aside.drop(each, NAMES)
+
+    def _note(self, state: State, stopped: str) -> None:
+        self._has_kept = True
+        self._write_record(replace(self.record, state=state, stopped=stopped))
 
     def _write_record(self, record: RunRecord) -> None:
-        self.write(RUN, lambda file: file.write(record.to_json().encode()))
+        content = record.to_json().encode()
+        write_atomically(self.path / RUN, lambda file: file.write(content))
         self.record = record
 
 
 def record_of(path: str | os.PathLike[str]) -> RunRecord | None:
     """What is noted of the run in a folder; None where there is no note, as in folders of before 0.7."""
-    try:
-        return RunRecord.from_json((Path(path) / RUN).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    path = Path(path) / RUN
+    if not os.path.lexists(path):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise FileError(f"could not read {Path(path) / RUN}: {error}") from error
+    try:
+        return RunRecord.from_json(read_bytes(path, MOST_RECORD).decode("utf-8"))
+    except UnicodeDecodeError as error:
+        raise FileError(f"{RUN} is damaged: {error}") from None
 
 
 def is_alive(path: str | os.PathLike[str]) -> bool:
@@ -208,14 +280,25 @@ def is_alive(path: str | os.PathLike[str]) -> bool:
     return is_locked(Path(path) / LOCK)
 
 
-def _holds_something(path: Path) -> bool:
-    """Whether there is more in the folder than the record of a run that was killed before it kept anything."""
-    there = {each.name for each in path.iterdir()} - {LOCK}
-    return not there <= {RUN}
+def is_taken(path: Path) -> bool:
+    """Whether a folder holds something: more than the record of a run that was killed before it kept anything."""
+    there = {each.name for each in path.iterdir() if not is_part(each.name)}
+    return not there <= {RUN, LOCK}
 
 
-def _make(path: Path) -> None:
+def _make(path: Path) -> list[Path]:
+    """Make the folder; all that were made for it, the innermost first."""
+    made = [each for each in (path, *path.parents) if not each.exists()]
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
+        _unmake(made)
         raise FileError(f"could not make the run folder {path}: {error.strerror or error}") from error
+    return made
+
+
+def _unmake(folders: list[Path]) -> None:
+    """Delete folders that were made, but for those that hold something now."""
+    with contextlib.suppress(OSError):
+        for each in folders:
+            each.rmdir()

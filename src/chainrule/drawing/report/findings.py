@@ -41,12 +41,16 @@ def findings_of(run: Material) -> tuple[RunFinding, ...]:
     from chainrule.drawing.report import (
         symptoms_of_answers,
         symptoms_of_curves,
+        symptoms_of_ends,
+        symptoms_of_files,
         symptoms_of_layers,
         symptoms_of_setup,
     )
     from chainrule.drawing.report.causes import first_causes
 
     rules: list[Rule] = [
+        *symptoms_of_ends.RULES,
+        *symptoms_of_files.RULES,
         *symptoms_of_setup.RULES,
         *symptoms_of_curves.RULES,
         *symptoms_of_layers.RULES,

@@ -7,6 +7,7 @@ import platform
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,6 +19,7 @@ from chainrule.evaluation import Answers
 from chainrule.layers import MeanSquaredError, Standardize
 from chainrule.loop import History
 from chainrule.network import Network
+from chainrule.saving.run_parts import Standing
 
 
 @dataclass(frozen=True)
@@ -89,6 +91,9 @@ class Material:
     sample: tuple[Any, Any] | None = None
     #: What could not be read, and what the page lacks for it.
     missing: tuple[str, ...] = ()
+    #: Where it is kept, and how it stands by its record there, if it has one.
+    folder: Path | None = None
+    standing: Standing | None = None
 
     @cached_property
     def loss(self) -> Array:

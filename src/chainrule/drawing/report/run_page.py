@@ -130,7 +130,7 @@ def _pace(run: Material) -> str:
 
 
 def _missing(run: Material) -> str:
-    """What could not be read, and what is not shown therefore."""
+    """What could not be read, and what the page lacks for it."""
     if not run.missing:
         return ""
     items = "".join(f"<li>{text(each)}</li>" for each in run.missing)

@@ -1,0 +1,136 @@
+"""The parts of a run folder as they are read: which file holds which, whose it is, and how the run stands."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from chainrule.errors import FileError
+from chainrule.files import read_bytes
+from chainrule.network import Network
+from chainrule.saving import aside
+from chainrule.saving.architecture import known_classes
+from chainrule.saving.container import read_container
+from chainrule.saving.locks import holder, is_locked
+from chainrule.saving.model import network_of
+from chainrule.saving.runs import (
+    CHECKPOINT,
+    DIVERGED,
+    HISTORY,
+    LOCK,
+    MODEL,
+    OLD_HISTORY,
+    RUN,
+    RunRecord,
+    record_of,
+)
+
+#: The key of a part's run: in the metadata of a model file, and in each of the JSON files.
+ID = "run"
+MOST_JSON = 1 << 28
+
+How = Literal["running", "killed", "interrupted", "diverged", "ended"]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How the run in a folder stands: "killed" is one that still runs by its record, and no process writes it."""
+
+    how: How
+    #: The number of the process that writes it.
+    process: str
+    #: Whether `chainrule resume` can go on with it.
+    has_checkpoint: bool
+    #: Folders of the runs that were there before it, and that it has not replaced.
+    before: tuple[Path, ...]
+
+
+def standing_of(folder: Path, record: RunRecord) -> Standing:
+    """How the run of this record stands. What this process writes has ended: it makes the report of it."""
+    alive, process = is_locked(folder / LOCK), holder(folder / LOCK)
+    how: How = "ended"
+    if record.stopped.startswith(DIVERGED):
+        how = "diverged"
+    elif record.state == "interrupted":
+        how = "interrupted"
+    elif record.state == "running" and not (alive and process == str(os.getpid())):
+        how = "running" if alive else "killed"
+    return Standing(how, process, (folder / CHECKPOINT).exists(), tuple(aside.asides(folder)))
+
+
+def folder_of(path: str | os.PathLike[str]) -> Path:
+    """The run folder that a path means: itself, or of the model file in it its folder."""
+    path = Path(path)
+    return path.parent if path.name in (MODEL, CHECKPOINT) and path.is_file() else path
+
+
+def model_in(folder: Path) -> Path | None:
+    """The model of a run folder, or where there is none yet, its checkpoint; None where there is neither."""
+    for name in (MODEL, CHECKPOINT):
+        if (folder / name).exists() and not is_of_before(folder, name):
+            return folder / name
+    return None
+
+
+def history_in(folder: Path) -> Path:
+    """The history of a run folder: the lines, or in a folder of before 0.7 the JSON."""
+    of_before = folder / OLD_HISTORY
+    is_of_now = (folder / RUN).exists() or (folder / HISTORY).exists() or not of_before.exists()
+    return folder / HISTORY if is_of_now else of_before
+
+
+def is_of_before(folder: Path, name: str) -> bool:
+    """Whether a file is that of the run that was set aside: a kill came before it was taken away."""
+    try:
+        record = record_of(folder)
+    except FileError:
+        return False
+    return record is not None and aside.is_set_aside(folder, record.id, name)
+
+
+def read_model(path: Path, *, allow_nan: bool = False) -> tuple[Network, str, str]:
+    """The network in a model file or a checkpoint, the id of its run, and of a checkpoint, of what it is the model.
+
+    Raises: FileError and DataError, as `load` does.
+    """
+    metadata, tensors = read_container(path)
+    network = network_of(metadata, tensors, path, known_classes(()), allow_nan=allow_nan)
+    unfinished = ""
+    if "training" in metadata:
+        done = _iterations(metadata)
+        unfinished = f"the model after {done} iterations, of a run that has not ended"
+    return network, metadata.get(ID, ""), unfinished
+
+
+def read_json(path: Path) -> tuple[dict[str, Any], str]:
+    """The object in a JSON file, and the id of its run, which is taken out. Raises FileError for what is none."""
+    try:
+        content = json.loads(read_bytes(path, MOST_JSON).decode("utf-8"), object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError) as error:
+        raise FileError(f"{path.name} is damaged: {error}") from None
+    if not isinstance(content, dict):
+        raise FileError(f"{path.name} is damaged: expected an object")
+    run = content.pop(ID, "")
+    if not isinstance(run, str):
+        raise FileError(f"{path.name} is damaged: its {ID!r} is no id")
+    return content, run
+
+
+def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        double = next(name for name in names if names.count(name) > 1)
+        raise ValueError(f"{double[:50]!r} stands twice in it")
+    return found
+
+
+def _iterations(metadata: Mapping[str, str]) -> str:
+    with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
+        return f"{int(json.loads(metadata['training'])['iteration']):,}"
+    return "some"
