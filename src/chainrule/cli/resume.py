@@ -38,6 +38,8 @@ class Resume:
 
     def run(self) -> None:
         """Make the same training again, put its state back, and complete it."""
+        if not self.folder.is_dir():
+            raise FileError(f"there is no folder {self.folder}; expected one that chainrule train made")
         with RunFolder.reopen(self.folder) as folder:
             record = folder.record
             if record.state == "ended":

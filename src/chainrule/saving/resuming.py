@@ -11,7 +11,7 @@ from typing import Any
 
 from chainrule.arrays import Array, ArrayLike
 from chainrule.configured import Configured
-from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError, warn
+from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError, ShapeError, warn
 from chainrule.initializers import Initializer
 from chainrule.layers import Layer
 from chainrule.loop import Batches, Callback, History, Standing
@@ -138,6 +138,10 @@ def made_ready(
         training = _made_again(network, kept, x, t, optimizer, sample_weight, validation, threads)
         _refuse_other_data(kept, training)
         training.restore((_of_training(network, arrays), kept.state))
+    except ShapeError as error:
+        raise DataError(
+            f"the run was begun with other data: {str(error).partition(';')[0]}; give the same, or begin a new run"
+        ) from error
     except ChainruleError:
         raise
     except Exception as error:  # what constructors raise for damaged values is open-ended
