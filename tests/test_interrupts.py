@@ -14,8 +14,10 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.loop.interrupts import Interrupts
 from chainrule.native import blas
 from chainrule.program.machine import Machine
+from chainrule.signals import ENDING
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(3000, 40)).astype("float32"), RNG.integers(0, 5, 3000)
@@ -103,6 +105,65 @@ def test_an_interrupt_counts_no_step_that_was_not_done() -> None:
             break
         assert net.iterations == before or not np.array_equal(net.params.flat, flat)
     net.fit(X, T, iterations=1, batch_size=500)
+
+
+@pytest.fixture
+def usual_signals() -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in ENDING}
+    for number in ENDING:
+        signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize("number", ENDING)
+def test_the_first_signal_is_noted_and_the_second_acts(number: signal.Signals) -> None:
+    before = [signal.getsignal(each) for each in ENDING]
+    with Interrupts() as interrupts:
+        with Interrupts() as inner:
+            assert not interrupts.asked
+            signal.raise_signal(number)
+        assert (interrupts.asked, inner.asked) == (True, False)
+        assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+        assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+        if number.name == "SIGHUP":  # a terminal that is closed may send it twice
+            signal.raise_signal(number)
+    assert [signal.getsignal(each) for each in ENDING] == before
+
+
+@pytest.mark.usefixtures("usual_signals")
+def test_signals_that_are_ignored_or_handled_elsewhere_stay_so() -> None:
+    heard = []
+    for number in ENDING:
+        signal.signal(number, lambda number, frame: heard.append(number))
+    with Interrupts() as interrupts:
+        for number in ENDING:
+            signal.raise_signal(number)
+    assert (heard, interrupts.asked) == (list(ENDING), False)
+    for number in ENDING:
+        signal.signal(number, signal.SIG_IGN)
+    with Interrupts() as interrupts:
+        for number in ENDING:
+            signal.raise_signal(number)
+    assert not interrupts.asked
+
+
+@pytest.mark.usefixtures("usual_signals")
+@pytest.mark.parametrize("number", ENDING)
+def test_every_signal_to_end_stops_a_training(number: signal.Signals) -> None:
+    class Third(cr.Callback):
+        every_iteration = 1
+
+        def on_iteration(self, run: Any) -> None:
+            if run.iteration == 3:
+                signal.raise_signal(number)
+
+    net = network()
+    history = net.fit(X, T, iterations=10, batch_size=500, callbacks=[Third()])
+    assert (history.stopped, net.iterations) == ("interrupted", 3)
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="no timers on this system")

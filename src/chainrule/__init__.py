@@ -13,6 +13,9 @@ import importlib
 import sys
 from typing import TYPE_CHECKING, Any
 
+from chainrule import signals as _signals  # noqa: F401  # first of all: see there
+
+# isort: split
 from chainrule import errors, initializers, layers, optimizers, schedules
 from chainrule.errors import no_such_name
 from chainrule.graph import Constant, Graph, Input, Node, Parameter

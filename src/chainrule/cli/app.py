@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import functools
 import inspect
-import os
 import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Annotated, Any, NoReturn, Protocol, get_type_hints
+from typing import Annotated, Any, Protocol, get_type_hints
 
 import typer
 
@@ -26,6 +25,7 @@ from chainrule.cli.train import Train
 from chainrule.cli.wording import in_options, notes
 from chainrule.cli.writing import print_text
 from chainrule.errors import ChainruleError, DivergedError
+from chainrule.signals import INTERRUPTED
 from chainrule.versions import show_versions
 
 
@@ -55,14 +55,6 @@ app = typer.Typer(
     help="Train neural networks by backpropagation, with none of it hidden.",
     epilog="Start with [bold]chainrule train digits[/bold]: it needs no data of yours and takes seconds.",
 )
-
-
-def main() -> NoReturn:
-    """Run the command line. Exit status: 0 done, 1 a training diverged or a check found a mistake, 2 bad input,
-    130 interrupted.
-    """
-    app()
-    sys.exit(0)
 
 
 def _show_version(wanted: bool) -> None:
@@ -121,15 +113,12 @@ def _as_function(name: str, command: Callable[..., Command]) -> Callable[..., No
             message = str(error) or "not enough memory for this; try a smaller network or batch"
             print_text(f"chainrule: {worded(message, name, given)}", err=True)
             raise typer.Exit(1 if isinstance(error, DivergedError) else 2) from None
-        except BrokenPipeError:  # the reader of our output, such as `head`, has seen enough
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-            raise typer.Exit(0) from None
         except OSError as error:  # a name that is too long, a folder that may not be looked into
             print_text(f"chainrule: {error.filename or 'the files'}: {error.strerror or error}", err=True)
             raise typer.Exit(2) from None
-        except KeyboardInterrupt:
-            typer.echo("chainrule: interrupted", err=True)
-            raise typer.Exit(130) from None
+        except KeyboardInterrupt as error:  # its text says how to go on
+            print_text(f"chainrule: {'; '.join(['interrupted', *map(str, error.args)])}", err=True)
+            raise typer.Exit(INTERRUPTED) from None
 
     hints = get_type_hints(command, include_extras=True)  # of its own fields and of those it inherits
     signature = inspect.signature(command)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -118,7 +117,6 @@ class Check(TableOptions):
             draw(report).save(self.picture)
             if not self.as_json:
                 print_text(f"picture  {self.picture}")
-        sys.stdout.flush()  # a reader that has gone is no mistake found
         if not report.passed:
             raise typer.Exit(1)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import shlex
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -38,6 +38,7 @@ from chainrule.cli.writing import print_rows, print_text
 from chainrule.datasets.tables import MOST_CATEGORIES, stem_of
 from chainrule.errors import ArgumentError, DivergedError
 from chainrule.loop import History
+from chainrule.loop.interrupts import Interrupts
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
 from chainrule.saving.run_parts import ID
@@ -118,25 +119,36 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             try:
                 history = self.fit(network, data, optimizer, callbacks)
             except DivergedError as error:
-                self._keep(folder, network, error.history, data)
-                end_run(folder, error.history)
+                with Interrupts():
+                    self._keep(folder, network, error.history, data)
+                    end_run(folder, error.history)
                 print_rows(kept_files(path, MODEL, HISTORY, CURVES, REPORT))
                 if folder.before is not None:
                     print_rows([("before", escape(f"the run that was here is kept in {folder.before}"))])
                 if held := not_finite(network.params):
                     print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
                 raise
-            self._keep(folder, network, history, data)  # before the checks, which take a while
-            compared, layer_report = self._check(network, data, folder)
-            page = end_run(folder, history)
-        print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", compared)])
-        if layer_report is not None:
+            with (
+                Interrupts() as interrupts
+            ):  # what was learnt is kept, and before the checks, which take a while
+                self._keep(folder, network, history, data)
+            checks = Checks(is_interrupted=interrupts.asked or history.stopped == "interrupted")
+            if not checks.is_interrupted:
+                self._check(checks, network, data, folder)
+            with Interrupts() as interrupts:
+                page = end_run(folder, history)
+        print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", checks.compared)])
+        if checks.report is not None:
             typer.echo()
-            print_report(layer_report)
+            print_report(checks.report)
             typer.echo()
         print_findings(page)
-        checked = () if layer_report is None else (CHECK,)
+        checked = () if checks.report is None else (CHECK,)
         print_rows(kept_files(path, MODEL, HISTORY, *checked, CURVES, REPORT))
+        if history.stopped == "interrupted":
+            raise KeyboardInterrupt(f"chainrule resume {shlex.quote(str(path))} goes on with the training")
+        if checks.is_interrupted or interrupts.asked:
+            raise KeyboardInterrupt("the training has ended, and is kept")
 
     def _network(self, data: Dataset) -> Network:
         """The network, with what it must know of its data to predict from a file like it."""
@@ -164,16 +176,27 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         options = options_of(program.commands["train"])  # type: ignore[attr-defined]  # it is a group
         return in_options(text, options, options)
 
-    def _check(self, network: Network, data: Dataset, folder: RunFolder) -> tuple[str, CheckReport | None]:
-        """Check the gradients of the whole, told as text, and of every layer. Ctrl-C ends the checks alone."""
+    def _check(self, checks: Checks, network: Network, data: Dataset, folder: RunFolder) -> None:
+        """Check the gradients of the whole, and of every layer. Ctrl-C ends the checks alone."""
         size = network.params.flat.size
         if not (size <= CHECKED_UP_TO if self.check is None else self.check):
-            return f"not checked ({size:,} parameters; --check does it all the same)", None
-        compared, layer_report = "not checked: interrupted", None
-        with contextlib.suppress(KeyboardInterrupt):
+            checks.compared = f"not checked ({size:,} parameters; --check does it all the same)"
+            return
+        try:
             x, t = data.x[:ROWS], unlearned(data.t, ROWS)
-            compared = compare_gradients(network, x, t, self.seed)
-            layer_report = check_network(network, feeds(network, x, t))
-            content = as_json(layer_report, {ID: folder.id}).encode()
+            checks.compared = compare_gradients(network, x, t, self.seed)
+            report = check_network(network, feeds(network, x, t))
+            content = as_json(report, {ID: folder.id}).encode()
             folder.write(CHECK, lambda file: file.write(content))
-        return compared, layer_report
+            checks.report = report
+        except KeyboardInterrupt:
+            checks.is_interrupted = True
+
+
+@dataclass
+class Checks:
+    """What checking the gradients came to."""
+
+    is_interrupted: bool
+    compared: str = "not checked: interrupted"
+    report: CheckReport | None = None

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from typing import TextIO
 
 import typer
 from rich.console import Console
 
+from chainrule.errors import FileError
 from chainrule.text import clean
 
 
@@ -23,16 +25,32 @@ def print_rows(rows: Iterable[tuple[str, str]]) -> None:
 
 def print_text(text: str, *, err: bool = False) -> None:
     """Print what may hold names from anywhere."""
-    typer.echo(for_people(text), err=err)
+    typer.echo(for_people(text, sys.stderr if err else sys.stdout), err=err)
 
 
 def print_data(text: str) -> None:
-    """Print what a program may read: a file or a pipe gets it as it is, a terminal what it can show."""
-    sys.stdout.write(for_people(text) if sys.stdout.isatty() else text)  # typer takes escapes out
+    """Print what a program may read: a file or a pipe gets it as it is, a terminal what it can show.
+
+    Raises: FileError for text that the encoding of a file or a pipe lacks: a program would take escapes as it is.
+    """
+    if sys.stdout.isatty():
+        text = for_people(text)
+    try:
+        text.encode(_encoding(sys.stdout))
+    except UnicodeEncodeError as error:
+        raise FileError(
+            f"standard output is {error.encoding}, which lacks {text[error.start]!r}; write into a file, "
+            f"--out FILE, or set PYTHONIOENCODING=utf-8"
+        ) from None
+    sys.stdout.write(text)  # typer takes escapes out
 
 
-def for_people(text: str) -> str:
-    """The text, line by line, with escapes for what a terminal would obey or hide, and what the output has not."""
-    encoding = getattr(sys.stdout, "encoding", None) or "utf-8"
+def for_people(text: str, stream: TextIO | None = None) -> str:
+    """The text, line by line, with escapes for what a terminal would obey or hide, and what the output lacks."""
+    encoding = _encoding(stream or sys.stdout)
     cleaned = "\n".join(map(clean, text.split("\n")))
     return cleaned.encode(encoding, "backslashreplace").decode(encoding)
+
+
+def _encoding(stream: TextIO | None) -> str:
+    return getattr(stream, "encoding", None) or "utf-8"
