@@ -117,9 +117,9 @@ def rewind(history: History, marks: Sequence[int]) -> None:
 
     Raises: ValueError where there are fewer.
     """
-    iterations, measured, examined = marks
     if not all(0 <= mark <= there for mark, there in zip(marks, marks_of(history), strict=True)):
         raise ValueError(f"it goes back to {list(marks)}, and there are {list(marks_of(history))}")
+    iterations, measured, examined = marks
     for name in BY_ITERATION:
         del getattr(history, name)[iterations:]
     for name in ("measured_at", *MEASURES):
