@@ -26,6 +26,7 @@ AS_WANTED = "the commands pass what is wanted, and nothing else"
 #: Files whose messages name arguments of Python, and why no command comes to those.
 OUT_OF_REACH = {
     "cli/train.py": "a model that is not finite is read in Python only, and the message says so",
+    "cli/resume.py": "the run was begun in Python, and goes on there",
     "checking/checker.py": AS_WANTED,
     "checking/graphs.py": AS_WANTED,
     "checking/objects.py": AS_WANTED,
@@ -47,6 +48,7 @@ OUT_OF_REACH = {
     "network/network.py": AS_WANTED,
     "network/progress.py": AS_WANTED,
     "network/scales.py": "the commands bring targets to one scale",
+    "saving/checkpoint.py": "the commands keep the end of a run themselves",
     "saving/model.py": IN_PYTHON,
 }
 #: Of what these files hold, findings are tried as findings, patterns are no messages, and help is of options.

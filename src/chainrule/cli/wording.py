@@ -31,6 +31,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r": drop: (?=')", ": --drop: "),
     (r"pass encoding=\.\.\. if they are wrong", "if they are wrong name another, such as --encoding cp1250"),
     (r"cannot be a feature too; take it out of columns", "is one that the model computes from; name another"),
+    (
+        r"; the model is there all the same, cr\.load\(.*?\)$",
+        "; the other commands take its model all the same",
+    ),
     (r"pass its class, cr\.load\(.*?\)(?=;|$)", "only Python can load it, with its class"),
     (r"make it with loss=cr\.\w+\(\) or another", "make it with one in Python, or use predict"),
     (r"give them: cr\.check\(.*", "give them, such as --input 4x5"),
