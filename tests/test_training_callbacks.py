@@ -7,12 +7,13 @@ import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, FileError
 
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(20, 4)).astype(np.float32)
@@ -360,3 +361,32 @@ def test_seconds_are_those_of_the_clock():
     history = network().fit(X, T, iterations=3, callbacks=[Wait()], **BATCHES)
     assert 0 < history.seconds[0] < history.seconds[1] < history.seconds[2] < time.perf_counter() - start
     assert history.seconds[2] > 0.04
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"best": "low"},
+        {"best": None},
+        {"best_epoch": float("inf")},
+        {"iteration": []},
+        {"weights": (np.zeros(3, np.float32),)},
+        {"weights": (np.zeros(4, np.float32), {})},
+        {"weights": (np.zeros(3), {})},
+        {"weights": (np.zeros(3, np.float32), {"running_mean1": np.zeros(1)})},
+        {"weights": 3},
+    ],
+    ids=str,
+)
+def test_early_stopping_refuses_what_it_did_not_keep(change):
+    """As a checkpoint of other origin may hand it."""
+    training = SimpleNamespace(snapshot=lambda: (np.ones(3, np.float32), {}))
+    state = {"best": 0.5, "best_epoch": 2, "iteration": 20, "weights": (np.zeros(3, np.float32), {})}
+    stopping = cr.EarlyStopping()
+    stopping.on_resume(SimpleNamespace(training=training), state)
+    assert (stopping.best, stopping.best_epoch) == (0.5, 2)
+    with pytest.raises(FileError, match=r"what the callback EarlyStopping kept is damaged"):
+        stopping.on_resume(SimpleNamespace(training=training), state | change)
+    del state["best"]
+    with pytest.raises(FileError, match=r"EarlyStopping kept is damaged: KeyError\('best'\)"):
+        stopping.on_resume(SimpleNamespace(training=training), state)

@@ -121,8 +121,8 @@ Change = Callable[[Any, dict[str, Array], Rng], str | None]
 """Changes an architecture, or arrays, in place; or returns another text for the architecture."""
 
 
-def below_checksums(change: Change) -> Spoiler:
-    """What changes the architecture, or the arrays, of a model whose checksums are right again then."""
+def below_checksums(change: Change, key: str = "chainrule") -> Spoiler:
+    """What changes the JSON of a file, or its arrays, and makes its checksums right again."""
 
     def spoil(content: bytes, rng: Rng) -> bytes:
         with tempfile.NamedTemporaryFile() as file:
@@ -130,11 +130,10 @@ def below_checksums(change: Change) -> Spoiler:
             file.flush()
             try:
                 metadata, arrays = read_container(file.name)
-                architecture = json.loads(metadata["chainrule"])
-                text = change(architecture, arrays, rng)
-                pieces = pieces_of(
-                    arrays, {"chainrule": text if isinstance(text, str) else json.dumps(architecture)}
-                )
+                values = json.loads(metadata[key])
+                text = change(values, arrays, rng) or json.dumps(values)
+                del metadata["checksums"]
+                pieces = pieces_of(arrays, {**metadata, key: text})
             except Exception:  # a model that is spoilt already
                 return content
         return b"".join(pieces)
@@ -315,8 +314,9 @@ VALUES: tuple[Any, ...] = (
     "chainrule model 1",
     "float16",
 )
-CHANGES: tuple[Change, ...] = (
-    *(put_value, put_number, put_number, exchange, remove_value, repeat_value, rename_node, grow),
-    *(put_layer, put_layer, change_array, change_text),
+#: What changes any JSON, and arrays.
+ANY_CHANGE: tuple[Change, ...] = (
+    *(put_value, put_number, put_number, exchange, remove_value, repeat_value, change_array, change_text),
 )
+CHANGES: tuple[Change, ...] = (*ANY_CHANGE, rename_node, grow, put_layer, put_layer)
 MODELS: tuple[Spoiler, ...] = (*(below_checksums(change) for change in CHANGES * 3), *[without_checksums] * 3)

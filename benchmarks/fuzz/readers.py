@@ -12,6 +12,7 @@ import numpy as np
 
 import chainrule as cr
 from fuzz.array_files import idx, npy, npz
+from fuzz.checkpoint_files import RUNS, interrupted_run, resume_run
 from fuzz.model_files import MODELS, model, read_model
 from fuzz.run_folders import RUN_FOLDERS, read_run_folder, run_folder
 from fuzz.spoiling import (
@@ -94,6 +95,7 @@ READERS: tuple[Reader[Any], ...] = (
     Reader(".npz", ".npz", npz, (*IN_ARCHIVE, change_directory, flip, cut, insert), read_table),
     Reader(".npy", ".npy", npy, (*ARRAYS, *ANYTHING), read_table),
     Reader("model", ".safetensors", model, (*MODELS, *ANYTHING), read_model, seconds=1.0, megabytes=100),
+    Reader("checkpoint", "", interrupted_run, RUNS, resume_run, seconds=1.0, megabytes=100),
     Reader("run folder", "", run_folder, RUN_FOLDERS, read_run_folder, megabytes=100),
     Reader("IDX", ".idx", idx, (unzipped(ANYTHING), *ANYTHING), read_idx),
 )

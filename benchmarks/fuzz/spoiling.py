@@ -105,7 +105,7 @@ def in_folder(by_ending: Mapping[str, Sequence[Spoiler]]) -> Callable[[Folder, R
         if not names:
             return folder
         name = one(rng, names)
-        if rng.random() < 0.1:
+        if rng.random() < 0.02:
             return {other: content for other, content in folder.items() if other != name}
         spoilers = next(spoilers for ending, spoilers in by_ending.items() if name.endswith(ending))
         return {**folder, name: one(rng, spoilers)(folder[name], rng)}

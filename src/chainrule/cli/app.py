@@ -20,6 +20,7 @@ from chainrule.cli.draw import Draw
 from chainrule.cli.evaluate import Evaluate
 from chainrule.cli.predict import Predict
 from chainrule.cli.report import Report
+from chainrule.cli.resume import Resume
 from chainrule.cli.summary import Summary
 from chainrule.cli.train import Train
 from chainrule.cli.wording import in_options, notes
@@ -38,6 +39,7 @@ class Command(Protocol):
 
 COMMANDS: dict[str, Callable[..., Command]] = {
     "train": Train,
+    "resume": Resume,
     "report": Report,
     "evaluate": Evaluate,
     "predict": Predict,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -41,12 +42,13 @@ from chainrule.loop import History
 from chainrule.loop.interrupts import Interrupts
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
+from chainrule.saving.checkpoint import EVERY, Checkpoint, interval_of
 from chainrule.saving.run_parts import ID
-from chainrule.saving.runs import CHECK, CURVES, HISTORY, MODEL, REPORT, RunFolder
+from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, HISTORY, MODEL, REPORT, RunFolder
 
 CHECKED_UP_TO = 1_000_000
 NO_OPTIONS = frozenset({"context", "command", "_"})
-NOT_SETTINGS = NO_OPTIONS | {"out", "force"}
+NOT_SETTINGS = NO_OPTIONS | {"out", "force", "checkpoint_every"}
 
 of_data = partial(typer.Option, rich_help_panel="Data and files")
 
@@ -88,6 +90,14 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         Path | None, of_data(metavar="DIR", help="The run folder. Default: a new one under runs/.")
     ] = None
     force: Annotated[bool, of_data("--force", help="Write into a run folder that exists.")] = False
+    checkpoint_every: Annotated[
+        str,
+        of_data(
+            metavar="N|TIME",
+            help="How often to keep what chainrule resume goes on from: iterations, such as 500, or a time, such "
+            "as 60s or 5min. 0 or never: not at all.",
+        ),
+    ] = EVERY
     #: The command that repeats the run.
     command: str = field(default="", init=False)
 
@@ -99,11 +109,24 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             raise ArgumentError(f"--most-categories: expected at least 1, got {self.most_categories}")
         if self.epochs is not None and self.iterations is not None:
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
+        every = checkpoint_interval(self.checkpoint_every)
         self.command = command_of(self.context)
         optimizer, callbacks = self.make_optimizer(), self.make_callbacks()
         path = run_folder(self.out, stem_of(self.data), self.force)
+        data = self.load(self.data)
+        network = self._network(data)
+        options = {
+            each.name: getattr(self, each.name) for each in fields(self) if each.name not in NO_OPTIONS
+        }
+        with RunFolder.begin(path, settings_of(self.command, options), force=self.force) as folder:
+            checkpoint = None if every is None else Checkpoint(folder, every=every)
+            fit = partial(self.fit, network, data, optimizer, callbacks, checkpoint)
+            self.complete(folder, network, data, fit)
+
+    def load(self, name: str) -> Dataset:
+        """The data of that name, which say how long to train where nobody did."""
         data = load_for_training(
-            self.data,
+            name,
             self.target,
             self.test_share,
             self.seed,
@@ -111,32 +134,33 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             self,
             most_categories=self.most_categories,
         )
-        network = self._network(data)
-        options = {
-            each.name: getattr(self, each.name) for each in fields(self) if each.name not in NO_OPTIONS
-        }
-        with RunFolder.begin(path, settings_of(self.command, options), force=self.force) as folder:
-            try:
-                history = self.fit(network, data, optimizer, callbacks)
-            except DivergedError as error:
-                with Interrupts():
-                    self._keep(folder, network, error.history, data)
-                    end_run(folder, error.history)
-                print_rows(kept_files(path, MODEL, HISTORY, CURVES, REPORT))
-                if folder.before is not None:
-                    print_rows([("before", escape(f"the run that was here is kept in {folder.before}"))])
-                if held := not_finite(network.params):
-                    print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
-                raise
-            with (
-                Interrupts() as interrupts
-            ):  # what was learnt is kept, and before the checks, which take a while
-                self._keep(folder, network, history, data)
-            checks = Checks(is_interrupted=interrupts.asked or history.stopped == "interrupted")
-            if not checks.is_interrupted:
-                self._check(checks, network, data, folder)
-            with Interrupts() as interrupts:
-                page = end_run(folder, history)
+        self.set_length(len(data.x))
+        return data
+
+    def complete(
+        self, folder: RunFolder, network: Network, data: Dataset, fit: Callable[[], History]
+    ) -> None:
+        """Train, check, write the run folder, and print what came of it."""
+        try:
+            history = fit()
+        except DivergedError as error:
+            with Interrupts():
+                self._keep(folder, network, error.history, data)
+                end_run(folder, error.history)
+            print_rows(kept_files(folder.path, MODEL, HISTORY, CURVES, REPORT))
+            if folder.before is not None:
+                print_rows([("before", escape(f"the run that was here is kept in {folder.before}"))])
+            if held := not_finite(network.params):
+                print_text(f"{held}: read the model with cr.load(path, allow_nan=True)")
+            raise
+        with Interrupts() as interrupts:  # what was learnt is kept, and before the checks, which take a while
+            self._keep(folder, network, history, data)
+        checks = Checks(is_interrupted=interrupts.asked or history.stopped == "interrupted")
+        if not checks.is_interrupted:
+            self._check(checks, network, data, folder)
+        with Interrupts() as interrupts:
+            page = end_run(folder, history)
+        folder.close()
         print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", checks.compared)])
         if checks.report is not None:
             typer.echo()
@@ -144,9 +168,9 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             typer.echo()
         print_findings(page)
         checked = () if checks.report is None else (CHECK,)
-        print_rows(kept_files(path, MODEL, HISTORY, *checked, CURVES, REPORT))
+        print_rows(kept_files(folder.path, MODEL, HISTORY, *checked, CURVES, REPORT))
         if history.stopped == "interrupted":
-            raise KeyboardInterrupt(f"chainrule resume {shlex.quote(str(path))} goes on with the training")
+            raise KeyboardInterrupt(how_to_go_on(folder.path))
         if checks.is_interrupted or interrupts.asked:
             raise KeyboardInterrupt("the training has ended, and is kept")
 
@@ -200,3 +224,18 @@ class Checks:
     is_interrupted: bool
     compared: str = "not checked: interrupted"
     report: CheckReport | None = None
+
+
+def checkpoint_interval(text: str) -> str | None:
+    """What --checkpoint-every says, as `Checkpoint` takes it; None for no checkpoints."""
+    if text.strip().lower() in ("0", "never"):
+        return None
+    interval_of(text)
+    return text
+
+
+def how_to_go_on(folder: Path) -> str:
+    """What to do with a training that was interrupted."""
+    if (folder / CHECKPOINT).exists():
+        return f"chainrule resume {shlex.quote(str(folder))} goes on with the training"
+    return "the model is kept, but no checkpoint, so the training cannot go on"

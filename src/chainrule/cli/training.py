@@ -123,14 +123,22 @@ class TrainingOptions:
             return layers.SoftmaxCrossEntropy(class_weights=class_weights(self.class_weights, data))
         return layers.MeanSquaredError() if data.classes is None else layers.SoftmaxCrossEntropy()
 
+    def set_length(self, rows: int) -> None:
+        """Say how long to train, of data with so many rows, where nobody did."""
+        if self.epochs is None and self.iterations is None:
+            self.epochs = usual_epochs(rows, self.batch_size or BATCH_SIZE)
+
     def fit(
-        self, network: Network, data: Dataset, optimizer: Optimizer, callbacks: list[Callback]
+        self,
+        network: Network,
+        data: Dataset,
+        optimizer: Optimizer,
+        callbacks: list[Callback],
+        checkpoint: Callback | None,
     ) -> History:
-        """Train the network. What is not given depends on how many rows the data have."""
+        """Train the network. Of a table, the weight decay depends on its rows unless it is given."""
         if self.weight_decay is None and data.columns is not None:
             optimizer = replace(optimizer, weight_decay=usual_decay(len(data.x)))
-        if self.epochs is None and self.iterations is None:
-            self.epochs = usual_epochs(len(data.x), self.batch_size or BATCH_SIZE)
         return network.fit(
             data.x,
             data.t,
@@ -141,6 +149,7 @@ class TrainingOptions:
             sampling=self.sampling,  # type: ignore[arg-type]  # fit checks the word
             validation=(data.x_test, data.t_test),
             callbacks=callbacks,
+            checkpoint=checkpoint,
             seed=self.seed,
         )
 

@@ -49,7 +49,7 @@ OF_ANSWERS = (
 #: How the warnings begin that NumPy gives of numbers.
 NUMPYS = r"(overflow|underflow|divide by zero|invalid value) encountered|Mean of empty|Degrees of freedom"
 #: Options whose argument in Python has another name.
-RENAMED = {"std": "weight_std", "rate": "dropout", "patience": "early_stopping"}
+RENAMED = {"std": "weight_std", "rate": "dropout", "patience": "early_stopping", "every": "checkpoint_every"}
 #: A value as repr writes it. An apostrophe within a word begins none.
 QUOTED = r"(?<!\w)(['\"])((?:(?!\1)[^\\\n]|\\.)*)\1(?!\w)"
 

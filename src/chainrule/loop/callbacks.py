@@ -7,9 +7,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
+import numpy as np
+
 from chainrule.arguments import number, one_of, whole_number
 from chainrule.configured import Configured
-from chainrule.errors import ArgumentError, did_you_mean
+from chainrule.errors import ArgumentError, FileError, did_you_mean
 from chainrule.loop.history import MEASURES, History
 from chainrule.text import counted
 
@@ -179,8 +181,15 @@ class EarlyStopping(Callback, Configured):
         run.history.settings["early_stopping"] = f"{self.monitor}, patience {self.patience}"
 
     def on_resume(self, run: Run, state: dict[str, Any]) -> None:
-        self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
-        self._best_weights, self._best_iteration = state["weights"], int(state["iteration"])
+        try:
+            self.best, self.best_epoch = float(state["best"]), int(state["best_epoch"])
+            self._best_weights, self._best_iteration = state["weights"], int(state["iteration"])
+        except (KeyError, TypeError, ValueError, OverflowError) as error:
+            raise FileError(f"what the callback EarlyStopping kept is damaged: {error!r}") from error
+        if self._best_weights is not None and _layout(self._best_weights) != _layout(run.training.snapshot()):
+            raise FileError(
+                "what the callback EarlyStopping kept is damaged: its weights are of another network"
+            )
 
     def state(self) -> dict[str, Any]:
         return {
@@ -213,3 +222,12 @@ class EarlyStopping(Callback, Configured):
             run.training.put_back(self._best_weights)
             run.history.settings["weights_after_iteration"] = self._best_iteration
             self._best_weights = None
+
+
+def _layout(held: Any) -> Any:
+    """The shapes and dtypes of the arrays in tuples and dicts."""
+    if isinstance(held, np.ndarray):
+        return held.shape, held.dtype
+    if isinstance(held, tuple):
+        return tuple(map(_layout, held))
+    return {name: _layout(each) for name, each in held.items()} if isinstance(held, dict) else type(held)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from chainrule.arrays import Array, ArrayLike
 from chainrule.configured import Configured
-from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError, warn
+from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError, ShapeError, warn
 from chainrule.initializers import Initializer
 from chainrule.layers import Layer
 from chainrule.loop import Batches, Callback, History, Standing
@@ -95,6 +96,37 @@ def go_on(
     owns: bool = False,
 ) -> tuple[Network, History]:
     """The same as `resume`, of a run that is open, and goes on being so; with `owns`, its end is noted."""
+    network, train = made_ready(
+        run,
+        x,
+        t,
+        sample_weight=sample_weight,
+        validation=validation,
+        layers=layers,
+        callbacks=callbacks,
+        every=every,
+        progress=progress,
+        threads=threads,
+        owns=owns,
+    )
+    return network, train()
+
+
+def made_ready(
+    run: RunFolder,
+    x: Data,
+    t: Any,
+    *,
+    sample_weight: ArrayLike | None = None,
+    validation: tuple[Data, Any] | list[Any] | None = None,
+    layers: Iterable[type[Configured]] = (),
+    callbacks: Callback | Sequence[Callback] = (),
+    every: int | str | None = None,
+    progress: bool | None = None,
+    threads: int | None = None,
+    owns: bool = False,
+) -> tuple[Network, Callable[[], History]]:
+    """The network of a run that is open, as it was at the checkpoint, and what goes on with its training."""
     path, layers = run.path / CHECKPOINT, list(layers)
     kept, arrays, network = read_checkpoint(path, layers)
     kinds, given = kinds_of(layers), checked_callbacks(callbacks)
@@ -106,6 +138,10 @@ def go_on(
         training = _made_again(network, kept, x, t, optimizer, sample_weight, validation, threads)
         _refuse_other_data(kept, training)
         training.restore((_of_training(network, arrays), kept.state))
+    except ShapeError as error:
+        raise DataError(
+            f"the run was begun with other data: {str(error).partition(';')[0]}; give the same, or begin a new run"
+        ) from error
     except ChainruleError:
         raise
     except Exception as error:  # what constructors raise for damaged values is open-ended
@@ -115,14 +151,15 @@ def go_on(
     run.go_on()
     checkpoint = Checkpoint(run, every=every or kept.every, owns=owns)
     standing = Standing(history, kept.iteration, kept.epoch, states)
-    history = training.run(
+    train = partial(
+        training.run,
         called,
         measure_every=kept.measure_every,
         progress=progress,
         checkpoint=checkpoint,
         resumed=standing,
     )
-    return network, history
+    return network, train
 
 
 def read_checkpoint(
