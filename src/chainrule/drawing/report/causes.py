@@ -36,6 +36,10 @@ EXPLAINED: dict[str, set[str]] = {
     "unfinished": {"baseline", "missed class"},
     "baseline": {"missed class"},
     "missed class": set(),
+    "contradiction": set(),
+    "running": set(),
+    "not ended": set(),
+    "before": set(),
 }
 ONLY_AS_CAUSES = {"scale", "first update"}
 """These are no harm by themselves: they are told where they explain one."""
