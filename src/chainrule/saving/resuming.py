@@ -165,8 +165,8 @@ def _history_at(run: RunFolder, kept: KeptTraining) -> History:
     for name, found in ((CHECKPOINT, kept.run_id), (HISTORY, run_id)):
         if found != run.id:
             raise FileError(
-                f"{run.path / name} is of another run, {found!r}, and not of {run.id!r}, as {RUN} says: files of two "
-                f"runs are mixed in the folder; put back those of one"
+                f"{run.path / name} is of another run, {found!r}, and not of {run.id!r}, as {RUN} says: "
+                f"files of two runs are mixed in the folder; put back those of one"
             )
     try:
         rewind(history, kept.marks)
