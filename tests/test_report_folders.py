@@ -90,6 +90,22 @@ def test_a_run_that_has_ended(folder: Path) -> None:
     assert cr.report(folder).runs[0].missing == ()
 
 
+def test_a_run_that_was_killed_early_is_not_judged_by_its_first_update(folder: Path) -> None:
+    """Before training there are no updates yet but the first, which Adam makes as large as its rate."""
+    history = cr.History.load(folder / runs.HISTORY)
+    one = cr.report(replace_health(history, [0])).findings
+    two = cr.report(replace_health(history, [0, 6])).findings
+    assert "large updates" not in [each.code for each in one]
+    assert "large updates" in [each.code for each in two]
+
+
+def replace_health(history: History, iterations: list[int]) -> History:
+    ratios = [0.1 for _ in iterations]
+    weights = {"W1": {"layer": "affine1", "norm": ratios, "update_ratio": ratios, "gradient_norm": ratios}}
+    history.health = {"rows": 9, "iterations": iterations, "layers": {}, "parameters": weights}
+    return history
+
+
 def test_a_run_that_was_killed(folder: Path) -> None:
     stands(folder, state="running", stopped="")
     (folder / runs.LOCK).write_text("123\n")
