@@ -30,7 +30,7 @@ from chainrule.errors import (
     FileError,
 )
 from chainrule.saving import resuming
-from chainrule.saving.checkpoint import interval_of
+from chainrule.saving.intervals import interval_of
 from chainrule.saving.runs import CHECKPOINT, HISTORY, MODEL, RUN, RunFolder, is_alive, record_of
 
 ROWS = 90
@@ -242,8 +242,6 @@ def test_it_ends_with_the_same_bits(name: str, at: int, tmp_path: Path) -> None:
     whole, record = fit(name, folder, killed, every=5)
     again = KilledAt(-1, folder, copy)
     net, history = resumed(name, copy, again)
-    if name == "of the user's":
-        history.settings.pop("x", None)
     assert_same(net, history, whole, record)
     assert (record_of(copy).state, sorted(each.name for each in copy.iterdir())) == (  # type: ignore[union-attr]
         "ended",
@@ -389,7 +387,7 @@ def test_ctrl_c_keeps_a_checkpoint_of_that_moment(at: int, name: str, tmp_path: 
             fit(name, tmp_path / "run", Interrupting(at))
     finally:
         signal.signal(signal.SIGINT, before)
-    kept, _, _ = resuming.read_checkpoint(tmp_path / "run" / CHECKPOINT)
+    kept = resuming.read_checkpoint(tmp_path / "run" / CHECKPOINT).training
     assert kept.iteration == at
     assert (record_of(tmp_path / "run").state, is_alive(tmp_path / "run")) == ("interrupted", False)  # type: ignore[union-attr]
     assert cr.load(tmp_path / "run" / MODEL).params.flat.size == whole.params.flat.size
@@ -478,7 +476,7 @@ def test_other_versions_are_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_a_full_disk_costs_no_training(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Files may have 3,000 bytes only: the first checkpoint fits, and the history soon does not."""
+    """From iteration 100 to 200 nothing can be written."""
     bare = plain()
     record = bare.fit(X, T, epochs=60, batch_size=16)
     kept = RunFolder.write
@@ -499,7 +497,7 @@ def test_a_full_disk_costs_no_training(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(RunFolder, "write", write)
     net = plain()
     with pytest.warns(
-        ChainruleWarning, match=r"no checkpoint could be kept.*No space left.*goes on; the last is of"
+        ChainruleWarning, match=r"no checkpoint could be kept.*No space left.*goes on without; the last is of"
     ) as told:
         history = net.fit(
             X,
@@ -603,7 +601,6 @@ def test_a_mistake_of_the_users_costs_no_run(tmp_path: Path) -> None:
     mended = Failing()
     mended.fails = False
     net, history = resumed("plain", tmp_path / "run", mended)
-    mended.fails = False
     whole, record = fit("plain", tmp_path / "whole", mended)
     assert_same(net, history, whole, record)
 
@@ -697,3 +694,226 @@ def test_the_first_checkpoint_by_time(tmp_path: Path) -> None:
 
     plain().fit(X, T, epochs=300, callbacks=Watch(), checkpoint=cr.Checkpoint(tmp_path / "a"))
     assert len(set(kept)) == 1
+
+
+class Keeping(cr.Callback):
+    """A callback that gives a checkpoint this."""
+
+    def __init__(self, what: Any, after: int = 0) -> None:
+        self.what, self.after, self.iteration = what, after, 0
+
+    def on_iteration(self, run: Any) -> None:
+        self.iteration = run.iteration
+
+    def state(self) -> dict[Any, Any]:
+        return self.what if self.iteration >= self.after else {}
+
+
+UNKEPT = [
+    ({"a": np.array(["text"])}, r"Keeping\.state: expected arrays of numbers"),
+    ({"a": np.zeros(2, complex)}, r"Keeping\.state: expected arrays of numbers"),
+    ({1: 2}, r"Keeping\.state: expected texts as the keys"),
+    ({"a": object()}, "cannot be saved"),
+]
+
+
+@pytest.mark.parametrize(("what", "said"), UNKEPT)
+def test_what_cannot_be_kept_is_refused_before_training(what: Any, said: str, tmp_path: Path) -> None:
+    net = plain()
+    with pytest.raises(ArgumentError, match=said):
+        net.fit(X, T, epochs=1, callbacks=Keeping(what), checkpoint=cr.Checkpoint(tmp_path / "a"))
+    assert net.iterations == 0
+    assert not is_alive(tmp_path / "a")
+    net.metadata["mine"] = object()
+    with pytest.raises(ArgumentError, match="metadata"):
+        net.fit(X, T, epochs=1, checkpoint=cr.Checkpoint(tmp_path / "b"))
+    del net.metadata["mine"]
+    net.fit(X, T, epochs=1, checkpoint=cr.Checkpoint(tmp_path / "b", force=True))
+    assert [each.name for each in tmp_path.glob("b/*")].count(MODEL) == 1
+
+
+@pytest.mark.parametrize("what", [what for what, _ in UNKEPT])
+def test_what_cannot_be_kept_later_ends_no_training(what: Any, tmp_path: Path) -> None:
+    net = plain()
+    with pytest.warns(
+        ChainruleWarning, match=r"no checkpoint could be kept: .*; the last is of iteration 4$"
+    ):
+        net.fit(
+            X,
+            T,
+            epochs=3,
+            batch_size=16,
+            callbacks=Keeping(what, 8),
+            checkpoint=cr.Checkpoint(tmp_path / "a", every=4),
+        )
+    assert record_of(tmp_path / "a").state == "ended"  # type: ignore[union-attr]
+    assert bits(cr.load(tmp_path / "a" / MODEL)) == bits(net)
+
+
+def test_arrays_with_alike_names_are_told_apart(tmp_path: Path) -> None:
+    class Both(Gathering):
+        def state(self) -> dict[str, Any]:
+            return {"a/b": np.zeros(1), "a": {"b": np.ones(1)}}
+
+        def on_resume(self, run: Any, state: dict[str, Any]) -> None:
+            kept.append((state["a/b"][0], state["a"]["b"][0]))
+
+    kept: list[tuple[float, float]] = []
+    folder = tmp_path / "run"
+    killed = KilledAt(6, folder, tmp_path / "killed")
+    plain().fit(
+        X, T, epochs=2, batch_size=16, callbacks=[Both(), killed], checkpoint=cr.Checkpoint(folder, every=2)
+    )
+    cr.resume(tmp_path / "killed", X, T, callbacks=[Both(), KilledAt(-1, folder, folder)])
+    assert kept == [(0.0, 1.0)]
+
+
+def test_settings_of_the_users(tmp_path: Path) -> None:
+    """NumPy's numbers, infinity and tuples are kept; what is no JSON value costs neither training nor model."""
+
+    class Noting(cr.Callback):
+        def on_epoch(self, run: Any) -> None:
+            run.history.settings |= values
+
+    values: dict[str, Any] = {"best": np.float32(0.5), "limit": math.inf, "pair": (1, 2)}
+    folder = tmp_path / "a"
+    more: dict[str, Any] = {"epochs": 4, "batch_size": 16}
+    killed = KilledAt(14, folder, tmp_path / "killed")
+    plain().fit(X, T, callbacks=[Noting(), killed], checkpoint=cr.Checkpoint(folder, every=3), **more)
+    _, history = cr.resume(tmp_path / "killed", X, T, callbacks=[Noting(), KilledAt(-1, folder, folder)])
+    assert history.settings["limit"] == math.inf
+    values = {"what": object()}
+    net = plain()
+    with pytest.warns(ChainruleWarning) as told:
+        net.fit(X, T, callbacks=Noting(), checkpoint=cr.Checkpoint(tmp_path / "b", every=7), **more)
+    assert "history.settings" in str(told[-1].message)
+    assert bits(cr.load(tmp_path / "b" / MODEL)) == bits(net)
+    assert not is_alive(tmp_path / "b")
+
+
+def test_rows_of_weight_0_ahead_of_the_end_do_not_matter(tmp_path: Path) -> None:
+    """Only the batches that are left must have something to average."""
+    weights = np.ones(ROWS)
+    net = plain()
+    order = np.concatenate(
+        [part.ravel() for part in net.training(X, T, batch_size=10, epochs=1).batches.of_epoch(1)]
+    )
+    weights[order[-10:]] = 0  # the last batch of the second epoch, which is not trained on
+    folder = tmp_path / "a"
+    killed = KilledAt(16, folder, tmp_path / "killed")
+    whole = plain()
+    record = whole.fit(
+        X,
+        T,
+        iterations=17,
+        batch_size=10,
+        sample_weight=weights,
+        callbacks=killed,
+        checkpoint=cr.Checkpoint(folder, every=1),
+    )
+    net, history = cr.resume(
+        tmp_path / "killed", X, T, sample_weight=weights, callbacks=KilledAt(-1, folder, folder)
+    )
+    assert_same(net, history, whole, record)
+
+
+def test_a_length_that_is_no_whole_number_of_epochs(tmp_path: Path) -> None:
+    """The schedule was told 50 iterations by a training that was stopped, and the next one does the other 40."""
+
+    class Stop(cr.Callback):
+        def on_iteration(self, run: Any) -> None:
+            if run.iteration == 10:
+                run.stop()
+
+    optimizer, folder = cr.Adam(schedules.Cosine(0.05)), tmp_path / "a"
+    whole = plain()
+    whole.fit(X, T, iterations=50, batch_size=16, optimizer=optimizer, callbacks=Stop())
+    killed = KilledAt(25, folder, tmp_path / "killed")
+    record = whole.fit(
+        X,
+        T,
+        iterations=39,
+        batch_size=16,
+        optimizer=optimizer,
+        callbacks=killed,
+        checkpoint=cr.Checkpoint(folder, every=5),
+    )
+    net, history = cr.resume(tmp_path / "killed", X, T, callbacks=KilledAt(-1, folder, folder))
+    assert_same(net, history, whole, record)
+
+
+def test_a_callback_that_says_interrupted_has_ended(tmp_path: Path) -> None:
+    class Stop(cr.Callback):
+        def on_iteration(self, run: Any) -> None:
+            run.stop("interrupted")
+
+    plain().fit(X, T, epochs=2, callbacks=Stop(), checkpoint=cr.Checkpoint(tmp_path / "a"))
+    assert record_of(tmp_path / "a").state == "ended"  # type: ignore[union-attr]
+
+
+def test_subclasses_of_our_callbacks_are_the_users(tmp_path: Path) -> None:
+    class Mine(cr.EarlyStopping):
+        pass
+
+    folder = tmp_path / "a"
+    called = [Mine("train_loss", patience=50), KilledAt(9, folder, tmp_path / "killed")]
+    whole = plain()
+    record = whole.fit(
+        X, T, epochs=3, batch_size=16, callbacks=called, checkpoint=cr.Checkpoint(folder, every=2)
+    )
+    again = [Mine("train_loss", patience=50), KilledAt(-1, folder, folder)]
+    net, history = cr.resume(tmp_path / "killed", X, T, callbacks=again)
+    assert_same(net, history, whole, record)
+
+
+def test_the_same_share_may_be_said_again(tmp_path: Path) -> None:
+    folder = killed_run(tmp_path, "of text, a share held out")
+    killed = KilledAt(-1, folder, folder)
+    for validation, got in ((0.3, "0.3"), ((X, T), "other data")):
+        with pytest.raises(ArgumentError, match=rf"holds out a share of 0\.2 of its data, got {got}"):
+            cr.resume(folder, X, T, callbacks=killed, validation=validation)
+    numbered, copy = tmp_path / "numbered", tmp_path / "copy"
+    calls = KilledAt(9, numbered, copy)
+    numbers = (T == "yes").astype(int)
+    plain().fit(X, numbers, epochs=3, batch_size=16, callbacks=calls, checkpoint=cr.Checkpoint(numbered))
+    with pytest.raises(DataError, match=r"t: the run was begun with .*, got labels, \['no', 'yes'\]"):
+        cr.resume(copy, X, T, callbacks=killed)
+    assert cr.resume(folder, X, T, callbacks=killed, validation=0.2)[1].stopped == "finished"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("measure_every", 0),
+        ("planned", 3),
+        ("iteration", 10**30),
+        ("epoch", 10**40),
+        ("marks", [0, 0, 0]),
+        ("marks", [1, 2]),
+        ("marks", "abc"),
+        ("callbacks", {}),
+        ("callbacks", [5]),
+        ("every", 5.5),
+        ("every", "soon"),
+        ("held_out", "a"),
+        ("held_out", 7),
+        ("batches", {"samples": -1}),
+        ("batches", []),
+        ("optimizer", None),
+        ("optimizer", {"$class": "SGD", "arguments": {"learning_rate": -1}}),
+        ("state", "{}"),
+        ("settings", 5),
+        ("facts", None),
+    ],
+)
+def test_checkpoints_that_contradict_themselves(name: str, value: Any, tmp_path: Path) -> None:
+    from chainrule.saving.container import CHECKSUMS, pieces_of, read_container
+
+    folder = killed_run(tmp_path)
+    metadata, tensors = read_container(folder / CHECKPOINT)
+    kept = json.loads(metadata["training"]) | {name: value}
+    texts = {k: v for k, v in metadata.items() if k != CHECKSUMS} | {"training": json.dumps(kept)}
+    (folder / CHECKPOINT).write_bytes(b"".join(pieces_of(tensors, texts)))
+    with pytest.raises((FileError, ArgumentError, DataError)):
+        cr.resume(folder, X, T, callbacks=KilledAt(-1, folder, folder))
+    assert not is_alive(folder)

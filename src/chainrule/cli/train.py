@@ -42,7 +42,8 @@ from chainrule.loop import History
 from chainrule.loop.interrupts import Interrupts
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
-from chainrule.saving.checkpoint import EVERY, Checkpoint, interval_of
+from chainrule.saving.checkpoint import EVERY, Checkpoint
+from chainrule.saving.intervals import interval_of
 from chainrule.saving.run_parts import ID
 from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, HISTORY, MODEL, REPORT, RunFolder
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, TypeAlias
+from typing import Any, ClassVar, Protocol, TypeAlias
 
 import numpy as np
 
@@ -88,6 +88,8 @@ class Run:
     epoch: int = 0
     stopped: str = ""
     failed: bool = False
+    #: Whether Ctrl-C or a signal has ended it.
+    interrupted: bool = False
 
     @property
     def is_measured(self) -> bool:
@@ -114,6 +116,8 @@ class Callback:
     """
 
     every_iteration: int = True
+    #: Whether it keeps the training, after all others have had their turn, and is given as `fit(..., checkpoint=)`.
+    keeps: ClassVar[bool] = False
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)

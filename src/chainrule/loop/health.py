@@ -55,7 +55,10 @@ class Health(Callback, Configured):
         self._examine(run)
 
     def on_resume(self, run: Run, state: dict[str, Any]) -> None:
-        self._begin(run)
+        if run.history.health:
+            self._begin(run)
+        else:
+            self.on_start(run)
 
     def _begin(self, run: Run) -> None:
         if not hasattr(run.training, "examiner"):

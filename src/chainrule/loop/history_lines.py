@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.errors import FileError
+from chainrule.errors import ArgumentError, FileError
 from chainrule.files import read_bytes
 from chainrule.loop.history import MEASURES, History
 
@@ -36,7 +36,7 @@ class HistoryLines:
     def new(self, history: History) -> bytes:
         """The lines to append: a newline first where a line may have been cut off."""
         self._pending = marks_of(history)
-        self._pending_settings = json.dumps(history.settings)
+        self._pending_settings = json.dumps(history.settings, default=_plain)
         iterations, measured, examined = self._marks
         part: dict[str, Any] = {"from": iterations}
         if self._resumes:
@@ -55,7 +55,7 @@ class HistoryLines:
         if history.stopped:
             part["stopped"] = history.stopped
         head = json.dumps({"format": FORMAT, "run": self._run}) + "\n" if self._begins else ""
-        return (("\n" if self._resumes else head) + json.dumps(part) + "\n").encode()
+        return (("\n" if self._resumes else head) + json.dumps(part, default=_plain) + "\n").encode()
 
     def written(self) -> None:
         """The lines that `new` gave last are in the file."""
@@ -150,6 +150,13 @@ def _add(history: History, part: Mapping[str, Any]) -> None:
     _join(history.health, part.get("health", {}))
     history.settings = part.get("settings", history.settings)
     history.stopped = part.get("stopped", "")
+
+
+def _plain(value: Any) -> Any:
+    """A number or an array of NumPy's among the settings as JSON has it."""
+    if isinstance(value, (np.generic, np.ndarray)):
+        return value.tolist()
+    raise ArgumentError(f"history.settings: expected JSON values (text, numbers, lists), got {value!r}")
 
 
 def marks_of(history: History) -> Marks:

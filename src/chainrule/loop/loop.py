@@ -73,6 +73,7 @@ def train(
                     _end_of_epoch(run, callbacks, measure_every)
                 if not run.stopped and interrupts.asked and run.iteration < run.total:
                     run.stop("interrupted")
+                    run.interrupted = True
                     for callback in callbacks:
                         callback.on_interrupt(run)
         except DivergedError as error:

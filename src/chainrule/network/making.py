@@ -54,6 +54,10 @@ def checked_optimizer(optimizer: Optimizer | str) -> Optimizer:
 
 def checked_callbacks(callbacks: Callback | Sequence[Callback]) -> list[Callback]:
     """The callbacks as a list; a single one needs none. Raises ArgumentError for what are none."""
+    for each in [callbacks] if isinstance(callbacks, Callback) else callbacks:
+        if isinstance(each, Callback) and each.keeps:
+            name = type(each).__name__
+            raise ArgumentError(f"callbacks: {name} is given as fit(..., checkpoint=cr.{name}(folder))")
     if isinstance(callbacks, Callback):
         return [callbacks]
     if not isinstance(callbacks, Sequence) or not all(isinstance(each, Callback) for each in callbacks):

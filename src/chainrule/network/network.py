@@ -470,7 +470,7 @@ class Network:
             raise ArgumentError("say how long to train: either epochs= or iterations=")
         measure_every = whole_number("measure_every", measure_every, 1)
         called = checked_callbacks(callbacks)
-        if checkpoint is not None and not isinstance(checkpoint, Callback):
+        if checkpoint is not None and not (isinstance(checkpoint, Callback) and checkpoint.keeps):
             raise ArgumentError(f"checkpoint: expected cr.Checkpoint(folder), got {checkpoint!r}")
         training = self.training(
             x,

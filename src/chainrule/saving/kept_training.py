@@ -4,27 +4,30 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any
+from typing import Any, TypeAlias, TypeGuard
 
 import numpy as np
 
 from chainrule import loop, optimizers, schedules
-from chainrule.arguments import whole_number
+from chainrule.arguments import number
 from chainrule.arrays import Array
 from chainrule.configured import Configured
 from chainrule.errors import ArgumentError, FileError
 from chainrule.loop import Callback, Run
 from chainrule.loop.history_lines import marks_of
+from chainrule.network.progress import counted_in_file
 from chainrule.network.training import Training
 from chainrule.optimizers import Optimizer
 from chainrule.saving.architecture import decode, encode
+from chainrule.saving.intervals import interval_of
 from chainrule.schedules import Schedule
 
 FORMAT = "chainrule checkpoint 1"
 CALLBACKS = "callbacks/"
-"""What begins the names of the arrays that callbacks keep."""
+"""What begins the names of the arrays that callbacks keep; a number follows."""
+Rebuilt: TypeAlias = loop.Health | loop.EarlyStopping
 REBUILT = (loop.Health, loop.EarlyStopping)
 """The callbacks that are made again; others are handed in."""
 
@@ -35,7 +38,6 @@ Kinds = Mapping[str, type[Configured]]
 class KeptTraining:
     """A training as a checkpoint keeps it, beside the arrays of its state."""
 
-    run_id: str
     #: How often there is a checkpoint, as `Checkpoint` takes it.
     every: str
     planned: int
@@ -44,8 +46,8 @@ class KeptTraining:
     measure_every: int
     #: How many iterations, measurements and examinations the history had.
     marks: list[int]
-    #: Of the history.
-    settings: dict[str, Any]
+    #: Of the history, as `encode` gives them.
+    settings: Any
     #: As `encode` gives it.
     optimizer: Any
     batches: dict[str, Any]
@@ -76,10 +78,19 @@ class KeptTraining:
                 )
             made = cls(**content)
             for name in ("planned", "iteration", "epoch", "measure_every", "rows"):
-                whole_number(name, getattr(made, name), 0)
-            if len(made.marks) != 3 or not all(type(mark) is int for mark in made.marks):
+                counted_in_file(name, getattr(made, name))
+            if len(made.marks) != 3 or [counted_in_file("marks", mark) for mark in made.marks] != made.marks:
                 raise TypeError("marks are not three counts")
-            for name in ("settings", "batches", "fingerprints", "facts"):
+            if not made.marks[0] == made.iteration < made.planned or made.measure_every < 1:
+                raise ValueError(
+                    f"its counts contradict each other: {made.marks}, {made.iteration}, {made.planned}"
+                )
+            if made.held_out is not None:
+                number("held_out", made.held_out, "(0, 1)")
+            if not isinstance(made.every, str) or not isinstance(made.callbacks, list):
+                raise TypeError("every is no text, or callbacks no list")
+            interval_of(made.every)
+            for name in ("batches", "fingerprints", "facts"):
                 if not isinstance(getattr(made, name), dict):
                     raise TypeError(f"{name} is no object")
             for callback in made.callbacks:
@@ -87,7 +98,7 @@ class KeptTraining:
                     raise TypeError(f"{callback} is no callback")
         except FileError:
             raise
-        except (ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
             raise FileError(f"what it says of its training is damaged: {error}") from None
         return made
 
@@ -98,9 +109,9 @@ def keep(run: Run, callbacks: Sequence[Callback], **more: Any) -> tuple[dict[str
     assert isinstance(training, Training)
     arrays, state = training.state()
     found = []
-    for k, callback in enumerate(callbacks):
-        arguments = encode(dict(callback.arguments)) if isinstance(callback, REBUILT) else None
-        inside = _apart(callback.state(), f"{CALLBACKS}{k}", arrays)
+    for callback in callbacks:
+        arguments = encode(dict(callback.arguments)) if _is_rebuilt(callback) else None
+        inside = _apart(callback.state(), type(callback).__name__, arrays)
         found.append({"class": type(callback).__name__, "arguments": arguments, "state": inside})
     return arrays, KeptTraining(
         planned=run.total,
@@ -108,7 +119,7 @@ def keep(run: Run, callbacks: Sequence[Callback], **more: Any) -> tuple[dict[str
         epoch=run.epoch,
         measure_every=run.measure_every,
         marks=list(marks_of(run.history)),
-        settings=dict(run.history.settings),
+        settings=encode(dict(run.history.settings)),
         optimizer=encode(training.optimizer),
         batches=asdict(training.batches),
         rows=len(training.data["t"])
@@ -132,10 +143,30 @@ def kinds_of(own: Iterable[type[Any]]) -> dict[str, type[Configured]]:
 
 def optimizer_of(kept: KeptTraining, kinds: Kinds) -> Optimizer:
     """The optimizer, made again. Raises FileError for one of an unknown class."""
-    made = decode(kept.optimizer, kinds)
+    made = _decoded(kept.optimizer, kinds)
     if not isinstance(made, Optimizer):
         raise FileError(f"expected an optimizer, got {made!r}")
     return made
+
+
+def _decoded(value: Any, kinds: Kinds) -> Any:
+    """The object, made again. Raises FileError for a class that is not known."""
+    for name in _classes_in(value):
+        if name not in kinds:
+            raise FileError(
+                f"the training uses {name[:100]!r}, which is not one of chainrule's: pass its class, "
+                f"cr.resume(folder, x, t, layers=[{name[:100]}])"
+            )
+    return decode(value, kinds)
+
+
+def _classes_in(value: Any) -> Iterator[str]:
+    """The names of the classes in what `encode` gave."""
+    if isinstance(value, (dict, list)):
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _classes_in(each)
+    if isinstance(value, dict) and "$class" in value:
+        yield str(value["$class"])
 
 
 def callbacks_of(kept: KeptTraining, given: Sequence[Callback], kinds: Kinds) -> list[Callback]:
@@ -184,19 +215,32 @@ def fingerprint(array: Array) -> str:
     return f"{array.shape} {array.dtype} {content}"
 
 
+def _is_rebuilt(callback: Callback) -> TypeGuard[Rebuilt]:
+    """Whether it is made again: a subclass of the user's is the user's own."""
+    return type(callback) in REBUILT
+
+
 def _listed(names: Sequence[str]) -> str:
     return ", ".join(names) or "none"
 
 
-def _apart(value: Any, name: str, arrays: dict[str, Array]) -> Any:
-    """The value as JSON values, with copies of its arrays put among `arrays`, under names that begin so."""
+def _apart(value: Any, owner: str, arrays: dict[str, Array]) -> Any:
+    """The value as JSON values, with copies of its arrays put among `arrays`. Raises ArgumentError for others."""
     if isinstance(value, np.ndarray):
+        if value.dtype.kind not in "biuf" or value.dtype.itemsize > 8:
+            raise ArgumentError(
+                f"{owner}.state: expected arrays of numbers of at most 8 bytes, got {value.dtype}, which a "
+                f"checkpoint cannot hold"
+            )
+        name = f"{CALLBACKS}{len(arrays)}"
         arrays[name] = value.copy()
         return {"$tensor": name}
     if isinstance(value, dict):
-        return {"$dict": {key: _apart(each, f"{name}/{key}", arrays) for key, each in value.items()}}
+        if not all(isinstance(key, str) for key in value):
+            raise ArgumentError(f"{owner}.state: expected texts as the keys of dicts, got {list(value)[:5]}")
+        return {"$dict": {key: _apart(each, owner, arrays) for key, each in value.items()}}
     if isinstance(value, (list, tuple)):
-        parts = [_apart(each, f"{name}/{k}", arrays) for k, each in enumerate(value)]
+        parts = [_apart(each, owner, arrays) for each in value]
         return {"$tuple": parts} if isinstance(value, tuple) else parts
     return encode(value)
 

@@ -23,6 +23,8 @@ from chainrule.saving.container import CHECKSUMS, pieces_of, read_container
 KEY = "chainrule"
 #: What begins the names of tensors that are no parameters: statistics, constants, and what a checkpoint adds.
 STATE, CONSTANT, TRAINING = "state/", "constant/", "training/"
+#: The keys of the metadata under which the id of a run stands, and what a checkpoint keeps of its training.
+RUN_ID, KEPT = "run", "training"
 
 #: Characters of what is wrong with an architecture, whose names may be of any length.
 MOST_SAID = 1_000

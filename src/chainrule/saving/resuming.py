@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Callable, Iterable, Sequence
 from functools import partial
+from numbers import Real
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from chainrule.arrays import Array, ArrayLike
 from chainrule.configured import Configured
@@ -18,13 +20,15 @@ from chainrule.loop import Batches, Callback, History, Standing
 from chainrule.loop.history_lines import read_history, rewind
 from chainrule.network import Network
 from chainrule.network.feeds import Data
+from chainrule.network.labels import Label
 from chainrule.network.making import checked_callbacks
 from chainrule.network.training import Training
 from chainrule.network.training_state import PARAMETERS, STATISTICS
-from chainrule.saving.architecture import known_classes
-from chainrule.saving.checkpoint import KEPT, Checkpoint
+from chainrule.saving.architecture import decode, known_classes
+from chainrule.saving.checkpoint import Checkpoint
 from chainrule.saving.container import read_container
 from chainrule.saving.kept_training import (
+    CALLBACKS,
     KeptTraining,
     callbacks_of,
     fingerprints_of,
@@ -32,7 +36,7 @@ from chainrule.saving.kept_training import (
     optimizer_of,
     states_of,
 )
-from chainrule.saving.model import TRAINING, load, network_of
+from chainrule.saving.model import KEPT, RUN_ID, TRAINING, load, network_of
 from chainrule.saving.runs import CHECKPOINT, HISTORY, MODEL, RUN, RunFolder
 from chainrule.versions import facts
 
@@ -43,7 +47,7 @@ def resume(
     t: Any,
     *,
     sample_weight: ArrayLike | None = None,
-    validation: tuple[Data, Any] | list[Any] | None = None,
+    validation: tuple[Data, Any] | list[Any] | float | None = None,
     layers: Iterable[type[Configured]] = (),
     callbacks: Callback | Sequence[Callback] = (),
     every: int | str | None = None,
@@ -88,7 +92,7 @@ def made_ready(
     t: Any,
     *,
     sample_weight: ArrayLike | None = None,
-    validation: tuple[Data, Any] | list[Any] | None = None,
+    validation: tuple[Data, Any] | list[Any] | float | None = None,
     layers: Iterable[type[Configured]] = (),
     callbacks: Callback | Sequence[Callback] = (),
     every: int | str | None = None,
@@ -98,16 +102,21 @@ def made_ready(
 ) -> tuple[Network, Callable[[], History]]:
     """The network of a run that is open, as it was at the checkpoint, and what goes on with its training."""
     path, layers = run.path / CHECKPOINT, list(layers)
-    kept, arrays, network = read_checkpoint(path, layers)
     kinds, given = kinds_of(layers), checked_callbacks(callbacks)
+    run_id, kept, arrays, network = read_checkpoint(path, layers)
+    classes = network.classes
     try:
         optimizer, states = optimizer_of(kept, kinds), states_of(kept, arrays, kinds)
         called = callbacks_of(kept, given, kinds)
-        history = _history_at(run, kept)
-        _refuse_other_rows(kept, t, validation)
+        history = _history_at(run, run_id, kept)
+        _refuse_other_arguments(kept, t, validation)
         training = _made_again(network, kept, x, t, optimizer, sample_weight, validation, threads)
-        _refuse_other_data(kept, training)
+        _refuse_other_data(kept, training, classes)
         training.restore((_of_training(network, arrays), kept.state))
+        if training.iteration != kept.iteration:
+            raise FileError(
+                f"{path} is damaged: it is of iteration {kept.iteration}, and of {training.iteration}"
+            )
     except ShapeError as error:
         raise DataError(
             f"the run was begun with other data: {str(error).partition(';')[0]}; give the same, or begin a new run"
@@ -132,13 +141,22 @@ def made_ready(
     return network, train
 
 
-def read_checkpoint(
-    path: Path, layers: Sequence[type[Configured]] = ()
-) -> tuple[KeptTraining, dict[str, Array], Network]:
-    """What a checkpoint keeps: the training, its arrays by name, and the network. Raises FileError."""
+class ReadCheckpoint(NamedTuple):
+    """What a checkpoint keeps."""
+
+    run_id: str
+    training: KeptTraining
+    #: Of the training, by name.
+    arrays: dict[str, Array]
+    network: Network
+
+
+def read_checkpoint(path: Path, layers: Sequence[type[Configured]] = ()) -> ReadCheckpoint:
+    """Read a checkpoint. Raises FileError for what is none."""
     if not path.exists():
         raise FileError(
-            f"{path.parent} has no checkpoint to go on from: the run was stopped before its first; begin it anew"
+            f"{path.parent} has no checkpoint to go on from: none was to be kept, or the run was stopped "
+            f"before its first; begin it anew"
         )
     metadata, tensors = read_container(path)
     if KEPT not in metadata:
@@ -151,7 +169,7 @@ def read_checkpoint(
         name.removeprefix(TRAINING): array for name, array in tensors.items() if name.startswith(TRAINING)
     }
     network = network_of(metadata, tensors, path, known_classes(_of_networks(layers)), allow_nan=True)
-    return kept, arrays, network
+    return ReadCheckpoint(metadata.get(RUN_ID, ""), kept, arrays, network)
 
 
 def _of_networks(layers: Iterable[type[Configured]]) -> list[type[Configured]]:
@@ -159,10 +177,10 @@ def _of_networks(layers: Iterable[type[Configured]]) -> list[type[Configured]]:
     return [each for each in layers if not isinstance(each, type) or issubclass(each, (Layer, Initializer))]
 
 
-def _history_at(run: RunFolder, kept: KeptTraining) -> History:
+def _history_at(run: RunFolder, run_id: str, kept: KeptTraining) -> History:
     """The record as it was at the checkpoint."""
-    history, run_id = read_history(run.path / HISTORY)
-    for name, found in ((CHECKPOINT, kept.run_id), (HISTORY, run_id)):
+    history, of_run = read_history(run.path / HISTORY)
+    for name, found in ((CHECKPOINT, run_id), (HISTORY, of_run)):
         if found != run.id:
             raise FileError(
                 f"{run.path / name} is of another run, {found!r}, and not of {run.id!r}, as {RUN} says: "
@@ -176,22 +194,31 @@ def _history_at(run: RunFolder, kept: KeptTraining) -> History:
             f"{kept.iteration:,}: it was cut off; the model is there all the same, "
             f"cr.load({str(run.path / CHECKPOINT)!r})"
         ) from None
-    history.settings, history.stopped = kept.settings, ""
+    settings = decode(kept.settings, {})
+    if not isinstance(settings, dict):
+        raise FileError(f"{run.path / CHECKPOINT} is damaged: the settings of its history are {settings!r}")
+    history.settings = settings
     return history
 
 
-def _refuse_other_rows(kept: KeptTraining, t: Any, validation: Any) -> None:
-    """Raise DataError for another number of rows, before one about the size of batches or the like would come."""
-    rows = len(t) if hasattr(t, "__len__") else kept.rows
+def _refuse_other_arguments(kept: KeptTraining, t: Any, validation: Any) -> None:
+    """Raise DataError for another number of rows, before one about the size of batches or the like would come, and
+    ArgumentError for another share to hold out.
+    """
+    rows = kept.rows
+    with contextlib.suppress(TypeError):
+        rows = len(t)
     if rows != kept.rows:
         raise DataError(
             f"the run was begun with other data: expected {kept.rows:,} rows, got {rows:,}; give the same, or "
             f"begin a new run"
         )
-    if kept.held_out is not None and validation is not None:
+    is_share = isinstance(validation, Real)
+    if (kept.held_out is not None or is_share) and validation not in (None, kept.held_out):
+        had = "no share" if kept.held_out is None else f"a share of {kept.held_out:g}"
+        got = f"{validation:g}" if is_share else "other data"
         raise ArgumentError(
-            f"validation: the run holds out a share of its data, {kept.held_out:g}, got others; leave "
-            f"validation out"
+            f"validation: the run holds out {had} of its data, got {got}; leave validation out"
         )
 
 
@@ -206,25 +233,31 @@ def _made_again(
     threads: int | None,
 ) -> Training:
     """A training as the one that was kept, before its state is put back."""
-    batches, total = Batches(**kept.batches), json.loads(kept.state)["total"]
-    whole = total is not None and total != kept.planned and total % batches.epoch_length == 0
-    return network.training(
+    batches = Batches(**kept.batches)
+    training = network.training(
         x,
         t,
         optimizer=optimizer,
-        iterations=kept.planned,
+        iterations=kept.planned - kept.iteration,
         batch_size=batches.batch_size,
         sampling=batches.sampling,
         sample_weight=sample_weight,
         validation=validation if kept.held_out is None else kept.held_out,
         seed=batches.seed,
-        total_epochs=total // batches.epoch_length if whole else None,
         threads=threads,
     )
+    training.planned, training.progress.total = kept.planned, json.loads(kept.state)["total"]
+    return training
 
 
-def _refuse_other_data(kept: KeptTraining, training: Training) -> None:
+def _refuse_other_data(kept: KeptTraining, training: Training, classes: list[Label] | None) -> None:
     """Raise DataError, with what both are, unless these are the data that the run was begun with."""
+    if training.network.classes != classes:
+        had = "numbers of classes" if classes is None else f"the classes {classes}"
+        raise DataError(
+            f"t: the run was begun with {had}, got labels, {training.network.classes}; give the same, or "
+            f"begin a new run"
+        )
     found = fingerprints_of(training)
     for name in sorted(found.keys() | kept.fingerprints.keys()):
         had, got = kept.fingerprints.get(name, "none"), found.get(name, "none")
@@ -239,7 +272,7 @@ def _of_training(network: Network, arrays: dict[str, Array]) -> dict[str, Array]
     """The arrays of `Training.state`: those of the network, and those that are kept beside it."""
     found = {PARAMETERS: network.params.flat.copy()}
     found |= {STATISTICS + name: array for name, array in network.state.items()}
-    return found | {name: array for name, array in arrays.items() if not name.startswith("callbacks/")}
+    return found | {name: array for name, array in arrays.items() if not name.startswith(CALLBACKS)}
 
 
 def _warn_of_other_bits(kept: KeptTraining) -> None:
