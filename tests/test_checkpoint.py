@@ -400,6 +400,7 @@ def test_ctrl_c_keeps_a_checkpoint_of_that_moment(at: int, name: str, tmp_path: 
 
 def killed_run(tmp_path: Path, name: str = "plain") -> Path:
     """A folder of a run that was killed after iteration 20."""
+    tmp_path.mkdir(exist_ok=True)
     fit(name, tmp_path / "run", KilledAt(20, tmp_path / "run", tmp_path / "killed"), every=4)
     return tmp_path / "killed"
 
@@ -633,6 +634,17 @@ def test_what_is_no_checkpoint(tmp_path: Path) -> None:
     (folder / HISTORY).write_bytes((folder / HISTORY).read_bytes()[:400])
     with pytest.raises(FileError, match=r"history\.jsonl.*cr\.load"):
         cr.resume(folder, X, T, callbacks=KilledAt(-1, folder, folder))
+
+
+def test_parts_of_another_run_are_refused(tmp_path: Path) -> None:
+    folder, other = killed_run(tmp_path), killed_run(tmp_path / "other")
+    for name in (CHECKPOINT, HISTORY, RUN):
+        kept = (folder / name).read_bytes()
+        shutil.copy(other / name, folder / name)
+        with pytest.raises(FileError, match="is of another run"):
+            cr.resume(folder, X, T, callbacks=KilledAt(-1, folder, folder))
+        (folder / name).write_bytes(kept)
+    cr.resume(folder, X, T, callbacks=KilledAt(-1, folder, folder))
 
 
 def test_a_checkpoint_is_a_model(tmp_path: Path) -> None:

@@ -99,8 +99,8 @@ def test_a_reader_of_folders(tmp_path):
     valid = {"a.txt": b"one two three", "inside/b.csv": b"1,2\n3,4\n", "c": b"as it is"}
     spoilers = [in_folder({".txt": ANYTHING, ".csv": (*TEXT, *ANYTHING)})]
     reader = Reader("folder", "", lambda rng: dict(valid), spoilers, read)
-    outcomes = list(trying.attempts(reader, 0, range(40), tmp_path))
-    assert [each.came for each in outcomes] == ["read"] * 40
+    outcomes = list(trying.attempts(reader, 0, range(200), tmp_path))
+    assert [each.came for each in outcomes] == ["read"] * 200
     assert list(tmp_path.iterdir()) == []
     assert {frozenset(files) for files in tried} > {frozenset(valid)}  # one is missing now and then
     assert all(files["c"] == b"as it is" for files in tried)

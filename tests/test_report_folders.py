@@ -90,14 +90,30 @@ def test_a_run_that_has_ended(folder: Path) -> None:
     assert cr.report(folder).runs[0].missing == ()
 
 
+def test_a_run_that_was_killed_early_is_not_judged_by_its_first_update(folder: Path) -> None:
+    """Before training there are no updates yet but the first, which Adam makes as large as its rate."""
+    history = cr.History.load(folder / runs.HISTORY)
+    one = cr.report(replace_health(history, [0])).findings
+    two = cr.report(replace_health(history, [0, 6])).findings
+    assert "large updates" not in [each.code for each in one]
+    assert "large updates" in [each.code for each in two]
+
+
+def replace_health(history: History, iterations: list[int]) -> History:
+    ratios = [0.1 for _ in iterations]
+    weights = {"W1": {"layer": "affine1", "norm": ratios, "update_ratio": ratios, "gradient_norm": ratios}}
+    history.health = {"rows": 9, "iterations": iterations, "layers": {}, "parameters": weights}
+    return history
+
+
 def test_a_run_that_was_killed(folder: Path) -> None:
     stands(folder, state="running", stopped="")
     (folder / runs.LOCK).write_text("123\n")
     again = "training again from the start, with --force: it has no checkpoint"
-    assert told(folder)["killed"] == f"The training was killed after 12 iterations. Try: {again}."
+    assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {again}."
     becomes_checkpoint(folder)
     goes_on = "chainrule resume mine, which goes on"
-    assert told(folder)["killed"] == f"The training was killed after 12 iterations. Try: {goes_on}."
+    assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {goes_on}."
     lines = run("report", folder).stdout.splitlines()
     assert lines[0] == (
         "missing    model.safetensors is missing, so the report shows the model after 7 iterations, of a run that "
@@ -110,7 +126,7 @@ def test_a_run_that_was_interrupted(folder: Path) -> None:
     stands(folder, state="interrupted", stopped="interrupted")
     becomes_checkpoint(folder)
     goes_on = "chainrule resume mine, which goes on"
-    assert told(folder)["interrupted"] == f"The training was interrupted after 12 iterations. Try: {goes_on}."
+    assert told(folder)["not ended"] == f"The training was interrupted after 12 iterations. Try: {goes_on}."
 
 
 def test_a_run_that_still_trains(folder: Path) -> None:
@@ -125,7 +141,7 @@ def test_a_run_that_still_trains(folder: Path) -> None:
         text = f"It is still training (process {process.pid}), 12 iterations so far"
         assert told(folder)["running"].startswith(text)
         process.kill()
-    assert "killed" in told(folder)
+    assert "not ended" in told(folder)
 
 
 def test_a_record_that_is_damaged(folder: Path) -> None:
@@ -208,9 +224,9 @@ def test_a_training_that_is_killed(tmp_path: Path, monkeypatch: Any) -> None:
         assert runs.is_alive("a")
         assert f"process {process.pid}" in run("train", "digits", "--out", "a", "--force", code=2).stderr
         process.send_signal(signal.SIGKILL)
-    assert "killed" in told(Path("a"))
+    assert "not ended" in told(Path("a"))
     run("train", "digits", "--iterations", 1, "--out", "a", "--force", "--no-check")
-    assert "killed" not in told(Path("a"))
+    assert "not ended" not in told(Path("a"))
 
 
 # Parts of other runs ---------------------------------------------------------------------------------------

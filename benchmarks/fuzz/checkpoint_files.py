@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import warnings
 from functools import cache
 from pathlib import Path
 
@@ -61,7 +62,8 @@ def _folder_of(optimizer: cr.Optimizer) -> Folder:
         cr.Affine(5), cr.BatchNorm(), cr.ReLU(), cr.Affine(3), input_shape=4, loss="cross_entropy", seed=0
     )
     with tempfile.TemporaryDirectory() as folder:
-        with contextlib.suppress(KeyboardInterrupt):
+        with contextlib.suppress(KeyboardInterrupt), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # that it was interrupted
             net.fit(
                 X,
                 T,

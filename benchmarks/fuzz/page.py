@@ -14,7 +14,7 @@ import numpy as np
 import pandas
 
 from fuzz.readers import NAMED
-from fuzz.trying import MOST_MESSAGE, Outcome
+from fuzz.trying import MOST_MESSAGE, SIZES, Outcome
 
 HEAD = f"""\
 # Files that are nearly right
@@ -32,7 +32,7 @@ A file fails where reading it
 
 - raises anything but a ChainruleError, or kills the process,
 - takes more than 2 s of the processor, of a model 1 s,
-- makes the process grow by more than 300 MB, of a model 100 MB, or
+- makes the process grow by more than 300 MB, of a model 100 MB, and {SIZES} times the file's size, or
 - ends in a message of more than {MOST_MESSAGE:,} characters.
 
 Warnings are no failures. The same seed makes the same files; one that fails is kept, and named below.

@@ -78,13 +78,15 @@ def _trained() -> tuple[Folder, ...]:
 def change_value(files: Folder, rng: Rng) -> Folder:
     """Something in a JSON file is another value, missing, or there twice."""
     name = _json_in(files, rng)
+    if not name:
+        return files
     lines = files[name].split(b"\n") if name == runs.HISTORY else [files[name]]
     line = int(rng.integers(len(lines)))
     try:
         content = json.loads(lines[line])
     except (ValueError, RecursionError):  # spoilt already
         return files
-    places = list(_places(content))
+    places = list(_places(content)) if isinstance(content, (dict, list)) else []
     if not places:
         return files
     holder, key = one(rng, places)
@@ -114,14 +116,15 @@ def _places(content: Any) -> Iterator[tuple[Any, Any]]:
 
 def change_bytes(files: Folder, rng: Rng) -> Folder:
     """A file is spoilt as any file is."""
-    name = one(rng, sorted(files))
-    return {**files, name: one(rng, ANYTHING)(files[name], rng)}
+    name = one(rng, sorted(files) or [""])
+    return {**files, name: one(rng, ANYTHING)(files[name], rng)} if name else files
 
 
 def name_twice(files: Folder, rng: Rng) -> Folder:
     """A key stands twice."""
     name = _json_in(files, rng)
-    return {**files, name: files[name].replace(b"{", b'{"run": "x", "run": "y", ', 1)}
+    doubled = b'{"run": "x", "run": "y", '
+    return {**files, name: files[name].replace(b"{", doubled, 1)} if name else files
 
 
 def exchange(files: Folder, rng: Rng) -> Folder:
@@ -133,13 +136,13 @@ def exchange(files: Folder, rng: Rng) -> Folder:
 
 def lose(files: Folder, rng: Rng) -> Folder:
     """A file is missing."""
-    name = one(rng, sorted(files))
+    name = one(rng, sorted(files) or [""])
     return {each: content for each, content in files.items() if each != name} or files
 
 
 def _json_in(files: Folder, rng: Rng) -> str:
     there = [name for name in JSON if name in files]
-    return one(rng, there) if there else one(rng, sorted(files))
+    return one(rng, there) if there else ""
 
 
 def read_run_folder(path: Path, rng: Rng) -> None:

@@ -24,6 +24,8 @@ from fuzz.spoiling import Folder
 from fuzz.text_files import Rng
 from speed.memory import peak_memory
 
+SIZES = 4
+"""Times the size of a file that reading it may take beside the reader's megabytes."""
 MOST_MESSAGE = 20_000
 """Characters of an error's message."""
 
@@ -60,7 +62,8 @@ def attempts(reader: Reader[Any], seed: int, indices: range, folder: Path) -> It
         _peak_from_here()
         outcome = attempt(reader, seed, index, folder)
         grown = (peak_memory() - start) / 1e6
-        if grown > reader.megabytes and not outcome.failure:
+        allowed = reader.megabytes + SIZES * _size_of(reader.path(folder, seed, index)) / 1e6
+        if grown > allowed and not outcome.failure:
             outcome = replace(outcome, failure=f"memory grew by {grown:,.0f} MB")
             start = _peak_from_here()  # what is held now is not the fault of the next file
         if not outcome.failure:
@@ -83,6 +86,11 @@ def _write(path: Path, content: bytes | Folder) -> None:
     for name, each in content.items():
         (path / name).parent.mkdir(parents=True, exist_ok=True)
         (path / name).write_bytes(each)
+
+
+def _size_of(path: Path) -> int:
+    files = path.rglob("*") if path.is_dir() else [path]
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def _remove(path: Path) -> None:

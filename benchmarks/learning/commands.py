@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +11,8 @@ import pandas as pd
 from typer.testing import CliRunner
 
 from chainrule.cli.app import app
+from chainrule.loop import History
+from chainrule.saving.runs import HISTORY
 from learning.data import load
 from learning.trials import WORST, Outcome
 
@@ -39,7 +40,7 @@ def train(command: Command) -> Outcome:
         result = CliRunner().invoke(app, ["train", str(table), *options])
         if result.exit_code:
             return Outcome(WORST, diverged=True)
-        history = json.loads((out / "history.json").read_text())
+        history = vars(History.load(out / HISTORY))
     measure = history["test_loss" if is_numbers else "test_accuracy"][-1]
     dead = [share[-1] for layer in history["health"]["layers"].values() if (share := layer.get("dead"))]
     score = max(WORST, 1 - measure) if is_numbers else measure

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from chainrule.saving.resuming import resume
     from chainrule.versions import show_versions
 
-__version__ = "0.6.0"
+__version__ = "0.7.0"
 
 __all__ = [
     "SGD",

@@ -15,7 +15,7 @@ from chainrule.errors import ArgumentError, ChainruleError, DataError, FileError
 from chainrule.initializers import Initializer
 from chainrule.layers import Layer
 from chainrule.loop import Batches, Callback, History, Standing
-from chainrule.loop.history_lines import rewind
+from chainrule.loop.history_lines import read_history, rewind
 from chainrule.network import Network
 from chainrule.network.feeds import Data
 from chainrule.network.making import checked_callbacks
@@ -33,7 +33,7 @@ from chainrule.saving.kept_training import (
     states_of,
 )
 from chainrule.saving.model import TRAINING, load, network_of
-from chainrule.saving.runs import CHECKPOINT, HISTORY, MODEL, RunFolder
+from chainrule.saving.runs import CHECKPOINT, HISTORY, MODEL, RUN, RunFolder
 from chainrule.versions import facts
 
 
@@ -66,7 +66,7 @@ def resume(
     with RunFolder.reopen(folder) as run:
         if run.record.state == "ended":
             return load(run.path / MODEL, layers=_of_networks(layers)), History.load(run.path / HISTORY)
-        return go_on(
+        network, train = made_ready(
             run,
             x,
             t,
@@ -79,37 +79,7 @@ def resume(
             threads=threads,
             owns=True,
         )
-
-
-def go_on(
-    run: RunFolder,
-    x: Data,
-    t: Any,
-    *,
-    sample_weight: ArrayLike | None = None,
-    validation: tuple[Data, Any] | list[Any] | None = None,
-    layers: Iterable[type[Configured]] = (),
-    callbacks: Callback | Sequence[Callback] = (),
-    every: int | str | None = None,
-    progress: bool | None = None,
-    threads: int | None = None,
-    owns: bool = False,
-) -> tuple[Network, History]:
-    """The same as `resume`, of a run that is open, and goes on being so; with `owns`, its end is noted."""
-    network, train = made_ready(
-        run,
-        x,
-        t,
-        sample_weight=sample_weight,
-        validation=validation,
-        layers=layers,
-        callbacks=callbacks,
-        every=every,
-        progress=progress,
-        threads=threads,
-        owns=owns,
-    )
-    return network, train()
+        return network, train()
 
 
 def made_ready(
@@ -146,10 +116,10 @@ def made_ready(
         raise
     except Exception as error:  # what constructors raise for damaged values is open-ended
         raise FileError(f"{path} is damaged: its training cannot be made again ({error!r})") from error
+    checkpoint = Checkpoint(run, every=kept.every if every is None else every, owns=owns)
     _warn_of_other_bits(kept)
     run.follow(history)
     run.go_on()
-    checkpoint = Checkpoint(run, every=every or kept.every, owns=owns)
     standing = Standing(history, kept.iteration, kept.epoch, states)
     train = partial(
         training.run,
@@ -191,7 +161,13 @@ def _of_networks(layers: Iterable[type[Configured]]) -> list[type[Configured]]:
 
 def _history_at(run: RunFolder, kept: KeptTraining) -> History:
     """The record as it was at the checkpoint."""
-    history = History.load(run.path / HISTORY)
+    history, run_id = read_history(run.path / HISTORY)
+    for name, found in ((CHECKPOINT, kept.run_id), (HISTORY, run_id)):
+        if found != run.id:
+            raise FileError(
+                f"{run.path / name} is of another run, {found!r}, and not of {run.id!r}, as {RUN} says: "
+                f"files of two runs are mixed in the folder; put back those of one"
+            )
     try:
         rewind(history, kept.marks)
     except ValueError:

@@ -14,6 +14,9 @@ _ALL = _OF_THE_RATE | _OF_LAYERS | _LEARNED_LITTLE
 
 #: What each cause explains, the first causes first. A finding explains others of its own code, too.
 EXPLAINED: dict[str, set[str]] = {
+    "contradiction": set(),
+    "running": set(),
+    "not ended": set(),
     "gradient check": _ALL | {"overfitting"},
     "output activation": _ALL | {"overfitting"},
     "scale": _ALL,
@@ -36,6 +39,7 @@ EXPLAINED: dict[str, set[str]] = {
     "unfinished": {"baseline", "missed class"},
     "baseline": {"missed class"},
     "missed class": set(),
+    "before": set(),
 }
 ONLY_AS_CAUSES = {"scale", "first update"}
 """These are no harm by themselves: they are told where they explain one."""

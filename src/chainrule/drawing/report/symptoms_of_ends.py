@@ -21,7 +21,7 @@ def not_ended(run: Material) -> Iterator[RunFinding]:
         return
     again = "training again from the start, with --force: it has no checkpoint"
     advice = f"chainrule resume {_named(run)}, which goes on" if run.standing.has_checkpoint else again
-    yield RunFinding(run.standing.how, f"The training was {run.standing.how} after {done}", advice)
+    yield RunFinding("not ended", f"The training was {run.standing.how} after {done}", advice)
 
 
 def before(run: Material) -> Iterator[RunFinding]:

@@ -111,7 +111,7 @@ def updates(run: Material) -> Iterator[RunFinding]:
     is_of_decay = setup.is_strongly_decayed and not setup.rate_is_high  # weights near 0 take large steps
     usual = "where about 0.001 is usual"
     high = f"the {'weight decay' if is_of_decay else 'learning rate'} looks too high"
-    if large is not None and large[1] > LARGEST_UPDATE:
+    if large is not None and large[1] > LARGEST_UPDATE and len(run.iterations) > 1:  # one is before training
         text = f"Updates of {large[0].name} are {_of_its_size(large[1])} a step, {usual}: {high}"
         effect = f"updates of {large[0].name} are {_of_its_size(large[1])}"
         yield RunFinding(
