@@ -165,9 +165,7 @@ def test_a_training_that_diverges_after_it_was_resumed() -> None:
     at = len(cr.History.load("full/history.jsonl").loss)
     killed(1, *words, "--out", "mine", "--checkpoint-every", 1)
     resumed = run("resume", "mine", code=1)
-    assert resumed.stderr == whole.stderr.replace(
-        "--clip-norm 1.0", "--clip-norm 1.0 of chainrule train"
-    ).replace("--learning-rate,", "--learning-rate of chainrule train,")
+    assert resumed.stderr.replace(" of chainrule train", "") == whole.stderr
     assert len(cr.History.load("mine/history.jsonl").loss) == at
     assert "diverged" in run("resume", "mine").stdout
 

@@ -32,9 +32,16 @@ def interrupt_later(seconds: float = 0.02) -> None:
     """Interrupt the main thread once more, for an interrupt that Python could not raise where it was."""
     handled = [number for number in ENDING if signal.getsignal(number) is interrupt]
     for number in handled[:1]:
-        timer = threading.Timer(seconds, _thread.interrupt_main, [number])
+        timer = threading.Timer(seconds, _interrupt_main, [number])
         timer.daemon = True
         timer.start()
+
+
+def _interrupt_main(number: int) -> None:
+    if sys.platform == "win32":
+        _thread.interrupt_main(number)
+    else:  # which ends a sleep of the main thread, too
+        signal.pthread_kill(threading.main_thread().ident or 0, number)
 
 
 def end_at_once(number: int, frame: FrameType | None) -> NoReturn:
