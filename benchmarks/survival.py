@@ -74,7 +74,7 @@ JOBS = (
         20,
         "64-50-10, Adam, Health, EarlyStopping with the best weights",
         digits,
-        {"epochs": 1_500, "measure_every": 10, "callbacks": [cr.Health(), cr.EarlyStopping(patience=2_000)]},
+        {"epochs": 400, "measure_every": 10, "callbacks": [cr.Health(), cr.EarlyStopping(patience=2_000)]},
     ),
     Job(
         "mixed",
@@ -97,7 +97,7 @@ def data_of(job: Job) -> tuple[Any, Any, dict[str, Any]]:
     if job.name == "wide":
         rng = np.random.default_rng(0)
         x = rng.normal(size=(3_000, 784)).astype(np.float32)
-        return x, rng.integers(10, size=3_000), {"iterations": 200, "batch_size": 50}
+        return x, rng.integers(10, size=3_000), {"iterations": 80, "batch_size": 50}
     (x, t), tested = cr.datasets.load_digits()
     return x, t, {"validation": tested, **job.fit}
 
@@ -142,7 +142,7 @@ def command_line(folder: Path, job: Job, work: Path) -> list[str]:
     chainrule = [sys.executable, "-m", "chainrule"]
     if (folder / "run.json").exists():
         return [*chainrule, "resume", str(folder)]
-    more = ["--epochs", "60", "--checkpoint-every", str(job.every), "--out", str(folder)]
+    more = ["--epochs", "30", "--checkpoint-every", str(job.every), "--out", str(folder)]
     return [*chainrule, "train", str(work / "table.csv"), "--target", "price", *more]
 
 
@@ -323,7 +323,7 @@ def costs(rounds: int, work: Path) -> Iterator[tuple[str, float, float, float]]:
     rng = np.random.default_rng(0)
     x = rng.normal(size=(6_000, 784)).astype(np.float32)
     t = rng.integers(10, size=6_000)
-    for units, iterations in ((900, 500), (50, 20_000)):
+    for units, iterations in ((900, 400), (50, 15_000)):
         pairs = []
         for number in range(rounds + 1):  # the first warms up
             seconds = {}
