@@ -430,6 +430,15 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
     assert "could not read check.json: it has more than" in cr.report(folder).runs[0].missing[0]
 
 
+def test_a_file_of_many_names_is_read_at_once(folder: Path) -> None:
+    names = [f'"{k}": 0' for k in range(20_000)]
+    (folder / runs.EVALUATION).write_text("{" + ", ".join([*names, '"19999": 0']) + "}")
+    begin = time.monotonic()
+    with pytest.raises(FileError, match="'19999' stands twice in it"):
+        run_parts.read_json(folder / runs.EVALUATION)
+    assert time.monotonic() - begin < 2
+
+
 @pytest.mark.parametrize("odd", ["pipe", "device", "folder", "link to nothing"])
 def test_odd_histories_are_refused_elsewhere_too(folder: Path, odd: str) -> None:
     (folder / runs.HISTORY).unlink()

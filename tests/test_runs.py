@@ -359,6 +359,17 @@ def test_a_child_does_not_hold_the_lock_of_its_parent(tmp_path: Path, start: Any
         os.kill(child, signal.SIGKILL)
 
 
+def test_of_two_processes_of_one_number_one_holds_the_lock(tmp_path: Path, start: Any) -> None:
+    """As in two containers that share a disk: each has its own process 1."""
+    told(start())
+    (tmp_path / "run" / runs.LOCK).write_text(f"{os.getpid()}\n")
+    record = record_of(tmp_path / "run")
+    assert record is not None
+    assert run_parts.standing_of(tmp_path / "run", record).how == "running"
+    with RunFolder.begin(tmp_path / "own", {}) as own:
+        assert run_parts.standing_of(own.path, own.record).how == "ended"  # it makes its report
+
+
 def test_who_only_looks_is_in_no_ones_way(tmp_path: Path, start: Any) -> None:
     looking = start(
         "import sys\nfrom chainrule.saving.runs import is_alive\nprint('looks', flush=True)\n"
@@ -381,6 +392,20 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path: Path, monkeypatch: A
         run = RunFolder.begin(tmp_path, {})
     assert not is_alive(tmp_path)
     run.close()
+
+
+def test_a_full_disk_when_the_lock_is_written(tmp_path: Path, monkeypatch: Any) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    there = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(FileError, match=r"could not lock .*run\.lock: No space left"):
+        RunFolder.begin(tmp_path / "run", {})
+    assert list(tmp_path.iterdir()) == []  # and no child of another thread's holds it
+    assert not os.path.isdir("/proc/self/fd") or len(os.listdir("/proc/self/fd")) == there
+    monkeypatch.undo()
+    RunFolder.begin(tmp_path / "run", {}).close()
 
 
 def test_a_lock_that_is_a_link_or_a_pipe(tmp_path: Path) -> None:
@@ -451,6 +476,10 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path: Path, start: Any) ->
         '{"format": "chainrule run 1", "id": "a", "state": {}, "settings": {}, "stopped": ""}',
         "1" * 100_000,
         "\ufeff{}",
+        *(
+            RunRecord(odd, "ended").to_json()
+            for odd in ("", "a\0b", "\ud800", "../../x", "a" * 5000, "0123abcD")
+        ),
     ],
 )
 def test_a_record_that_is_none(tmp_path: Path, text: str) -> None:

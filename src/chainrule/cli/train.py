@@ -43,7 +43,7 @@ from chainrule.loop.interrupts import Interrupts
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
 from chainrule.saving.checkpoint import EVERY, Checkpoint, interval_of
-from chainrule.saving.run_parts import ID
+from chainrule.saving.model import RUN_ID
 from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, HISTORY, MODEL, REPORT, RunFolder
 
 CHECKED_UP_TO = 1_000_000
@@ -210,7 +210,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             x, t = data.x[:ROWS], unlearned(data.t, ROWS)
             checks.compared = compare_gradients(network, x, t, self.seed)
             report = check_network(network, feeds(network, x, t))
-            content = as_json(report, {ID: folder.id}).encode()
+            content = as_json(report, {RUN_ID: folder.id}).encode()
             folder.write(CHECK, lambda file: file.write(content))
             checks.report = report
         except KeyboardInterrupt:

@@ -21,6 +21,8 @@ from chainrule.saving.container import CHECKSUMS, pieces_of, read_container
 
 #: The key of the metadata under which the architecture stands.
 KEY = "chainrule"
+#: Those under which a run folder's files note the id of their run, and a checkpoint its training.
+RUN_ID, KEPT = "run", "training"
 #: What begins the names of tensors that are no parameters: statistics, constants, and what a checkpoint adds.
 STATE, CONSTANT, TRAINING = "state/", "constant/", "training/"
 

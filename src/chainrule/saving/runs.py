@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from chainrule.network import Network
 from chainrule.saving import aside
 from chainrule.saving.container import pieces_of
 from chainrule.saving.locks import FileLock, is_locked
-from chainrule.saving.model import KEY, architecture_of, tensors_of
+from chainrule.saving.model import KEY, RUN_ID, architecture_of, tensors_of
 
 RUN, LOCK = "run.json", "run.lock"
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
@@ -37,6 +38,7 @@ FORMAT = "chainrule run 1"
 
 DIVERGED = "diverged"
 MOST_RECORD = 10_000_000
+_ID = re.compile("[0-9a-f]{8}")
 
 State = Literal["running", "interrupted", "ended"]
 
@@ -68,6 +70,10 @@ class RunRecord:
         is_whole = all(isinstance(each, str) for each in texts) and isinstance(content.get("settings"), dict)
         if not is_whole or content.get("state") not in get_args(State):
             raise FileError(f"{RUN} is damaged: expected an id, a state of {get_args(State)} and settings")
+        if not _ID.fullmatch(content["id"]):
+            raise FileError(
+                f"{RUN} is damaged: expected an id of 8 digits from 0 to f, got {content['id'][:20]!a}"
+            )
         return cls(content["id"], content["state"], content["settings"], content["stopped"])
 
 
@@ -203,7 +209,7 @@ class RunFolder:
 
     def keep_model(self, network: Network) -> Path:
         """Write the model of the run; of one that diverged, too."""
-        metadata = {KEY: architecture_of(network), "run": self.id}
+        metadata = {KEY: architecture_of(network), RUN_ID: self.id}
         pieces = pieces_of(tensors_of(network.settled()), metadata)
         return self.write(MODEL, lambda file: file.writelines(pieces))
 
