@@ -42,8 +42,9 @@ class Standing:
     how: How
     #: The number of the process that writes it.
     process: str
-    #: Whether `chainrule resume` can go on with it.
+    #: Whether it can go on: with `chainrule resume`, or where it was begun in Python, with `cr.resume`.
     has_checkpoint: bool
+    begun_in_python: bool
     #: Folders of the runs that were there before it, and that it has not replaced.
     before: tuple[Path, ...]
 
@@ -59,7 +60,9 @@ def standing_of(folder: Path, record: RunRecord) -> Standing:
         how = "interrupted"
     elif record.state == "running" and not is_own(lock):
         how = "running" if alive else "killed"
-    return Standing(how, holder(lock), (folder / CHECKPOINT).exists(), tuple(aside.asides(folder)))
+    begun_in_python = not {"command", "options"} & set(record.settings)
+    has_checkpoint = (folder / CHECKPOINT).exists()
+    return Standing(how, holder(lock), has_checkpoint, begun_in_python, tuple(aside.asides(folder)))
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:

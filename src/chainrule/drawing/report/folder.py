@@ -75,7 +75,7 @@ def write_evaluation(
         "image_shape": image_shape,
         "sample": None if sample is None else {"x": sample[0].tolist(), "t": sample[1].tolist()},
     }
-    return write_bytes(folder / EVALUATION, (json.dumps(content) + "\n").encode())
+    return write_bytes(folder / EVALUATION, (json.dumps(content) + "\n").encode(), follow=False)
 
 
 def read_run(folder: str | os.PathLike[str]) -> Material:
