@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import math
+import time
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -13,7 +15,14 @@ from hypothesis import strategies as st
 from chainrule.errors import FileError
 from chainrule.loop import History
 from chainrule.loop.history import MEASURES
-from chainrule.loop.history_lines import HistoryLines, history_from_lines, is_lines, marks_of, rewind
+from chainrule.loop.history_lines import (
+    BY_ITERATION,
+    HistoryLines,
+    history_from_lines,
+    is_lines,
+    marks_of,
+    rewind,
+)
 from conftest import examples
 
 NUMBERS = st.floats(allow_nan=True, allow_infinity=True)
@@ -43,6 +52,28 @@ def appended(parts: list[History], run: str = "0123abcd") -> bytes:
 
 def same(a: History, b: History) -> bool:
     return repr(vars(a)) == repr(vars(b))  # NaN is NaN here
+
+
+def test_going_back_over_and_over_takes_no_longer_than_reading() -> None:
+    content = appended([of(2000, epoch=1)])
+    marks = marks_of(of(2000, epoch=1))
+    again = json.dumps({"from": 2000, "resumes": marks, **dict.fromkeys(BY_ITERATION, "")})
+    begin = time.monotonic()
+    history, _ = history_from_lines(content + f"{again}\n".encode() * 20_000)
+    assert time.monotonic() - begin < 2
+    assert same(history, of(2000, epoch=1))
+
+
+def test_empty_lines_take_no_memory_and_are_counted() -> None:
+    content = appended([of(2)]) + b"\n" * 30_000_000
+    tracemalloc.start()
+    try:
+        assert same(history_from_lines(content)[0], of(2))
+        with pytest.raises(FileError, match=r"damaged at line 30,?000,?003"):
+            history_from_lines(content + b"{}")
+        assert tracemalloc.get_traced_memory()[1] < 2 * len(content) + 5_000_000
+    finally:
+        tracemalloc.stop()
 
 
 def test_what_is_appended_is_the_history() -> None:

@@ -122,6 +122,24 @@ def test_a_run_that_was_killed(folder: Path) -> None:
     assert lines[1] == f"finding    The training was killed after 12 iterations. Try: {goes_on}."
 
 
+def test_a_run_that_was_begun_in_python_goes_on_there(folder: Path) -> None:
+    stands(folder, state="running", stopped="", settings={"seed": 0})
+    again = "training again from the start, with force=True: it has no checkpoint"
+    assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {again}."
+    becomes_checkpoint(folder)
+    goes_on = "cr.resume('mine', x, t), which goes on"
+    assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {goes_on}."
+
+
+def test_the_page_of_a_folder_from_elsewhere_takes_the_place_of_a_link(folder: Path) -> None:
+    Path("precious").write_text("mine")
+    (folder / runs.REPORT).unlink()
+    (folder / runs.REPORT).symlink_to(Path("precious").absolute())
+    run("report", folder)
+    assert Path("precious").read_text() == "mine"
+    assert "</html>" in (folder / runs.REPORT).read_text(encoding="utf-8")
+
+
 def test_a_run_that_was_interrupted(folder: Path) -> None:
     stands(folder, state="interrupted", stopped="interrupted")
     becomes_checkpoint(folder)
@@ -202,6 +220,31 @@ def test_wrong_input_leaves_no_folder_and_touches_none(
     assert not Path("new").exists()
     run("train", *arguments, "--out", folder, "--force", code=2)
     assert {each.name: each.read_bytes() for each in folder.iterdir()} == before
+
+
+def test_another_process_that_takes_the_name_first_is_in_no_ones_way(
+    tmp_path: Path, monkeypatch: Any
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    others: list[RunFolder] = []
+    begin = RunFolder.begin
+
+    def begin_late(path: Path, settings: Any, *, force: bool = False) -> RunFolder:
+        if len(others) < 2:
+            others.append(begin(path, {}))
+        if len(others) == 2:
+            others[1].end("finished")  # a name that is in use, and one that is taken
+        return begin(path, settings, force=force)
+
+    monkeypatch.setattr(RunFolder, "begin", begin_late)
+    table = (OLD / "leaves.csv", "--target", "kind", "--epochs", 1, "--no-check")
+    run("train", *table)
+    assert sorted(os.listdir("runs")) == ["leaves", "leaves-2", "leaves-3"]
+    assert (tmp_path / "runs" / "leaves-3" / runs.MODEL).exists()
+    others.clear()
+    assert "is being written by process" in run("train", *table, "--out", "named", code=2).stderr
+    for each in others:
+        each.close()
 
 
 def test_train_notes_its_options(folder: Path, trained: Path) -> None:
@@ -428,6 +471,15 @@ def test_a_file_that_is_too_large_is_not_read(folder: Path) -> None:
     with open(folder / runs.CHECK, "r+b") as file:
         file.truncate(1 << 34)
     assert "could not read check.json: it has more than" in cr.report(folder).runs[0].missing[0]
+
+
+def test_a_file_of_many_names_is_read_at_once(folder: Path) -> None:
+    names = [f'"{k}": 0' for k in range(20_000)]
+    (folder / runs.EVALUATION).write_text("{" + ", ".join([*names, '"19999": 0']) + "}")
+    begin = time.monotonic()
+    with pytest.raises(FileError, match="'19999' stands twice in it"):
+        run_parts.read_json(folder / runs.EVALUATION)
+    assert time.monotonic() - begin < 2
 
 
 @pytest.mark.parametrize("odd", ["pipe", "device", "folder", "link to nothing"])

@@ -178,20 +178,42 @@ def test_force_replaces_a_run_of_before_07(tmp_path: Path) -> None:
 
 
 def test_where_files_cannot_have_two_names_they_are_copied(tmp_path: Path, monkeypatch: Any) -> None:
-    ended(tmp_path)
+    old = ended(tmp_path)
     before = contents(tmp_path)
-
-    def refused(*_: object, **__: object) -> None:
-        raise OSError(1, "no links here")
-
-    monkeypatch.setattr(os, "link", refused)
+    monkeypatch.setattr(os, "link", no_links)
     with RunFolder.begin(tmp_path, {}, force=True):
         pass
     assert contents(tmp_path) == before
+    with RunFolder.begin(tmp_path, {}, force=True) as run:
+        keep(run, [3.0])
+        assert run.before is not None
+        assert record_of(run.before) == old
+        assert History.load(run.before / runs.HISTORY).loss == [1.0, 0.5]
+    with RunFolder.reopen(tmp_path) as again:  # which takes its own files for nothing else
+        assert History.load(tmp_path / runs.HISTORY).loss == [3.0]
+        again.end("finished")
+    assert History.load(tmp_path / runs.HISTORY).loss == [3.0]
+    assert not list(tmp_path.glob("before-????????"))
+
+
+def no_links(*_: object, **__: object) -> None:
+    raise OSError(1, "no links here")
+
+
+def test_what_is_of_before_is_told_without_opening_pipes_or_following_links(tmp_path: Path) -> None:
+    there = aside.aside_of(tmp_path, "01234567")
+    there.mkdir()
+    for place in (tmp_path, there):
+        os.mkfifo(place / runs.MODEL)
+        (place / runs.CHECK).symlink_to("nowhere")
+    (tmp_path / runs.CURVES).write_text("same")
+    (there / runs.CURVES).symlink_to(tmp_path / runs.CURVES)
+    is_old = {name: aside.is_set_aside(tmp_path, "01234567", name) for name in runs.NAMES}
+    assert [name for name in is_old if is_old[name]] == [runs.CHECK]
 
 
 #: What changes what is on the disk. A kill comes before one of them, or behind the last.
-STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "link", "write", "open")
+STEPS = ("mkdir", "rename", "replace", "unlink", "rmdir", "link", "write", "open", "sendfile", "utime")
 
 
 def killed_at(step: int, work: Callable[[], None]) -> bool:
@@ -219,8 +241,13 @@ def killed_at(step: int, work: Callable[[], None]) -> bool:
     return os.WIFSIGNALED(os.waitpid(child, 0)[1])
 
 
-def test_the_run_of_before_survives_a_kill_at_every_step(tmp_path: Path) -> None:
+@pytest.mark.parametrize("has_links", [True, False])
+def test_the_run_of_before_survives_a_kill_at_every_step(
+    tmp_path: Path, has_links: bool, monkeypatch: Any
+) -> None:
     """Until the new run has ended, the old one is whole: in its place, or where it was set aside."""
+    if not has_links:
+        monkeypatch.setattr(os, "link", no_links)
 
     def replaced() -> None:
         with RunFolder.begin(folder, {}, force=True) as run:
@@ -265,6 +292,26 @@ def test_the_run_of_before_survives_a_kill_at_every_step(tmp_path: Path) -> None
                 break
         else:
             raise AssertionError("it never ended")
+
+
+@pytest.mark.parametrize("odd", ["link", "pipe"])
+def test_links_and_pipes_in_a_run_folder_are_replaced(tmp_path: Path, odd: str) -> None:
+    precious = tmp_path / "precious"
+    precious.write_text("mine")
+    with RunFolder.begin(tmp_path / "run", {}) as run:
+        for name in (runs.RUN, runs.MODEL, runs.CHECKPOINT, runs.REPORT, runs.HISTORY):
+            path = run.path / name
+            path.unlink(missing_ok=True)
+            path.symlink_to(precious) if odd == "link" else os.mkfifo(path)
+        with pytest.raises(FileError, match=r"could not write .*history\.jsonl"):
+            keep(run, [1.0])
+        (run.path / runs.HISTORY).unlink()
+        keep(run, [1.0])
+        run.interrupt("interrupted")
+        for name in (runs.RUN, runs.MODEL, runs.CHECKPOINT, runs.REPORT):
+            assert (run.path / name).is_file()
+            assert not (run.path / name).is_symlink()
+    assert precious.read_text() == "mine"
 
 
 def test_parts_that_a_kill_left_are_cleaned_up_and_no_others(tmp_path: Path) -> None:
@@ -359,6 +406,17 @@ def test_a_child_does_not_hold_the_lock_of_its_parent(tmp_path: Path, start: Any
         os.kill(child, signal.SIGKILL)
 
 
+def test_of_two_processes_of_one_number_one_holds_the_lock(tmp_path: Path, start: Any) -> None:
+    """As in two containers that share a disk: each has its own process 1."""
+    told(start())
+    (tmp_path / "run" / runs.LOCK).write_text(f"{os.getpid()}\n")
+    record = record_of(tmp_path / "run")
+    assert record is not None
+    assert run_parts.standing_of(tmp_path / "run", record).how == "running"
+    with RunFolder.begin(tmp_path / "own", {}) as own:
+        assert run_parts.standing_of(own.path, own.record).how == "ended"  # it makes its report
+
+
 def test_who_only_looks_is_in_no_ones_way(tmp_path: Path, start: Any) -> None:
     looking = start(
         "import sys\nfrom chainrule.saving.runs import is_alive\nprint('looks', flush=True)\n"
@@ -381,6 +439,20 @@ def test_a_file_system_without_locks_is_warned_of(tmp_path: Path, monkeypatch: A
         run = RunFolder.begin(tmp_path, {})
     assert not is_alive(tmp_path)
     run.close()
+
+
+def test_a_full_disk_when_the_lock_is_written(tmp_path: Path, monkeypatch: Any) -> None:
+    def full(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    there = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(FileError, match=r"could not lock .*run\.lock: No space left"):
+        RunFolder.begin(tmp_path / "run", {})
+    assert list(tmp_path.iterdir()) == []  # and no child of another thread's holds it
+    assert not os.path.isdir("/proc/self/fd") or len(os.listdir("/proc/self/fd")) == there
+    monkeypatch.undo()
+    RunFolder.begin(tmp_path / "run", {}).close()
 
 
 def test_a_lock_that_is_a_link_or_a_pipe(tmp_path: Path) -> None:
@@ -451,6 +523,10 @@ def test_a_full_disk_costs_nothing_that_was_there(tmp_path: Path, start: Any) ->
         '{"format": "chainrule run 1", "id": "a", "state": {}, "settings": {}, "stopped": ""}',
         "1" * 100_000,
         "\ufeff{}",
+        *(
+            RunRecord(odd, "ended").to_json()
+            for odd in ("", "a\0b", "\ud800", "../../x", "a" * 5000, "0123abcD")
+        ),
     ],
 )
 def test_a_record_that_is_none(tmp_path: Path, text: str) -> None:

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 import chainrule as cr
 from chainrule.drawing.history import history_html
 from chainrule.errors import ArgumentError, FileError
+from chainrule.loop.curves import moving_mean
 
 matplotlib.use("Agg")
 
@@ -125,7 +126,7 @@ def test_a_damaged_history_is_a_file_error(cut, put):
 
 
 def test_a_history_that_cannot_be_read(tmp_path):
-    with pytest.raises(FileError, match=r"could not read the history .*none.json"):
+    with pytest.raises(FileError, match=r"could not read .*none.json"):
         cr.History.load(tmp_path / "none.json")
     with pytest.raises(FileError, match=r"could not read the history"):
         cr.History.load(tmp_path)
@@ -349,3 +350,15 @@ def test_any_history_has_a_line_and_a_page(loss, measured):
     )
     assert "\n" not in repr(history)
     ElementTree.fromstring(history_html(history))
+
+
+@pytest.mark.parametrize("count", [100, 999, 5_000, 100_001])
+def test_the_mean_of_the_curves_is_one_of_the_values_before(count):
+    values = np.random.default_rng(0).normal(size=count)
+    window = count // 50
+    at, means = moving_mean(values, window)
+    assert len(at) == len(means) >= 40
+    assert at[-1] >= count - window // 10 - 1
+    width = window // max(window // 20, 1) * max(window // 20, 1)
+    for k in (0, len(at) // 2, -1):
+        np.testing.assert_allclose(means[k], values[at[k] - width : at[k]].mean(), rtol=1e-9)

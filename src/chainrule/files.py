@@ -19,19 +19,25 @@ _PART = re.compile(r"\..+\.[0-9a-f]{12}\.part", re.DOTALL)
 
 
 def write_atomically(
-    path: str | os.PathLike[str], write: Callable[[IO[bytes]], object], *, sync: bool = True
+    path: str | os.PathLike[str],
+    write: Callable[[IO[bytes]], object],
+    *,
+    sync: bool = True,
+    follow: bool = True,
 ) -> Path:
     """Call `write(file)` on a temporary file beside `path`; sync it, and rename it only when all went well.
 
     Without `sync` it survives the death of the process all the same, but not of the machine, and takes less time.
     A link stays a link, an existing file keeps its permissions, and a device or a pipe is written to as it is.
+    Without `follow` the file takes the place of each of them, as in a folder that anyone may have filled.
     Raises FileError, with what was at `path` untouched, when the folder is missing or read-only, or the disk
     is full.
     """
-    target = Path(os.path.realpath(path))
+    target = Path(os.path.realpath(path) if follow else path)
     temporary = part_beside(target)
     try:
-        if target.exists() and not target.is_file():
+        is_file = target.is_file() and (follow or not target.is_symlink())
+        if follow and target.exists() and not is_file:
             with open(target, "wb") as file:
                 write(file)
             return Path(path)
@@ -40,7 +46,7 @@ def write_atomically(
             file.flush()
             if sync:
                 os.fsync(file.fileno())
-        if target.exists():
+        if is_file:
             os.chmod(temporary, target.stat().st_mode & 0o777)
         os.replace(temporary, target)
     except OSError as error:
@@ -53,13 +59,13 @@ def write_atomically(
         with contextlib.suppress(OSError):  # after the rename, and where it could not be made, it isn't there
             os.unlink(temporary)
     if sync:
-        sync_folder(target.parent)
+        make_durable(target.parent)
     return Path(path)
 
 
-def write_bytes(path: str | os.PathLike[str], content: bytes) -> Path:
+def write_bytes(path: str | os.PathLike[str], content: bytes, *, follow: bool = True) -> Path:
     """Write `content` to `path` by way of a temporary file."""
-    return write_atomically(path, lambda file: file.write(content))
+    return write_atomically(path, lambda file: file.write(content), follow=follow)
 
 
 def part_beside(target: Path) -> Path:
@@ -94,10 +100,10 @@ def read_bytes(path: str | os.PathLike[str], most: int = 1 << 30) -> bytes:
     return content
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the rename itself durable, where the system can (a folder cannot be opened on Windows)."""
+def make_durable(path: Path) -> None:
+    """Make a file durable, or of a folder the renames in it, where the system can (Windows opens no folder)."""
     with contextlib.suppress(OSError):
-        handle = os.open(folder, os.O_RDONLY)
+        handle = os.open(path, os.O_RDONLY)
         try:
             os.fsync(handle)
         finally:

@@ -12,6 +12,7 @@ from rich.markup import escape
 from chainrule.cli.options import Force, refuse_taken
 from chainrule.cli.writing import print_rows
 from chainrule.drawing.report import TrainingReport, report
+from chainrule.files import write_bytes
 from chainrule.saving.run_parts import folder_of
 from chainrule.saving.runs import REPORT
 
@@ -48,9 +49,12 @@ class Report:
         if self.out is not None or not is_alone:
             refuse_taken(out, self.force, " with --out")
         made = report(*self.folders)
-        path = made.save(out)
+        if self.out is not None or not is_alone:
+            made.save(out)
+        else:
+            write_bytes(out, made.html().encode(), follow=False)
         print_findings(made)
-        print_rows([("report", escape(str(path)))])
+        print_rows([("report", escape(str(out)))])
 
 
 def print_findings(made: TrainingReport) -> None:

@@ -16,7 +16,7 @@ from chainrule.drawing.report import TrainingReport, report
 from chainrule.drawing.report.folder import write_evaluation
 from chainrule.drawing.report.material import About, described, loss_unit_of, versions
 from chainrule.drawing.report.pixels import image_shape_of_network
-from chainrule.errors import FileError
+from chainrule.errors import BusyError, FileError
 from chainrule.evaluation import Estimated, judge, numbered
 from chainrule.loop import History
 from chainrule.network import Network
@@ -41,6 +41,19 @@ def run_folder(out: Path | None, stem: str, force: bool) -> Path:
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise FileError(f"--out {out}: cannot write into {nearest}; choose a folder that can be written to")
     return out
+
+
+def begin(out: Path | None, stem: str, force: bool, settings: Mapping[str, Any]) -> RunFolder:
+    """Begin the run. Where another process took the name meanwhile, and no --out asks for it, under the next."""
+    path = run_folder(out, stem, force)
+    while True:
+        try:
+            return RunFolder.begin(path, settings, force=force)
+        except (BusyError, FileError):
+            following = run_folder(out, stem, force)
+            if following == path:
+                raise
+            path = following
 
 
 def settings_of(command: str, options: Mapping[str, Any]) -> dict[str, Any]:

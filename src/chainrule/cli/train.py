@@ -26,6 +26,7 @@ from chainrule.cli.report import print_findings
 from chainrule.cli.results import kept_files, results
 from chainrule.cli.rows import ROWS, feeds, unlearned
 from chainrule.cli.run_folder import (
+    begin,
     command_of,
     end_run,
     keep_evaluation,
@@ -44,7 +45,7 @@ from chainrule.network import Network
 from chainrule.network.finite import not_finite
 from chainrule.saving.checkpoint import EVERY, Checkpoint
 from chainrule.saving.intervals import interval_of
-from chainrule.saving.run_parts import ID
+from chainrule.saving.model import RUN_ID
 from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, HISTORY, MODEL, REPORT, RunFolder
 
 CHECKED_UP_TO = 1_000_000
@@ -113,13 +114,14 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         every = checkpoint_interval(self.checkpoint_every)
         self.command = command_of(self.context)
         optimizer, callbacks = self.make_optimizer(), self.make_callbacks()
-        path = run_folder(self.out, stem_of(self.data), self.force)
+        run_folder(self.out, stem_of(self.data), self.force)  # refused before the data are read
         data = self.load(self.data)
         network = self._network(data)
         options = {
             each.name: getattr(self, each.name) for each in fields(self) if each.name not in NO_OPTIONS
         }
-        with RunFolder.begin(path, settings_of(self.command, options), force=self.force) as folder:
+        settings = settings_of(self.command, options)
+        with begin(self.out, stem_of(self.data), self.force, settings) as folder:
             checkpoint = None if every is None else Checkpoint(folder, every=every)
             fit = partial(self.fit, network, data, optimizer, callbacks, checkpoint)
             self.complete(folder, network, data, fit)
@@ -211,7 +213,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             x, t = data.x[:ROWS], unlearned(data.t, ROWS)
             checks.compared = compare_gradients(network, x, t, self.seed)
             report = check_network(network, feeds(network, x, t))
-            content = as_json(report, {ID: folder.id}).encode()
+            content = as_json(report, {RUN_ID: folder.id}).encode()
             folder.write(CHECK, lambda file: file.write(content))
             checks.report = report
         except KeyboardInterrupt:

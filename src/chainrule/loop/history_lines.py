@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -73,12 +74,12 @@ def history_from_lines(content: bytes) -> tuple[History, str]:
 
     Raises: FileError for what is no history, or one that is damaged.
     """
-    history, run, begun, unread = History(), "", False, 0
-    for number, line in enumerate(content.split(b"\n"), 1):
-        if not line.strip():
+    history, run, begun, cut_off = History(), "", False, -1
+    for found in re.finditer(rb"[^\n]+", content):
+        if not found[0].strip():
             continue
         try:
-            part = json.loads(line)
+            part = json.loads(found[0])
         except (ValueError, RecursionError):
             part = None
         if not begun:
@@ -86,13 +87,13 @@ def history_from_lines(content: bytes) -> tuple[History, str]:
                 raise FileError(f"this is no history of the format {FORMAT!r}; it may need a newer chainrule")
             begun, run = True, str(part.get("run", ""))
         elif part is None:
-            unread = number
+            cut_off = found.start()
         else:
             try:
                 _add(history, part)
             except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
-                where = f"line {unread or number}"
-                raise FileError(f"the history is damaged at {where}: {str(error)[:200]}") from None
+                number = 1 + content.count(b"\n", 0, found.start() if cut_off < 0 else cut_off)
+                raise FileError(f"the history is damaged at line {number}: {str(error)[:200]}") from None
     if not begun:
         raise FileError("this is no history: it is empty")
     return History.from_dict(vars(history)), run
@@ -124,7 +125,10 @@ def rewind(history: History, marks: Sequence[int]) -> None:
         del getattr(history, name)[iterations:]
     for name in ("measured_at", *MEASURES):
         del getattr(history, name)[measured:]
-    history.health = _part(history.health, slice(examined)) if examined else {}
+    if not examined:
+        history.health = {}
+    elif examined < marks_of(history)[2]:
+        _cut(history.health, examined)
     history.stopped = ""
 
 
@@ -165,18 +169,23 @@ def marks_of(history: History) -> Marks:
 
 
 def _later(health: Mapping[str, Any], examined: int) -> dict[str, Any]:
-    return _part(health, slice(examined, None))
-
-
-def _part(health: Mapping[str, Any], part: slice) -> dict[str, Any]:
-    """Some of the examinations: the same part of every list."""
+    """The examinations after the first so many: the same part of every list."""
     found: dict[str, Any] = {}
     for name, value in health.items():
         if isinstance(value, Mapping):
-            found[name] = _part(value, part)
+            found[name] = _later(value, examined)
         else:
-            found[name] = value[part] if isinstance(value, list) else value
+            found[name] = value[examined:] if isinstance(value, list) else value
     return found
+
+
+def _cut(health: Mapping[str, Any], examined: int) -> None:
+    """Take away all examinations but the first so many."""
+    for value in health.values():
+        if isinstance(value, Mapping):
+            _cut(value, examined)
+        elif isinstance(value, list):
+            del value[examined:]
 
 
 def _join(health: dict[str, Any], more: Mapping[str, Any]) -> None:

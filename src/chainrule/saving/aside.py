@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import filecmp
 import os
 import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-from chainrule.files import is_part, part_beside, sync_folder
+from chainrule.files import is_part, make_durable, part_beside
 
 _BEFORE = re.compile(r"before-[0-9a-f]{8}")
 
@@ -41,7 +42,7 @@ def set_aside(folder: Path, run: str, names: Iterable[str]) -> None:
     except BaseException:
         shutil.rmtree(made, ignore_errors=True)
         raise
-    sync_folder(folder)
+    make_durable(folder)
 
 
 def put_back(folder: Path, run: str, names: Iterable[str]) -> None:
@@ -78,9 +79,17 @@ def drop_parts(folder: Path) -> None:
 
 
 def is_set_aside(folder: Path, run: str, name: str) -> bool:
-    """Whether the file of this name is still that of the run of before: a kill came before it was taken away."""
+    """Whether the file of this name is still that of the run of before: a kill came before it was taken away.
+
+    It is the same file, or where that was copied, one of the same content: what a run writes bears its id.
+    """
+    here, there = folder / name, aside_of(folder, run) / name
     try:
-        return os.path.samestat(os.lstat(folder / name), os.lstat(aside_of(folder, run) / name))
+        if os.path.samestat(os.lstat(here), os.lstat(there)):
+            return True
+        if here.is_symlink() or there.is_symlink():
+            return os.readlink(here) == os.readlink(there)
+        return filecmp.cmp(here, there, shallow=False)
     except OSError:
         return False
 
@@ -90,4 +99,8 @@ def put(source: Path, target: Path) -> None:
     try:
         os.link(source, target, follow_symlinks=False)
     except (OSError, NotImplementedError):
-        shutil.copy2(source, target, follow_symlinks=False)
+        shutil.copyfile(source, target, follow_symlinks=False)
+        with contextlib.suppress(OSError):  # such a file system may have no times and permissions either
+            shutil.copystat(source, target, follow_symlinks=False)
+        if not target.is_symlink():
+            make_durable(target)

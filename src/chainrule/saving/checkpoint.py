@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
 from typing import Any
@@ -17,7 +17,7 @@ from chainrule.network.training import Training
 from chainrule.network.training_state import PARAMETERS, STATISTICS
 from chainrule.saving.container import pieces_of
 from chainrule.saving.intervals import interval_of
-from chainrule.saving.kept_training import fingerprints_of, keep
+from chainrule.saving.kept_training import REBUILT, fingerprints_of, keep
 from chainrule.saving.model import (
     CONSTANT,
     KEPT,
@@ -79,7 +79,7 @@ class Checkpoint(Callback):
             raise
 
     def on_resume(self, run: Run, state: dict[str, Any]) -> None:
-        self._begin(run)
+        self._begin(run).kept_at = run.iteration
 
     def on_iteration(self, run: Run) -> None:
         if not run.training.is_between_epochs:  # else on_epoch comes, when all is done that is due there
@@ -120,7 +120,7 @@ class _Open:
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._written: Future[None] | None = None
         self._facts, self._fingerprints = facts(), fingerprints
-        self._last, self._kept_at = time.perf_counter(), -1
+        self._last, self.kept_at = time.perf_counter(), -1
         self._warned = False
 
     @property
@@ -133,9 +133,10 @@ class _Open:
 
         Raises: ArgumentError for what a checkpoint cannot hold. What cannot be written is told as a warning.
         """
+        content = self._content(run)
         try:
             self._folder.append_history(run.history)
-            self._write(*self._content(run), sync=False)
+            self._write(*content, sync=False)
         except FileError as error:
             self._tell(error)
         self._last = time.perf_counter()
@@ -157,7 +158,7 @@ class _Open:
         training = _training_of(run)
         arrays, kept = keep(
             run,
-            [each for each in run.callbacks if not each.keeps and not isinstance(each, ProgressBar)],
+            _kept(run.callbacks),
             every=self._every,
             facts=self._facts,
             fingerprints=self._fingerprints,
@@ -168,7 +169,7 @@ class _Open:
     def _write(self, iteration: int, arrays: dict[str, Array], texts: dict[str, str], *, sync: bool) -> None:
         pieces = pieces_of(arrays, texts)
         self._folder.write(CHECKPOINT, lambda file: file.writelines(pieces), sync=sync)
-        self._kept_at = iteration
+        self.kept_at = iteration
 
     def _wait(self) -> None:
         """Wait for the checkpoint that is being written. Raises what kept it from being."""
@@ -179,7 +180,7 @@ class _Open:
     def _tell(self, error: Exception) -> None:
         if not self._warned:
             self._warned = True
-            last = "there is none yet" if self._kept_at < 0 else f"the last is of iteration {self._kept_at:,}"
+            last = "there is none yet" if self.kept_at < 0 else f"the last is of iteration {self.kept_at:,}"
             warn(f"no checkpoint could be kept: {error}. The training goes on without; {last}")
 
     def end(self, run: Run) -> None:
@@ -232,9 +233,34 @@ class _Open:
             )
         elif run.failed or run.interrupted:
             warn(
-                f"{stopped} after {run.iteration:,} of {run.total:,} iterations; go on with "
-                f"cr.resume({str(folder.path)!r}, x, t)"
+                f"{stopped} after {run.iteration:,} of {run.total:,} iterations; go on with {self._call(run)}"
             )
+
+    def _call(self, run: Run) -> str:
+        """The call that goes on, with all that it asks for."""
+        training = _training_of(run)
+        given = ["sample_weight=..."] if "sample_weight" in training.data else []
+        if training.validation is not None and training.held_out is None:
+            given.append("validation=...")
+        own = [type(node.layer).__name__ for node in training.network.graph if is_own(node.layer)]
+        own += [
+            type(each).__name__ for each in (training.optimizer, training.optimizer.schedule) if is_own(each)
+        ]
+        if own:
+            given.append(f"layers=[{', '.join(dict.fromkeys(own))}]")
+        if called := [type(each).__name__ for each in _kept(run.callbacks) if type(each) not in REBUILT]:
+            given.append(f"callbacks=[{', '.join(f'{name}(...)' for name in called)}]")
+        return f"cr.resume({', '.join([repr(str(self._folder.path)), 'x', 't', *given])})"
+
+
+def is_own(each: object) -> bool:
+    """Whether it is of a class of the user's."""
+    return each is not None and not type(each).__module__.startswith("chainrule.")
+
+
+def _kept(callbacks: Sequence[Callback]) -> list[Callback]:
+    """Those that a checkpoint keeps the state of."""
+    return [each for each in callbacks if not each.keeps and not isinstance(each, ProgressBar)]
 
 
 def _training_of(run: Run) -> Training:

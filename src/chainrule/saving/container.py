@@ -75,7 +75,9 @@ def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[s
     try:
         if not path.is_file():
             raise FileError(
-                f"there is no model file {path}" if not path.exists() else f"{path} is not a file"
+                f"there is no model file {path}"
+                if not path.exists()
+                else f"{path} is not a file; of a run folder, name the model in it: {path / 'model.safetensors'}"
             )
         metadata, tensors = _read(path)
     except FileError:

@@ -242,7 +242,12 @@ def _apart(value: Any, owner: str, arrays: dict[str, Array]) -> Any:
     if isinstance(value, (list, tuple)):
         parts = [_apart(each, owner, arrays) for each in value]
         return {"$tuple": parts} if isinstance(value, tuple) else parts
-    return encode(value)
+    try:
+        return encode(value)
+    except ArgumentError:
+        raise ArgumentError(
+            f"{owner}.state: expected texts, numbers, arrays, and lists, tuples and dicts of them, got {value!r}"
+        ) from None
 
 
 def _together(value: Any, arrays: Mapping[str, Array], kinds: Kinds) -> Any:

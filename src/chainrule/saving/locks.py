@@ -38,11 +38,10 @@ class FileLock:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        #: The file, and its descriptor, -1 when it is released.
+        self.path, self.file = path, -1
         try:
-            self._file = _locked(path)
-            os.truncate(self._file, 0)
-            os.write(self._file, f"{os.getpid()}\n".encode())
+            self.file = _locked(path)
         except BlockingIOError:
             raise BusyError(
                 f"{path.parent} is being written by process {holder(path)}: wait until that has ended, or stop it"
@@ -50,11 +49,17 @@ class FileLock:
         except OSError as error:
             raise FileError(f"could not lock {path}: {error.strerror or error}") from error
         _held.add(self)
+        try:
+            os.truncate(self.file, 0)
+            os.write(self.file, f"{os.getpid()}\n".encode())
+        except OSError as error:
+            self.release()
+            raise FileError(f"could not lock {path}: {error.strerror or error}") from error
 
     @property
     def is_held(self) -> bool:
         """Whether this process holds it."""
-        return self._file >= 0
+        return self.file >= 0
 
     def release(self) -> None:
         """Let others lock it. A second call does nothing."""
@@ -65,8 +70,8 @@ class FileLock:
 
     def forget(self) -> None:
         """Close the file, as a child does with what its parent holds: that goes on holding it."""
-        os.close(self._file)
-        self._file = -1
+        os.close(self.file)
+        self.file = -1
         _held.discard(self)
 
 
@@ -85,6 +90,15 @@ def is_locked(path: Path) -> bool:
     finally:
         os.close(file)
     return False
+
+
+def is_own(path: Path) -> bool:
+    """Whether this process holds the lock of this file. Process numbers don't tell: containers share them."""
+    try:
+        there = os.stat(path)
+        return any(os.path.samestat(os.fstat(each.file), there) for each in list(_held))
+    except OSError:
+        return False
 
 
 def holder(path: Path) -> str:

@@ -21,10 +21,10 @@ from chainrule.saving.container import CHECKSUMS, pieces_of, read_container
 
 #: The key of the metadata under which the architecture stands.
 KEY = "chainrule"
+#: Those under which a run folder's files note the id of their run, and a checkpoint its training.
+RUN_ID, KEPT = "run", "training"
 #: What begins the names of tensors that are no parameters: statistics, constants, and what a checkpoint adds.
 STATE, CONSTANT, TRAINING = "state/", "constant/", "training/"
-#: The keys of the metadata under which the id of a run stands, and what a checkpoint keeps of its training.
-RUN_ID, KEPT = "run", "training"
 
 #: Characters of what is wrong with an architecture, whose names may be of any length.
 MOST_SAID = 1_000

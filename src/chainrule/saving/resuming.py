@@ -101,7 +101,8 @@ def made_ready(
     owns: bool = False,
 ) -> tuple[Network, Callable[[], History]]:
     """The network of a run that is open, as it was at the checkpoint, and what goes on with its training."""
-    path, layers = run.path / CHECKPOINT, list(layers)
+    path = run.path / CHECKPOINT
+    layers = [layers] if isinstance(layers, type) else list(layers)  # type: ignore[list-item]  # a class is forgiven
     kinds, given = kinds_of(layers), checked_callbacks(callbacks)
     run_id, kept, arrays, network = read_checkpoint(path, layers)
     classes = network.classes
@@ -168,7 +169,10 @@ def read_checkpoint(path: Path, layers: Sequence[type[Configured]] = ()) -> Read
     arrays = {
         name.removeprefix(TRAINING): array for name, array in tensors.items() if name.startswith(TRAINING)
     }
-    network = network_of(metadata, tensors, path, known_classes(_of_networks(layers)), allow_nan=True)
+    try:
+        network = network_of(metadata, tensors, path, known_classes(_of_networks(layers)), allow_nan=True)
+    except FileError as error:
+        raise FileError(str(error).replace("cr.load(path, ", "cr.resume(folder, x, t, ")) from None
     return ReadCheckpoint(metadata.get(RUN_ID, ""), kept, arrays, network)
 
 

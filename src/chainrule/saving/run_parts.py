@@ -16,8 +16,8 @@ from chainrule.network import Network
 from chainrule.saving import aside
 from chainrule.saving.architecture import known_classes
 from chainrule.saving.container import read_container
-from chainrule.saving.locks import holder, is_locked
-from chainrule.saving.model import network_of
+from chainrule.saving.locks import holder, is_locked, is_own
+from chainrule.saving.model import KEPT, RUN_ID, network_of
 from chainrule.saving.runs import (
     CHECKPOINT,
     DIVERGED,
@@ -30,8 +30,6 @@ from chainrule.saving.runs import (
     record_of,
 )
 
-#: The key of a part's run: in the metadata of a model file, and in each of the JSON files.
-ID = "run"
 MOST_JSON = 1 << 28
 
 How = Literal["running", "killed", "interrupted", "diverged", "ended"]
@@ -44,23 +42,27 @@ class Standing:
     how: How
     #: The number of the process that writes it.
     process: str
-    #: Whether `chainrule resume` can go on with it.
+    #: Whether it can go on: with `chainrule resume`, or where it was begun in Python, with `cr.resume`.
     has_checkpoint: bool
+    begun_in_python: bool
     #: Folders of the runs that were there before it, and that it has not replaced.
     before: tuple[Path, ...]
 
 
 def standing_of(folder: Path, record: RunRecord) -> Standing:
     """How the run of this record stands. What this process writes has ended: it makes the report of it."""
-    alive, process = is_locked(folder / LOCK), holder(folder / LOCK)
+    lock = folder / LOCK
+    alive = is_locked(lock)
     how: How = "ended"
     if record.stopped.startswith(DIVERGED):
         how = "diverged"
     elif record.state == "interrupted":
         how = "interrupted"
-    elif record.state == "running" and not (alive and process == str(os.getpid())):
+    elif record.state == "running" and not is_own(lock):
         how = "running" if alive else "killed"
-    return Standing(how, process, (folder / CHECKPOINT).exists(), tuple(aside.asides(folder)))
+    begun_in_python = not {"command", "options"} & set(record.settings)
+    has_checkpoint = (folder / CHECKPOINT).exists()
+    return Standing(how, holder(lock), has_checkpoint, begun_in_python, tuple(aside.asides(folder)))
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:
@@ -101,10 +103,10 @@ def read_model(path: Path, *, allow_nan: bool = False) -> tuple[Network, str, st
     metadata, tensors = read_container(path)
     network = network_of(metadata, tensors, path, known_classes(()), allow_nan=allow_nan)
     unfinished = ""
-    if "training" in metadata:
+    if KEPT in metadata:
         done = _iterations(metadata)
         unfinished = f"the model after {done} iterations, of a run that has not ended"
-    return network, metadata.get(ID, ""), unfinished
+    return network, metadata.get(RUN_ID, ""), unfinished
 
 
 def read_json(path: Path) -> tuple[dict[str, Any], str]:
@@ -115,22 +117,22 @@ def read_json(path: Path) -> tuple[dict[str, Any], str]:
         raise FileError(f"{path.name} is damaged: {error}") from None
     if not isinstance(content, dict):
         raise FileError(f"{path.name} is damaged: expected an object")
-    run = content.pop(ID, "")
+    run = content.pop(RUN_ID, "")
     if not isinstance(run, str):
-        raise FileError(f"{path.name} is damaged: its {ID!r} is no id")
+        raise FileError(f"{path.name} is damaged: its {RUN_ID!r} is no id")
     return content, run
 
 
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        double = next(name for name in names if names.count(name) > 1)
-        raise ValueError(f"{double[:50]!r} stands twice in it")
+    found: dict[str, Any] = {}
+    for name, value in pairs:
+        if name in found:
+            raise ValueError(f"{name[:50]!r} stands twice in it")
+        found[name] = value
     return found
 
 
 def _iterations(metadata: Mapping[str, str]) -> str:
     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        return f"{int(json.loads(metadata['training'])['iteration']):,}"
+        return f"{int(json.loads(metadata[KEPT])['iteration']):,}"
     return "some"

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
@@ -23,7 +24,7 @@ from chainrule.network import Network
 from chainrule.saving import aside
 from chainrule.saving.container import pieces_of
 from chainrule.saving.locks import FileLock, is_locked
-from chainrule.saving.model import KEY, architecture_of, tensors_of
+from chainrule.saving.model import KEY, RUN_ID, architecture_of, tensors_of
 
 RUN, LOCK = "run.json", "run.lock"
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
@@ -37,6 +38,7 @@ FORMAT = "chainrule run 1"
 
 DIVERGED = "diverged"
 MOST_RECORD = 10_000_000
+_ID = re.compile("[0-9a-f]{8}")
 
 State = Literal["running", "interrupted", "ended"]
 
@@ -68,6 +70,10 @@ class RunRecord:
         is_whole = all(isinstance(each, str) for each in texts) and isinstance(content.get("settings"), dict)
         if not is_whole or content.get("state") not in get_args(State):
             raise FileError(f"{RUN} is damaged: expected an id, a state of {get_args(State)} and settings")
+        if not _ID.fullmatch(content["id"]):
+            raise FileError(
+                f"{RUN} is damaged: expected an id of 8 digits from 0 to f, got {content['id'][:20]!a}"
+            )
         return cls(content["id"], content["state"], content["settings"], content["stopped"])
 
 
@@ -172,9 +178,9 @@ class RunFolder:
         return found if found.is_dir() else None
 
     def write(self, name: str, write: Callable[[IO[bytes]], object], *, sync: bool = True) -> Path:
-        """Write one of its files, by way of a temporary file."""
+        """Write one of its files, by way of a temporary file. A link of its name is replaced, not followed."""
         self._has_kept = True
-        return write_atomically(self.path / name, write, sync=sync)
+        return write_atomically(self.path / name, write, sync=sync, follow=False)
 
     def follow(self, history: History) -> None:
         """Append to the history from now on what is new after this record."""
@@ -186,7 +192,7 @@ class RunFolder:
         content = self._lines.new(history)
         path = self.path / HISTORY
         try:
-            with open(path, "ab") as file:
+            with open(path, "ab", opener=_not_followed) as file:
                 size = file.tell()
                 try:
                     file.write(content)
@@ -203,7 +209,7 @@ class RunFolder:
 
     def keep_model(self, network: Network) -> Path:
         """Write the model of the run; of one that diverged, too."""
-        metadata = {KEY: architecture_of(network), "run": self.id}
+        metadata = {KEY: architecture_of(network), RUN_ID: self.id}
         pieces = pieces_of(tensors_of(network.settled()), metadata)
         return self.write(MODEL, lambda file: file.writelines(pieces))
 
@@ -229,19 +235,16 @@ class RunFolder:
         aside.set_aside(self.path, self.id, NAMES)
         self._has_taken = True
         self._write_record(self.record)
-        self._drop_replaced()
-
-    def _drop_replaced(self) -> None:
-        """Delete the files that are set aside, too."""
-        for name in NAMES:
-            if aside.is_set_aside(self.path, self.id, name):
-                (self.path / name).unlink(missing_ok=True)
+        for name in NAMES[1:]:  # all are set aside, and of this run there is the record alone
+            (self.path / name).unlink(missing_ok=True)
 
     def _clean(self) -> None:
         """Delete what a process that was killed left behind."""
         aside.drop_parts(self.path)
         with contextlib.suppress(OSError):
-            self._drop_replaced()
+            for name in NAMES[1:]:
+                if aside.is_set_aside(self.path, self.id, name):
+                    (self.path / name).unlink(missing_ok=True)
         self._clean_end()
 
     def _clean_end(self) -> None:
@@ -260,7 +263,7 @@ class RunFolder:
 
     def _write_record(self, record: RunRecord) -> None:
         content = record.to_json().encode()
-        write_atomically(self.path / RUN, lambda file: file.write(content))
+        write_atomically(self.path / RUN, lambda file: file.write(content), follow=False)
         self.record = record
 
 
@@ -284,6 +287,10 @@ def is_taken(path: Path) -> bool:
     """Whether a folder holds something: more than the record of a run that was killed before it kept anything."""
     there = {each.name for each in path.iterdir() if not is_part(each.name)}
     return not there <= {RUN, LOCK}
+
+
+def _not_followed(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0), 0o666)
 
 
 def _make(path: Path) -> list[Path]:

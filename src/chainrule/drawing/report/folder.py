@@ -22,8 +22,8 @@ from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.loop.history_lines import read_history
 from chainrule.network import Network
+from chainrule.saving.model import RUN_ID
 from chainrule.saving.run_parts import (
-    ID,
     folder_of,
     history_in,
     is_of_before,
@@ -69,13 +69,13 @@ def write_evaluation(
     """Write what history and model don't hold: the answers on the test data, versions, the command."""
     content = {
         "format": FORMAT,
-        ID: run,
+        RUN_ID: run,
         "about": {**dataclasses.asdict(about), "versions": dict(about.versions)},
         "answers": None if answers is None else answers_of_runs.to_json(answers),
         "image_shape": image_shape,
         "sample": None if sample is None else {"x": sample[0].tolist(), "t": sample[1].tolist()},
     }
-    return write_bytes(folder / EVALUATION, (json.dumps(content) + "\n").encode())
+    return write_bytes(folder / EVALUATION, (json.dumps(content) + "\n").encode(), follow=False)
 
 
 def read_run(folder: str | os.PathLike[str]) -> Material:

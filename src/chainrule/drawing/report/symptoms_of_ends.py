@@ -19,8 +19,12 @@ def not_ended(run: Material) -> Iterator[RunFinding]:
         text = f"It is still training (process {run.standing.process}), {done} so far"
         yield RunFinding("running", text, "this report again when it has ended", severity="note")
         return
-    again = "training again from the start, with --force: it has no checkpoint"
-    advice = f"chainrule resume {_named(run)}, which goes on" if run.standing.has_checkpoint else again
+    if run.standing.begun_in_python:
+        force, resume = "force=True", f"cr.resume({str(run.folder)!r}, x, t)"
+    else:
+        force, resume = "--force", f"chainrule resume {shlex.quote(str(run.folder))}"
+    again = f"training again from the start, with {force}: it has no checkpoint"
+    advice = f"{resume}, which goes on" if run.standing.has_checkpoint else again
     yield RunFinding("not ended", f"The training was {run.standing.how} after {done}", advice)
 
 
@@ -42,7 +46,3 @@ def before(run: Material) -> Iterator[RunFinding]:
 
 
 RULES = (not_ended, before)
-
-
-def _named(run: Material) -> str:
-    return shlex.quote(str(run.folder))
