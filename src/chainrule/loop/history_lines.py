@@ -11,6 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -104,6 +105,10 @@ def read_history(path: str | os.PathLike[str]) -> tuple[History, str]:
 
     Raises: FileError for what is none.
     """
+    if Path(path).is_dir():
+        raise FileError(
+            f"could not read the history {path}: it is a folder; of a run folder, name the history in it, history.jsonl"
+        )
     content = read_bytes(path, MOST_BYTES)
     if is_lines(content):
         return history_from_lines(content)
