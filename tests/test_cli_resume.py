@@ -204,3 +204,17 @@ def test_how_often_is_refused_before_anything_is_done(text: str) -> None:
     result = run("train", "digits", f"--checkpoint-every={text}", code=2)
     assert result.stderr.startswith("chainrule: --checkpoint-every: expected a number of iterations")
     assert os.listdir() == ["t.csv"]
+
+
+def test_a_run_that_has_not_ended_is_named_before_force(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "checkpoint.safetensors").write_bytes(b"")
+    done = CliRunner().invoke(app, ["train", "digits", "--out", "mine"])
+    assert done.exit_code == 2
+    assert (
+        "go on with it, chainrule resume mine, choose another, or write into it with --force" in done.output
+    )

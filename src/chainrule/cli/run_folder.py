@@ -20,7 +20,7 @@ from chainrule.errors import BusyError, FileError
 from chainrule.evaluation import Estimated, judge, numbered
 from chainrule.loop import History
 from chainrule.network import Network
-from chainrule.saving.runs import CURVES, REPORT, RunFolder, is_taken
+from chainrule.saving.runs import CHECKPOINT, CURVES, REPORT, RunFolder, is_alive, is_taken
 
 
 def run_folder(out: Path | None, stem: str, force: bool) -> Path:
@@ -34,9 +34,10 @@ def run_folder(out: Path | None, stem: str, force: bool) -> Path:
     if out.exists() and not out.is_dir():
         raise FileError(f"--out {out}: expected a folder, but a file of that name is in the way")
     if out.exists() and not force and is_taken(out):
-        raise FileError(
-            f"--out {out}: the folder is not empty; choose another, or write into it with --force"
-        )
+        what = "is not empty;"
+        if (out / CHECKPOINT).exists() and not is_alive(out):
+            what = f"holds a run that has not ended: go on with it, chainrule resume {shlex.quote(str(out))},"
+        raise FileError(f"--out {out}: the folder {what} choose another, or write into it with --force")
     nearest = next(each for each in (out, *out.absolute().parents) if each.exists())
     if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
         raise FileError(f"--out {out}: cannot write into {nearest}; choose a folder that can be written to")

@@ -107,7 +107,7 @@ def read_history(path: str | os.PathLike[str]) -> tuple[History, str]:
     """
     if Path(path).is_dir():
         raise FileError(
-            f"could not read the history {path}: it is a folder; of a run folder, name the history in it, history.jsonl"
+            f"could not read the history {path}: it is a folder; of a run folder, name the history.jsonl in it"
         )
     content = read_bytes(path, MOST_BYTES)
     if is_lines(content):
