@@ -100,7 +100,7 @@ def test_a_run_that_was_killed_early_is_not_judged_by_its_first_update(folder: P
 
 
 def replace_health(history: History, iterations: list[int]) -> History:
-    ratios = [0.1 for _ in iterations]
+    ratios = [0.4 for _ in iterations]
     weights = {"W1": {"layer": "affine1", "norm": ratios, "update_ratio": ratios, "gradient_norm": ratios}}
     history.health = {"rows": 9, "iterations": iterations, "layers": {}, "parameters": weights}
     return history
