@@ -39,6 +39,7 @@ X = RNG.normal(size=(ROWS, 6)).astype(np.float32)
 T = np.where(X[:, 0] + X[:, 1] > 0, "yes", "no")
 Y = X[:, :1] * 2 + 0.1
 WEIGHTS = RNG.random(ROWS)
+OTHERS = np.random.default_rng(1).choice(["yes", "no"], 30)  # labels that cannot be learnt
 
 
 class Doubled(cr.Layer):
@@ -176,13 +177,14 @@ CASES: dict[str, tuple[Any, dict[str, Any], dict[str, Any]]] = {
         {"x": X, "t": T},
         {"epochs": 8, "validation": 0.2, "callbacks": [cr.Health(every=3), cr.EarlyStopping(patience=99)]},
     ),
-    "stopped early": (
+    "stopped early": (  # after iteration 36, with the weights of iteration 12
         plain,
         {"x": X, "t": T},
         {
             "epochs": 40,
-            "validation": (X[:9], T[:9]),
-            "callbacks": [cr.EarlyStopping("test_accuracy", patience=2)],
+            "optimizer": cr.Adam(0.1),
+            "validation": (X[:30], OTHERS),
+            "callbacks": [cr.EarlyStopping("test_accuracy", patience=4)],
         },
     ),
     "iterations": (rich, {"x": X, "t": T}, {"iterations": 43, "sampling": "replacement", "seed": 9}),

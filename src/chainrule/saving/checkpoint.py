@@ -214,9 +214,7 @@ class _Open:
         for step in steps:
             try:
                 step()
-            except (
-                Exception
-            ) as error:  # a disk that is full, or what a user has put into settings or metadata
+            except Exception as error:  # a full disk, or what a user has put into the settings
                 lost.append(str(error))
         stopped = run.history.stopped
         try:
