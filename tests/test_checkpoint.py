@@ -923,3 +923,17 @@ def test_checkpoints_that_contradict_themselves(name: str, value: Any, tmp_path:
     with pytest.raises((FileError, ArgumentError, DataError)):
         cr.resume(folder, X, T, callbacks=KilledAt(-1, folder, folder))
     assert not is_alive(folder)
+
+
+def test_messages_about_damage_are_short(tmp_path: Path) -> None:
+    from chainrule.saving.container import CHECKSUMS, pieces_of, read_container
+
+    folder = killed_run(tmp_path, "stopped early")
+    metadata, tensors = read_container(folder / CHECKPOINT)
+    kept = json.loads(metadata["training"])
+    kept["callbacks"][0]["state"] = {"$tensor": "callbacks" + "1" * 200_000}
+    texts = {k: v for k, v in metadata.items() if k != CHECKSUMS} | {"training": json.dumps(kept)}
+    (folder / CHECKPOINT).write_bytes(b"".join(pieces_of(tensors, texts)))
+    with pytest.raises(FileError, match="cannot be made again") as raised:
+        cr.resume(folder, X, T, callbacks=KilledAt(-1, folder, folder))
+    assert len(str(raised.value)) < 1_000

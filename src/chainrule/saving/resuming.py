@@ -125,7 +125,9 @@ def made_ready(
     except ChainruleError:
         raise
     except Exception as error:  # what constructors raise for damaged values is open-ended
-        raise FileError(f"{path} is damaged: its training cannot be made again ({error!r})") from error
+        raise FileError(
+            f"{path} is damaged: its training cannot be made again ({repr(error)[:200]})"
+        ) from error
     checkpoint = Checkpoint(run, every=kept.every if every is None else every, owns=owns)
     _warn_of_other_bits(kept)
     run.follow(history)
