@@ -35,7 +35,7 @@ PHRASES: tuple[tuple[str, str], ...] = (
         r"; the model is there all the same, cr\.load\(.*?\)$",
         "; the other commands take its model all the same",
     ),
-    (r"pass its class, cr\.load\(.*?\)(?=;|$)", "only Python can load it, with its class"),
+    (r"pass its class, cr\.(?:load|resume)\(.*?\)(?=;|$)", "only Python can load it, with its class"),
     (r"make it with loss=cr\.\w+\(\) or another", "make it with one in Python, or use predict"),
     (r"give them: cr\.check\(.*", "give them, such as --input 4x5"),
     (r"give its backward too: cr\.check\(.*", "give its backward too, FILE.py:forward,backward"),

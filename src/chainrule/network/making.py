@@ -54,7 +54,7 @@ def checked_optimizer(optimizer: Optimizer | str) -> Optimizer:
 
 def checked_callbacks(callbacks: Callback | Sequence[Callback]) -> list[Callback]:
     """The callbacks as a list; a single one needs none. Raises ArgumentError for what are none."""
-    for each in [callbacks] if isinstance(callbacks, Callback) else callbacks:
+    for each in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
         if isinstance(each, Callback) and each.keeps:
             name = type(each).__name__
             raise ArgumentError(f"callbacks: {name} is given as fit(..., checkpoint=cr.{name}(folder))")

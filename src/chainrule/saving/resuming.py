@@ -174,7 +174,7 @@ def read_checkpoint(path: Path, layers: Sequence[type[Configured]] = ()) -> Read
     try:
         network = network_of(metadata, tensors, path, known_classes(_of_networks(layers)), allow_nan=True)
     except FileError as error:
-        raise FileError(str(error).replace("cr.load(path, ", "cr.resume(folder, x, t, ")) from None
+        raise FileError(str(error).replace("cr.load(path,", "cr.resume(folder, x, t,")) from None
     return ReadCheckpoint(metadata.get(RUN_ID, ""), kept, arrays, network)
 
 
