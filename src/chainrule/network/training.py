@@ -7,13 +7,14 @@ import math
 import threading
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from chainrule.arguments import is_number, whole_number
-from chainrule.arrays import Array
+from chainrule.arrays import Array, fingerprint
 from chainrule.errors import ArgumentError, BusyError, DataError
 from chainrule.loop import (
     Batches,
@@ -300,6 +301,12 @@ class Training:
         done = self.optimizer_state.iteration
         total = self.progress.total or done + 1
         return self.optimizer.schedule(min(done, total - 1), total)
+
+    @cached_property
+    def fingerprints(self) -> dict[str, str]:
+        """What tells its data from other data: shape, dtype and a hash of the content of every array."""
+        tested = {f"validation {name}": array for name, array in (self.validation or {}).items()}
+        return {name: fingerprint(array) for name, array in {**self.data, **tested}.items()}
 
     # The whole of it ------------------------------------------------------------------------------------
 

@@ -17,7 +17,7 @@ from chainrule.network.training import Training
 from chainrule.network.training_state import PARAMETERS, STATISTICS
 from chainrule.saving.container import pieces_of
 from chainrule.saving.intervals import interval_of
-from chainrule.saving.kept_training import REBUILT, fingerprints_of, keep
+from chainrule.saving.kept_training import REBUILT, keep
 from chainrule.saving.model import (
     CONSTANT,
     KEPT,
@@ -101,7 +101,7 @@ class Checkpoint(Callback):
         folder = self._given
         if not isinstance(folder, RunFolder):
             folder = RunFolder.begin(folder, run.history.settings, force=self._force)
-        self._open = _Open(folder, str(self.every), fingerprints_of(_training_of(run)), owns=self._owns)
+        self._open = _Open(folder, str(self.every), owns=self._owns)
         return self._open
 
     def _keep_if_due(self, run: Run) -> None:
@@ -115,12 +115,11 @@ class Checkpoint(Callback):
 class _Open:
     """The folder of a training that is going on, and the thread that writes its checkpoints."""
 
-    def __init__(self, folder: RunFolder, every: str, fingerprints: dict[str, str], *, owns: bool) -> None:
+    def __init__(self, folder: RunFolder, every: str, *, owns: bool) -> None:
         self._folder, self._every, self._owns = folder, every, owns
         self._thread = ThreadPoolExecutor(1, "checkpoint")
         self._written: Future[None] | None = None
-        self._facts, self._fingerprints = facts(), fingerprints
-        self._last, self.kept_at = time.perf_counter(), -1
+        self._facts, self._last, self.kept_at = facts(), time.perf_counter(), -1
         self._warned = False
 
     @property
@@ -161,7 +160,6 @@ class _Open:
             _kept(run.callbacks),
             every=self._every,
             facts=self._facts,
-            fingerprints=self._fingerprints,
         )
         texts = {KEY: architecture_of(training.network), RUN_ID: self._folder.id, KEPT: kept.to_json()}
         return run.iteration, _by_names(training.network, arrays), texts

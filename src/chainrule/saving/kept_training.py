@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -126,6 +125,7 @@ def keep(run: Run, callbacks: Sequence[Callback], **more: Any) -> tuple[dict[str
         + (0 if training.held_out is None else len((training.validation or {})["t"])),
         held_out=training.held_out,
         callbacks=found,
+        fingerprints=training.fingerprints,
         state=state,
         **more,
     )
@@ -200,19 +200,6 @@ def states_of(kept: KeptTraining, arrays: Mapping[str, Array], kinds: Kinds) -> 
     if not all(isinstance(each, dict) for each in states):
         raise FileError("what a callback kept is damaged")
     return states
-
-
-def fingerprints_of(training: Training) -> dict[str, str]:
-    """What tells its data from other data: shape, dtype and a hash of the content of every array."""
-    found = {name: fingerprint(array) for name, array in training.data.items()}
-    tested = training.validation or {}
-    return found | {f"validation {name}": fingerprint(array) for name, array in tested.items()}
-
-
-def fingerprint(array: Array) -> str:
-    """'(1437, 64) float32 3f9a0c11d2b4e587'."""
-    content = hashlib.sha256(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data).hexdigest()[:16]
-    return f"{array.shape} {array.dtype} {content}"
 
 
 def _is_rebuilt(callback: Callback) -> TypeGuard[Rebuilt]:

@@ -46,15 +46,22 @@ def save(network: Network, path: str | os.PathLike[str], *, allow_nan: bool = Fa
             f"save takes a network and then a path, cr.save(net, path), got {network!r} first"
         )
     network = network.settled()
-    tensors = tensors_of(network)
-    if not allow_nan and (held := _not_finite(tensors)):
+    if not allow_nan and (held := _not_finite(tensors_of(network))):
         raise DataError(
             f"{held}: the network is of no use as it is, and was not saved; go back to weights from before, or say "
             f"cr.save(net, path, allow_nan=True)"
         )
-    kept = {name: value.copy() for name, value in tensors.items()}  # a training may begin while it is written
-    pieces = pieces_of(kept, {KEY: architecture_of(network)})
+    pieces = pieces_of_model(network)
     return write_atomically(path, lambda file: file.writelines(pieces))
+
+
+def pieces_of_model(network: Network, texts: Mapping[str, str] | None = None) -> list[bytes | memoryview]:
+    """The content of the network's file, with further texts in the metadata, to be written piece after piece."""
+    network = network.settled()
+    tensors = {
+        name: value.copy() for name, value in tensors_of(network).items()
+    }  # a training may begin meanwhile
+    return pieces_of(tensors, {KEY: architecture_of(network), **(texts or {})})
 
 
 def tensors_of(network: Network) -> dict[str, Array]:

@@ -24,6 +24,7 @@ from chainrule.network.labels import Label
 from chainrule.network.making import checked_callbacks
 from chainrule.network.training import Training
 from chainrule.network.training_state import PARAMETERS, STATISTICS
+from chainrule.optimizers import Optimizer
 from chainrule.saving.architecture import decode, known_classes
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.saving.container import read_container
@@ -31,7 +32,6 @@ from chainrule.saving.kept_training import (
     CALLBACKS,
     KeptTraining,
     callbacks_of,
-    fingerprints_of,
     kinds_of,
     optimizer_of,
     states_of,
@@ -79,11 +79,10 @@ def resume(
             layers=layers,
             callbacks=callbacks,
             every=every,
-            progress=progress,
             threads=threads,
             owns=True,
         )
-        return network, train()
+        return network, train(progress=progress)
 
 
 def made_ready(
@@ -91,16 +90,17 @@ def made_ready(
     x: Data,
     t: Any,
     *,
-    sample_weight: ArrayLike | None = None,
     validation: tuple[Data, Any] | list[Any] | float | None = None,
     layers: Iterable[type[Configured]] = (),
     callbacks: Callback | Sequence[Callback] = (),
     every: int | str | None = None,
-    progress: bool | None = None,
-    threads: int | None = None,
     owns: bool = False,
-) -> tuple[Network, Callable[[], History]]:
-    """The network of a run that is open, as it was at the checkpoint, and what goes on with its training."""
+    **more: Any,
+) -> tuple[Network, Callable[..., History]]:
+    """The network of a run that is open, as it was at the checkpoint, and what goes on with its training.
+
+    The arguments are those of `resume`; `more` goes to `Network.training`.
+    """
     path = run.path / CHECKPOINT
     layers = [layers] if isinstance(layers, type) else list(layers)  # type: ignore[list-item]  # a class is forgiven
     kinds, given = kinds_of(layers), checked_callbacks(callbacks)
@@ -111,7 +111,7 @@ def made_ready(
         called = callbacks_of(kept, given, kinds)
         history = _history_at(run, run_id, kept)
         _refuse_other_arguments(kept, t, validation)
-        training = _made_again(network, kept, x, t, optimizer, sample_weight, validation, threads)
+        training = _made_again(network, kept, x, t, optimizer, validation, **more)
         _refuse_other_data(kept, training, classes)
         training.restore((_of_training(network, arrays), kept.state))
         if training.iteration != kept.iteration:
@@ -137,7 +137,6 @@ def made_ready(
         training.run,
         called,
         measure_every=kept.measure_every,
-        progress=progress,
         checkpoint=checkpoint,
         resumed=standing,
     )
@@ -233,10 +232,9 @@ def _made_again(
     kept: KeptTraining,
     x: Data,
     t: Any,
-    optimizer: Any,
-    sample_weight: ArrayLike | None,
+    optimizer: Optimizer,
     validation: Any,
-    threads: int | None,
+    **more: Any,
 ) -> Training:
     """A training as the one that was kept, before its state is put back."""
     batches = Batches(**kept.batches)
@@ -247,10 +245,9 @@ def _made_again(
         iterations=kept.planned - kept.iteration,
         batch_size=batches.batch_size,
         sampling=batches.sampling,
-        sample_weight=sample_weight,
         validation=validation if kept.held_out is None else kept.held_out,
         seed=batches.seed,
-        threads=threads,
+        **more,
     )
     training.planned, training.progress.total = kept.planned, json.loads(kept.state)["total"]
     return training
@@ -264,7 +261,7 @@ def _refuse_other_data(kept: KeptTraining, training: Training, classes: list[Lab
             f"t: the run was begun with {had}, got labels, {training.network.classes}; give the same, or "
             f"begin a new run"
         )
-    found = fingerprints_of(training)
+    found = training.fingerprints
     for name in sorted(found.keys() | kept.fingerprints.keys()):
         had, got = kept.fingerprints.get(name, "none"), found.get(name, "none")
         if had != got:

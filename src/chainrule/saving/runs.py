@@ -22,9 +22,8 @@ from chainrule.loop import History
 from chainrule.loop.history_lines import HistoryLines
 from chainrule.network import Network
 from chainrule.saving import aside
-from chainrule.saving.container import pieces_of
 from chainrule.saving.locks import FileLock, is_locked
-from chainrule.saving.model import KEY, RUN_ID, architecture_of, tensors_of
+from chainrule.saving.model import RUN_ID, pieces_of_model
 
 RUN, LOCK = "run.json", "run.lock"
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
@@ -209,8 +208,7 @@ class RunFolder:
 
     def keep_model(self, network: Network) -> Path:
         """Write the model of the run; of one that diverged, too."""
-        metadata = {KEY: architecture_of(network), RUN_ID: self.id}
-        pieces = pieces_of(tensors_of(network.settled()), metadata)
+        pieces = pieces_of_model(network, {RUN_ID: self.id})
         return self.write(MODEL, lambda file: file.writelines(pieces))
 
     def go_on(self) -> None:
