@@ -29,7 +29,7 @@ def on_both(of_test: str, of_training: str) -> str:
 def results(
     run: Material, network: Network, data: Dataset, worded: Callable[[str], str]
 ) -> Iterator[tuple[str, str]]:
-    """What the training came to, as labels and texts. `worded` makes options of the arguments in a remedy."""
+    """The results of a training, as labels and texts. `worded` makes options of the arguments in a remedy."""
     history = run.history
     for label, text in () if data.preparation is None else told_of(data.preparation):
         yield label, escape(text if label != "left out" else worded(text))

@@ -104,7 +104,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
     command: str = field(default="", init=False)
 
     def run(self) -> None:
-        """Train, check, write the run folder, and print what came of it."""
+        """Train, check, write the run folder, and print the results."""
         refuse_seed(self.seed)
         refuse_dtype(self.dtype)
         if self.most_categories is not None and self.most_categories < 1:
@@ -222,7 +222,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
 
 @dataclass
 class Checks:
-    """What checking the gradients came to."""
+    """The results of checking the gradients."""
 
     is_interrupted: bool
     compared: str = "not checked: interrupted"

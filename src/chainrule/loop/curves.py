@@ -40,7 +40,7 @@ def _plot_loss(axes: Axes, history: History) -> None:
 
 
 def moving_mean(values: Array, window: int) -> tuple[Array, Array]:
-    """The means over so many values, and how many values there are up to the end of each, in linear time.
+    """The means over `window` values, and how many values there are up to the end of each, in linear time.
 
     Where the window is long, it moves by a twentieth of itself: a mean that moves by one value is as smooth.
     """

@@ -119,7 +119,7 @@ def read_history(path: str | os.PathLike[str]) -> tuple[History, str]:
 
 
 def rewind(history: History, marks: Sequence[int]) -> None:
-    """Take away what came after so many iterations, measurements and examinations.
+    """Cut the history back to these numbers of iterations, measurements and examinations.
 
     Raises: ValueError where there are fewer.
     """
@@ -174,7 +174,7 @@ def marks_of(history: History) -> Marks:
 
 
 def _later(health: Mapping[str, Any], examined: int) -> dict[str, Any]:
-    """The examinations after the first so many: the same part of every list."""
+    """The examinations after the first `examined`: the same part of every list."""
     found: dict[str, Any] = {}
     for name, value in health.items():
         if isinstance(value, Mapping):
@@ -185,7 +185,7 @@ def _later(health: Mapping[str, Any], examined: int) -> dict[str, Any]:
 
 
 def _cut(health: Mapping[str, Any], examined: int) -> None:
-    """Take away all examinations but the first so many."""
+    """Delete the examinations after the first `examined`."""
     for value in health.values():
         if isinstance(value, Mapping):
             _cut(value, examined)

@@ -39,7 +39,7 @@ def train(
 ) -> History:
     """Do so many steps, measure after every epoch or every few, and record all, with `settings` noted beside.
 
-    A training that is `resumed` goes on with the record that it has, to so many steps in all.
+    A training that is `resumed` goes on with the record that it has, until all `iterations` are done.
 
     Steps are done some at a time, for about a twentieth of a second. Ctrl-C ends the training after them, with the
     history and the weights kept; a second Ctrl-C interrupts at once.

@@ -130,7 +130,7 @@ class _Open:
     def keep_first(self, run: Run) -> None:
         """Write the checkpoint of the start, before anything is trained that could not be kept.
 
-        Raises: ArgumentError for what a checkpoint cannot hold. What cannot be written is told as a warning.
+        Raises: ArgumentError for what a checkpoint cannot hold. What cannot be written is a warning.
         """
         content = self._content(run)
         try:
@@ -182,7 +182,7 @@ class _Open:
             warn(f"no checkpoint could be kept: {error}. The training goes on without; {last}")
 
     def end(self, run: Run) -> None:
-        """Keep what the training came to, and let go of the folder unless it is another's."""
+        """Keep the history and the model, and let go of the folder unless it is another's."""
         try:
             try:
                 self._wait()

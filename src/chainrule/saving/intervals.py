@@ -1,4 +1,4 @@
-"""How often there is a checkpoint: so many iterations, or a time."""
+"""The interval of checkpoints: a number of iterations, or a time."""
 
 from __future__ import annotations
 

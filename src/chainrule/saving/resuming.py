@@ -62,7 +62,8 @@ def resume(
     The data must be those that the run was begun with: `x`, `t`, and `sample_weight` and a pair for `validation`
     where there were any. Layers, initializers, optimizers and schedules of your own are named in `layers`, as for
     `cr.load`, and callbacks of your own given in `callbacks`, in their order; `Health` and `EarlyStopping` are made
-    again. `every` changes how often there is a checkpoint. Of a run that has ended, what it came to is returned.
+    again. `every` changes the interval of the checkpoints. If the run has ended, its network and history are
+    returned.
 
     Raises: FileError where there is no such run, or it is damaged; BusyError while another process goes on with
     it; DataError for other data, with what both are; DivergedError as `fit` does.
