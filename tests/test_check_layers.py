@@ -211,7 +211,7 @@ def test_the_import_does_not_bring_the_checks() -> None:
 
 
 def test_the_docstring_tells_the_tolerances_of_the_code() -> None:
-    from chainrule.checking import differences, examine
+    from chainrule.checking import comparison, differences
 
     text = " ".join((cr.check.__doc__ or "").split())
 
@@ -232,6 +232,6 @@ def test_the_docstring_tells_the_tolerances_of_the_code() -> None:
     assert f"{differences.OF_UPSTREAM} machine epsilons of the largest |dy|" in text
     assert np.finfo(float).eps ** (1 / 3) == differences.CUBE_ROOT
     words = {2: "two", 3: "three", 4: "four"}
-    assert f"Up to {examine.EVERY_ELEMENT:,} elements" in text
-    assert f"{words[examine.DIRECTIONS]} random directions and {examine.SAMPLED} elements" in text
-    assert f"{examine.SAMPLED_WHEN_WRONG} elements and those found by halving" in text
+    assert f"Up to {comparison.EVERY_ELEMENT:,} elements" in text
+    assert f"{words[comparison.DIRECTIONS]} random directions and {comparison.SAMPLED} elements" in text
+    assert f"{comparison.SAMPLED_WHEN_WRONG} elements and those found by halving" in text

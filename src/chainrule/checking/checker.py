@@ -13,13 +13,15 @@ import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed
 from chainrule.arrays import Array, ArrayLike, is_float
-from chainrule.checking.chance import fixed_randomness
-from chainrule.checking.evidence import Settings
 from chainrule.checking.examine import examine
 from chainrule.checking.graphs import check_graph
-from chainrule.checking.inputs import as_data, complete, inputs_for
-from chainrule.checking.objects import (
-    ObjectSubject,
+from chainrule.checking.randomness import fixed_randomness
+from chainrule.checking.report import CheckReport, Finding, LookedAt, Row
+from chainrule.checking.targets.functions import FunctionTarget
+from chainrule.checking.targets.inputs import as_data, complete, inputs_for
+from chainrule.checking.targets.layers import LayerTarget
+from chainrule.checking.targets.objects import (
+    ObjectTarget,
     as_text,
     attributes_of,
     checked_object,
@@ -28,14 +30,7 @@ from chainrule.checking.objects import (
     parts_of,
     written_to,
 )
-from chainrule.checking.report import CheckReport, Finding, LookedAt, Row
-from chainrule.checking.subjects import (
-    ANSWERS,
-    FunctionSubject,
-    LayerSubject,
-    Subject,
-    input_names,
-)
+from chainrule.checking.targets.target import ANSWERS, Target, input_names
 from chainrule.errors import ArgumentError
 from chainrule.graph import Graph
 from chainrule.layers import Layer, Loss
@@ -84,23 +79,23 @@ def check(
     """
     began = time.perf_counter()
     _refuse_options(target, backward, gradients, names)
-    settings = Settings(checked_seed(seed), str(checked_dtype(dtype, owner="check")))
+    seed, wide = checked_seed(seed), str(checked_dtype(dtype, owner="check"))
     if isinstance(target, Network):
         target = target.settled()
     if isinstance(target, (Graph, Network)):
         with one_thread(), np.errstate(all="ignore"):
-            name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, settings, training)
+            name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, seed, wide, training)
     else:
         if feeds:
             raise ArgumentError(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
-        subject = _subject(target, inputs, backward, gradients, names, settings, training)
-        with one_thread(), fixed_randomness(subject.method):  # what is drawn here is not missed later
-            examined = examine(subject, settings)
-        name, findings, rows = subject.name, examined.findings, examined.rows
+        checked = _target(target, inputs, backward, gradients, names, seed, training)
+        with one_thread(), fixed_randomness(checked.method):  # what is drawn here is not missed later
+            examined = examine(checked, seed, wide)
+        name, findings, rows = checked.name, examined.findings, examined.rows
         remarks = list(examined.remarks)
-        looked_at = LookedAt(inputs={key: value.copy() for key, value in subject.values.items()})
+        looked_at = LookedAt(inputs={key: value.copy() for key, value in checked.values.items()})
     if not rows and not findings:
         raise ArgumentError(
             f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"
@@ -108,7 +103,7 @@ def check(
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
     seconds = time.perf_counter() - began
-    found = (tuple(findings), tuple(rows), seconds, settings.seed, settings.dtype, tuple(remarks))
+    found = (tuple(findings), tuple(rows), seconds, seed, wide, tuple(remarks))
     return CheckReport(name, *found, looked_at)
 
 
@@ -142,7 +137,8 @@ def _graph(
     target: Graph | Network,
     inputs: tuple[Any, ...],
     feeds: Mapping[str, ArrayLike],
-    settings: Settings,
+    seed: int,
+    dtype: str,
     training: bool,
 ) -> tuple[str, list[Finding], list[Row], list[str], LookedAt]:
     graph = target.graph if isinstance(target, Network) else target
@@ -167,27 +163,27 @@ def _graph(
             )
         if "t" in given and target.loss_layer is not None:
             given["t"] = target.labels.numbered(given["t"])
-    findings, rows, remarks, looked_at = check_graph(graph, given, settings, training)
+    findings, rows, remarks, looked_at = check_graph(graph, given, seed, dtype, training)
     what = "network" if isinstance(target, Network) else "graph"
     return f"{what} of {len(graph.nodes)} nodes", findings, rows, remarks, looked_at
 
 
-def _subject(
+def _target(
     target: Any,
     inputs: tuple[Any, ...],
     backward: Callable[..., Any] | None,
     gradients: Mapping[str, str] | None,
     names: Sequence[str] | None,
-    settings: Settings,
+    seed: int,
     training: bool,
-) -> Subject:
+) -> Target:
     if inspect.isclass(target) and _is_torch_function(target):
-        from chainrule.checking.torch_functions import TorchSubject, torch_input_names
+        from chainrule.checking.targets.torch_functions import TorchTarget, torch_input_names
 
         called = torch_input_names(target, len(inputs)) if names is None else list(names)
-        return TorchSubject(target.__name__, "autograd.Function", _values(called, inputs), function=target)
+        return TorchTarget(target.__name__, "autograd.Function", _values(called, inputs), function=target)
     if isinstance(target, Layer):
-        return _layer(target, inputs, settings, training)
+        return _layer(target, inputs, seed, training)
     if backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target):
         return _functions(target, backward, inputs, names)
     checked_object(target)
@@ -206,8 +202,8 @@ def _values(names: Sequence[str], inputs: Sequence[Any], whole: Sequence[str] = 
     }
 
 
-def _layer(layer: Layer, inputs: tuple[Any, ...], settings: Settings, training: bool) -> Subject:
-    rng = np.random.default_rng([settings.seed, 7])
+def _layer(layer: Layer, inputs: tuple[Any, ...], seed: int, training: bool) -> Target:
+    rng = np.random.default_rng([seed, 7])
     if inputs:
         signature = layer.signature
         most = None if signature.variadic else len(signature.inputs)
@@ -224,7 +220,7 @@ def _layer(layer: Layer, inputs: tuple[Any, ...], settings: Settings, training: 
         data = inputs_for(layer, rng)
     values, state = complete(layer, data, rng)
     without = frozenset(layer.signature.inputs[1:]) if isinstance(layer, Loss) else frozenset()
-    return LayerSubject(
+    return LayerTarget(
         type(layer).__name__,
         repr(layer),
         values,
@@ -232,7 +228,7 @@ def _layer(layer: Layer, inputs: tuple[Any, ...], settings: Settings, training: 
         layer=layer,
         training=training,
         state=state,
-        seed=settings.seed,
+        seed=seed,
     )
 
 
@@ -241,7 +237,7 @@ def _functions(
     backward: Callable[..., Any] | None,
     inputs: tuple[Any, ...],
     names: Sequence[str] | None,
-) -> Subject:
+) -> Target:
     name = getattr(forward, "__name__", type(forward).__name__)
     if backward is None:
         raise ArgumentError(
@@ -258,7 +254,7 @@ def _functions(
 
     values = _read(called, inputs, runs)
     without = _answers(called)
-    return FunctionSubject(
+    return FunctionTarget(
         name, "function", values, without_gradient=without, forward=forward, backward=backward
     )
 
@@ -288,7 +284,7 @@ def _answers(names: Sequence[str]) -> frozenset[str]:
 
 def _object(
     target: Any, inputs: tuple[Any, ...], gradients: Mapping[str, str] | None, names: Sequence[str] | None
-) -> Subject:
+) -> Target:
     cls = type(target).__name__
     if not inputs:
         raise ArgumentError(
@@ -305,7 +301,7 @@ def _object(
     values = dict(data)
     for parameter, (path, _) in places.items():
         values[parameter] = as_data(look(target, path), parameter, whole=False)
-    return ObjectSubject(
+    return ObjectTarget(
         cls,
         cls,
         values,

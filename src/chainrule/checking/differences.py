@@ -200,6 +200,12 @@ class Compared:
         return math.isfinite(self.slope.value)
 
     @property
+    def off(self) -> float:
+        """How far apart the two are; infinity where one of them is no number."""
+        difference = abs(self.analytic - self.slope.value)
+        return difference if math.isfinite(difference) else math.inf
+
+    @property
     def error(self) -> float:
         """|analytic - numerical| / max of the two, 0 where both are nothing but rounding."""
         return relative_error(self.analytic, self.slope.value)

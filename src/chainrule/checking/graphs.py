@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, ArrayLike, is_float
-from chainrule.checking.evidence import Settings
 from chainrule.checking.examine import examine
-from chainrule.checking.inputs import as_data
 from chainrule.checking.report import Finding, LookedAt, Row
-from chainrule.checking.subjects import LayerSubject, Returned, Session, Subject, largest
+from chainrule.checking.targets.inputs import as_data
+from chainrule.checking.targets.layers import LayerTarget
+from chainrule.checking.targets.target import Calls, Returned, Target, largest
 from chainrule.errors import ArgumentError, NotComputedError
 from chainrule.graph import Constant, Graph, Parameter
 from chainrule.graph.values import Pass, copied
@@ -40,7 +40,7 @@ def float64_graph(graph: Graph) -> tuple[Graph, dict[str, Array]]:
 
 
 def check_graph(
-    graph: Graph, feeds: Mapping[str, ArrayLike], settings: Settings, training: bool
+    graph: Graph, feeds: Mapping[str, ArrayLike], seed: int, dtype: str, training: bool
 ) -> tuple[list[Finding], list[Row], list[str], LookedAt]:
     """Every node of the graph by itself, with its own inputs, and the gradient of the whole."""
     if not feeds:
@@ -56,17 +56,17 @@ def check_graph(
     for i, node in enumerate(wide.nodes):
         if node.layer is None or pass_.values[i] is None:
             continue
-        subject = _node_subject(wide, i, pass_, settings, training)
+        target = _node_target(wide, i, pass_, seed, training)
         fed = [pass_.values[k] for k in wide.source_positions(i) if not isinstance(wide.nodes[k], Parameter)]
         if not all(value is None or np.isfinite(value).all() for value in fed):
             continue  # the node that made it so is the one to name
-        examined = examine(subject, settings)
+        examined = examine(target, seed, dtype)
         findings += examined.findings
         rows += examined.rows
         remarks += examined.remarks
     whole = _whole(wide, pass_)
     if whole is not None and np.isfinite(np.asarray(pass_.values[-1])).all():
-        examined = examine(whole, settings)
+        examined = examine(whole, seed, dtype)
         rows += examined.rows
         if not any(finding.severity == "error" for finding in findings):
             findings += [finding for finding in examined.findings if finding.severity == "error"]
@@ -80,7 +80,7 @@ def _as_fed(graph: Graph, name: str, value: ArrayLike) -> Array:
     return as_data(value, name, whole=False)
 
 
-def _node_subject(graph: Graph, i: int, pass_: Pass, settings: Settings, training: bool) -> LayerSubject:
+def _node_target(graph: Graph, i: int, pass_: Pass, seed: int, training: bool) -> LayerTarget:
     layer = graph.nodes[i].layer
     assert layer is not None
     values: dict[str, Array] = {}
@@ -97,7 +97,7 @@ def _node_subject(graph: Graph, i: int, pass_: Pass, settings: Settings, trainin
         values[name] = value.copy() if keep_whole else np.array(value, np.float64)
         if isinstance(graph.nodes[source], Constant) or (isinstance(layer, Loss) and k > 0):
             constants.add(name)
-    return LayerSubject(
+    return LayerTarget(
         graph.name_of(i),
         repr(layer),
         values,
@@ -111,12 +111,12 @@ def _node_subject(graph: Graph, i: int, pass_: Pass, settings: Settings, trainin
         }
         if layer.state()
         else None,
-        seed=settings.seed,
+        seed=seed,
     )
 
 
 @dataclass
-class _WholeSubject(Subject):
+class _WholeTarget(Target):
     graph: Graph | None = None
     fed: Mapping[str, Array] | None = None
     training: bool = True
@@ -128,12 +128,12 @@ class _WholeSubject(Subject):
     def rounded(self) -> float:
         return largest(self.taken)
 
-    def start(self) -> Session:
+    def start(self, dtype: str = "float64") -> Calls:
         assert self.graph is not None
-        return _WholeSession(self.graph, self.fed or {}, self.training)
+        return _WholeCalls(self.graph, self.fed or {}, self.training)
 
 
-class _WholeSession(Session):
+class _WholeCalls(Calls):
     def __init__(self, graph: Graph, fed: Mapping[str, Array], training: bool) -> None:
         self._graph, self._fed, self._training = graph, fed, training
         self._pass: Pass | None = None
@@ -151,7 +151,7 @@ class _WholeSession(Session):
         return {name: gradients[self._graph.position(name)] for name in self._names}
 
 
-def _whole(graph: Graph, pass_: Pass) -> Subject | None:
+def _whole(graph: Graph, pass_: Pass) -> Target | None:
     """The graph as one function of its parameters and of its inputs that hold floats."""
     values, fed = {}, {}
     answers = _answers(graph)
@@ -167,7 +167,7 @@ def _whole(graph: Graph, pass_: Pass) -> Subject | None:
         return None
     work = sum(OF_A_NODE + value.size for value in pass_.values if value is not None)
     what = f"{len(graph.nodes)} nodes"
-    return _WholeSubject(
+    return _WholeTarget(
         WHOLE,
         what,
         values,

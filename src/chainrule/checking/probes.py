@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, is_float
 from chainrule.checking.behaviour import directional_error
+from chainrule.checking.comparison import returned_array
+from chainrule.checking.context import Check
 from chainrule.checking.differences import compare_elements
-from chainrule.checking.evidence import Evidence, returned_array
-
-if TYPE_CHECKING:
-    from chainrule.checking.examine import Examination
 
 #: How much larger than the inputs given those are at which overflow is looked for.
 FAR = 1000.0
@@ -20,122 +18,120 @@ FAR = 1000.0
 LOGITS = 30.0
 
 
-def probe(found: Examination, evidence: Evidence) -> None:
+def probe(check: Check) -> None:
     """Ask; what is wrong becomes a finding."""
-    told = {finding.mistake for finding in found.findings if finding.severity == "error"}
-    if "not-finite" not in told and not evidence.subject.work:  # the nodes of a graph are asked by themselves
-        _far_out(found, evidence)
-    subject = evidence.subject
-    if subject.answers is None or evidence.y.size != 1:
+    told = {finding.mistake for finding in check.findings if finding.severity == "error"}
+    if "not-finite" not in told and not check.target.work:  # the nodes of a graph are asked by themselves
+        _far_out(check)
+    target = check.target
+    if target.answers is None or check.y.size != 1:
         return
     if "not-finite" not in told:
-        _large_logits(found, evidence)
-    if subject.handwritten:
-        _labels_in_other_forms(found, evidence)
+        _large_logits(check)
+    if target.handwritten:
+        _labels_in_other_forms(check)
 
 
-def _predictions(evidence: Evidence) -> str | None:
-    return next(iter(evidence.subject.differentiable), None)
+def _predictions(check: Check) -> str | None:
+    return next(iter(check.target.differentiable), None)
 
 
-def _scaled(evidence: Evidence, factor: float, names: list[str]) -> dict[str, Array]:
-    values = evidence.values
+def _scaled(check: Check, factor: float, names: list[str]) -> dict[str, Array]:
+    values = check.values
     return {n: (v * np.asarray(factor, v.dtype) if n in names else v) for n, v in values.items()}
 
 
-def _data(evidence: Evidence) -> list[str]:
+def _data(check: Check) -> list[str]:
     """The inputs that are no parameters and no answers."""
-    own = set(evidence.subject.start().parameters())
-    layer = getattr(evidence.subject, "layer", None)
+    own = set(check.target.parameters)
+    layer = getattr(check.target, "layer", None)
     own |= set(layer.parameters()) if layer is not None else set()
-    return [n for n in evidence.subject.differentiable if n not in own and n != evidence.subject.answers]
+    return [n for n in check.target.differentiable if n not in own and n != check.target.answers]
 
 
-def _far_out(found: Examination, evidence: Evidence) -> None:
+def _far_out(check: Check) -> None:
     """At inputs 1000 times as large, nothing may overflow on the way to a number that float64 can hold.
 
     Infinity and NaN are no mistake by themselves: exp(1000) is too large, and arcsin(500) is not defined. They are
     one where the same code, computed with a wider range of exponents, gives numbers: log(1 + exp(1000)) is 1000.
     """
     wider = np.finfo(np.longdouble).maxexp > np.finfo(np.float64).maxexp
-    names = _data(evidence)
-    if found.settings.dtype != "float64" or not names or not wider:  # not every machine has wider numbers
+    names = _data(check)
+    if check.dtype != "float64" or not names or not wider:  # not every machine has wider numbers
         return
-    values = _scaled(evidence, FAR, names)
+    values = _scaled(check, FAR, names)
     at = f"At inputs {FAR:g} times as large as those given"
-    y, gradients = _both(evidence, values, np.float64)
+    y, gradients = _both(check, values, np.float64)
     if y is None:
         return
     if not np.isfinite(y).all():
-        y_wide, _ = _both(evidence, values, np.longdouble)
+        y_wide, _ = _both(check, values, np.longdouble)
         if y_wide is not None and np.isfinite(y_wide).all():
             came = "NaN" if np.isnan(y).any() else "infinite"
             detail = f"{at}, the output is {came}, and would be a number that float64 can hold."
-            found.add("not-finite", names[0], facts={"detail": detail})
+            check.add("not-finite", names[0], facts={"detail": detail})
         return
     wrong = [name for name, gradient in gradients.items() if np.isnan(gradient).any()]
     if wrong:
-        _, in_wide = _both(evidence, values, np.longdouble)
+        _, in_wide = _both(check, values, np.longdouble)
         for name in wrong:
             if name in in_wide and np.isfinite(in_wide[name]).all():
-                found.add("not-finite", name, facts={"detail": f"{at}, the gradient of {name} is NaN."})
+                check.add("not-finite", name, facts={"detail": f"{at}, the gradient of {name} is NaN."})
                 return
 
 
 def _both(
-    evidence: Evidence, values: dict[str, Array], dtype: type[np.floating[Any]]
+    check: Check, values: dict[str, Array], dtype: type[np.floating[Any]]
 ) -> tuple[Array | None, dict[str, Array]]:
     """Output and gradients, computed in a dtype, then as float64; None, and nothing, where that fails."""
     given = {n: v.astype(dtype) if is_float(v) else v.copy() for n, v in values.items()}
     gradients: dict[str, Array] = {}
     try:
-        session = evidence.subject.start()
-        y = np.array(session.forward(given)).astype(np.float64)
+        calls = check.target.start()
+        y = np.array(calls.forward(given)).astype(np.float64)
     except (Exception, SystemExit):  # a function may refuse such inputs
         return None, gradients
     try:
-        returned = session.backward(evidence.dy.astype(dtype))
+        returned = calls.backward(check.dy.astype(dtype))
     except (Exception, SystemExit):  # it does work at the inputs given
         return y, gradients
     for name, raw in returned.items():
-        if raw is not None and name in evidence.analytic and np.isfinite(evidence.analytic[name]).all():
-            array, _ = returned_array(
-                raw, evidence.subject.values[name], evidence.subject.handwritten, "float64"
-            )
+        if raw is not None and name in check.analytic and np.isfinite(check.analytic[name]).all():
+            array, _ = returned_array(raw, check.shape(name), check.target.handwritten)
             if array is not None:
                 gradients[name] = array
     return y, gradients
 
 
-def _large_logits(found: Examination, evidence: Evidence) -> None:
+def _large_logits(check: Check) -> None:
     """Where the loss is large, forward and backward still have to be of one formula.
 
     Asked only where the gradient is right at the values given, apart from an upstream gradient that is ignored, and
     where these are logits: numbers from 0 to 1 may be probabilities, which cannot be large.
     """
-    name = _predictions(evidence)
+    name = _predictions(check)
     if name is None:
         return
-    known = {f.mistake for f in found.findings if f.input == name and f.severity == "error"}
-    x = np.asarray(evidence.subject.values[name], np.float64)
+    known = {f.mistake for f in check.findings if f.input == name and f.severity == "error"}
+    x = np.asarray(check.target.values[name], np.float64)
     if not known <= {"upstream-ignored", "mutates-upstream", "mutates-input"} or ((x >= 0) & (x <= 1)).all():
         return
-    rng = np.random.default_rng([found.settings.seed, 5])
+    rng = np.random.default_rng([check.seed, 5])
     spread = LOGITS * np.sign(x) * rng.uniform(0.6, 1.0, x.shape)
-    values = {**evidence.subject.values, name: spread}
+    values = {**check.target.values, name: spread}
     try:
-        raw = evidence.gradients(values, np.asarray(evidence.dy, np.float64)).get(name)
-        y = evidence.output(values)
+        raw = check.gradients(values, np.asarray(check.dy, np.float64)).get(name)
+        y = check.output(values)
     except Exception:  # it may refuse such predictions
         return
     if raw is None or not np.isfinite(y).all():
         return
-    array, _ = returned_array(raw, x, evidence.subject.handwritten, "float64")
+    array, _ = returned_array(raw, x.shape, check.target.handwritten)
     if array is None:
         return
-    if evidence.behaviour.explained or _ignores_upstream(evidence, name):
-        array = array * np.asarray(evidence.dy, np.float64).reshape(-1)[0]
-    differences = evidence.differences_at(values, np.asarray(evidence.dy, np.float64))
+    if check.explained or _ignores_upstream(check, name):
+        array = array * np.asarray(check.dy, np.float64).reshape(-1)[0]
+    differences = check.differences_at(values, np.asarray(check.dy, np.float64))
     chosen = np.arange(min(array.size, 400))
     compared = compare_elements(differences, name, chosen, array, "float64")
     scale = float(np.abs(array).max(initial=0))
@@ -147,7 +143,7 @@ def _large_logits(found: Examination, evidence: Evidence) -> None:
     if not bad:
         return
     worst = max(bad, key=lambda c: abs(c.analytic - c.slope.value))
-    found.add(
+    check.add(
         "loss-disagrees",
         name,
         element=tuple(int(i) for i in np.unravel_index(worst.index, x.shape)),
@@ -159,8 +155,8 @@ def _large_logits(found: Examination, evidence: Evidence) -> None:
     )
 
 
-def _ignores_upstream(evidence: Evidence, name: str) -> bool:
-    other, first = evidence.for_other_dy.get(name), evidence.returned.get(name)
+def _ignores_upstream(check: Check, name: str) -> bool:
+    other, first = check.for_other_dy.get(name), check.returned.get(name)
     try:
         return (
             other is not None
@@ -171,12 +167,12 @@ def _ignores_upstream(evidence: Evidence, name: str) -> bool:
         return False
 
 
-def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
+def _labels_in_other_forms(check: Check) -> None:
     """Labels as (N,), as (N, 1) and one-hot mean the same: a loss may refuse a form, but not misread it."""
-    answers, name = evidence.subject.answers, _predictions(evidence)
+    answers, name = check.target.answers, _predictions(check)
     if answers is None or name is None:
         return
-    x, t = evidence.subject.values[name], evidence.subject.values[answers]
+    x, t = check.target.values[name], check.target.values[answers]
     labels = _as_labels(x, t)
     if labels is None:
         return
@@ -190,18 +186,18 @@ def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
     losses: dict[str, float] = {}
     for form, each in forms.items():
         try:
-            y = evidence.output({**evidence.subject.values, answers: each})
+            y = check.output({**check.target.values, answers: each})
         except Exception:  # refused: that is right, too
             continue
         if y.size == 1 and np.isfinite(y).all():
             losses[form] = float(y.reshape(-1)[0])
-    right = {form for form in losses if _agrees_with_itself(evidence, answers, forms[form])}
+    right = {form for form in losses if _agrees_with_itself(check, answers, forms[form])}
     trusted = (
         losses[given] if given in right else next((losses[form] for form in forms if form in right), None)
     )
     of_classes = given != "one-hot" or sum(_near(losses[given], loss) for loss in losses.values()) > 1
     if not of_classes:  # it may be a loss of other things than classes, such as of many labels
-        of_classes = _is_nothing_without_answers(evidence, answers, t)
+        of_classes = _is_nothing_without_answers(check, answers, t)
     if trusted is None or not (of_classes or given not in right):
         return
     for form, loss in losses.items():
@@ -212,26 +208,26 @@ def _labels_in_other_forms(found: Examination, evidence: Evidence) -> None:
             severity: Any = "error" if form == given else "warning"
             facts = {"came": form, "detail": detail}
             if form == given:  # that explains what had no name yet
-                found.findings[:] = [each for each in found.findings if each.mistake != "unknown"]
-            found.add("label-shape", answers, severity=severity, confidence=0.9, facts=facts)
+                check.findings[:] = [each for each in check.findings if each.mistake != "unknown"]
+            check.add("label-shape", answers, severity=severity, confidence=0.9, facts=facts)
 
 
-def _agrees_with_itself(evidence: Evidence, answers: str, t: Array) -> bool:
+def _agrees_with_itself(check: Check, answers: str, t: Array) -> bool:
     """Whether the gradient is that of the loss, with the answers in another form."""
-    name = _predictions(evidence)
+    name = _predictions(check)
     if name is None:
         return False
-    values = {**evidence.values, answers: t}
+    values = {**check.values, answers: t}
     rng = np.random.default_rng(5)
-    dy = np.ones_like(evidence.dy)  # one that ignores it may still read its labels right
-    off = directional_error(evidence.subject, values, dy, [name], rng)
+    dy = np.ones_like(check.dy)  # one that ignores it may still read its labels right
+    off = directional_error(check, values, dy, [name], rng)
     return off is not None and off < 1e-4
 
 
-def _is_nothing_without_answers(evidence: Evidence, answers: str, t: Array) -> bool:
+def _is_nothing_without_answers(check: Check, answers: str, t: Array) -> bool:
     """Whether the loss is 0 where all answers are: a sum of t * log(p) is, a loss of many labels is not."""
     try:
-        y = evidence.output({**evidence.subject.values, answers: np.zeros(t.shape)})
+        y = check.output({**check.target.values, answers: np.zeros(t.shape)})
     except Exception:  # it refuses them
         return True
     return bool(np.all(y == 0))

@@ -10,7 +10,7 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from chainrule.checking import CheckReport, check
-from chainrule.checking.subjects import ANSWERS, accepts, input_names
+from chainrule.checking.targets.target import ANSWERS, accepts, input_names
 from chainrule.cli.python_file import attribute, defined, guarded, loaded
 from chainrule.cli.typed import example_of, holds_labels, parse_arguments, parse_inputs
 from chainrule.errors import ArgumentError, did_you_mean

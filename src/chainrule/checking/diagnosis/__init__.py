@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
+from chainrule.checking.context import Check
 from chainrule.checking.diagnosis.case import Case, Diagnosis, Hypothesis
 from chainrule.checking.diagnosis.factors import (
     constant,
@@ -22,38 +24,63 @@ from chainrule.checking.diagnosis.places import order, product_transposed, trans
 from chainrule.checking.diagnosis.shapes import misshapen
 from chainrule.checking.diagnosis.sums import reduced_otherwise, summed_otherwise
 from chainrule.checking.differences import compare_elements
-from chainrule.checking.evidence import Evidence
+from chainrule.checking.mistakes import advice_for
 
 
-def diagnose(evidence: Evidence, name: str) -> list[Diagnosis]:
+def name_mistakes(check: Check) -> None:
+    """A finding for each wrong gradient: its worst element, and what the mistake probably is.
+
+    What has no name follows perhaps from a mistake that has one, and says so.
+    """
+    for row in [row for row in check.rows if row.verdict == "wrong"]:
+        name = row.input
+        wrong = [each for each in check.compared.get(name, []) if not each.agrees and not each.kink]
+        cut_off = any(each.mistake == "dtype" and each.input == name for each in check.findings)
+        for found in diagnose(check, name):
+            if found.code == "unknown" and cut_off:  # what was cut off with the dtype
+                continue
+            details: dict[str, Any] = {"confidence": found.confidence, "facts": found.facts}
+            if wrong:
+                check.add_compared(found.code, name, max(wrong, key=lambda each: each.off), **details)
+            else:
+                check.add(found.code, name, **details)
+    if any(each.severity == "error" and each.mistake != "unknown" for each in check.findings):
+        detail = "It may follow from the other mistake that was found here: mend that first."
+        check.findings[:] = [
+            replace(each, advice=advice_for("unknown", node=each.node, input=each.input, detail=detail))
+            if each.mistake == "unknown"
+            else each
+            for each in check.findings
+        ]
+
+
+def diagnose(check: Check, name: str) -> list[Diagnosis]:
     """The likeliest mistake behind a wrong gradient; none where something else that was found explains it.
 
     A gradient that ignores the upstream one is looked at again as if that were 1: it may be wrong twice.
     """
-    if name in evidence.behaviour.explained:
+    if name in check.explained:
         return []
-    if name in evidence.misshapen and evidence.misshapen[name].code == "shape":
-        return [misshapen(evidence, name)]
-    case = _case(evidence, name)
+    if name in check.misshapen:
+        return [misshapen(check, name)]
+    case = _case(check, name)
     first = _first_that_fits(case, HYPOTHESES)
     if first is None:
         return [_unknown(case)]
     if first.code != "upstream-ignored":
         return [first]
-    plain = replace(evidence, dy=np.ones_like(evidence.dy), compared={}, analytic=dict(evidence.analytic))
-    index, _, _ = evidence.numerical(name)
-    plain.compared[name] = compare_elements(
-        plain.differences, name, index, evidence.analytic[name], evidence.settings.dtype
-    )
+    plain = replace(check, dy=np.ones_like(check.dy), compared={}, analytic=dict(check.analytic))
+    index, _, _ = check.numerical(name)
+    plain.compared[name] = compare_elements(plain.differences, name, index, check.analytic[name], check.dtype)
     if all(each.agrees or each.kink for each in plain.compared[name]):
         return [first]
     second = _first_that_fits(_case(plain, name), [h for h in HYPOTHESES if h is not upstream_ignored])
     return [first, second] if second is not None else [first]
 
 
-def _case(evidence: Evidence, name: str) -> Case:
-    index, n, allowed = evidence.numerical(name)
-    return Case(evidence, name, evidence.analytic[name], index, n, allowed)
+def _case(check: Check, name: str) -> Case:
+    index, n, allowed = check.numerical(name)
+    return Case(check, name, check.analytic[name], index, n, allowed)
 
 
 def _first_that_fits(case: Case, hypotheses: Iterable[Hypothesis]) -> Diagnosis | None:

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.checking.evidence import Evidence
+from chainrule.checking.context import Check
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class Diagnosis:
 class Case:
     """One wrong gradient: at the elements compared, what came (`a`) and what is right (`n`)."""
 
-    evidence: Evidence
+    check: Check
     name: str
     analytic: Array
     index: Array
@@ -40,7 +40,7 @@ class Case:
     @property
     def x(self) -> Array:
         """The input's values at the elements compared."""
-        return np.asarray(self.evidence.subject.values[self.name], np.float64).reshape(-1)[self.index]
+        return np.asarray(self.check.target.values[self.name], np.float64).reshape(-1)[self.index]
 
     @property
     def wrong(self) -> Array:

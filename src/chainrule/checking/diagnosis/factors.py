@@ -31,7 +31,7 @@ def zero(case: Case) -> Diagnosis | None:
 
 def upstream_ignored(case: Case) -> Diagnosis | None:
     """The same, whatever the upstream gradient is."""
-    other = case.evidence.for_other_dy.get(case.name)
+    other = case.check.for_other_dy.get(case.name)
     if other is None:
         return None
     try:
@@ -67,7 +67,7 @@ def _constant(case: Case, at_least: int) -> Diagnosis | None:
     k = float(np.median(ratios))
     if not (np.isfinite(k) and k != 0 and case.fits(case.analytic / k)):
         return None
-    N = case.evidence.batch
+    N = case.check.batch
     confidence = 0.5 if good.sum() < 2 else 0.95
     if is_plain_sum(case) and _is_mean(case, k):
         return Diagnosis(
@@ -83,18 +83,18 @@ def _constant(case: Case, at_least: int) -> Diagnosis | None:
 def _is_mean(case: Case, k: float) -> bool:
     """Whether 1/k is the number of elements along some of the axes that are summed over."""
     axes = repeated(case)
-    along = [case.evidence.y.shape[i] for i in ((axes,) if isinstance(axes, int) else axes or ())]
+    along = [case.check.y.shape[i] for i in ((axes,) if isinstance(axes, int) else axes or ())]
     counts = {math.prod(some) for n in range(1, len(along) + 1) for some in combinations(along, n)}
     return any(count > 1 and abs(1 / k - count) < 1e-3 * count for count in counts)
 
 
 def _whose_length(case: Case, k: float) -> str:
     """'batch' where k is N or 1/N, else a sentence about the length it is, or nothing."""
-    N = case.evidence.batch
+    N = case.check.batch
     for value in (k, 1 / k):
         if N > 1 and abs(value - N) < 1e-3 * N:
             return "batch"
-    lengths = {length for array in (case.evidence.y, case.analytic) for length in array.shape if length > 2}
+    lengths = {length for array in (case.check.y, case.analytic) for length in array.shape if length > 2}
     for length in sorted(lengths):
         if abs(k - length) < 1e-3 * length or abs(1 / k - length) < 1e-3 * length:
             return f"{length} is the length of an axis: a sum may stand where a mean belongs, or the reverse."

@@ -14,7 +14,7 @@ from chainrule.graph.values import unbroadcast
 
 def unchanged(case: Case) -> Diagnosis | None:
     """dy itself, though the local gradient is not 1."""
-    dy = np.asarray(case.evidence.dy, np.float64)
+    dy = np.asarray(case.check.dy, np.float64)
     try:
         passed = unbroadcast(dy, case.analytic.shape)
     except ShapeError:
@@ -29,15 +29,15 @@ def unchanged(case: Case) -> Diagnosis | None:
 
 def _has_identity_path(case: Case) -> bool:
     """Whether y = x + F(x) with an F that grows more slowly: far out, y is x."""
-    values, name = dict(case.evidence.subject.values), case.name
-    if case.evidence.y.shape != case.analytic.shape:
+    values, name = dict(case.check.target.values), case.name
+    if case.check.y.shape != case.analytic.shape:
         return False
     far = 1e4 * np.asarray(values[name], np.float64)
     try:
-        y = case.evidence.output({**values, name: far})
+        y = case.check.output({**values, name: far})
     except Exception:  # it does not take such values
         return False
-    near = np.asarray(case.evidence.y, np.float64)
+    near = np.asarray(case.check.y, np.float64)
     grows = bool(np.all(np.abs(y - far) < 0.05 * np.abs(far) + 1e-3))
     return grows and not case.near(near.reshape(-1)[case.index], case.x).all()
 
@@ -54,7 +54,7 @@ def masked(case: Case) -> Diagnosis | None:
     if not (none_wanted | none_came)[wrong].all():
         return None
     leaks, blocks = bool(none_wanted[wrong].any()), bool(none_came[wrong].any())
-    passing = case.at_elements(case.evidence.dy) if case.evidence.dy.shape == case.analytic.shape else None
+    passing = case.at_elements(case.check.dy) if case.check.dy.shape == case.analytic.shape else None
     if leaks and blocks:
         detail = "It flows just where it should not, and not where it should."
     elif leaks:
@@ -69,7 +69,7 @@ def masked(case: Case) -> Diagnosis | None:
 
 def two_slopes(case: Case) -> Diagnosis | None:
     """The local gradient takes two values, as a leaky ReLU's does, and at some elements the other one is there."""
-    dy = case.at_elements(case.evidence.dy) if case.evidence.dy.shape == case.analytic.shape else None
+    dy = case.at_elements(case.check.dy) if case.check.dy.shape == case.analytic.shape else None
     if dy is None or case.index.size < 4:
         return None
     true, came = case.n / dy, case.a / dy
@@ -111,13 +111,13 @@ FORMULAS: dict[str, Callable[[Array], Array]] = {
 
 def swapped_value(case: Case) -> Diagnosis | None:
     """A formula for the local gradient with the input in it where the output belongs, or another such exchange."""
-    dy = case.at_elements(case.evidence.dy)
+    dy = case.at_elements(case.check.dy)
     if dy is None:
         return None
     true, came = case.n / dy, case.a / dy
     allowed = case.allowed / np.abs(dy)
-    values = {"the output": case.at_elements(case.evidence.y)}
-    for name, value in case.evidence.subject.values.items():
+    values = {"the output": case.at_elements(case.check.y)}
+    for name, value in case.check.target.values.items():
         if value.dtype.kind == "f":
             values[name] = case.at_elements(value)
     known = {name: v for name, v in values.items() if v is not None}
@@ -144,12 +144,12 @@ def swapped_value(case: Case) -> Diagnosis | None:
 
 def _at_the_output(case: Case, came: Array, allowed: Array) -> Diagnosis | None:
     """f'(y) where f'(x) belongs, for any function of one element, by its slopes at y."""
-    evidence = case.evidence
-    if evidence.y.shape != case.analytic.shape or len(evidence.subject.differentiable) != 1:
+    check = case.check
+    if check.y.shape != case.analytic.shape or len(check.target.differentiable) != 1:
         return None
-    there = {**evidence.subject.values, case.name: np.asarray(evidence.y, np.float64)}
+    there = {**check.target.values, case.name: np.asarray(check.y, np.float64)}
     try:
-        slopes = np.array([evidence.differences.own_slope(case.name, int(i), there) for i in case.index[:50]])
+        slopes = np.array([check.differences.own_slope(case.name, int(i), there) for i in case.index[:50]])
     except Exception:  # it cannot be computed there
         return None
     came, allowed = came[:50], allowed[:50]

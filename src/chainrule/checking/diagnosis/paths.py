@@ -12,9 +12,9 @@ from chainrule.checking.diagnosis.case import Case, Diagnosis
 
 def paths(case: Case) -> Diagnosis | None:
     """One of several paths from the input to the output left out."""
-    dy = case.at_elements(case.evidence.dy) if case.evidence.dy.shape == case.analytic.shape else None
+    dy = case.at_elements(case.check.dy) if case.check.dy.shape == case.analytic.shape else None
     if dy is not None:
-        own = np.array([c.slope.own for c in case.evidence.compared[case.name] if not c.kink])
+        own = np.array([c.slope.own for c in case.check.compared[case.name] if not c.kink])
         if np.isfinite(own).all():
             diagonal = dy * own
             if not case.near(diagonal, case.n).all():
@@ -38,17 +38,17 @@ def paths(case: Case) -> Diagnosis | None:
 
 def _spread(case: Case, dy: Array) -> Diagnosis | None:
     """Each gradient is that of the output of the same place alone, though outputs depend on several inputs."""
-    evidence = case.evidence
-    other = evidence.for_other_dy.get(case.name)
+    check = case.check
+    other = check.for_other_dy.get(case.name)
     if other is None or np.shape(other) != case.analytic.shape:
         return None
     there = np.asarray(other, np.float64).reshape(-1)[case.index]
-    scaled = case.at_elements(evidence.other_dy)
-    y = case.at_elements(evidence.y)
+    scaled = case.at_elements(check.other_dy)
+    y = case.at_elements(check.y)
     if scaled is None or y is None or not (dy != 0).all():
         return None
     size = float(np.abs(case.a).max(initial=0))
-    own = np.array([c.slope.own for c in evidence.compared[case.name] if not c.kink])
+    own = np.array([c.slope.own for c in check.compared[case.name] if not c.kink])
     mixes = np.isfinite(own).all() and not case.near(dy * own, case.n).all()
     if mixes and bool((np.abs(there - case.a * scaled / dy) <= 1e-6 * size).all()):
         detail = "Each output depends on several inputs, and only that of the same place is counted."
@@ -71,7 +71,7 @@ def some_contributions(case: Case) -> Diagnosis | None:
     wrong = case.index[case.wrong][:12]
     seen = 0
     for index in wrong:
-        parts = case.evidence.differences.contributions(case.name, int(index)).ravel()
+        parts = case.check.differences.contributions(case.name, int(index)).ravel()
         parts = parts[np.abs(parts) > 1e-9 * np.abs(parts).max(initial=0)]
         if not 2 <= parts.size <= 12:
             return None
@@ -89,12 +89,12 @@ def some_contributions(case: Case) -> Diagnosis | None:
 
 def _path_through_a_statistic(case: Case) -> Diagnosis | None:
     """A mean's or a variance's path: what is missing is constant along an axis, or grows with the centred input."""
-    if case.index.size != case.analytic.size or case.evidence.y.shape != case.analytic.shape:
+    if case.index.size != case.analytic.size or case.check.y.shape != case.analytic.shape:
         return None
     shape = case.analytic.shape
     missing = case.analytic - case.n.reshape(shape)
     size = float(np.abs(missing).max())
-    x = np.asarray(case.evidence.subject.values[case.name], np.float64)
+    x = np.asarray(case.check.target.values[case.name], np.float64)
     allowed = 1e-4 * size + float(case.allowed.max()) * 10
     for count in range(1, len(shape) + 1):
         for axes in combinations(range(len(shape)), count):

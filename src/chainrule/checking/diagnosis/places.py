@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import permutations
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.checking.diagnosis.case import Case, Diagnosis
-from chainrule.checking.objects import ObjectSession
 
 
 def order(case: Case) -> Diagnosis | None:
     """The gradients of two inputs exchanged."""
-    for other, analytic in case.evidence.analytic.items():
+    for other, analytic in case.check.analytic.items():
         if other == case.name or not case.fits(analytic):
             continue
-        index, n, allowed = case.evidence.numerical(other)
-        there = Case(case.evidence, other, analytic, index, n, allowed)
+        index, n, allowed = case.check.numerical(other)
+        there = Case(case.check, other, analytic, index, n, allowed)
         if there.fits(case.analytic):
             return Diagnosis("order", 1.0, {"other": other})
-    for other, raw in case.evidence.returned.items():
-        unchecked = other != case.name and other not in case.evidence.analytic and isinstance(raw, np.ndarray)
+    for other, raw in case.check.returned.items():
+        unchecked = other != case.name and other not in case.check.analytic and isinstance(raw, np.ndarray)
         if unchecked and raw.dtype.kind == "f" and case.fits(raw.astype(np.float64)):
             return Diagnosis("order", 0.9, {"other": other})
     return None
@@ -62,8 +60,8 @@ def product_transposed(case: Case) -> Diagnosis | None:
 
 
 def _matrices(case: Case) -> list[tuple[Array, str]]:
-    found = [(np.asarray(case.evidence.dy, np.float64), "dy")]
-    for name, value in case.evidence.subject.values.items():
+    found = [(np.asarray(case.check.dy, np.float64), "dy")]
+    for name, value in case.check.target.values.items():
         if value.ndim == 2 and value.dtype.kind == "f":
             found.append((np.asarray(value, np.float64), name))
     return [(array, name) for array, name in found if array.ndim == 2 and array.size <= 100_000]
@@ -71,17 +69,17 @@ def _matrices(case: Case) -> list[tuple[Array, str]]:
 
 def transposed_weights(case: Case) -> Diagnosis | None:
     """Right when a square weight is transposed between forward and backward."""
-    evidence = case.evidence
-    for name, value in evidence.subject.values.items():
-        session = replace(evidence.subject, dtype=evidence.settings.dtype).start()
+    check = case.check
+    for name, value in check.target.values.items():
         square = value.ndim == 2 and value.shape[0] == value.shape[1] and value.shape[0] > 1
-        if not isinstance(session, ObjectSession) or not square or name not in session.parameters():
+        if not square or name not in check.target.parameters:
             continue
-        values = {n: v.copy() for n, v in evidence.values.items()}
-        session.forward(values)
-        session.replace_parameter(name, np.ascontiguousarray(values[name].T))
+        calls = check.calls()
+        values = {n: v.copy() for n, v in check.values.items()}
+        calls.forward(values)
+        calls.replace_parameter(name, np.ascontiguousarray(values[name].T))
         try:
-            array = np.asarray(session.backward(evidence.dy.copy()).get(case.name), np.float64)
+            array = np.asarray(calls.backward(check.dy.copy()).get(case.name), np.float64)
         except Exception:  # it refuses
             continue
         if case.fits(array):

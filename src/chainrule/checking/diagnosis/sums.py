@@ -8,8 +8,8 @@ from itertools import combinations
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.checking.context import Check
 from chainrule.checking.diagnosis.case import Case, Diagnosis, broadcasts
-from chainrule.checking.evidence import Evidence
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
 
@@ -18,7 +18,7 @@ def summed_otherwise(case: Case) -> Diagnosis | None:
     """dy summed or averaged over other axes than those along which the input is broadcast."""
     if not is_plain_sum(case):
         return None
-    for axes, mean, reduced in reductions(np.asarray(case.evidence.dy, np.float64)):
+    for axes, mean, reduced in reductions(np.asarray(case.check.dy, np.float64)):
         if reduced.size == case.analytic.size and case.is_it(reduced.reshape(case.analytic.shape)):
             return Diagnosis("axis", 1.0, {"axis": repeated(case), "detail": summed(axes, mean)})
         if reduced.size == 1 and case.is_it(np.full(case.analytic.shape, reduced.item())):
@@ -28,7 +28,7 @@ def summed_otherwise(case: Case) -> Diagnosis | None:
 
 def reduced_otherwise(case: Case) -> Diagnosis | None:
     """The right terms, summed over another axis, as a scale's: (dy * x).sum(axis=1) for axis 0."""
-    reductions = other_reductions(case.evidence, case.name)
+    reductions = other_reductions(case.check, case.name)
     for axes, mean, reduced in reductions:
         if reduced.size == case.analytic.size and case.is_it(reduced.reshape(case.analytic.shape)):
             return Diagnosis("axis", 0.95, {"axis": repeated(case), "detail": summed(axes, mean)})
@@ -37,7 +37,7 @@ def reduced_otherwise(case: Case) -> Diagnosis | None:
 
 def is_plain_sum(case: Case) -> bool:
     """Whether the right gradient is dy, summed over the axes along which the input is broadcast."""
-    dy = np.asarray(case.evidence.dy, np.float64)
+    dy = np.asarray(case.check.dy, np.float64)
     if dy.shape == case.analytic.shape:
         return False
     try:
@@ -48,7 +48,7 @@ def is_plain_sum(case: Case) -> bool:
 
 def repeated(case: Case) -> int | tuple[int, ...] | None:
     """The axis, or the axes, of the output along which the input is repeated."""
-    shape, of = case.analytic.shape, case.evidence.y.shape
+    shape, of = case.analytic.shape, case.check.y.shape
     extra = len(of) - len(shape)
     axes = [*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and of[extra + i] != 1)]
     if extra < 0 or not axes:
@@ -63,19 +63,12 @@ def reductions(dy: Array) -> Iterator[tuple[tuple[int, ...], bool, Array]]:
             yield axes, True, dy.mean(axis=axes)
 
 
-def other_reductions(evidence: Evidence, name: str) -> Iterator[tuple[tuple[int, ...], bool, Array]]:
+def other_reductions(check: Check, name: str) -> Iterator[tuple[tuple[int, ...], bool, Array]]:
     """The terms of a broadcast input's gradient, one for each output, summed over every choice of axes."""
-    shape, size = evidence.shape(name), evidence.subject.values[name].size
-    if (
-        size > 200
-        or evidence.y.ndim == 0
-        or shape == evidence.y.shape
-        or not broadcasts(shape, evidence.y.shape)
-    ):
+    shape, size = check.shape(name), check.target.values[name].size
+    if size > 200 or check.y.ndim == 0 or shape == check.y.shape or not broadcasts(shape, check.y.shape):
         return
-    terms = sum(
-        (evidence.differences.contributions(name, i) for i in range(size)), np.zeros(evidence.y.shape)
-    )
+    terms = sum((check.differences.contributions(name, i) for i in range(size)), np.zeros(check.y.shape))
     yield from reductions(np.asarray(terms))
 
 

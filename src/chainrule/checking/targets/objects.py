@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, is_float
-from chainrule.checking.chance import held
-from chainrule.checking.subjects import (
+from chainrule.checking.randomness import held
+from chainrule.checking.targets.target import (
+    Calls,
     Returned,
-    Session,
-    Subject,
+    Target,
     accepts,
     returned_in_order,
     source_of,
@@ -31,15 +31,19 @@ USUAL = re.compile(r"(W|w|b|weights?|bias|biases|gamma|beta)_?\d*")
 
 
 @dataclass
-class ObjectSubject(Subject):
+class ObjectTarget(Target):
     """An object with forward and backward; its parameters are inputs too, found by the usual names."""
 
     original: Any = None
     #: By the name of a parameter: the way to it, and to its gradient (None: it was not found).
     places: dict[str, tuple[Path, Path | None]] = field(default_factory=dict)
 
-    def start(self) -> Session:
-        return ObjectSession(self)
+    def start(self, dtype: str = "float64") -> Calls:
+        return ObjectCalls(self, dtype)
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        return frozenset(self.places)
 
     @property
     def source(self) -> str | None:
@@ -55,39 +59,39 @@ class ObjectSubject(Subject):
         return [name for name in self.values if name not in self.places]
 
 
-class ObjectSession(Session):
-    def __init__(self, subject: ObjectSubject) -> None:
-        self._subject = subject
+class ObjectCalls(Calls):
+    def __init__(self, target: ObjectTarget, dtype: str) -> None:
+        self._target = target
         wider: dict[int, Any] = {}
-        for path, _ in subject.places.values():
-            array = look(subject.original, path)
+        for path, _ in target.places.values():
+            array = look(target.original, path)
             if isinstance(array, np.ndarray):  # every place that holds this array will hold its copy
-                wider[id(array)] = np.array(array, dtype=subject.dtype)
-        self.object = copy.deepcopy(subject.original, wider)
-        for path, _ in subject.places.values():
-            array = look(subject.original, path)
+                wider[id(array)] = np.array(array, dtype=dtype)
+        self.object = copy.deepcopy(target.original, wider)
+        for path, _ in target.places.values():
+            array = look(target.original, path)
             if len(path) == 1 and look(self.object, path) is array and isinstance(array, np.ndarray):
                 setattr(self.object, str(path[0]), wider[id(array)])  # it stands on the class
         self._scalar = False
 
     def forward(self, values: Mapping[str, Array]) -> Any:
-        for name, (path, _) in self._subject.places.items():
+        for name, (path, _) in self._target.places.items():
             put(self.object, path, values[name])
-        with held(self.object.forward, self._subject.draws):
-            result = self.object.forward(*(values[name] for name in self._subject.data))
+        with held(self.object.forward, self._target.draws):
+            result = self.object.forward(*(values[name] for name in self._target.data))
         self._scalar = not isinstance(result, np.ndarray)
         return result
 
     def backward(self, dy: Any) -> Returned:
         backward = self.object.backward
-        with held(backward, self._subject.draws, seed=1):
+        with held(backward, self._target.draws, seed=1):
             takes_upstream = accepts(backward, 1)
             if takes_upstream:
                 result = backward(dy[()] if self._scalar and isinstance(dy, np.ndarray) else dy)
             else:
                 result = backward()
-        kept = {name: path for name, (_, path) in self._subject.places.items() if path is not None}
-        returned = returned_in_order([name for name in self._subject.values if name not in kept], result)
+        kept = {name: path for name, (_, path) in self._target.places.items() if path is not None}
+        returned = returned_in_order([name for name in self._target.values if name not in kept], result)
         for name, path in kept.items():
             returned[name] = look(self.object, path)
         if not takes_upstream and np.size(dy) == 1:  # it is for an upstream gradient of 1, and has no other
@@ -96,10 +100,10 @@ class ObjectSession(Session):
 
     def replace_parameter(self, name: str, value: Array) -> None:
         """Let a parameter have another value from now on."""
-        put(self.object, self._subject.places[name][0], value)
+        put(self.object, self._target.places[name][0], value)
 
     def parameters(self) -> dict[str, Array]:
-        found = {name: look(self.object, path) for name, (path, _) in self._subject.places.items()}
+        found = {name: look(self.object, path) for name, (path, _) in self._target.places.items()}
         return {name: np.asarray(value) for name, value in found.items()}
 
 

@@ -11,17 +11,17 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, is_float
-from chainrule.checking.subjects import Returned, Session, Subject, input_names, source_of
+from chainrule.checking.targets.target import Calls, Returned, Target, input_names, source_of
 
 
 @dataclass
-class TorchSubject(Subject):
+class TorchTarget(Target):
     """A subclass of `torch.autograd.Function`, by its `apply`."""
 
     function: Any = None
 
-    def start(self) -> Session:
-        return _TorchSession(self.function, self.differentiable)
+    def start(self, dtype: str = "float64") -> Calls:
+        return _TorchCalls(self.function, self.differentiable)
 
     @property
     def source(self) -> str | None:
@@ -36,7 +36,7 @@ def torch_input_names(function: Any, count: int) -> list[str]:
     return with_context[1:] if with_context[0] == "ctx" else input_names(plain, count, None)
 
 
-class _TorchSession(Session):
+class _TorchCalls(Calls):
     def __init__(self, function: Any, differentiable: list[str]) -> None:
         self._torch: Any = sys.modules["torch"]
         self._function, self._differentiable = function, differentiable

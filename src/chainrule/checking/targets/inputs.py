@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Shape, is_float
-from chainrule.checking.subjects import LayerSubject
+from chainrule.checking.targets.layers import LayerTarget
 from chainrule.errors import ArgumentError, ChainruleError, DataError
 from chainrule.incoming import as_numbers
 from chainrule.layers import Layer, Loss
@@ -109,7 +109,7 @@ def _with_answers(names: list[str], x: Array, rng: np.random.Generator) -> Itera
 
 def _takes(layer: Layer, data: Mapping[str, Array], rng: np.random.Generator) -> bool:
     values, state = complete(layer, data, rng)
-    session = LayerSubject("", "", values, layer=layer, state=state).start()
+    session = LayerTarget("", "", values, layer=layer, state=state).start()
     with np.errstate(all="ignore"):
         y = np.asarray(session.forward(values))
     return y.size > 0 and y.dtype.kind == "f" and bool(np.isfinite(y).all())

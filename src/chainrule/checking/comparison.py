@@ -1,0 +1,174 @@
+"""Comparing: each gradient that came is held against slopes, element by element or along random directions."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, Shape
+from chainrule.checking.context import Check, Misshapen
+from chainrule.checking.differences import (
+    Compared,
+    Differences,
+    compare_elements,
+    direction_agrees,
+    directions,
+    ties_agree,
+)
+from chainrule.checking.report import Verdict
+from chainrule.errors import ShapeError
+from chainrule.graph.values import unbroadcast
+
+#: Up to so many elements each one is compared, and up to so much work: elements times the numbers that one forward
+#: reads and writes. Above, a sample of the elements is compared, and the slopes along some random directions.
+EVERY_ELEMENT = 2000
+WORK = 100_000_000
+SAMPLED = 32
+SAMPLED_WHEN_WRONG = 256
+DIRECTIONS = 3
+
+
+def upstream_for(y: Array, seed: int, dtype: str) -> Array:
+    """A random upstream gradient: not uniform, no element near 0; for one number, not near 1 either."""
+    rng = np.random.default_rng([seed, 1])
+    if y.size == 1:
+        return np.asarray(rng.uniform(1.3, 2.7, y.shape), dtype)
+    dy = rng.normal(size=y.shape) + np.where(rng.random(y.shape) < 0.5, -0.5, 0.5)
+    return np.asarray(dy, dtype)
+
+
+def compare(check: Check) -> None:
+    """Compare the gradients of all differentiable inputs; each has its row. Notes of kinks are added."""
+    for name in check.target.differentiable:
+        raw = check.returned.get(name)
+        if raw is None:
+            wanted = check.target.differentiable
+            came = sum(check.returned.get(each) is not None for each in wanted)
+            facts = {"expected": f"{len(wanted)} gradients", "came": str(came)}
+            check.add("missing", name, facts=facts)
+            check.row(name, "not checked")
+            continue
+        array = _as_gradient(check, name, raw)
+        if array is None:
+            check.row(name, "wrong")
+            continue
+        check.analytic[name] = array
+        _compare(check, name, array)
+
+
+def _as_gradient(check: Check, name: str, raw: Any) -> Array | None:
+    """A returned gradient in its input's shape. None where it has another: `misshapen` keeps it."""
+    array, came = returned_array(raw, check.shape(name), check.target.handwritten)
+    exact = not isinstance(raw, np.ndarray)  # the plain number 0, or 2: nothing was cut off
+    least = np.dtype(check.dtype).itemsize
+    if came is not None and not exact and (came.dtype.kind != "f" or came.dtype.itemsize < least):
+        check.add("dtype", name, facts={"came": str(came.dtype), "expected": check.dtype})
+    if came is None:
+        expected = f"an array of shape {check.shape(name)}"
+        check.misshapen[name] = Misshapen(type(raw).__name__, expected, np.zeros(()), is_no_array=True)
+    elif array is None:
+        check.misshapen[name] = Misshapen(str(came.shape), str(check.shape(name)), came.astype(np.float64))
+    return array
+
+
+def returned_array(raw: Any, shape: Shape, handwritten: bool) -> tuple[Array | None, Array | None]:
+    """A returned gradient as float64 of the input's shape, and as the array that came; None where it is neither."""
+    try:
+        came = np.asarray(raw)
+    except ValueError:
+        return None, None
+    if came.dtype.kind not in "fiub":
+        return None, None
+    wide = came.astype(np.float64)
+    if wide.shape == shape:
+        return wide, came
+    if not handwritten:
+        try:
+            return unbroadcast(wide, shape), came
+        except ShapeError:
+            pass
+    if wide.size == math.prod(shape) == 1:  # a number where an array of one number was wanted, or the reverse
+        return wide.reshape(shape), came
+    return None, came
+
+
+def _compare(check: Check, name: str, analytic: Array) -> None:
+    """Compare one gradient; write its row."""
+    size, differences = analytic.size, check.differences
+    rng = np.random.default_rng([check.seed, len(check.rows)])
+    if size == 0:
+        check.row(name, "ok")
+        return
+    along = 0
+    chosen = np.arange(size)
+    if size > SAMPLED and (size > EVERY_ELEMENT or size * check.work > WORK):
+        failing = None
+        for direction in directions(analytic.shape, DIRECTIONS, rng):
+            along += 1
+            if not direction_agrees(differences, name, analytic, direction, check.dtype):
+                failing = direction
+                break
+        chosen = _sample(analytic, SAMPLED if failing is None else SAMPLED_WHEN_WRONG, rng)
+        if failing is not None:
+            hidden = _bisect(differences, name, analytic, failing, check.dtype)
+            chosen = np.union1d(chosen, hidden)
+    compared = compare_elements(differences, name, chosen, analytic, check.dtype)
+    check.compared[name] = compared
+    kinks = [each for each in compared if each.kink and each.is_defined and not each.agrees]
+    failed = [each for each in compared if not each.agrees and not each.kink]
+    if len(kinks) > 1 and not failed and not ties_agree(differences, name, kinks, analytic, check.dtype):
+        for each in kinks:
+            each.kink = False
+        failed, kinks = kinks, []
+    verdict: Verdict = "wrong" if failed else "kink" if kinks else "ok"
+    if not any(each.is_defined for each in compared):
+        verdict = "not checked"
+    error = max(failed, key=lambda each: each.off).error if failed else _largest_error(compared)
+    check.row(name, verdict, len(compared), along, error)
+    if verdict == "kink":
+        detail = f"{len(kinks)} element{' stands' if len(kinks) == 1 else 's stand'} at such a place."
+        check.add_compared("kink", name, kinks[0], severity="note", facts={"detail": detail})
+
+
+def _largest_error(compared: list[Compared]) -> float:
+    """Of the elements that agree, the largest difference, relative to the largest gradient."""
+    agreeing = [each for each in compared if each.agrees]
+    size = max((abs(each.slope.value) for each in agreeing), default=0.0)
+    off = max((abs(each.analytic - each.slope.value) for each in agreeing), default=0.0)
+    return off / size if size else 0.0
+
+
+def _sample(analytic: Array, count: int, rng: np.random.Generator) -> Array:
+    """Flat indices: half of them single ones, half of them in whole rows where these are not too long."""
+    size = analytic.size
+    single = rng.choice(size, min(count, size), replace=False)
+    length = analytic.shape[-1] if analytic.ndim else 1
+    if length > count // 2:
+        return np.sort(single)
+    rows = rng.choice(size // length, max(1, count // 2 // length), replace=False)
+    whole = (rows[:, None] * length + np.arange(length)).ravel()
+    return np.union1d(single[: count // 2], whole)
+
+
+def _bisect(
+    differences: Differences, name: str, analytic: Array, direction: Array, dtype: str, most: int = 4
+) -> Array:
+    """Flat indices where the gradient is off: a direction that disagrees is halved until one element is left."""
+    found: list[int] = []
+    waiting = [(0, direction.size)]
+    tries = 0
+    while waiting and len(found) < most and tries < 200:
+        start, stop = waiting.pop()
+        if stop - start == 1:
+            found.append(start)
+            continue
+        middle = (start + stop) // 2
+        for part in ((start, middle), (middle, stop)):
+            tries += 1
+            partial = np.zeros_like(direction)
+            partial.reshape(-1)[part[0] : part[1]] = direction.reshape(-1)[part[0] : part[1]]
+            if not direction_agrees(differences, name, analytic, partial, dtype):
+                waiting.append(part)
+    return np.array(found, dtype=np.intp)

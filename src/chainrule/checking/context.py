@@ -1,0 +1,208 @@
+"""What is known of one target while it is checked, and what was found: every step reads it and adds to it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, Shape, is_float
+from chainrule.checking.differences import Compared, Differences, Slope
+from chainrule.checking.mistakes import advice_for
+from chainrule.checking.report import Finding, Row, Severity, Verdict
+from chainrule.checking.targets.target import Calls, Returned, Target
+
+
+@dataclass(frozen=True)
+class Misshapen:
+    """A gradient of another shape than its input's, or no array at all."""
+
+    came: str
+    expected: str
+    array: Array
+    is_no_array: bool = False
+
+
+@dataclass
+class Check:
+    """One target, run once forward and backward, and all that was seen and compared since."""
+
+    target: Target
+    seed: int
+    dtype: str
+    y: Array = field(default_factory=lambda: np.zeros(()))
+    dy: Array = field(default_factory=lambda: np.zeros(()))
+    returned: Returned = field(default_factory=dict)
+    #: The gradients that came, as float64 of their input's shape, and what came in another shape.
+    analytic: dict[str, Array] = field(default_factory=dict)
+    misshapen: dict[str, Misshapen] = field(default_factory=dict)
+    compared: dict[str, list[Compared]] = field(default_factory=dict)
+    #: The forward gives another result every time, even from new calls.
+    random: bool = False
+    #: The forward depends on what its calls did before, so that each slope needs new ones.
+    fresh_each_time: bool = False
+    #: Forward or backward writes to what it is given.
+    writes: bool = False
+    #: The inputs whose gradient is wrong because of something else that was found, and needs no other name.
+    explained: set[str] = field(default_factory=set)
+    findings: list[Finding] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
+
+    # What was found ------------------------------------------------------------------------------------------
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What else is worth knowing."""
+        if not self.target.draws:
+            return self.target.remarks
+        drawn = f"{self.target.name} draws random numbers: every call drew the same ones, to be one function."
+        return (*self.target.remarks, drawn)
+
+    def add(self, mistake: str, input: str | None = None, **details: Any) -> None:
+        """A finding, with its advice; `facts` among the details fill in the advice."""
+        facts = {"node": self.target.name, "input": input or "x", **details.pop("facts", {})}
+        severity: Severity = details.pop("severity", "error")
+        self.findings.append(
+            Finding(
+                mistake=mistake,
+                node=self.target.name,
+                input=input,
+                advice=advice_for(mistake, **facts),
+                severity=severity,
+                source=details.pop("source", self.target.source),
+                **details,
+            )
+        )
+
+    def add_compared(self, mistake: str, input: str, at: Compared, **details: Any) -> None:
+        """A finding at an element that was compared, with both numbers."""
+        place = tuple(int(i) for i in np.unravel_index(at.index, self.shape(input)))
+        numbers = {"analytic": at.analytic, "numerical": at.slope.value, "error": at.error}
+        self.add(mistake, input, element=place, **numbers, **details)
+
+    def row(
+        self, name: str, verdict: Verdict, checked: int = 0, along: int = 0, error: float | None = None
+    ) -> None:
+        """A line of the table."""
+        value, target = self.target.values[name], self.target
+        self.rows.append(
+            Row(target.name, target.kind, name, value.shape, checked, value.size, along, error, verdict)
+        )
+
+    def found(self, *mistakes: str) -> bool:
+        """Whether one of these mistakes was found."""
+        return any(finding.mistake in mistakes for finding in self.findings)
+
+    # Asking the target ---------------------------------------------------------------------------------------
+
+    @property
+    def data(self) -> list[str]:
+        """The inputs with a gradient that are no parameters of the target's own."""
+        return [name for name in self.target.differentiable if name not in self.target.parameters]
+
+    @property
+    def values(self) -> dict[str, Array]:
+        """The values of the inputs, in the dtype in which the backward runs."""
+        return typed(self.target.values, self.dtype)
+
+    def calls(self) -> Calls:
+        """New calls, which keep their parameters in the dtype in which the backward runs."""
+        return self.target.start(self.dtype)
+
+    def output(self, values: Mapping[str, Array]) -> Array:
+        """The output, in float64, at these values."""
+        given = copies(values) if self.writes else values
+        calls = self.target.start() if self.fresh_each_time else self._calls
+        with np.errstate(all="ignore"):  # a copy: it may be a view of what is changed next
+            return np.array(calls.forward(given), dtype=np.float64)
+
+    def output_or_nan(self, values: Mapping[str, Array]) -> Array:
+        """The output; NaN where the forward refuses: there is no slope to that side."""
+        try:
+            return self.output(values)
+        except Exception:
+            return np.full(self.y.shape, np.nan)
+
+    @cached_property
+    def _calls(self) -> Calls:
+        return self.target.start()
+
+    def gradients(self, values: Mapping[str, Array], dy: Array) -> Returned:
+        """What new calls return at these values, for this upstream gradient."""
+        calls = self.calls()
+        with np.errstate(all="ignore"):
+            calls.forward(copies(values))
+            return calls.backward(dy.copy())
+
+    @cached_property
+    def other_dy(self) -> Array:
+        """Another upstream gradient."""
+        rng = np.random.default_rng([self.seed, 2])
+        return np.asarray(self.dy * rng.uniform(0.3, 0.8, self.dy.shape), self.dy.dtype)
+
+    @cached_property
+    def for_other_dy(self) -> Returned:
+        """The gradients for another upstream gradient; nothing where that fails."""
+        try:
+            return self.gradients(self.values, self.other_dy)
+        except Exception:  # it has been told already that this backward raises, or nothing depends on it
+            return {}
+
+    # Slopes --------------------------------------------------------------------------------------------------
+
+    @cached_property
+    def differences(self) -> Differences:
+        """The slopes at the values that are checked."""
+        return self.differences_at(self.target.values, self.dy)
+
+    def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
+        """The slopes at other values, or for another upstream gradient."""
+        return Differences(self.output_or_nan, values, dy, self.target.rounded)
+
+    def numerical(self, name: str) -> tuple[Array, Array, Array]:
+        """Of the elements compared that are no kinks: their flat indices, slopes, and how far one may be off."""
+        rows = [c for c in self.compared.get(name, []) if not c.kink]
+        return _as_arrays([c.index for c in rows], [c.slope for c in rows])
+
+    def all_slopes(self, name: str, most: int = 2000) -> tuple[Array, Array, Array]:
+        """The slopes of an input whose gradient has no usable shape: indices, slopes, how far one may be off."""
+        size = min(self.target.values[name].size, most)
+        slopes = [self.differences.element(name, i, self.differences.step(name, i)) for i in range(size)]
+        return _as_arrays(range(size), slopes)
+
+    # Sizes ---------------------------------------------------------------------------------------------------
+
+    @property
+    def work(self) -> int:
+        """About how many numbers one forward reads and writes."""
+        return self.target.work or self.y.size + sum(value.size for value in self.target.values.values())
+
+    @property
+    def batch(self) -> int:
+        """The number of samples: the length of the first axis of the first input that has one."""
+        for value in self.target.values.values():
+            return len(value) if value.ndim else 1
+        return 1
+
+    def shape(self, name: str) -> Shape:
+        """The shape of an input."""
+        return tuple(self.target.values[name].shape)
+
+
+def _as_arrays(indices: Iterable[int], slopes: Sequence[Slope]) -> tuple[Array, Array, Array]:
+    largest = max((slope.terms for slope in slopes), default=0.0)
+    allowed = [1e-4 * slope.terms + 1e-6 * largest + 20 * slope.rounding for slope in slopes]
+    return np.array(indices, np.intp), np.array([slope.value for slope in slopes]), np.array(allowed)
+
+
+def copies(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays of their own."""
+    return {name: value.copy() for name, value in values.items()}
+
+
+def typed(values: Mapping[str, Array], dtype: str) -> dict[str, Array]:
+    """The values with the floats among them in a dtype."""
+    return {n: v.astype(dtype, copy=False) if is_float(v) else v for n, v in values.items()}

@@ -1,0 +1,54 @@
+"""Two functions as a target: forward(*inputs) and backward(dy, *inputs), or with a cache handed over."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from chainrule.arrays import Array
+from chainrule.checking.randomness import held
+from chainrule.checking.targets.target import Calls, Returned, Target, accepts, returned_in_order, source_of
+
+
+@dataclass
+class FunctionTarget(Target):
+    """Two functions: forward(*inputs) and backward(dy, *inputs), or with a cache handed from one to the other."""
+
+    forward: Callable[..., Any] | None = None
+    backward: Callable[..., Any] | None = None
+
+    def start(self, dtype: str = "float64") -> Calls:
+        assert self.forward is not None
+        assert self.backward is not None
+        return _FunctionCalls(self, self.forward, self.backward)
+
+    @property
+    def source(self) -> str | None:
+        return source_of(self.backward)
+
+    @property
+    def method(self) -> Any:
+        return self.forward
+
+
+class _FunctionCalls(Calls):
+    def __init__(self, target: Target, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+        self._forward, self._backward = forward, backward
+        self._names, self._draws = list(target.values), target.draws
+        self._rest: tuple[Any, ...] = ()
+
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        with held(self._forward, self._draws):
+            result = self._forward(*values.values())
+        if isinstance(result, tuple) and len(result) == 2:
+            result, cache = result
+            self._rest = (cache,)
+        else:
+            self._rest = tuple(values.values()) if accepts(self._backward, 1 + len(values)) else ()
+        return result
+
+    def backward(self, dy: Any) -> Returned:
+        with held(self._backward, self._draws, seed=1):
+            result = self._backward(dy, *self._rest)
+        return returned_in_order(self._names, result)

@@ -1,0 +1,163 @@
+"""What is checked, in one form: a target has named inputs, and starts calls that go forward and backward."""
+
+from __future__ import annotations
+
+import inspect
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from numbers import Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array, is_float
+from chainrule.errors import ArgumentError
+
+#: Inputs of these names are answers or places, and have no gradient even where they hold floats.
+ANSWERS = frozenset(
+    {"t", "target", "targets", "label", "labels", "y_true", "true", "truth", "answer", "answers"}
+    | {"mask", "index", "indices", "idx", "ids", "sample_weight"}
+)
+
+Returned = dict[str, Any]
+"""What a backward returned, by the name of the input; None where it returned nothing for it."""
+
+
+class WrongCount(Exception):
+    """A backward returned another number of gradients than there are inputs: `came`, `expected`."""
+
+    def __init__(self, came: int, expected: int) -> None:
+        super().__init__(f"{came} gradients for {expected} inputs")
+        self.came, self.expected = came, expected
+
+
+class Calls(ABC):
+    """One use of a target: forward, then backward, perhaps again. It may keep what it likes."""
+
+    @abstractmethod
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        """The output, computed from exactly these arrays."""
+
+    @abstractmethod
+    def backward(self, dy: Any) -> Returned:
+        """The gradients after the latest forward, as they were returned."""
+
+    def parameters(self) -> dict[str, Array]:
+        """The parameters as they are now, where the target keeps them itself."""
+        return {}
+
+    def replace_parameter(self, name: str, value: Array) -> None:
+        """Let a parameter have another value from now on."""
+        raise KeyError(name)
+
+
+@dataclass
+class Target(ABC):
+    """One computation with a backward: its name, its kind, and the values at which it is checked."""
+
+    name: str
+    kind: str
+    values: dict[str, Array]
+    #: Whether it promises only what textbooks do: then a gradient in the shape of a broadcast output, or the very
+    #: array dy, is a mistake; a chainrule layer may return both, since the graph sees to it.
+    handwritten: bool = True
+    #: Inputs whose gradient is given as None on purpose: answers, indices, and what the target says has none.
+    without_gradient: frozenset[str] = frozenset()
+    #: About how many numbers a forward reads and writes; 0 where that is what goes in and comes out.
+    work: int = 0
+    #: Whether it draws random numbers of its own, which are then held the same in every call.
+    draws: bool = False
+    #: What else is worth saying of it.
+    remarks: tuple[str, ...] = ()
+
+    @abstractmethod
+    def start(self, dtype: str = "float64") -> Calls:
+        """New calls, which know nothing of others, and keep the target's own parameters in a dtype."""
+
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The inputs that are parameters which the target keeps itself."""
+        return frozenset()
+
+    @property
+    def draws_by_contract(self) -> bool:
+        """Whether it draws random numbers from a generator that it asks for."""
+        return False
+
+    @property
+    def differentiable(self) -> list[str]:
+        """The inputs that are checked."""
+        return [n for n, v in self.values.items() if is_float(v) and n not in self.without_gradient]
+
+    @property
+    def rounded(self) -> float:
+        """The size of what is rounded inside, where the output may be smaller: the logits of a loss near 0."""
+        return 0.0
+
+    @property
+    def source(self) -> str | None:
+        """Where the backward is written, as 'file.py:12'."""
+        return None
+
+    @property
+    def method(self) -> Any:
+        """The forward as it is written, to see whether it draws random numbers."""
+        return None
+
+    @property
+    def answers(self) -> str | None:
+        """The name of the input with the answers, if there is one."""
+        return next((name for name in list(self.values)[1:2] if name in ANSWERS), None)
+
+
+def returned_in_order(names: Sequence[str], result: Any) -> Returned:
+    """What a backward returned, by name: a tuple, a list or one array, or a dict by name."""
+    if isinstance(result, Mapping):
+        return {name: result.get(name, result.get(f"d{name}")) for name in names}
+    if isinstance(result, list) and len(names) == 1 and not any(isinstance(g, np.ndarray) for g in result):
+        result = np.array(result) if all(isinstance(g, Real) for g in result) else result
+    given = tuple(result) if isinstance(result, (tuple, list)) else (result,)
+    if any(gradient is not None for gradient in given[len(names) :]):  # None: an optional input left out
+        raise WrongCount(len(given), len(names))
+    return {name: given[k] if k < len(given) else None for k, name in enumerate(names)}
+
+
+def source_of(function: Any) -> str | None:
+    """'file.py:12', where a function or method is written, if that is known."""
+    plain = inspect.unwrap(function) if callable(function) else function
+    code = getattr(getattr(plain, "__func__", plain), "__code__", None)
+    return f"{Path(code.co_filename).name}:{code.co_firstlineno}" if code is not None else None
+
+
+def largest(values: Iterable[Array | None]) -> float:
+    """The largest size of all finite floats in these arrays."""
+    floats = [value for value in values if value is not None and is_float(value)]
+    sizes = [float(np.abs(value[np.isfinite(value)]).max(initial=0)) for value in floats]
+    return max(sizes, default=0.0)
+
+
+def accepts(function: Callable[..., Any], count: int) -> bool:
+    """Whether a function can be called with so many positional arguments."""
+    try:
+        inspect.signature(function).bind(*[None] * count)
+    except TypeError:
+        return False
+    except ValueError:  # a builtin without a signature
+        return True
+    return True
+
+
+def input_names(function: Callable[..., Any], count: int, names: Sequence[str] | None) -> list[str]:
+    """What the inputs are called: as the caller says, or as the function's own arguments are."""
+    if names is not None:
+        if len(names) != count or len(set(names)) != count:
+            raise ArgumentError(f"names: expected {count} different names, one per input, got {names!r}")
+        return list(names)
+    try:
+        found = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):
+        found = []
+    own = [p.name for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    return [own[k] if k < len(own) else f"input {k + 1}" for k in range(count)]
