@@ -106,7 +106,7 @@ class Check:
     @property
     def values(self) -> dict[str, Array]:
         """The values of the inputs, in the dtype in which the backward runs."""
-        return typed(self.target.values, self.dtype)
+        return self.target.values if self.target.native else typed(self.target.values, self.dtype)
 
     def calls(self) -> Calls:
         """New calls, which keep their parameters in the dtype in which the backward runs."""
