@@ -123,11 +123,12 @@ def _dtype(dtype: Any) -> str:
 
 def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> None:
     """ArgumentError for an option that this kind of target does not take."""
-    is_class = inspect.isclass(target)
+    is_class, has_backward = inspect.isclass(target), callable(getattr(target, "backward", None))
     known = isinstance(target, (Graph, Network, Layer)) or is_class
+    known = known or takes_torch(target, ()) or takes_jax(target, ())
     is_function = backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target)
     what = "a class" if is_class else f"a {type(target).__name__}"
-    if backward is not None and (known or callable(getattr(target, "backward", None))):
+    if backward is not None and (known or has_backward):
         raise ArgumentError(f"check: backward=... goes with a function; {what} has its own")
     if backward is not None and not callable(backward):
         raise ArgumentError(f"check: backward: expected a function, got {type(backward).__name__}")

@@ -194,9 +194,9 @@ def _input_names(target: Any, function: Any, inputs: Sequence[Any], names: Seque
     count = len(inputs)
     if names is not None or not _is_operator(target):
         forward = _forward_of(target, function, target if hasattr(target, "forward") else None)
-        with_context = function is not None and function.setup_context is _no_setup()
-        if names is None and with_context:
-            return input_names(forward, count + 1, None)[1:]
+        if names is None and function is not None and takes_context(function):
+            called = input_names(forward, count + 1, None)[1:]
+            return [f"input {k}" if name == f"input {k + 1}" else name for k, name in enumerate(called, 1)]
         return input_names(forward, count, names)
     schema = getattr(target, "_opoverload", getattr(target, "default", target))._schema
     called = [argument.name for argument in schema.arguments]
@@ -209,9 +209,9 @@ def _is_operator(target: Any) -> bool:
     return isinstance(target, (ops.OpOverload, ops.OpOverloadPacket, getattr(library, "CustomOpDef", ())))
 
 
-def _no_setup() -> Any:
-    """The `setup_context` of a Function whose forward takes the context itself."""
-    return sys.modules["torch"].autograd.Function.setup_context
+def takes_context(function: Any) -> bool:
+    """Whether the forward of a Function takes the context first, rather than leave it to `setup_context`."""
+    return function.setup_context is sys.modules["torch"].autograd.Function.setup_context
 
 
 def _parameters(module: Any, taken: Sequence[str]) -> dict[str, str]:

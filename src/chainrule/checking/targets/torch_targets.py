@@ -22,6 +22,8 @@ from chainrule.checking.targets.target import Calls, Refused, Returned, Target, 
 
 #: Inputs that are asked for alone, at most: a module may have hundreds of parameters.
 ASKED_ALONE = 6
+#: Below so many numbers, several threads take longer than one to begin.
+SMALL = 100_000
 
 WRONG_COUNT = re.compile(r"returned an incorrect number of gradients \(expected (\d+), got (\d+)\)")
 WRONG_SHAPE = re.compile(
@@ -242,7 +244,9 @@ class TorchCalls(Calls):
         torch = self._torch
         has_gpu = torch.cuda.is_available() and torch.cuda.is_initialized()
         kept, kept_on_gpu = torch.get_rng_state(), torch.cuda.get_rng_state_all() if has_gpu else []
-        default = torch.get_default_dtype()
+        default, threads = torch.get_default_dtype(), torch.get_num_threads()
+        if sum(value.size for value in self._target.values.values()) < SMALL:
+            torch.set_num_threads(1)
         torch.default_generator.manual_seed(seed)
         if has_gpu:
             torch.cuda.manual_seed_all(seed)
@@ -252,6 +256,7 @@ class TorchCalls(Calls):
                 yield
         finally:
             torch.set_default_dtype(default)
+            torch.set_num_threads(threads)
             torch.set_rng_state(kept)
             if has_gpu:
                 torch.cuda.set_rng_state_all(kept_on_gpu)
@@ -269,7 +274,8 @@ def as_numpy(tensor: Any) -> Array:
 def functions_in(calls: TorchCalls) -> list[Any]:
     """The Functions of the user's own that the latest forward went through, each once."""
     found = [getattr(type(node), "_forward_cls", None) for node in _nodes(calls)]
-    return list({id(each): each for each in found if each is not None}.values())
+    own = [each for each in found if each is not None and not each.__module__.startswith("torch.")]
+    return list({id(each): each for each in own}.values())
 
 
 def read_unseen(calls: TorchCalls, name: str) -> list[str]:
