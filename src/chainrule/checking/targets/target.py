@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,8 @@ class Target(ABC):
     work: int = 0
     #: Whether it draws random numbers of its own, which are then held the same in every call.
     draws: bool = False
+    #: By input: what it is rounded to, such as bfloat16; nothing for what takes and gives NumPy's arrays.
+    dtypes: Mapping[str, str] = field(default_factory=dict)
     #: What else is worth saying of it.
     remarks: tuple[str, ...] = ()
 
@@ -90,11 +92,6 @@ class Target(ABC):
     def differentiable(self) -> list[str]:
         """The inputs that are checked."""
         return [n for n, v in self.values.items() if is_float(v) and n not in self.without_gradient]
-
-    @property
-    def rounded(self) -> float:
-        """The size of what is rounded inside, where the output may be smaller: the logits of a loss near 0."""
-        return 0.0
 
     @property
     def source(self) -> str | None:
