@@ -69,11 +69,11 @@ def check(
 
     A slope is (L(x + h) - L(x - h)) / 2h, with L = sum(dy * y), a random dy, and h = cbrt(machine epsilon) times
     the larger of |x| and the root mean square of the input. A gradient is wrong where it is further off than
-    1e-5 (float32: 2e-3) of the sum of |dy_j ∂y_j/∂x_i|, 1e-13 (2e-6) of the largest such sum, ten times what the
+    1e-5 (float32: 2e-4) of the sum of |dy_j ∂y_j/∂x_i|, 1e-13 (2e-6) of the largest such sum, ten times what the
     difference rounds, and 16 machine epsilons of the largest |dy| times the root mean square of the input, or 1
     where that is larger, all together. Up to 2,000 elements of an input
-    each one is compared; above, three random directions and 32 elements, and where a direction disagrees, 256
-    elements and those found by halving the direction.
+    each one is compared; above, three random directions, one more in the last slice of each axis, and 32
+    elements, and where a direction disagrees, 256 elements and those found by halving the direction.
 
     Shapes: any.
     dtype: the backward runs in `dtype`, float64 (the default) or float32; differences are always taken in float64.

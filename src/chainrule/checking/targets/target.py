@@ -93,6 +93,8 @@ class Target(ABC):
     work: int = 0
     #: Whether it draws random numbers of its own, which are then held the same in every call.
     draws: bool = False
+    #: By input: what it is rounded to, such as bfloat16; nothing for what takes and gives NumPy's arrays.
+    dtypes: Mapping[str, str] = field(default_factory=dict)
     #: What else is worth saying of it.
     remarks: tuple[str, ...] = ()
     #: By the name of an input of floats, the dtype in which it is handed over, where the target has one of its own:
@@ -126,11 +128,6 @@ class Target(ABC):
     def differentiable(self) -> list[str]:
         """The inputs that are checked."""
         return [n for n, v in self.values.items() if is_float(v) and n not in self.without_gradient]
-
-    @property
-    def rounded(self) -> float:
-        """The size of what is rounded inside, where the output may be smaller: the logits of a loss near 0."""
-        return 0.0
 
     @property
     def source(self) -> str | None:
