@@ -21,9 +21,10 @@ test: .venv/.installed-test
 	$(BIN)/pytest -n auto --dist worksteal
 	@$(MAKE) --no-print-directory sanitize-some
 
-# chainrule beside PyTorch: the same gradients, the same trainings.
+# chainrule beside PyTorch and JAX: the same trainings, and checks of what is written for these. It fails where tests
+# are skipped, or fewer ran than tests/peers/conftest.py says.
 test-peers: export CHAINRULE_NATIVE = require
-test-peers: .venv/.installed-test .venv/.installed-torch
+test-peers: .venv/.installed-test .venv/.installed-peers
 	$(BIN)/pytest tests/peers
 
 # All of it, or a part: make bench BENCH='--only W1,W3', make bench BENCH=--quick
@@ -82,14 +83,15 @@ wheel: | .venv/bin/python
 # torch comes first, by its exact version: left to the extra, pip takes PyPI's newest build for Linux, which
 # brings gigabytes of CUDA libraries that no benchmark here uses. The build without them is "+cpu", from where pip
 # is set to look or else from PyTorch's own index. Then the extra finds torch there and fetches no other.
-.venv/.installed-torch: | .venv/bin/python
-	@echo "Installing PyTorch (once; about 700 MB)"
+.venv/.installed-peers: | .venv/bin/python
+	@echo "Installing PyTorch and JAX (once; about 900 MB)"
 	@$(PIP) torch==2.13.0+cpu 2>/dev/null || \
 	  $(PIP) --extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0
+	@$(PIP) jax jaxlib
 	@touch $@
 
-.venv/.installed-bench: $(BUILT_FROM) .venv/.installed-torch | .venv/bin/python
-	@echo "Installing the other peers (once; JAX)"
+.venv/.installed-bench: $(BUILT_FROM) .venv/.installed-peers | .venv/bin/python
+	@echo "Installing what else the benchmarks need (once)"
 	@$(PIP) -e '.[bench]'
 	@touch $@ .venv/.installed
 

@@ -211,7 +211,7 @@ def test_the_import_does_not_bring_the_checks() -> None:
 
 
 def test_the_docstring_tells_the_tolerances_of_the_code() -> None:
-    from chainrule.checking import comparison, differences
+    from chainrule.checking import comparison, differences, elements
 
     text = " ".join((cr.check.__doc__ or "").split())
 
@@ -225,13 +225,14 @@ def test_the_docstring_tells_the_tolerances_of_the_code() -> None:
     slope = differences.Slope(value=0.0, terms=2.0, rounding=7.0)
     for dtype in ("float64", "float32"):
         expected = relative[dtype] * 2 + largest[dtype] * 5 + 10 * 7 + 3
-        assert differences.tolerance(slope, dtype, 5.0, 3.0) == pytest.approx(expected, rel=1e-12)
+        assert elements.tolerance(slope, dtype, 5.0, 3.0) == pytest.approx(expected, rel=1e-12)
         values, dy = {"x": np.array([3.0, 4.0])}, np.array([-7.0, 1.0])
         least = differences.Differences(lambda given: given["x"], values, dy).least("x", dtype)
-        assert least == differences.OF_UPSTREAM * float(np.finfo(dtype).eps) * 7
-    assert f"{differences.OF_UPSTREAM} machine epsilons of the largest |dy|" in text
+        assert least == differences.OF_UPSTREAM[dtype] * float(np.finfo(dtype).eps) * 7
+    assert f"{differences.OF_UPSTREAM['float64']} machine epsilons of the largest |dy|" in text
     assert np.finfo(float).eps ** (1 / 3) == differences.CUBE_ROOT
     words = {2: "two", 3: "three", 4: "four"}
     assert f"Up to {comparison.EVERY_ELEMENT:,} elements" in text
-    assert f"{words[comparison.DIRECTIONS]} random directions and {comparison.SAMPLED} elements" in text
+    assert f"{words[comparison.DIRECTIONS]} random directions, one more" in text
+    assert f"and {comparison.SAMPLED} elements" in text
     assert f"{comparison.SAMPLED_WHEN_WRONG} elements and those found by halving" in text

@@ -2,6 +2,7 @@
 
 ```python         runs, in order, in one namespace for each file; `# -> value` at the end of a line is checked
 ```python mnist   the same, in a namespace of its own, and only where MNIST is on this machine
+```python torch   the same, where PyTorch is installed; so for jax: by the tests of peers/
 ```text           right after a python block: what it prints
 ```text about     the same, where numbers may differ a little from machine to machine
 ```console        `$ chainrule ...` is run, and what follows is compared as in "about"
@@ -31,6 +32,8 @@ ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*FILES, ROOT / "benchmarks" / "README.md"]
 RUN = {"python", "console"}
+#: Blocks with such a tag run apart from the others, where what they need is there.
+APART = {"mnist", "torch", "jax"}
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 DURATION = re.compile(r"\d[\d,]*(?:\.\d+)?(?= (?:s|ms|times)\b)")
@@ -161,12 +164,18 @@ def run_console(block: Block, path: Path) -> None:
         assert wrong is None, f"{path.name}, line {block.line}: {line}\n{wrong}"
 
 
-def run_blocks(path: Path, *, mnist: bool) -> None:
-    """Run the blocks of a file that are tagged mnist, or those that are not."""
+def has_blocks(path: Path, tag: str) -> bool:
+    """Whether a file has blocks with this tag."""
+    return any(tag in block.tags for block in blocks_of(path))
+
+
+def run_blocks(path: Path, tag: str | None = None) -> None:
+    """Run the blocks of a file with one of the tags that stand apart, or those with none of these."""
+    wanted = set() if tag is None else {tag}
     namespace: dict[str, object] = {"__name__": "__main__"}
     blocks = blocks_of(path)
     for k, block in enumerate(blocks):
-        if not block.tags or block.tags[0] not in RUN or ("mnist" in block.tags) != mnist:
+        if not block.tags or block.tags[0] not in RUN or APART & {*block.tags} != wanted:
             continue
         if block.tags[0] == "console":
             run_console(block, path)
@@ -183,19 +192,19 @@ def run_blocks(path: Path, *, mnist: bool) -> None:
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.name)
 def test_blocks_run_and_print_what_is_shown(path, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    run_blocks(path, mnist=False)
+    run_blocks(path)
 
 
 @pytest.mark.parametrize(
     "path",
-    [path for path in FILES if any("mnist" in block.tags for block in blocks_of(path))],
+    [path for path in FILES if has_blocks(path, "mnist")],
     ids=lambda path: path.name,
 )
 def test_blocks_on_mnist(path, tmp_path, monkeypatch):
     if not has_mnist():
         pytest.skip("MNIST is not on this machine; chainrule.datasets.load_mnist() downloads it")
     monkeypatch.chdir(tmp_path)
-    run_blocks(path, mnist=True)
+    run_blocks(path, "mnist")
 
 
 def slugs_of(path: Path) -> set[str]:

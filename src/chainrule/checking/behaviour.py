@@ -8,6 +8,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.checking.context import Check, copies, typed
+from chainrule.checking.precision import epsilon
 from chainrule.checking.targets.target import Calls, Returned
 
 LEFT_BEHIND = ("accumulates", "stale-state")
@@ -27,6 +28,7 @@ def watch(check: Check, calls: Calls) -> None:
         _used_before(check, first)
     if not check.found("stale-weights", *LEFT_BEHIND):
         _other_values(check)
+    _other_uses(check, first)
 
 
 def _as_float64(returned: Returned) -> dict[str, Array]:
@@ -42,12 +44,12 @@ def _as_float64(returned: Returned) -> dict[str, Array]:
     return kept
 
 
-def _same(a: Array, b: Array) -> bool:
+def _same(a: Array, b: Array, slack: float = 1e-6) -> bool:
     if a.shape != b.shape:
         return False
     size = max(float(np.abs(a).max(initial=0)), float(np.abs(b).max(initial=0)))
     with np.errstate(all="ignore"):
-        return bool(np.all((np.abs(a - b) <= 1e-6 * size) | (a == b) | (np.isnan(a) & np.isnan(b))))
+        return bool(np.all((np.abs(a - b) <= slack * size) | (a == b) | (np.isnan(a) & np.isnan(b))))
 
 
 def _same_bits(a: Array, b: Array) -> bool:
@@ -198,6 +200,33 @@ def _other_values(check: Check) -> None:
     if off is not None and off > 1e-2:
         detail = "After a change of the weights the gradient is wrong."
         check.add("stale-weights", data[0], facts={"detail": detail})
+
+
+def _other_uses(check: Check, first: Mapping[str, Array]) -> None:
+    """Used in other ways, such as for one gradient alone, it has to give the same: one finding for each mistake."""
+    slack = max(1e-6, 16 * epsilon(check.dtype))
+    for use in check.target.other_uses(check.dy):
+        if check.found(use.mistake):
+            continue
+        try:
+            y = _output(use.calls, check.values)
+            dy = check.dy if use.dy is None else use.dy
+            came = _as_float64(use.calls.backward(dy.copy())) if use.names else {}
+            expected = first if dy is check.dy else _as_float64(check.gradients(check.values, dy))
+        except Exception as error:
+            if not use.may_refuse:
+                detail = f"{use.said} it raises {type(error).__name__}: {error}."
+                check.add(use.mistake, next(iter(use.names), None), facts={"detail": detail})
+            continue
+        if not _same(y, check.y.astype(np.float64), slack):
+            check.add(use.mistake, facts={"detail": f"{use.said} the output is another."})
+            continue
+        for name in use.names:
+            if name in expected and not _same(came.get(name, np.zeros(0)), expected[name], slack):
+                check.add(
+                    use.mistake, name, facts={"detail": f"{use.said} the gradient of {name} is another."}
+                )
+                break
 
 
 def directional_error(

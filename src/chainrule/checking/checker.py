@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import inspect
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any
@@ -15,10 +14,12 @@ from chainrule.arguments import checked_dtype, checked_seed
 from chainrule.arrays import Array, ArrayLike, is_float
 from chainrule.checking.examine import examine
 from chainrule.checking.graphs import check_graph
+from chainrule.checking.precision import EPSILONS, lowest
 from chainrule.checking.randomness import fixed_randomness
 from chainrule.checking.report import CheckReport, Finding, LookedAt, Row
 from chainrule.checking.targets.functions import FunctionTarget
 from chainrule.checking.targets.inputs import as_data, complete, inputs_for
+from chainrule.checking.targets.jax_targets import jax_target, takes_jax
 from chainrule.checking.targets.layers import LayerTarget
 from chainrule.checking.targets.objects import (
     ObjectTarget,
@@ -31,6 +32,7 @@ from chainrule.checking.targets.objects import (
     written_to,
 )
 from chainrule.checking.targets.target import ANSWERS, Target, input_names
+from chainrule.checking.targets.torch_inputs import takes_torch, torch_target
 from chainrule.errors import ArgumentError
 from chainrule.graph import Graph
 from chainrule.layers import Layer, Loss
@@ -45,7 +47,7 @@ def check(
     gradients: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
     seed: int = 0,
-    dtype: Any = np.float64,
+    dtype: Any = None,
     training: bool = True,
     **feeds: ArrayLike,
 ) -> CheckReport:
@@ -59,30 +61,35 @@ def check(
       `gradients={"W": "grad_of_W"}`. It is copied; the object itself is neither run nor changed;
     - two functions: `check(forward, x, backward=backward)`, with backward(dy, *inputs); or a forward that returns
       (y, cache), and backward(dy, cache);
-    - a `torch.autograd.Function`: `check(MyFunction, x)`;
+    - what is PyTorch's or JAX's: a `torch.autograd.Function`, a `torch.library` operator, an `nn.Module`, a
+      `jax.custom_vjp` or `custom_jvp`, or a function of tensors or of JAX arrays: `check(MyFunction, x, w, 0.1)`.
+      Numbers, flags and functions among its arguments stay as they are, lists and dicts are looked into;
     - a graph with values for its inputs, `check(graph, x=..., t=...)`, or a network with a batch,
       `check(net, x, t)`: every node is checked by itself, and the whole.
 
     A slope is (L(x + h) - L(x - h)) / 2h, with L = sum(dy * y), a random dy, and h = cbrt(machine epsilon) times
     the larger of |x| and the root mean square of the input. A gradient is wrong where it is further off than
-    1e-5 (float32: 2e-3) of the sum of |dy_j ∂y_j/∂x_i|, 1e-13 (2e-6) of the largest such sum, ten times what the
+    1e-5 (float32: 2e-4) of the sum of |dy_j ∂y_j/∂x_i|, 1e-13 (2e-6) of the largest such sum, ten times what the
     difference rounds, and 16 machine epsilons of the largest |dy| times the root mean square of the input, or 1
     where that is larger, all together. Up to 2,000 elements of an input
-    each one is compared; above, three random directions and 32 elements, and where a direction disagrees, 256
-    elements and those found by halving the direction.
+    each one is compared; above, three random directions, one more in the last slice of each axis, and 32
+    elements, and where a direction disagrees, 256 elements and those found by halving the direction.
 
     Shapes: any.
-    dtype: the backward runs in `dtype`, float64 or float32; differences are always taken in float64.
+    dtype: the backward runs in `dtype`, float64 (the default) or float32; differences are always taken in float64.
+    Tensors and JAX arrays keep their own dtype and device, unless `dtype` casts them: bfloat16 and float16, too.
     Raises: ArgumentError for a target that cannot be checked, DataError for inputs that are no finite real numbers,
     ShapeError for inputs the target cannot take together.
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 11.5; Press et al., Numerical Recipes (2007), 5.7.
     """
     began = time.perf_counter()
     _refuse_options(target, backward, gradients, names)
-    seed, wide = checked_seed(seed), str(checked_dtype(dtype, owner="check"))
+    seed, asked = checked_seed(seed), None if dtype is None else _dtype(dtype)
+    wide = asked or "float64"
     if isinstance(target, Network):
         target = target.settled()
     if isinstance(target, (Graph, Network)):
+        wide = str(checked_dtype(wide, owner="check"))
         with one_thread(), np.errstate(all="ignore"):
             name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, seed, wide, training)
     else:
@@ -90,7 +97,8 @@ def check(
             raise ArgumentError(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
-        checked = _target(target, inputs, backward, gradients, names, seed, training)
+        checked = _target(target, inputs, backward, gradients, names, seed, asked, training)
+        wide = lowest(checked.dtypes.values()) if checked.native else str(checked_dtype(wide, owner="check"))
         with one_thread(), fixed_randomness(checked.method):  # what is drawn here is not missed later
             examined = examine(checked, seed, wide)
         name, findings, rows = checked.name, examined.findings, examined.rows
@@ -107,13 +115,20 @@ def check(
     return CheckReport(name, *found, looked_at)
 
 
+def _dtype(dtype: Any) -> str:
+    """The name of a dtype of floats, which may come as one of NumPy's, PyTorch's or JAX's; or ArgumentError."""
+    text = str(dtype).removeprefix("torch.")
+    return text if text in EPSILONS else str(checked_dtype(dtype, owner="check"))
+
+
 def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> None:
     """ArgumentError for an option that this kind of target does not take."""
-    is_class = inspect.isclass(target)
+    is_class, has_backward = inspect.isclass(target), callable(getattr(target, "backward", None))
     known = isinstance(target, (Graph, Network, Layer)) or is_class
+    known = known or takes_torch(target, ()) or takes_jax(target, ())
     is_function = backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target)
     what = "a class" if is_class else f"a {type(target).__name__}"
-    if backward is not None and (known or callable(getattr(target, "backward", None))):
+    if backward is not None and (known or has_backward):
         raise ArgumentError(f"check: backward=... goes with a function; {what} has its own")
     if backward is not None and not callable(backward):
         raise ArgumentError(f"check: backward: expected a function, got {type(backward).__name__}")
@@ -175,24 +190,20 @@ def _target(
     gradients: Mapping[str, str] | None,
     names: Sequence[str] | None,
     seed: int,
+    dtype: str | None,
     training: bool,
 ) -> Target:
-    if inspect.isclass(target) and _is_torch_function(target):
-        from chainrule.checking.targets.torch_functions import TorchTarget, torch_input_names
-
-        called = torch_input_names(target, len(inputs)) if names is None else list(names)
-        return TorchTarget(target.__name__, "autograd.Function", _values(called, inputs), function=target)
+    """The target, by what it is: a layer, PyTorch's, JAX's, two functions, or an object."""
     if isinstance(target, Layer):
         return _layer(target, inputs, seed, training)
+    if backward is None and takes_torch(target, inputs):
+        return torch_target(target, inputs, names, dtype)
+    if backward is None and takes_jax(target, inputs):
+        return jax_target(target, inputs, names, dtype)
     if backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target):
         return _functions(target, backward, inputs, names)
     checked_object(target)
     return _object(target, inputs, gradients, names)
-
-
-def _is_torch_function(target: type) -> bool:
-    torch = sys.modules.get("torch")
-    return torch is not None and issubclass(target, torch.autograd.Function)
 
 
 def _values(names: Sequence[str], inputs: Sequence[Any], whole: Sequence[str] = ()) -> dict[str, Array]:

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.checking.context import Check, Misshapen
-from chainrule.checking.differences import (
-    Compared,
-    Differences,
-    compare_elements,
-    direction_agrees,
-    directions,
-    ties_agree,
-)
+from chainrule.checking.differences import Differences
+from chainrule.checking.elements import Compared, compare_elements, directions, hold_along, ties_agree
+from chainrule.checking.precision import epsilon
 from chainrule.checking.report import Verdict
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
@@ -62,8 +58,7 @@ def _as_gradient(check: Check, name: str, raw: Any) -> Array | None:
     """A returned gradient in its input's shape. None where it has another: `misshapen` keeps it."""
     array, came = returned_array(raw, check.shape(name), check.target.handwritten)
     exact = not isinstance(raw, np.ndarray)  # the plain number 0, or 2: nothing was cut off
-    least = np.dtype(check.dtype).itemsize
-    if came is not None and not exact and (came.dtype.kind != "f" or came.dtype.itemsize < least):
+    if came is not None and not exact and _is_coarser(came.dtype, check.accuracy):
         check.add("dtype", name, facts={"came": str(came.dtype), "expected": check.dtype})
     if came is None:
         expected = f"an array of shape {check.shape(name)}"
@@ -71,6 +66,10 @@ def _as_gradient(check: Check, name: str, raw: Any) -> Array | None:
     elif array is None:
         check.misshapen[name] = Misshapen(str(came.shape), str(check.shape(name)), came.astype(np.float64))
     return array
+
+
+def _is_coarser(dtype: np.dtype[Any], accuracy: str) -> bool:
+    return dtype.kind != "f" or np.finfo(dtype).eps > 2 * epsilon(accuracy)
 
 
 def returned_array(raw: Any, shape: Shape, handwritten: bool) -> tuple[Array | None, Array | None]:
@@ -96,40 +95,57 @@ def returned_array(raw: Any, shape: Shape, handwritten: bool) -> tuple[Array | N
 
 def _compare(check: Check, name: str, analytic: Array) -> None:
     """Compare one gradient; write its row."""
-    size, differences = analytic.size, check.differences
+    size, differences, accuracy = analytic.size, check.differences, check.accuracy
     rng = np.random.default_rng([check.seed, len(check.rows)])
     if size == 0:
         check.row(name, "ok")
         return
-    along = 0
-    chosen = np.arange(size)
-    if size > SAMPLED and (size > EVERY_ELEMENT or size * check.work > WORK):
-        failing = None
-        for direction in directions(analytic.shape, DIRECTIONS, rng):
-            along += 1
-            if not direction_agrees(differences, name, analytic, direction, check.dtype):
-                failing = direction
-                break
+    is_sampled = size > SAMPLED and (size > EVERY_ELEMENT or size * check.work > WORK)
+    chosen, failing, tried = np.arange(size), None, check.along.setdefault(name, [])
+    for direction in _directions(analytic, is_sampled, differences.is_rough, rng):
+        tried.append(hold_along(differences, name, analytic, direction, accuracy))
+        if not tried[-1].agrees:
+            failing = direction
+            break
+    if is_sampled:
         chosen = _sample(analytic, SAMPLED if failing is None else SAMPLED_WHEN_WRONG, rng)
         if failing is not None:
-            hidden = _bisect(differences, name, analytic, failing, check.dtype)
-            chosen = np.union1d(chosen, hidden)
-    compared = compare_elements(differences, name, chosen, analytic, check.dtype)
-    check.compared[name] = compared
+            chosen = np.union1d(chosen, _bisect(differences, name, analytic, failing, accuracy))
+    compared = check.compared[name] = compare_elements(differences, name, chosen, analytic, accuracy)
     kinks = [each for each in compared if each.kink and each.is_defined and not each.agrees]
     failed = [each for each in compared if not each.agrees and not each.kink]
-    if len(kinks) > 1 and not failed and not ties_agree(differences, name, kinks, analytic, check.dtype):
+    if len(kinks) > 1 and not failed and not ties_agree(differences, name, kinks, analytic, accuracy):
         for each in kinks:
             each.kink = False
         failed, kinks = kinks, []
-    verdict: Verdict = "wrong" if failed else "kink" if kinks else "ok"
-    if not any(each.is_defined for each in compared):
+    is_wrong = failed or (failing is not None and differences.is_rough)
+    verdict: Verdict = "wrong" if is_wrong else "kink" if kinks else "ok"
+    if not is_wrong and not any(each.is_defined for each in compared):
         verdict = "not checked"
     error = max(failed, key=lambda each: each.off).error if failed else _largest_error(compared)
-    check.row(name, verdict, len(compared), along, error)
+    sharpness = min([each.sharpness for each in compared] + [each.sharpness for each in tried])
+    check.row(name, verdict, error, sharpness if math.isfinite(sharpness) else None)
     if verdict == "kink":
         detail = f"{len(kinks)} element{' stands' if len(kinks) == 1 else 's stand'} at such a place."
         check.add_compared("kink", name, kinks[0], severity="note", facts={"detail": detail})
+
+
+def _directions(
+    analytic: Array, is_sampled: bool, is_rough: bool, rng: np.random.Generator
+) -> Iterator[Array]:
+    """The directions to hold a gradient along: random ones where not all elements are compared, and in the last
+    slice of each axis, where a partial block would be; its own signs where noise hides all that is smaller.
+    """
+    if is_rough:
+        yield np.where(analytic < 0, -1.0, 1.0)
+    if is_sampled or is_rough:
+        yield from directions(analytic.shape, DIRECTIONS, rng)
+    if is_sampled:
+        for axis, length in enumerate(analytic.shape):
+            if length > 1:
+                last = np.zeros(analytic.shape)
+                np.moveaxis(last, axis, 0)[-1] = 1.0
+                yield last * directions(analytic.shape, 1, rng)[0]
 
 
 def _largest_error(compared: list[Compared]) -> float:
@@ -169,6 +185,6 @@ def _bisect(
             tries += 1
             partial = np.zeros_like(direction)
             partial.reshape(-1)[part[0] : part[1]] = direction.reshape(-1)[part[0] : part[1]]
-            if not direction_agrees(differences, name, analytic, partial, dtype):
+            if not hold_along(differences, name, analytic, partial, dtype).agrees:
                 waiting.append(part)
     return np.array(found, dtype=np.intp)

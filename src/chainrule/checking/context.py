@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -10,8 +10,11 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Shape, is_float
-from chainrule.checking.differences import Compared, Differences, Slope
+from chainrule.checking.differences import Differences, Slope
+from chainrule.checking.elements import Along, Compared
 from chainrule.checking.mistakes import advice_for
+from chainrule.checking.noise import Noise, measure
+from chainrule.checking.precision import lowest
 from chainrule.checking.report import Finding, Row, Severity, Verdict
 from chainrule.checking.targets.target import Calls, Returned, Target
 
@@ -40,6 +43,9 @@ class Check:
     analytic: dict[str, Array] = field(default_factory=dict)
     misshapen: dict[str, Misshapen] = field(default_factory=dict)
     compared: dict[str, list[Compared]] = field(default_factory=dict)
+    along: dict[str, list[Along]] = field(default_factory=dict)
+    #: A plain forward in float64 that the target computes fast: slopes are taken from it.
+    reference: Callable[[Mapping[str, Array]], Array] | None = None
     #: The forward gives another result every time, even from new calls.
     random: bool = False
     #: The forward depends on what its calls did before, so that each slope needs new ones.
@@ -56,10 +62,12 @@ class Check:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What else is worth knowing."""
-        if not self.target.draws:
-            return self.target.remarks
-        drawn = f"{self.target.name} draws random numbers: every call drew the same ones, to be one function."
-        return (*self.target.remarks, drawn)
+        said, name = list(self.target.remarks), self.target.name
+        if self.target.draws:
+            said.append(f"{name} draws random numbers: every call drew the same ones, to be one function.")
+        if "noise" in vars(self) and self.accuracy != self.dtype:  # it came to a comparison
+            said.append(f"{name} rounds to {self.accuracy} inside: it is checked at that accuracy.")
+        return tuple(said)
 
     def add(self, mistake: str, input: str | None = None, **details: Any) -> None:
         """A finding, with its advice; `facts` among the details fill in the advice."""
@@ -84,13 +92,13 @@ class Check:
         self.add(mistake, input, element=place, **numbers, **details)
 
     def row(
-        self, name: str, verdict: Verdict, checked: int = 0, along: int = 0, error: float | None = None
+        self, name: str, verdict: Verdict, error: float | None = None, sharpness: float | None = None
     ) -> None:
         """A line of the table."""
         value, target = self.target.values[name], self.target
-        self.rows.append(
-            Row(target.name, target.kind, name, value.shape, checked, value.size, along, error, verdict)
-        )
+        checked, along = len(self.compared.get(name, ())), len(self.along.get(name, ()))
+        of = (name, value.shape, checked, value.size, along)
+        self.rows.append(Row(target.name, target.kind, *of, error, verdict, sharpness))
 
     def found(self, *mistakes: str) -> bool:
         """Whether one of these mistakes was found."""
@@ -106,7 +114,7 @@ class Check:
     @property
     def values(self) -> dict[str, Array]:
         """The values of the inputs, in the dtype in which the backward runs."""
-        return typed(self.target.values, self.dtype)
+        return self.target.values if self.target.native else typed(self.target.values, self.dtype)
 
     def calls(self) -> Calls:
         """New calls, which keep their parameters in the dtype in which the backward runs."""
@@ -154,13 +162,26 @@ class Check:
     # Slopes --------------------------------------------------------------------------------------------------
 
     @cached_property
+    def noise(self) -> Noise:
+        """How much the forward rounds."""
+        rng = np.random.default_rng([self.seed, 4])
+        return measure(self.output_or_nan, self.target.values, self.y, self.target.dtypes, rng)
+
+    @cached_property
+    def accuracy(self) -> str:
+        """The dtype at whose accuracy gradients are judged: that of the backward, or what the forward rounds to."""
+        return lowest([self.dtype, self.noise.dtype])
+
+    @cached_property
     def differences(self) -> Differences:
         """The slopes at the values that are checked."""
         return self.differences_at(self.target.values, self.dy)
 
     def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
         """The slopes at other values, or for another upstream gradient."""
-        return Differences(self.output_or_nan, values, dy, self.target.rounded)
+        if self.reference is not None:
+            return Differences(self.reference, values, dy)
+        return Differences(self.output_or_nan, values, dy, self.noise, self.target.dtypes)
 
     def numerical(self, name: str) -> tuple[Array, Array, Array]:
         """Of the elements compared that are no kinks: their flat indices, slopes, and how far one may be off."""
@@ -170,7 +191,7 @@ class Check:
     def all_slopes(self, name: str, most: int = 2000) -> tuple[Array, Array, Array]:
         """The slopes of an input whose gradient has no usable shape: indices, slopes, how far one may be off."""
         size = min(self.target.values[name].size, most)
-        slopes = [self.differences.element(name, i, self.differences.step(name, i)) for i in range(size)]
+        slopes = [self.differences.best_element(name, i, self.accuracy) for i in range(size)]
         return _as_arrays(range(size), slopes)
 
     # Sizes ---------------------------------------------------------------------------------------------------
@@ -194,7 +215,7 @@ class Check:
 
 def _as_arrays(indices: Iterable[int], slopes: Sequence[Slope]) -> tuple[Array, Array, Array]:
     largest = max((slope.terms for slope in slopes), default=0.0)
-    allowed = [1e-4 * slope.terms + 1e-6 * largest + 20 * slope.rounding for slope in slopes]
+    allowed = [1e-4 * slope.terms + 1e-6 * largest + 2 * slope.unsure for slope in slopes]
     return np.array(indices, np.intp), np.array([slope.value for slope in slopes]), np.array(allowed)
 
 

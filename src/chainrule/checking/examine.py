@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import traceback
 from dataclasses import replace
 from pathlib import Path
@@ -15,7 +16,7 @@ from chainrule.checking.context import Check, copies, typed
 from chainrule.checking.diagnosis import name_mistakes
 from chainrule.checking.probes import probe
 from chainrule.checking.randomness import held
-from chainrule.checking.targets.target import Calls, Target, WrongCount
+from chainrule.checking.targets.target import Calls, Refused, Target, WrongCount
 from chainrule.errors import ChainruleError
 
 
@@ -71,6 +72,9 @@ def _run(check: Check) -> Calls | None:
         facts = {"expected": f"{error.expected} gradients", "came": str(error.came)}
         check.add("missing", facts=facts)
         return None
+    except Refused as error:
+        check.add(error.mistake, error.input, facts={**error.facts, "detail": f"{error}."})
+        return None
     except (Exception, SystemExit) as error:
         _raised(check, error, "backward")
         return None
@@ -114,8 +118,8 @@ def _usable(check: Check, y: object) -> bool:
 
 def _raised(check: Check, error: BaseException, method: str) -> None:
     frames = traceback.extract_tb(error.__traceback__)
-    here = Path(__file__).parent
-    theirs = [frame for frame in frames if here not in Path(frame.filename).parents]
+    ours = [Path(__file__).parent, *_packages()]
+    theirs = [frame for frame in frames if not any(each in Path(frame.filename).parents for each in ours)]
     source = f"{Path(theirs[-1].filename).name}:{theirs[-1].lineno}" if theirs else None
     try:
         said = str(error)
@@ -126,4 +130,10 @@ def _raised(check: Check, error: BaseException, method: str) -> None:
         mistake = "mutates-upstream" if method == "backward" else "mutates-input"
         check.add(mistake, source=source, facts={"detail": f"The {method} failed with {message}."})
         return
-    check.add("raises", source=source, facts={"detail": f"The {method} raised {message}."})
+    check.add("raises", source=source, facts={"detail": f"The {method} raised {message.rstrip('.')}."})
+
+
+def _packages() -> list[Path]:
+    """Where PyTorch and JAX stand, if they are there: what raises in them is not the user's own line."""
+    files = [getattr(sys.modules.get(name), "__file__", None) for name in ("torch", "jax")]
+    return [Path(file).parent for file in files if file]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from chainrule.checking.examine import examine
 from chainrule.checking.report import Finding, LookedAt, Row
 from chainrule.checking.targets.inputs import as_data
 from chainrule.checking.targets.layers import LayerTarget
-from chainrule.checking.targets.target import Calls, Returned, Target, largest
+from chainrule.checking.targets.target import Calls, Returned, Target
 from chainrule.errors import ArgumentError, NotComputedError
 from chainrule.graph import Constant, Graph, Parameter
 from chainrule.graph.values import Pass, copied
@@ -121,12 +121,6 @@ class _WholeTarget(Target):
     fed: Mapping[str, Array] | None = None
     training: bool = True
     handwritten: bool = False
-    #: What the last node takes.
-    taken: Sequence[Array | None] = ()
-
-    @property
-    def rounded(self) -> float:
-        return largest(self.taken)
 
     def start(self, dtype: str = "float64") -> Calls:
         assert self.graph is not None
@@ -172,7 +166,6 @@ def _whole(graph: Graph, pass_: Pass) -> Target | None:
         what,
         values,
         work=work,
-        taken=[pass_.values[source] for source in graph.source_positions(len(graph.nodes) - 1)],
         graph=graph,
         fed=fed,
         training=pass_.training,

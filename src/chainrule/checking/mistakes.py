@@ -178,6 +178,26 @@ _ALL = (
         "before anything is updated, and leave updates to the optimizer.",
     ),
     Mistake(
+        "used-in-part",
+        "the gradient is another where only a part is used",
+        "{node:The function} gives another gradient of {input:an input} where not all gradients, or not all "
+        "outputs, are used. Compute each gradient from its own terms, whichever of the others "
+        "`ctx.needs_input_grad` asks for; an output that is not used comes without a dy, or with zeros.",
+    ),
+    Mistake(
+        "strides",
+        "the elements are not where they are looked for",
+        "{node:The function} gives another result where a tensor is not contiguous, as after a transposition "
+        "or a slice, or as the dy of a sum. Call .contiguous() first, or use the tensor's own strides; refuse what "
+        "it cannot take.",
+    ),
+    Mistake(
+        "forward-disagrees",
+        "two forwards of one function disagree",
+        "{node:The function} has another output than it should have. The forward that keeps what backward needs, "
+        "and the one that is called without gradients, compute the same function.",
+    ),
+    Mistake(
         "loss-disagrees",
         "forward and backward are of two different losses",
         "forward and backward of {node:the loss} come from two formulas, which part at large logits. With "

@@ -60,6 +60,8 @@ class Row:
     directions: int
     error: float | None
     verdict: Verdict
+    #: The smallest factor 1 + s on this gradient that would have been seen nearly always.
+    sharpness: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,6 +95,12 @@ class CheckReport:
     def passed(self) -> bool:
         """Whether no finding is an error. Warnings and notes (a kink) are no failures."""
         return all(finding.severity != "error" for finding in self.findings)
+
+    @property
+    def sharpness(self) -> float | None:
+        """The smallest relative error, a factor 1 + s on any one of the gradients, that nearly every seed shows."""
+        known = [row.sharpness for row in self.rows if row.sharpness is not None]
+        return max(known, default=None)
 
     @property
     def mistakes(self) -> tuple[str, ...]:

@@ -10,7 +10,9 @@ from types import FunctionType, ModuleType
 from typing import Any
 
 from chainrule.checking import CheckReport, check
+from chainrule.checking.targets.jax_targets import takes_jax
 from chainrule.checking.targets.target import ANSWERS, accepts, input_names
+from chainrule.checking.targets.torch_inputs import takes_context, takes_torch
 from chainrule.cli.python_file import attribute, defined, guarded, loaded
 from chainrule.cli.typed import example_of, holds_labels, parse_arguments, parse_inputs
 from chainrule.errors import ArgumentError, did_you_mean
@@ -73,12 +75,18 @@ def _found(module: ModuleType, name: str, path: Path) -> list[Any]:
 
 def _is_class(found: Any) -> bool:
     """Whether the thing to check is to be made; a torch.autograd.Function is checked as it is."""
-    torch = sys.modules.get("torch")
-    return isinstance(found, type) and not (torch and issubclass(found, torch.autograd.Function))
+    return isinstance(found, type) and not _is_kernel(found)
+
+
+def _is_kernel(found: Any) -> bool:
+    """Whether it is PyTorch's or JAX's, which have gradients without a method backward."""
+    return takes_torch(found, ()) or takes_jax(found, ())
 
 
 def _refuse_without_passes(found: type, name: str) -> None:
-    for method in ("forward", "backward"):
+    torch = sys.modules.get("torch")
+    is_module = torch is not None and issubclass(found, torch.nn.Module)
+    for method in ("forward",) if is_module else ("forward", "backward"):
         if not callable(getattr(found, method, None)):
             raise ArgumentError(
                 f"{name} has no method {method}(); what is checked has forward and backward, or is two functions, "
@@ -138,20 +146,27 @@ def _given(target: Any, name: str, inputs: list[Any]) -> list[Any] | dict[str, A
                 f"--input: {name} takes {takes}; {len(inputs)} was given: one for each, or none"
             )
         return inputs
-    is_function = isinstance(target, (FunctionType, type))
-    forward = target if isinstance(target, FunctionType) else getattr(target, "forward", None)
+    forward = _forward(target)
     if not callable(forward):
         raise ArgumentError(f"{name} is {_kind(target)}; what is checked has forward and backward")
-    skipped = 1 if isinstance(target, type) else 0  # a torch.autograd.Function's forward takes ctx first
+    skipped = 1 if isinstance(target, type) and takes_context(target) else 0
     if not inputs or not accepts(forward, len(inputs) + skipped):
         called = _required(forward)[skipped:]
         examples = " ".join("--input " + ("4:5" if key in ANSWERS else "4x5") for key in called)
-        what = name if is_function else f"{name}.forward"
+        is_method = not isinstance(target, type) and hasattr(target, "forward")
+        what = f"{name}.forward" if is_method else name
         came = "none was given" if not inputs else f"{len(inputs)} given"
         raise ArgumentError(
             f"{what}({', '.join(called)}) takes an --input for each, {came}; such as {examples or '--input 4x5'}"
         )
     return inputs
+
+
+def _forward(target: Any) -> Any:
+    """What takes the inputs: a function itself, or the method of an object."""
+    if isinstance(target, FunctionType) or (_is_kernel(target) and not hasattr(target, "forward")):
+        return getattr(target, "_init_fn", target)  # an operator of torch.library is called by *args
+    return getattr(target, "forward", None)
 
 
 def _required(function: Callable[..., Any]) -> list[str]:
@@ -165,10 +180,9 @@ def _required(function: Callable[..., Any]) -> list[str]:
 
 def _names(target: Any, are_labels: Sequence[bool]) -> list[str] | None:
     """The names of the inputs where those that hold labels are not called so; None where they are."""
-    if isinstance(target, (Layer, type)) or not any(are_labels):
+    if isinstance(target, (Layer, type)) or not any(are_labels) or _is_kernel(target):
         return None
-    forward = target if isinstance(target, FunctionType) else target.forward
-    names = input_names(forward, len(are_labels), None)
+    names = input_names(_forward(target), len(are_labels), None)
     free = [name for name in ("labels", "targets", "answers", "ids") if name not in names]
     others = [k for k, marked in enumerate(are_labels) if marked and names[k] not in ANSWERS]
     for k, name in zip(others, free, strict=False):

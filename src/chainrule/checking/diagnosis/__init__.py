@@ -23,7 +23,7 @@ from chainrule.checking.diagnosis.paths import paths, some_contributions
 from chainrule.checking.diagnosis.places import order, product_transposed, transposed, transposed_weights
 from chainrule.checking.diagnosis.shapes import misshapen
 from chainrule.checking.diagnosis.sums import reduced_otherwise, summed_otherwise
-from chainrule.checking.differences import compare_elements
+from chainrule.checking.elements import compare_elements
 from chainrule.checking.mistakes import advice_for
 
 

@@ -16,7 +16,6 @@ from chainrule.checking.targets.target import (
     Returned,
     Target,
     WrongCount,
-    largest,
     returned_in_order,
     source_of,
 )
@@ -41,10 +40,6 @@ class LayerTarget(Target):
         except Exception:  # what it holds cannot be copied
             own = self.layer
         return _LayerCalls(self, own)
-
-    @property
-    def rounded(self) -> float:
-        return largest(list(self.values.values())[:1]) if isinstance(self.layer, Loss) else 0.0
 
     @property
     def source(self) -> str | None:

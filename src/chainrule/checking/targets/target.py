@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
 from typing import Any
@@ -33,6 +33,14 @@ class WrongCount(Exception):
         self.came, self.expected = came, expected
 
 
+class Refused(Exception):
+    """PyTorch or JAX refused a gradient: a `mistake` of the table, at an input, with the facts for its advice."""
+
+    def __init__(self, mistake: str, input: str | None, came: str, expected: str, said: str) -> None:
+        super().__init__(said)
+        self.mistake, self.input, self.facts = mistake, input, {"came": came, "expected": expected}
+
+
 class Calls(ABC):
     """One use of a target: forward, then backward, perhaps again. It may keep what it likes."""
 
@@ -53,6 +61,22 @@ class Calls(ABC):
         raise KeyError(name)
 
 
+@dataclass(frozen=True)
+class Use:
+    """Another way to use a target, which gives the same output and the same gradients."""
+
+    #: How the target is used, as the beginning of a sentence: "Where only x needs a gradient,".
+    said: str
+    #: What is wrong where it gives others.
+    mistake: str
+    calls: Calls
+    #: The inputs whose gradients are compared, for this upstream gradient.
+    names: tuple[str, ...] = ()
+    dy: Array | None = None
+    #: Whether to refuse such a use, by an error, is right.
+    may_refuse: bool = False
+
+
 @dataclass
 class Target(ABC):
     """One computation with a backward: its name, its kind, and the values at which it is checked."""
@@ -69,8 +93,22 @@ class Target(ABC):
     work: int = 0
     #: Whether it draws random numbers of its own, which are then held the same in every call.
     draws: bool = False
+    #: By input: what it is rounded to, such as bfloat16; nothing for what takes and gives NumPy's arrays.
+    dtypes: Mapping[str, str] = field(default_factory=dict)
     #: What else is worth saying of it.
     remarks: tuple[str, ...] = ()
+    #: By the name of an input of floats, the dtype in which it is handed over, where the target has one of its own:
+    #: "bfloat16". Empty for what takes NumPy arrays in the dtype of the check.
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def native(self) -> bool:
+        """Whether it computes in dtypes of its own, and `values` are numbers that these hold."""
+        return bool(self.dtypes)
+
+    def other_uses(self, dy: Array) -> Iterable[Use]:
+        """Other ways to use it, which must give the same as the first, for this upstream gradient."""
+        return ()
 
     @abstractmethod
     def start(self, dtype: str = "float64") -> Calls:
@@ -90,11 +128,6 @@ class Target(ABC):
     def differentiable(self) -> list[str]:
         """The inputs that are checked."""
         return [n for n, v in self.values.items() if is_float(v) and n not in self.without_gradient]
-
-    @property
-    def rounded(self) -> float:
-        """The size of what is rounded inside, where the output may be smaller: the logits of a loss near 0."""
-        return 0.0
 
     @property
     def source(self) -> str | None:
