@@ -21,8 +21,6 @@ from chainrule.graph.values import unbroadcast
 #: reads and writes. Above, a sample of the elements is compared, and the slopes along some random directions.
 EVERY_ELEMENT = 2000
 WORK = 100_000_000
-#: The same where the backward rounds to float32 or less, and directions are the sharper means.
-EVERY_ELEMENT_OF_ROUGH = 256
 SAMPLED = 32
 SAMPLED_WHEN_WRONG = 256
 DIRECTIONS = 3
@@ -119,19 +117,26 @@ def _compared(
     if size == 0:
         return "ok", None, None
     by_directions = differences.is_rough or check.dtype != "float64"
-    most = EVERY_ELEMENT_OF_ROUGH if by_directions else EVERY_ELEMENT
-    is_sampled = size > SAMPLED and (size > most or size * check.work > WORK)
-    chosen, failing = np.arange(size), None
-    for direction in _directions(analytic, is_sampled, by_directions, rng):
+    all_can_be = size <= SAMPLED or (size <= EVERY_ELEMENT and size * check.work <= WORK)
+    failing = None
+    for direction in _directions(analytic, not all_can_be, by_directions, rng):
         tried.append(hold_along(differences, name, analytic, direction, accuracy))
         if not tried[-1].agrees:
             failing = direction
             break
-    if is_sampled:
-        chosen = _sample(analytic, SAMPLED if failing is None else SAMPLED_WHEN_WRONG, rng)
-        if failing is not None:
-            chosen = np.union1d(chosen, _bisect(differences, name, analytic, failing, accuracy))
-    compared = check.compared[name] = compare_elements(differences, name, chosen, analytic, accuracy)
+
+    def elements(chosen: Array) -> list[Compared]:
+        found = check.compared[name] = compare_elements(differences, name, chosen, analytic, accuracy)
+        return found
+
+    if failing is None:
+        few = not all_can_be or differences.is_rough or check.target.native
+        compared = elements(_sample(analytic, SAMPLED, rng) if few else np.arange(size))
+    if all_can_be and (failing is not None or not all(each.agrees for each in compared)):
+        compared = elements(np.arange(size))
+    elif failing is not None:
+        hidden = _bisect(differences, name, analytic, failing, accuracy)
+        compared = elements(np.union1d(_sample(analytic, SAMPLED_WHEN_WRONG, rng), hidden))
     kinks = [each for each in compared if each.is_kink]
     failed = [each for each in compared if not each.agrees and not each.kink]
     if len(kinks) > 1 and not failed and not ties_agree(differences, name, kinks, analytic, accuracy):
@@ -176,7 +181,9 @@ def _largest_error(compared: list[Compared]) -> float:
 def _sample(analytic: Array, count: int, rng: np.random.Generator) -> Array:
     """Flat indices: half of them single ones, half of them in whole rows where these are not too long."""
     size = analytic.size
-    single = rng.choice(size, min(count, size), replace=False)
+    if size <= count:
+        return np.arange(size)
+    single = rng.choice(size, count, replace=False)
     length = analytic.shape[-1] if analytic.ndim else 1
     if length > count // 2:
         return np.sort(single)

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Shape, is_float
-from chainrule.checking.differences import Differences, Slope
+from chainrule.checking.differences import OF_LARGEST, RELATIVE, Differences, Slope
 from chainrule.checking.elements import Along, Compared
 from chainrule.checking.mistakes import advice_for
 from chainrule.checking.noise import Noise, measure
@@ -221,13 +221,35 @@ class Check:
     def numerical(self, name: str) -> tuple[Array, Array, Array]:
         """Of the elements compared that are no kinks: their flat indices, slopes, and how far one may be off."""
         rows = [c for c in self.compared.get(name, []) if not c.kink]
-        return _as_arrays([c.index for c in rows], [c.slope for c in rows])
+        return self._as_arrays([c.index for c in rows], [c.slope for c in rows])
+
+    def slopes_for(self, name: str, dy: Array, indices: Array) -> tuple[Array, Array]:
+        """Slopes for another upstream gradient, and how far each may be off."""
+        reference = self.reference is not None and name in self.reference.takes
+        forward = self.reference.output if self.reference is not None and reference else self.output_or_nan
+        noise, dtypes = (None, {}) if reference else (self.noise, self.target.dtypes)
+        there = Differences(forward, self.target.values, dy, noise, dtypes)
+        _, slopes, allowed = self._as_arrays(
+            indices, [there.best_element(name, int(i), self.accuracy) for i in indices]
+        )
+        return slopes, allowed
 
     def all_slopes(self, name: str, most: int = 2000) -> tuple[Array, Array, Array]:
         """The slopes of an input whose gradient has no usable shape: indices, slopes, how far one may be off."""
         size = min(self.target.values[name].size, most)
         slopes = [self.differences_for(name).best_element(name, i, self.accuracy) for i in range(size)]
-        return _as_arrays(range(size), slopes)
+        return self._as_arrays(range(size), slopes)
+
+    def _as_arrays(self, indices: Iterable[int], slopes: Sequence[Slope]) -> tuple[Array, Array, Array]:
+        largest = max((slope.terms for slope in slopes), default=0.0)
+        of_terms, of_largest = self.resolution, max(1e-6, OF_LARGEST[self.accuracy])
+        allowed = [of_terms * slope.terms + of_largest * largest + 2 * slope.unsure for slope in slopes]
+        return np.array(indices, np.intp), np.array([slope.value for slope in slopes]), np.array(allowed)
+
+    @property
+    def resolution(self) -> float:
+        """How far apart two numbers are, relative to their size, before a mistake is named after them."""
+        return {"float64": 1e-5, "float32": 1e-4}.get(self.accuracy, RELATIVE[self.accuracy])
 
     # Sizes ---------------------------------------------------------------------------------------------------
 
@@ -246,12 +268,6 @@ class Check:
     def shape(self, name: str) -> Shape:
         """The shape of an input."""
         return tuple(self.target.values[name].shape)
-
-
-def _as_arrays(indices: Iterable[int], slopes: Sequence[Slope]) -> tuple[Array, Array, Array]:
-    largest = max((slope.terms for slope in slopes), default=0.0)
-    allowed = [1e-4 * slope.terms + 1e-6 * largest + 2 * slope.unsure for slope in slopes]
-    return np.array(indices, np.intp), np.array([slope.value for slope in slopes]), np.array(allowed)
 
 
 def copies(values: Mapping[str, Array]) -> dict[str, Array]:

@@ -136,6 +136,13 @@ class Differences:
         h = self._relative_step() * max(abs(float(self._values[name].flat[index])), self.scale[name])
         return (self._by_four_points(name, index, h / 3**k) for k in range(6))
 
+    def product(self, name: str, direction: Array) -> Array:
+        """The Jacobian times a direction: what each output changes by, along it."""
+        size = float(np.abs(direction).max(initial=0)) or 1.0
+        h = (self._relative_step() / 4 if self.is_rough else CUBE_ROOT) * self.scale[name] / size
+        up, down = (self._output_at(name, step * direction) for step in (h, -h))
+        return np.asarray((up - down) / (2 * h))
+
     def contributions(self, name: str, index: int) -> Array:
         """What each element of the output adds to the slope along one element: dy_j ∂y_j/∂x_i."""
         long = self._relative_step() * self.scale[name] if self.is_rough else 0.0
@@ -226,7 +233,7 @@ class Differences:
         array = self._values[name]
         kept = array.copy()
         try:
-            array += moved
+            array[...] = self._held(name, kept + moved)
             return self._output()
         finally:
             array[...] = kept

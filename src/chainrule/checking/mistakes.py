@@ -107,6 +107,18 @@ _ALL = (
         "{expected:its transpose} belongs. For y = x @ W: dx = dy @ W.T and dW = x.T @ dy.",
     ),
     Mistake(
+        "adjoint",
+        "the forward's own map, where its transpose belongs",
+        "The gradient of {input:this input} is the Jacobian times dy, and must be its transpose times dy. What "
+        "forward turns, backward turns back; what forward sums from the front, backward sums from the end.",
+    ),
+    Mistake(
+        "tail",
+        "the last, partial block is wrong",
+        "The gradient of {input:this input} is wrong only in the last block of an axis whose length is no multiple "
+        "of the block. Mask what lies beyond the end in backward, too, and let its grid cover the remainder.",
+    ),
+    Mistake(
         "axis",
         "summed over the wrong axis",
         "The gradient of {input:this input} is summed over the wrong axis, or averaged. A value that "

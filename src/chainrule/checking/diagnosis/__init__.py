@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.checking.context import Check
+from chainrule.checking.diagnosis.asked_again import forward_map, mixes_samples, normalization_term
 from chainrule.checking.diagnosis.case import Case, Diagnosis, Hypothesis
 from chainrule.checking.diagnosis.factors import (
     constant,
@@ -18,11 +19,12 @@ from chainrule.checking.diagnosis.factors import (
     upstream_ignored,
     zero,
 )
-from chainrule.checking.diagnosis.local import masked, swapped_value, two_slopes, unchanged
+from chainrule.checking.diagnosis.local import masked, partly_masked, swapped_value, two_slopes, unchanged
 from chainrule.checking.diagnosis.paths import paths, some_contributions
 from chainrule.checking.diagnosis.places import order, product_transposed, transposed, transposed_weights
 from chainrule.checking.diagnosis.shapes import misshapen
 from chainrule.checking.diagnosis.sums import reduced_otherwise, summed_otherwise
+from chainrule.checking.diagnosis.where import in_the_tail, places, where
 from chainrule.checking.elements import compare_elements
 from chainrule.checking.mistakes import advice_for
 
@@ -39,7 +41,9 @@ def name_mistakes(check: Check) -> None:
         for found in diagnose(check, name):
             if found.code == "unknown" and cut_off:  # what was cut off with the dtype
                 continue
-            details: dict[str, Any] = {"confidence": found.confidence, "facts": found.facts}
+            place = where(*places(check, name))
+            facts = found.facts | {"detail": " ".join(filter(None, [found.facts.get("detail"), place]))}
+            details: dict[str, Any] = {"confidence": found.confidence, "facts": facts}
             if wrong:
                 check.add_compared(found.code, name, max(wrong, key=lambda each: each.off), **details)
             else:
@@ -64,7 +68,7 @@ def diagnose(check: Check, name: str) -> list[Diagnosis]:
     if name in check.misshapen:
         return [misshapen(check, name)]
     case = _case(check, name)
-    first = _first_that_fits(case, HYPOTHESES)
+    first = _first_that_fits(case, HYPOTHESES if case.is_clear else ())
     if first is None:
         return [_unknown(case)]
     if first.code != "upstream-ignored":
@@ -119,8 +123,13 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     transposed_weights,
     swapped_value,
     reduced_otherwise,
+    mixes_samples,
     paths,
     two_slopes,
+    forward_map,
+    in_the_tail,
+    normalization_term,
+    partly_masked,
     some_contributions,
     constant_of_few,
 )

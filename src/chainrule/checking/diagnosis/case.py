@@ -11,6 +11,9 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.checking.context import Check
 
+#: How many times as far as it may be off at least one element has to be, for a mistake to be named.
+CLEAR = 4
+
 
 @dataclass(frozen=True)
 class Diagnosis:
@@ -51,7 +54,21 @@ class Case:
         """Which elements agree."""
         with np.errstate(all="ignore"):
             size = np.maximum(np.abs(one), np.abs(other))
-            return np.asarray(np.isfinite(size) & (np.abs(one - other) <= self.allowed + 1e-4 * size))
+            return np.asarray(
+                np.isfinite(size) & (np.abs(one - other) <= self.allowed + self.check.resolution * size)
+            )
+
+    @property
+    def is_clear(self) -> bool:
+        """Whether some element is so far off that the reason can show: else any small correction would fit."""
+        size = np.maximum(np.abs(self.a), np.abs(self.n))
+        allowed = self.allowed + self.check.resolution * size
+        return not np.isfinite(self.a).all() or bool((np.abs(self.a - self.n) > CLEAR * allowed).any())
+
+    def strong(self, at_least: int) -> Array:
+        """The elements that are far larger than what they may be off; where these are few, those twice as large."""
+        far = np.abs(self.n) > 100 * self.allowed
+        return far if far.sum() >= at_least else np.abs(self.n) > 2 * self.allowed
 
     def fits(self, candidate: Array) -> bool:
         """Whether an array of the input's shape is the right gradient, at the elements compared."""
@@ -65,7 +82,9 @@ class Case:
             return False
         size = float(np.abs(self.analytic).max(initial=0))
         with np.errstate(all="ignore"):
-            return bool(size > 0 and (np.abs(candidate - self.analytic) <= 1e-5 * size).all())
+            return bool(
+                size > 0 and (np.abs(candidate - self.analytic) <= self.check.resolution * size).all()
+            )
 
     def at_elements(self, other: Array) -> Array | None:
         """Another array's numbers at the same places, where it has, or can be broadcast to, the input's shape."""

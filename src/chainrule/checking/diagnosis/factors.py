@@ -60,7 +60,7 @@ def constant_of_few(case: Case) -> Diagnosis | None:
 
 def _constant(case: Case, at_least: int) -> Diagnosis | None:
     a, n = case.a, case.n
-    good = np.abs(n) > 100 * case.allowed
+    good = case.strong(at_least)
     if not a.any() or good.sum() < at_least:
         return None
     ratios = a[good] / n[good]

@@ -67,6 +67,21 @@ def masked(case: Case) -> Diagnosis | None:
     return Diagnosis("mask", confidence, {"detail": detail})
 
 
+def partly_masked(case: Case) -> Diagnosis | None:
+    """Gradient at places that have no say in the output, or none at places that have, and others are wrong too."""
+    compared = [each for each in case.check.compared[case.name] if not each.kink]
+    a, n = case.a, case.n
+    has_none = np.array([each.slope.terms == 0 for each in compared])
+    leaks, blocks = has_none & (a != 0), ~has_none & (a == 0) & case.wrong
+    strong = np.abs(a) > 1e-2 * np.abs(a).max(initial=0)
+    if has_none.any() and (leaks & strong).sum() >= 0.5 * has_none.sum():
+        detail = "It flows where the output does not depend on the input."
+        return Diagnosis("mask", 0.8, {"detail": detail})
+    if blocks.sum() >= 3 and np.abs(n[blocks]).max() > 1e-2 * np.abs(n).max():
+        return Diagnosis("mask", 0.8, {"detail": "It is 0 where the output depends on the input."})
+    return None
+
+
 def two_slopes(case: Case) -> Diagnosis | None:
     """The local gradient takes two values, as a leaky ReLU's does, and at some elements the other one is there."""
     dy = case.at_elements(case.check.dy) if case.check.dy.shape == case.analytic.shape else None

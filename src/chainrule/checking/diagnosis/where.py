@@ -5,9 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.checking.context import Check
+from chainrule.checking.diagnosis.case import Case, Diagnosis
 
 #: The lengths of tiles that kernels have.
-TILES = (128, 64, 32, 16, 8, 4)
+TILES = (128, 64, 32, 16, 8)
 
 
 def where(wrong: Array, looked_at: Array | None = None) -> str:
@@ -48,3 +50,23 @@ def _along(axis: int, length: int, bad: Array, seen: Array) -> str:
 def tail_of(length: int, first: int) -> int:
     """The length of the tiles of which the last, partial one begins there; 0 where that is none."""
     return next((tile for tile in TILES if length % tile and first == length - length % tile), 0)
+
+
+def places(check: Check, name: str) -> tuple[Array, Array]:
+    """Where a gradient is wrong, and where it was compared."""
+    wrong, seen = np.zeros(check.shape(name), bool), np.zeros(check.shape(name), bool)
+    for each in check.compared.get(name, []):
+        seen.flat[each.index] = True
+        wrong.flat[each.index] = not each.agrees and not each.kink
+    return wrong, seen
+
+
+def in_the_tail(case: Case) -> Diagnosis | None:
+    """Wrong in the last, partial block of an axis, and nowhere else."""
+    wrong, seen = places(case.check, case.name)
+    for axis, length in enumerate(wrong.shape):
+        others = tuple(i for i in range(wrong.ndim) if i != axis)
+        bad, of = np.flatnonzero(wrong.any(axis=others)), np.flatnonzero(seen.any(axis=others))
+        if wrong.sum() > 1 and tail_of(length, int(bad[0])) and np.isin(of[of >= bad[0]], bad).all():
+            return Diagnosis("tail", 0.85)
+    return None
