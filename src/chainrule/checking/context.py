@@ -14,7 +14,7 @@ from chainrule.checking.differences import Differences, Slope
 from chainrule.checking.elements import Along, Compared
 from chainrule.checking.mistakes import advice_for
 from chainrule.checking.noise import Noise, measure
-from chainrule.checking.precision import lowest
+from chainrule.checking.precision import lowest, rounded
 from chainrule.checking.report import Finding, Row, Severity, Verdict
 from chainrule.checking.targets.target import Calls, Returned, Target
 
@@ -149,7 +149,8 @@ class Check:
     def other_dy(self) -> Array:
         """Another upstream gradient."""
         rng = np.random.default_rng([self.seed, 2])
-        return np.asarray(self.dy * rng.uniform(0.3, 0.8, self.dy.shape), self.dy.dtype)
+        other = np.asarray(self.dy * rng.uniform(0.3, 0.8, self.dy.shape), self.dy.dtype)
+        return rounded(other, self.dtype) if self.target.native else other
 
     @cached_property
     def for_other_dy(self) -> Returned:

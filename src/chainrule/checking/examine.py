@@ -14,6 +14,7 @@ from chainrule.checking.behaviour import watch
 from chainrule.checking.comparison import compare, upstream_for
 from chainrule.checking.context import Check, copies, typed
 from chainrule.checking.diagnosis import name_mistakes
+from chainrule.checking.precision import rounded
 from chainrule.checking.probes import probe
 from chainrule.checking.randomness import held
 from chainrule.checking.targets.target import Calls, Refused, Target, WrongCount
@@ -65,7 +66,10 @@ def _run(check: Check) -> Calls | None:
     if not _usable(check, y):
         return None
     check.y = np.array(y)  # a copy: the backward may write to what the forward returned
-    check.dy = upstream_for(check.y, check.seed, check.dtype)
+    if check.target.native:
+        check.dy = rounded(upstream_for(check.y, check.seed, "float64"), check.dtype)
+    else:
+        check.dy = upstream_for(check.y, check.seed, check.dtype)
     try:
         returned = calls.backward(check.dy.copy())
     except WrongCount as error:
@@ -108,7 +112,7 @@ def _usable(check: Check, y: object) -> bool:
         detail = f"The output is {output[place]} at {list(place)}, for the inputs given."
         check.add("not-finite", element=place, facts={"detail": detail})
         return False
-    wanted = np.dtype(check.dtype)
+    wanted = np.dtype("float64" if check.target.native else check.dtype)
     if is_float(output) and output.dtype.itemsize < wanted.itemsize:
         detail = f"The forward returned {output.dtype} for inputs of {wanted}."
         facts = {"detail": detail, "came": str(output.dtype), "expected": str(wanted)}

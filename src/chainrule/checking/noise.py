@@ -67,8 +67,8 @@ def measure(
 
 @dataclass(frozen=True)
 class _Spread:
-    """By the fourth differences along some lines: the standard deviation of each output, and whether it is far below
-    the first differences where these are not 0.
+    """By the fourth differences along some lines: the standard deviation of each output, and whether it is far
+    below the first differences where these are not 0.
     """
 
     noise: Array

@@ -97,9 +97,6 @@ class Target(ABC):
     dtypes: Mapping[str, str] = field(default_factory=dict)
     #: What else is worth saying of it.
     remarks: tuple[str, ...] = ()
-    #: By the name of an input of floats, the dtype in which it is handed over, where the target has one of its own:
-    #: "bfloat16". Empty for what takes NumPy arrays in the dtype of the check.
-    dtypes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def native(self) -> bool:
