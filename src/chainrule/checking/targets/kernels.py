@@ -60,7 +60,7 @@ class Outputs:
     def joined(self, arrays: Sequence[Array]) -> Array:
         """All of them as one array of float64: flat, unless there is one alone."""
         if len(arrays) == 1:
-            return np.array(arrays[0], np.float64)
+            return np.asarray(arrays[0], np.float64)
         return np.concatenate([np.ravel(np.asarray(each, np.float64)) for each in arrays])
 
     def split(self, dy: Any) -> list[Array]:

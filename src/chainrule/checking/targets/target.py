@@ -52,6 +52,9 @@ class Calls(ABC):
     def backward(self, dy: Any) -> Returned:
         """The gradients after the latest forward, as they were returned."""
 
+    def show_writes(self) -> None:  # noqa: B027  # most are given the arrays themselves
+        """Write into the arrays that were given what was written into tensors made from them."""
+
     def parameters(self) -> dict[str, Array]:
         """The parameters as they are now, where the target keeps them itself."""
         return {}
