@@ -12,16 +12,19 @@ from typing import Any
 
 import numpy as np
 import pytest
+import typer
 
 import chainrule as cr
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+from mutations import __main__ as command
 from mutations.calling import callee_of
 from mutations.corpus import all_mutants, checks, written_mutants
 from mutations.correct import written_by_hand
 from mutations.measuring import run_correct, run_mutants
 from mutations.mutating import Mutant, mutants, mutated
+from mutations.report import kernels_section
 from mutations.targets import normal, on
 from mutations.traces import differs, numerical, trace, upstream
 
@@ -118,6 +121,18 @@ def test_a_mutant_is_made_anew_each_time() -> None:
     first, second = mutant.make_target(), mutant.make_target()
     assert first.target is not second.target
     np.testing.assert_array_equal(first.inputs[0], second.inputs[0])
+
+
+def test_kernels_need_pytorch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(command, "find_spec", lambda name: None)
+    with pytest.raises(typer.BadParameter, match="--kernels needs PyTorch, which is not installed here"):
+        command.main(kernels=True)
+
+
+def test_what_the_page_says_of_kernels_stays() -> None:
+    page = "# Title\n\n## Fused kernels\n\ntext\n\n## Rules\n\nrules\n"
+    assert kernels_section(page) == "## Fused kernels\n\ntext\n"
+    assert kernels_section("# Title\n\n## Rules\n") == ""
 
 
 # The checker

@@ -1,11 +1,13 @@
 """Run every mutant and many right ones through `cr.check`; write MUTATIONS.md and mutations.json.
 
-PYTHONPATH=benchmarks python -m mutations [--quick] [--correct 10000] [--out FOLDER]
+PYTHONPATH=benchmarks python -m mutations [--kernels] [--quick] [--correct 10000] [--out FOLDER]
 """
 
 from __future__ import annotations
 
+import functools
 import time
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Annotated
 
@@ -30,12 +32,17 @@ def main(
     quick: Annotated[
         bool, typer.Option(help="A fifth of the mutants, and few checks of what is right.")
     ] = False,
+    kernels: Annotated[bool, typer.Option(help="Fused kernels in place of all else; needs PyTorch.")] = False,
     correct: Annotated[int, typer.Option(help="So many checks of what is right; 0: the usual number.")] = 0,
     out: Annotated[
         Path | None, typer.Option(help="Where to write; runs/mutations unless all is run.")
     ] = None,
 ) -> None:
     """What `cr.check` finds of wrong backwards, and what it calls them."""
+    if kernels and find_spec("torch") is None:
+        raise typer.BadParameter(
+            "--kernels needs PyTorch, which is not installed here: pip install torch, or make test-peers"
+        )
     console = Console()
     folder = out or (Path("runs/mutations") if quick or correct else Path(__file__).parent)
     folder.mkdir(parents=True, exist_ok=True)
@@ -47,6 +54,11 @@ def main(
         console=console,
         transient=True,
     ) as progress:
+        if kernels:
+            from mutations.kernels.running import run_kernels
+
+            run_kernels(quick, correct, folder, functools.partial(_bar, progress), console)
+            return
         results = measure(quick, correct, progress)
     (folder / "mutations.json").write_text(results.to_json(), encoding="utf-8")
     write_report(results, folder / "MUTATIONS.md")

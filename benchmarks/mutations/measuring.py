@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -9,7 +10,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import chainrule as cr
-from mutations.correct import Correct
 from mutations.mutating import Mutant
 
 Advance = Callable[[str], None]
@@ -70,55 +70,60 @@ def run_mutants(mutants: Iterable[Mutant], advance: Advance = lambda name: None)
     outcomes = []
     for mutant in mutants:
         target, inputs, options = mutant.make_target()
-        report, message, milliseconds = _checked(target, inputs, options)
-        findings = [] if report is None else findings_of(report)
-        codes = list(dict.fromkeys(finding.mistake for finding in findings))
-        outcomes.append(
-            Outcome(
-                mutant.name,
-                sorted(mutant.expected),
-                CRASHED if report is None else codes[0] if codes else NOTHING,
-                None if mutant.node is None else {finding.node for finding in findings} == {mutant.node},
-                milliseconds,
-                codes[1:],
-                message,
-            )
-        )
+        report, message, milliseconds = checked(target, inputs, options)
+        nodes = {finding.node for finding in findings_of(report)}
+        located = None if mutant.node is None else nodes == {mutant.node}
+        outcomes.append(Outcome(**outcome_of(mutant, report, message, milliseconds), located=located))
         advance(mutant.name)
     return outcomes
 
 
-def run_correct(checks: Iterable[tuple[Correct, int, Any]], advance: Advance = lambda name: None) -> Alarms:
-    """Give what is right to `cr.check`; any error or warning is a false alarm, and so is an exception."""
+def outcome_of(mutant: Any, report: Any, message: str, milliseconds: float) -> dict[str, Any]:
+    """The fields of an outcome, but for the place."""
+    codes = list(dict.fromkeys(finding.mistake for finding in findings_of(report)))
+    return {
+        "name": mutant.name,
+        "expected": sorted(mutant.expected),
+        "named": CRASHED if report is None else codes[0] if codes else NOTHING,
+        "milliseconds": milliseconds,
+        "others": codes[1:],
+        "message": message,
+    }
+
+
+def run_correct(checks: Iterable[tuple[Any, int, Any]], advance: Advance = lambda name: None) -> Alarms:
+    """Give what is right to `cr.check`. An error or a warning is a false alarm, and so is an exception, or any
+    verdict but "passed".
+    """
     alarms = Alarms(0, [], 0.0)
     total = 0.0
     for correct, seed, dtype in checks:
-        target, inputs, options = correct.make_target(seed, dtype)
-        report, message, milliseconds = _checked(target, inputs, options)
+        report, message, milliseconds = checked(*correct.make_target(seed, dtype))
         alarms.checks += 1
         total += milliseconds
+        alarm = functools.partial(Alarm, correct.name, seed, getattr(dtype, "__name__", dtype))
         if report is None:
-            alarms.found.append(Alarm(correct.name, seed, dtype.__name__, CRASHED, "error", message))
+            alarms.found.append(alarm(CRASHED, "error", message))
         elif found := findings_of(report):
             worst = found[0]
-            said = f"{worst.place}: {worst.advice}"
-            alarms.found.append(
-                Alarm(correct.name, seed, dtype.__name__, worst.mistake, worst.severity, said)
-            )
+            alarms.found.append(alarm(worst.mistake, worst.severity, f"{worst.place}: {worst.advice}"))
+        elif not report.passed:
+            alarms.found.append(alarm(report.verdict, "verdict", " ".join(report.remarks)))
         advance(correct.name)
     alarms.milliseconds = total / max(alarms.checks, 1)
     return alarms
 
 
 def findings_of(report: Any) -> list[Any]:
-    """Errors, then warnings, each in the order in which they were found; notes are no findings."""
+    """Errors, then warnings, each in the order in which they were found; notes are no findings. None has none."""
     return sorted(
-        (finding for finding in report.findings if finding.severity in RANK),
+        (finding for finding in getattr(report, "findings", ()) if finding.severity in RANK),
         key=lambda finding: RANK[finding.severity],
     )
 
 
-def _checked(target: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, str, float]:
+def checked(target: Any, inputs: tuple[Any, ...], options: dict[str, Any]) -> tuple[Any, str, float]:
+    """The report, or None and what was raised; and the milliseconds it took."""
     begin = time.perf_counter()
     report, message = None, ""
     with warnings.catch_warnings():

@@ -30,9 +30,13 @@ RULES = """\
   same NumPy code; weights are inputs of that function. Graphs are not given to it.
 """
 
+#: The heading of the section that `--kernels` writes.
+KERNELS = "## Fused kernels"
+
 
 def write_report(results: Results, path: Path) -> None:
-    """Everything on one page."""
+    """Everything on one page. What the page says of kernels stays."""
+    kept = kernels_section(path.read_text(encoding="utf-8")) if path.exists() else ""
     with_torch = results.gradcheck is not None
     groups = {
         "by hand": [o for o in results.outcomes if not _is_layer(o) and o.located is None],
@@ -48,20 +52,20 @@ def write_report(results: Results, path: Path) -> None:
         "checks of what is right, `--out FOLDER` writes elsewhere. Every single result is written to "
         "`mutations.json` beside it.",
         "## What is found",
-        _table(
+        table(
             ("mutants", "how many", "found", "named", "located", "gradcheck finds"),
             [_group(name, outcomes, results) for name, outcomes in groups.items()],
         ),
         f"One check of a mutant takes {_mean(results):.1f} ms on average.",
         "## By mistake",
         "A mutant with two codes is counted with both.",
-        _table(
+        table(
             ("code", "mutants", "found", "named", "gradcheck finds", "what gradcheck says, for instance"),
             [_code(code, results) for code in results.codes],
         ),
         "" if with_torch else "PyTorch was missing in this run, so gradcheck was not asked.",
         "## What is called what",
-        _table(
+        table(
             ("expected", "named so", "otherwise"),
             [_confused(expected, named) for expected, named in results.confusion().items()],
         ),
@@ -72,10 +76,17 @@ def write_report(results: Results, path: Path) -> None:
         _alarms(results),
         "## One wrong element among many",
         _projection(results),
+        kept,
         "## Rules",
         RULES,
     ]
     path.write_text("\n\n".join(part.strip() for part in parts if part) + "\n", encoding="utf-8")
+
+
+def kernels_section(page: str) -> str:
+    """What a page says of kernels, from its heading to the next; nothing where it is silent."""
+    _, found, rest = page.partition(KERNELS)
+    return found + rest.partition("\n## ")[0] if found else ""
 
 
 def _is_layer(outcome: Outcome) -> bool:
@@ -92,9 +103,9 @@ def _group(name: str, outcomes: list[Outcome], results: Results) -> tuple[str, .
     return (
         name,
         str(count),
-        _share(found, count),
-        _share(named, count),
-        _share(sum(located), len(located)) if located and name != "**all**" else "",
+        share(found, count),
+        share(named, count),
+        share(sum(located), len(located)) if located and name != "**all**" else "",
         _gradcheck_share(results.said_of(outcomes)),
     )
 
@@ -108,10 +119,10 @@ def _code(code: str, results: Results) -> tuple[str, ...]:
     return (
         code,
         str(count),
-        _share(found, count),
-        _share(named, count),
+        share(found, count),
+        share(named, count),
         _gradcheck_share(said),
-        _cell(example),
+        cell(example),
     )
 
 
@@ -124,7 +135,7 @@ def _confused(expected: str, named: Counter[str]) -> tuple[str, ...]:
 
 def _missed(results: Results) -> str:
     lines = [
-        f"| {_cell(o.name)} | {' or '.join(o.expected)} | {', '.join([o.named, *o.others])} |"
+        f"| {cell(o.name)} | {' or '.join(o.expected)} | {', '.join([o.named, *o.others])} |"
         for o in results.outcomes
         if not o.right
     ]
@@ -164,8 +175,8 @@ def _alarms(results: Results) -> str:
     if not alarms.found:
         return text
     counted = Counter((alarm.name, alarm.named, alarm.severity) for alarm in alarms.found)
-    rows = [(_cell(name), named, severity, str(n)) for (name, named, severity), n in counted.most_common()]
-    return text + "\n\n" + _table(("what", "reported", "severity", "times"), rows)
+    rows = [(cell(name), named, severity, str(n)) for (name, named, severity), n in counted.most_common()]
+    return text + "\n\n" + table(("what", "reported", "severity", "times"), rows)
 
 
 def _projection(results: Results) -> str:
@@ -179,7 +190,7 @@ def _projection(results: Results) -> str:
             (
                 f"{n:,}",
                 *(
-                    f"{_share(each.by_one_projection, each.tries)}, {_share(each.by_check, each.check_tries)}"
+                    f"{share(each.by_one_projection, each.tries)}, {share(each.by_check, each.check_tries)}"
                     for each in of_n
                 ),
             )
@@ -188,15 +199,15 @@ def _projection(results: Results) -> str:
     return (
         "y = tanh(x) on n numbers, one element of whose gradient is off by a fraction of itself. Missed by one "
         f"random projection alone, with a tolerance of a thousandth ({first.tries:,} tries), and by all of "
-        f"`cr.check` ({first.check_tries} tries):\n\n" + _table(("n", *errors), rows)
+        f"`cr.check` ({first.check_tries} tries):\n\n" + table(("n", *errors), rows)
     )
 
 
 def _gradcheck_share(said: list[Said]) -> str:
-    return _share(sum(each.detected for each in said), len(said)) if said else ""
+    return share(sum(each.detected for each in said), len(said)) if said else ""
 
 
-def _share(part: int, whole: int) -> str:
+def share(part: int, whole: int) -> str:
     """A percentage that says 100 % only where it is all of them, and 0 % only where it is none."""
     if whole == 0:
         return ""
@@ -206,11 +217,13 @@ def _share(part: int, whole: int) -> str:
     return f"{percent:.0f} %" if part in (0, whole) else f"{percent:.1f} %"
 
 
-def _cell(text: str) -> str:
+def cell(text: str) -> str:
+    """A text short enough for a table."""
     short = text if len(text) <= 110 else text[:107] + "..."
     return short.replace("|", "\\|")
 
 
-def _table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+def table(heads: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> str:
+    """In Markdown."""
     lines = ["| " + " | ".join(heads) + " |", "|---" * len(heads) + "|"]
     return "\n".join(lines + ["| " + " | ".join(row) + " |" for row in rows])

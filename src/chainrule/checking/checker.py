@@ -6,17 +6,19 @@ import copy
 import inspect
 import time
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
-from chainrule.arguments import checked_dtype, checked_seed
+from chainrule.arguments import checked_dtype, checked_seed, one_of
 from chainrule.arrays import Array, ArrayLike, is_float
 from chainrule.checking.examine import examine
 from chainrule.checking.graphs import check_graph
 from chainrule.checking.precision import EPSILONS, lowest
 from chainrule.checking.randomness import fixed_randomness
 from chainrule.checking.report import CheckReport, Finding, LookedAt, Row
+from chainrule.checking.sizes import Sizes, check_sizes
 from chainrule.checking.targets.functions import FunctionTarget
 from chainrule.checking.targets.inputs import as_data, complete, inputs_for
 from chainrule.checking.targets.jax_targets import jax_target, takes_jax
@@ -46,6 +48,9 @@ def check(
     backward: Callable[..., Any] | None = None,
     gradients: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
+    reference: Callable[..., Any] | None = None,
+    straight_through: Collection[str] = (),
+    sizes: Sizes = None,
     seed: int = 0,
     dtype: Any = None,
     training: bool = True,
@@ -75,6 +80,12 @@ def check(
     each one is compared; above, three random directions, one more in the last slice of each axis, and 32
     elements, and where a direction disagrees, 256 elements and those found by halving the direction.
 
+    `reference`: a plain forward in float64 of which the target is the fast form, called with the same inputs. The
+    output is held against its output, and gradients against its slopes.
+    `straight_through`: inputs whose gradient is another by design, as a rounding's is; it is not compared.
+    `sizes`: check again with other lengths of the axes: True for such as kernels forget (1, one less, one more, a
+    prime), `[1, 7, 33]` in the place of each axis' own, `{64: [63, 65]}` for the axes of length 64.
+
     Shapes: any.
     dtype: the backward runs in `dtype`, float64 (the default) or float32; differences are always taken in float64.
     Tensors and JAX arrays keep their own dtype and device, unless `dtype` casts them: bfloat16 and float16, too.
@@ -89,6 +100,7 @@ def check(
     if isinstance(target, Network):
         target = target.settled()
     if isinstance(target, (Graph, Network)):
+        _refuse_for_graphs(reference=reference, straight_through=straight_through, sizes=sizes)
         wide = str(checked_dtype(wide, owner="check"))
         with one_thread(), np.errstate(all="ignore"):
             name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, seed, wide, training)
@@ -98,9 +110,10 @@ def check(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
         checked = _target(target, inputs, backward, gradients, names, seed, asked, training)
+        checked = _without_straight_through(checked, straight_through)
         wide = lowest(checked.dtypes.values()) if checked.native else str(checked_dtype(wide, owner="check"))
         with one_thread(), fixed_randomness(checked.method):  # what is drawn here is not missed later
-            examined = examine(checked, seed, wide)
+            examined = examine(checked, seed, wide, reference)
         name, findings, rows = checked.name, examined.findings, examined.rows
         remarks = list(examined.remarks)
         looked_at = LookedAt(inputs={key: value.copy() for key, value in checked.values.items()})
@@ -110,9 +123,41 @@ def check(
         )
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
-    seconds = time.perf_counter() - began
-    found = (tuple(findings), tuple(rows), seconds, seed, wide, tuple(remarks))
-    return CheckReport(name, *found, looked_at)
+    found = (tuple(findings), tuple(rows), time.perf_counter() - began, seed, wide, tuple(remarks))
+    report = CheckReport(name, *found, looked_at)
+    if not sizes:
+        return report
+    options: dict[str, Any] = {
+        "backward": backward,
+        "gradients": gradients,
+        "names": names,
+        "reference": reference,
+    }
+    options |= {"straight_through": straight_through, "seed": seed, "dtype": dtype, "training": training}
+    report = check_sizes(report, inputs, sizes, lambda some: check(target, *some, **options))
+    return replace(report, seconds=time.perf_counter() - began)
+
+
+def _refuse_for_graphs(**options: Any) -> None:
+    """ArgumentError for an option that graphs and networks do not take."""
+    for name, value in options.items():
+        if value:
+            raise ArgumentError(
+                f"check: {name}=... goes with a function, an object or a layer, not with a graph"
+            )
+
+
+def _without_straight_through(target: Target, names: Collection[str]) -> Target:
+    """The target without the gradients that are wrong by design."""
+    if isinstance(names, str):
+        names = [names]
+    for name in names:
+        one_of("straight_through", name, target.differentiable, owner="check")
+    said = tuple(f"{name} is straight-through: its gradient was not compared." for name in names)
+    without = target.without_gradient | frozenset(names)
+    return replace(
+        target, without_gradient=without, remarks=(*target.remarks, *said), straight_through=frozenset(names)
+    )
 
 
 def _dtype(dtype: Any) -> str:

@@ -29,6 +29,14 @@ class Misshapen:
     is_no_array: bool = False
 
 
+@dataclass(frozen=True)
+class Reference:
+    """A plain forward in float64 that the target computes fast, and the inputs that it takes."""
+
+    output: Callable[[Mapping[str, Array]], Array]
+    takes: frozenset[str]
+
+
 @dataclass
 class Check:
     """One target, run once forward and backward, and all that was seen and compared since."""
@@ -44,8 +52,10 @@ class Check:
     misshapen: dict[str, Misshapen] = field(default_factory=dict)
     compared: dict[str, list[Compared]] = field(default_factory=dict)
     along: dict[str, list[Along]] = field(default_factory=dict)
-    #: A plain forward in float64 that the target computes fast: slopes are taken from it.
-    reference: Callable[[Mapping[str, Array]], Array] | None = None
+    #: What the target is held against, in the place of its own forward.
+    reference: Reference | None = None
+    #: The output is not that of the reference.
+    forward_is_wrong: bool = False
     #: The forward gives another result every time, even from new calls.
     random: bool = False
     #: The forward depends on what its calls did before, so that each slope needs new ones.
@@ -54,6 +64,8 @@ class Check:
     writes: bool = False
     #: The inputs whose gradient is wrong because of something else that was found, and needs no other name.
     explained: set[str] = field(default_factory=set)
+    #: Sentences on what else was seen.
+    said: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
 
@@ -62,7 +74,7 @@ class Check:
     @property
     def remarks(self) -> tuple[str, ...]:
         """What else is worth knowing."""
-        said, name = list(self.target.remarks), self.target.name
+        said, name = [*self.target.remarks, *self.said], self.target.name
         if self.target.draws:
             said.append(f"{name} draws random numbers: every call drew the same ones, to be one function.")
         if "noise" in vars(self) and self.accuracy != self.dtype:  # it came to a comparison
@@ -178,10 +190,19 @@ class Check:
         """The slopes at the values that are checked."""
         return self.differences_at(self.target.values, self.dy)
 
+    def differences_for(self, name: str) -> Differences:
+        """The slopes of an input: of the reference, where that takes it, or of the target's own forward."""
+        if self.reference is not None and name in self.reference.takes:
+            return self._of_reference
+        return self.differences
+
+    @cached_property
+    def _of_reference(self) -> Differences:
+        assert self.reference is not None
+        return Differences(self.reference.output, self.target.values, self.dy)
+
     def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
         """The slopes at other values, or for another upstream gradient."""
-        if self.reference is not None:
-            return Differences(self.reference, values, dy)
         return Differences(self.output_or_nan, values, dy, self.noise, self.target.dtypes)
 
     def numerical(self, name: str) -> tuple[Array, Array, Array]:
@@ -192,7 +213,7 @@ class Check:
     def all_slopes(self, name: str, most: int = 2000) -> tuple[Array, Array, Array]:
         """The slopes of an input whose gradient has no usable shape: indices, slopes, how far one may be off."""
         size = min(self.target.values[name].size, most)
-        slopes = [self.differences.best_element(name, i, self.accuracy) for i in range(size)]
+        slopes = [self.differences_for(name).best_element(name, i, self.accuracy) for i in range(size)]
         return _as_arrays(range(size), slopes)
 
     # Sizes ---------------------------------------------------------------------------------------------------

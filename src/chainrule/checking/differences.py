@@ -65,7 +65,8 @@ class Differences:
         noise: Noise | None = None,
         dtypes: Mapping[str, str] | None = None,
     ) -> None:
-        self._forward, self._noise, self._dtypes = forward, noise, dtypes or {}
+        self._forward, self._noise = forward, noise
+        self._dtypes = {name: dtype for name, dtype in (dtypes or {}).items() if dtype != "float64"}
         self._values = {
             name: np.array(v, dtype=np.float64 if v.dtype.kind == "f" else None) for name, v in values.items()
         }

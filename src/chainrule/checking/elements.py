@@ -40,6 +40,11 @@ class Compared:
         return math.isfinite(self.slope.value) and self.slope.bend <= 0.5 * self.slope.terms
 
     @property
+    def is_kink(self) -> bool:
+        """Whether it stands at a kink, with slopes to both sides."""
+        return self.kink and self.is_defined and not self.agrees
+
+    @property
     def off(self) -> float:
         """How far apart the two are; infinity where one of them is no number."""
         difference = abs(self.analytic - self.slope.value)

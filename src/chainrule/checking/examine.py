@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import sys
 import traceback
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -17,12 +19,13 @@ from chainrule.checking.diagnosis import name_mistakes
 from chainrule.checking.precision import rounded
 from chainrule.checking.probes import probe
 from chainrule.checking.randomness import held
+from chainrule.checking.reference import compare_forward, reference_of
 from chainrule.checking.targets.target import Calls, Refused, Target, WrongCount
 from chainrule.errors import ChainruleError
 
 
-def examine(target: Target, seed: int, dtype: str) -> Check:
-    """Check one target: all its differentiable inputs."""
+def examine(target: Target, seed: int, dtype: str, reference: Callable[..., Any] | None = None) -> Check:
+    """Check one target: all its differentiable inputs, against its own forward or that of a reference."""
     with np.errstate(all="ignore"):
         target = replace(target, draws=target.draws_by_contract or _draws(target, dtype))
         check = Check(target, seed, dtype)
@@ -33,6 +36,9 @@ def examine(target: Target, seed: int, dtype: str) -> Check:
             for name in target.differentiable:
                 check.row(name, "not checked")
             return check
+        if reference is not None:
+            check.reference = reference_of(check.target, reference)
+            compare_forward(check)
         compare(check)
         name_mistakes(check)
         probe(check)
@@ -85,7 +91,7 @@ def _run(check: Check) -> Calls | None:
     check.returned = {n: v.copy() if isinstance(v, np.ndarray) else v for n, v in returned.items()}
     if check.target.handwritten:  # whoever returns a gradient for answers means it
         meant = {n for n, v in check.returned.items() if isinstance(v, np.ndarray) and v.dtype.kind == "f"}
-        without = check.target.without_gradient - meant
+        without = (check.target.without_gradient - meant) | check.target.straight_through
         check.target = replace(check.target, without_gradient=without)
     return calls
 

@@ -193,9 +193,10 @@ _ALL = (
     ),
     Mistake(
         "forward-disagrees",
-        "two forwards of one function disagree",
-        "{node:The function} has another output than it should have. The forward that keeps what backward needs, "
-        "and the one that is called without gradients, compute the same function.",
+        "the forward computes another function",
+        "{node:The function} has another output than it should have. Two forwards of one function compute the "
+        "same: a fast one and its plain reference, or one that keeps what backward needs and one that is called "
+        "without gradients.",
     ),
     Mistake(
         "loss-disagrees",

@@ -62,12 +62,12 @@ def measure(
         if not bends:
             absolute = np.maximum(absolute, np.minimum(long.noise, short.noise))
     relative = _relative(absolute, y)
-    return Noise(absolute if relative > ROUGH or dtypes else floor, relative)
+    return Noise(absolute if relative > ROUGH or lowest(dtypes.values()) != "float64" else floor, relative)
 
 
 @dataclass(frozen=True)
 class _Spread:
-    """By the fourth differences along some lines: the standard deviation of each output, and whether it is far
+    """By the fourth differences along some lines: the standard deviation of each output, and whether these are far
     below the first differences where these are not 0.
     """
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.checking.randomness import held
@@ -30,6 +32,31 @@ class FunctionTarget(Target):
     @property
     def method(self) -> Any:
         return self.forward
+
+
+@dataclass
+class PlainTarget(Target):
+    """A forward alone, called with the inputs in their order, or with the first of them."""
+
+    forward: Callable[..., Any] = field(default=lambda *_: None)
+    count: int = 0
+
+    def start(self, dtype: str = "float64") -> Calls:
+        return _PlainCalls(self.forward, self.count)
+
+
+class _PlainCalls(Calls):
+    def __init__(self, forward: Callable[..., Any], count: int) -> None:
+        self._forward, self._count = forward, count
+
+    def forward(self, values: Mapping[str, Array]) -> Any:
+        result = self._forward(*list(values.values())[: self._count])
+        if isinstance(result, (tuple, list)) and any(isinstance(each, np.ndarray) for each in result):
+            return np.concatenate([np.ravel(each) for each in result])
+        return result
+
+    def backward(self, dy: Any) -> Returned:
+        raise NotImplementedError
 
 
 class _FunctionCalls(Calls):

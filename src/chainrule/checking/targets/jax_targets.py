@@ -68,6 +68,17 @@ class JaxTarget(Target):
     def method(self) -> Any:
         return self.function
 
+    def computing(self, forward: Callable[..., Any]) -> Target:
+        with _wide(["float64"]):
+            wide = {
+                name: array.astype("float64") if name in self.dtypes else array
+                for name, array in self.arguments.arrays.items()
+            }
+        arguments = replace(self.arguments, arrays=wide)
+        return replace(
+            self, arguments=arguments, dtypes=dict.fromkeys(self.dtypes, "float64"), function=forward
+        )
+
     def other_uses(self, dy: Array) -> Iterator[Use]:
         """A rule for gradients has a forward of its own, which has to compute the same."""
         calls = JaxCalls(self, differentiated=True)

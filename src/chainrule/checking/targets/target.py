@@ -92,6 +92,8 @@ class Target(ABC):
     handwritten: bool = True
     #: Inputs whose gradient is given as None on purpose: answers, indices, and what the target says has none.
     without_gradient: frozenset[str] = frozenset()
+    #: Of these: inputs whose gradient is another by design.
+    straight_through: frozenset[str] = frozenset()
     #: About how many numbers a forward reads and writes; 0 where that is what goes in and comes out.
     work: int = 0
     #: Whether it draws random numbers of its own, which are then held the same in every call.
@@ -105,6 +107,10 @@ class Target(ABC):
     def native(self) -> bool:
         """Whether it computes in dtypes of its own, and `values` are numbers that these hold."""
         return bool(self.dtypes)
+
+    def computing(self, forward: Callable[..., Any]) -> Target:
+        """The same inputs, handed in float64 to another forward, of which only the output is wanted."""
+        raise NotImplementedError
 
     def other_uses(self, dy: Array) -> Iterable[Use]:
         """Other ways to use it, which must give the same as the first, for this upstream gradient."""

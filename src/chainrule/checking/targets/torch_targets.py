@@ -10,7 +10,7 @@ import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -18,7 +18,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.checking.randomness import held
 from chainrule.checking.targets.kernels import Arguments, Outputs, mapped_builtin
-from chainrule.checking.targets.target import Calls, Refused, Returned, Target, Use, WrongCount
+from chainrule.checking.targets.target import Calls, Refused, Returned, Target, Use, WrongCount, accepts
 
 #: Inputs that are asked for alone, at most: a module may have hundreds of parameters.
 ASKED_ALONE = 6
@@ -58,6 +58,24 @@ class TorchTarget(Target):
     @property
     def parameters(self) -> frozenset[str]:
         return frozenset(self.paths)
+
+    def computing(self, forward: Callable[..., Any]) -> Target:
+        wide = {
+            name: each.double() if each.is_floating_point() else each
+            for name, each in self.arguments.arrays.items()
+        }
+        arguments, own = replace(self.arguments, arrays=wide), list(self.paths)
+
+        def call(arrays: Mapping[str, Any]) -> Any:
+            given = arguments.filled(arrays)
+            if own and accepts(forward, len(given) + len(own)):  # a module's parameters, after its inputs
+                given += [arrays[name] for name in own]
+            return forward(*given)
+
+        dtypes = dict.fromkeys(self.dtypes, "float64")
+        return replace(
+            self, arguments=arguments, dtypes=dtypes, call=call, module=None, paths={}, forward=forward
+        )
 
     @property
     def source(self) -> str | None:

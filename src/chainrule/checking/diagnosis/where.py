@@ -1,0 +1,50 @@
+"""Where in an array something is wrong: in which rows, heads, tiles, or in the last, partial block."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from chainrule.arrays import Array
+
+#: The lengths of tiles that kernels have.
+TILES = (128, 64, 32, 16, 8, 4)
+
+
+def where(wrong: Array, looked_at: Array | None = None) -> str:
+    """A sentence about the places where `wrong` is true, among those looked at; nothing where they are all over."""
+    seen = np.ones(wrong.shape, bool) if looked_at is None else looked_at
+    if wrong.ndim == 0 or not wrong.any() or wrong[seen].all():
+        return ""
+    found = []
+    for axis, length in enumerate(wrong.shape):
+        others = tuple(i for i in range(wrong.ndim) if i != axis)
+        of, bad = np.asarray(seen.any(axis=others)), np.asarray((wrong & seen).any(axis=others))
+        if length < 2 or bad[of].all():
+            continue
+        found.append(_along(axis, length, np.flatnonzero(bad), np.flatnonzero(of)))
+    if not found:
+        share = 100 * wrong[seen].mean()
+        return f"It is off at {share:.0f} % of the places, in no block of them."
+    return f"It is off only {', and '.join(found)}."
+
+
+def _along(axis: int, length: int, bad: Array, seen: Array) -> str:
+    first, last = int(bad[0]), int(bad[-1])
+    whole = np.isin(seen[(seen >= first) & (seen <= last)], bad).all()
+    if whole and last == seen[-1] and tail_of(length, first) and len(bad) > 0:
+        count, tile = length - first, tail_of(length, first)
+        return f"in the last {count} of {length} along axis {axis}, behind {first // tile} blocks of {tile}"
+    if len(bad) == 1:
+        return f"at {first} of {length} along axis {axis}"
+    if whole:
+        return f"from {first} to {last} of {length} along axis {axis}"
+    steps = np.diff(bad)
+    if (steps == steps[0]).all():
+        return f"at every {steps[0]}. of {length} along axis {axis}, from {first} on"
+    named = ", ".join(map(str, bad[:6])) + (", ..." if len(bad) > 6 else "")
+    return f"at {named} of {length} along axis {axis}"
+
+
+def tail_of(length: int, first: int) -> int:
+    """The length of the tiles of which the last, partial one begins there; 0 where that is none."""
+    return next((tile for tile in TILES if length % tile and first == length - length % tile), 0)
