@@ -175,6 +175,7 @@ def test_a_gradient_of_what_has_no_effect_may_be_none() -> None:
 
     assert compared(Norm, X, X[0], True) == {"x": "ok"}
     assert ("missing", "running_mean") in found(Norm, X, X[0], False)
+    assert found(lambda x: (x / x.std()).detach(), X) == [("missing", "x")]  # not where all is scaled at once
 
 
 def spoiled(name: str) -> Any:
@@ -374,6 +375,17 @@ def test_arrays_for_a_module_of_float32_become_float32() -> None:
     assert report.dtype == "float32"
     assert report.remarks == ("Linear does not take float64: the arrays were handed over in float32.",)
     assert compared(nn.Linear(4, 3), X, dtype="float64") == dict.fromkeys(["input", "weight", "bias"], "ok")
+
+
+def test_modules_of_pytorch_itself() -> None:
+    words = torch.tensor([[0, 1], [2, 2]])
+    assert compared(nn.Embedding(5, 3, sparse=True), words, dtype="float64") == {"weight": "ok"}
+    attention = nn.MultiheadAttention(4, 2, batch_first=True)  # the weights that it returns need no value
+    rows = compared(attention, X[None], X[None], X[None], dtype="float64")
+    assert {"query", "key", "value", "in_proj_weight"} <= set(rows)
+    report = cr.check(nn.LSTM(4, 3), X[:, None], dtype="float64")
+    assert report.passed
+    assert "output[1][1] (1, 1, 3)" in report.remarks[0]
 
 
 # Functions of tensors, lists and dicts ---------------------------------------------------------------------------

@@ -199,7 +199,7 @@ class TorchCalls(Calls):
         """A copy with the strides of another tensor, or with gaps between the elements."""
         if gaps and leaf.dim():
             return leaf.new_empty((*leaf.shape, 2))[..., 0].copy_(leaf)
-        if leaf.shape != like.shape or 0 in like.stride():
+        if like.is_contiguous() or leaf.shape != like.shape or 0 in like.stride():
             return leaf.clone()
         return self._torch.empty_strided(
             like.shape, like.stride(), dtype=leaf.dtype, device=leaf.device
