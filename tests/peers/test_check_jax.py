@@ -181,6 +181,35 @@ def test_dtypes() -> None:
     assert not jax.config.jax_enable_x64
 
 
+def rms_norm(factor: float) -> Any:
+    """x / sqrt(mean(x²)), computed in float32 inside; a factor is wrong in its gradient."""
+
+    @jax.custom_vjp
+    def norm(x: Any) -> Any:
+        wide = x.astype(jnp.float32)
+        return (wide * jax.lax.rsqrt((wide**2).mean(-1, keepdims=True))).astype(x.dtype)
+
+    def backward(x: Any, dy: Any) -> Any:
+        wide, dy = x.astype(jnp.float32), dy.astype(jnp.float32)
+        scale = jax.lax.rsqrt((wide**2).mean(-1, keepdims=True))
+        dx = scale * dy - factor * wide * scale**3 * (dy * wide).mean(-1, keepdims=True)
+        return (dx.astype(x.dtype),)
+
+    norm.defvjp(lambda x: (norm(x), x), backward)
+    return norm
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float16", "bfloat16"])
+def test_a_kernel_in_its_own_dtype(dtype: str) -> None:
+    x = jnp.array(RNG.normal(size=(6, 16)), dtype)
+    report = cr.check(rms_norm(1.0), x)
+    assert report.passed, report
+    assert report.dtype == dtype
+    assert cr.check(rms_norm(0.0), x).mistakes == ("fan-out",)
+    cast = cr.check(rms_norm(1.0), jnp.array(x, jnp.float32), dtype=jnp.dtype(dtype))
+    assert (cast.passed, cast.dtype) == (True, dtype)
+
+
 def test_what_is_refused() -> None:
     right = product(of_product)
     with pytest.raises(ArgumentError, match="goes with a function; a custom_vjp has its own"):

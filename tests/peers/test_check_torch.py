@@ -175,6 +175,7 @@ def test_a_gradient_of_what_has_no_effect_may_be_none() -> None:
 
     assert compared(Norm, X, X[0], True) == {"x": "ok"}
     assert ("missing", "running_mean") in found(Norm, X, X[0], False)
+    assert found(lambda x: (x / x.std()).detach(), X) == [("missing", "x")]  # not where all is scaled at once
 
 
 def spoiled(name: str) -> Any:
@@ -376,6 +377,17 @@ def test_arrays_for_a_module_of_float32_become_float32() -> None:
     assert compared(nn.Linear(4, 3), X, dtype="float64") == dict.fromkeys(["input", "weight", "bias"], "ok")
 
 
+def test_modules_of_pytorch_itself() -> None:
+    words = torch.tensor([[0, 1], [2, 2]])
+    assert compared(nn.Embedding(5, 3, sparse=True), words, dtype="float64") == {"weight": "ok"}
+    attention = nn.MultiheadAttention(4, 2, batch_first=True)  # the weights that it returns need no value
+    rows = compared(attention, X[None], X[None], X[None], dtype="float64")
+    assert {"query", "key", "value", "in_proj_weight"} <= set(rows)
+    report = cr.check(nn.LSTM(4, 3), X[:, None], dtype="float64")
+    assert report.passed
+    assert "output[1][1] (1, 1, 3)" in report.remarks[0]
+
+
 # Functions of tensors, lists and dicts ---------------------------------------------------------------------------
 
 
@@ -461,6 +473,44 @@ def test_tensors_keep_their_dtype() -> None:
     assert (report.dtype, report.remarks) == ("float32", ())
     assert cr.check(Single, X, dtype="float32").passed
     assert cr.check(Single, X).mistakes == ("raises",)
+
+
+class RMSNorm(torch.autograd.Function):
+    """x / sqrt(mean(x²) + eps) * w, computed in float32 inside, as fused kernels are."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Any, w: Any, eps: float) -> Any:
+        wide = x.float()
+        scale = torch.rsqrt((wide * wide).mean(-1, keepdim=True) + eps)
+        ctx.save_for_backward(x, w, scale)
+        return (wide * scale * w.float()).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, w, scale = ctx.saved_tensors
+        wide, of_scaled = x.float(), dy.float() * w.float()
+        dx = scale * of_scaled - wide * scale**3 * (of_scaled * wide).mean(-1, keepdim=True)
+        return dx.to(x.dtype), (dy.float() * wide * scale).sum(0).to(w.dtype), None
+
+
+class WithoutMean(RMSNorm):
+    """The path through the mean square is missing."""
+
+    @staticmethod
+    def backward(ctx: Any, dy: Any) -> Any:
+        x, w, scale = ctx.saved_tensors
+        return (scale * dy.float() * w.float()).to(x.dtype), *RMSNorm.backward(ctx, dy)[1:]
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32, torch.float16, torch.bfloat16])
+def test_a_kernel_in_its_own_dtype(dtype: torch.dtype) -> None:
+    x, w = (torch.tensor(RNG.normal(size=shape), dtype=dtype) for shape in ((6, 16), (16,)))
+    report = cr.check(RMSNorm, x, w, 1e-5)
+    assert report.passed, report
+    assert f"torch.{report.dtype}" == str(dtype)
+    assert [(f.mistake, f.input) for f in cr.check(WithoutMean, x, w, 1e-5).findings] == [("fan-out", "x")]
+    cast = cr.check(RMSNorm, x.double(), w.double(), 1e-5, dtype=dtype)
+    assert (cast.passed, cast.dtype) == (True, report.dtype)
 
 
 def test_arrays_are_float64_where_that_is_taken() -> None:

@@ -65,6 +65,7 @@ def _aliases(check: Check) -> None:
     values, calls = check.values, check.calls()
     given, upstream = copies(values), check.dy.copy()
     calls.forward(given)
+    calls.show_writes()
     after_forward = copies(given)
     written = sorted(name for name in given if not _same_bits(given[name], values[name]))
     for name in written:
@@ -72,6 +73,7 @@ def _aliases(check: Check) -> None:
         check.add("mutates-input", name, facts={"detail": f"The forward wrote to {name}."})
     weights = copies(calls.parameters())
     returned = calls.backward(upstream)
+    calls.show_writes()
     if not _same_bits(upstream, check.dy):
         check.writes = True
         check.add("mutates-upstream", next(iter(check.target.differentiable), None))
@@ -222,7 +224,8 @@ def _other_uses(check: Check, first: Mapping[str, Array]) -> None:
             check.add(use.mistake, facts={"detail": f"{use.said} the output is another."})
             continue
         for name in use.names:
-            if name in expected and not _same(came.get(name, np.zeros(0)), expected[name], slack):
+            none = np.zeros(check.shape(name))  # what is not used at all has no gradient, which is 0
+            if not _same(came.get(name, none), expected.get(name, none), slack):
                 check.add(
                     use.mistake, name, facts={"detail": f"{use.said} the gradient of {name} is another."}
                 )

@@ -60,7 +60,7 @@ class Outputs:
     def joined(self, arrays: Sequence[Array]) -> Array:
         """All of them as one array of float64: flat, unless there is one alone."""
         if len(arrays) == 1:
-            return np.array(arrays[0], np.float64)
+            return np.asarray(arrays[0], np.float64)
         return np.concatenate([np.ravel(np.asarray(each, np.float64)) for each in arrays])
 
     def split(self, dy: Any) -> list[Array]:
@@ -157,8 +157,9 @@ def without_effect(target: Target, calls: Calls) -> frozenset[str]:
             returned = calls.backward(np.ones_like(y))
             for name in target.differentiable:
                 if returned.get(name) is None:
-                    moved = _copies(target.values)
-                    moved[name] = moved[name] * 1.25 + 0.5
+                    value = target.values[name]
+                    along = np.random.default_rng(0).uniform(-1, 1, value.shape)
+                    moved = {**_copies(target.values), name: value * (1 + 0.2 * along) + 0.1 * along}
                     other = target.start().forward(moved)
                     if np.array_equal(other, y, equal_nan=True):
                         found.add(name)

@@ -52,6 +52,9 @@ class Calls(ABC):
     def backward(self, dy: Any) -> Returned:
         """The gradients after the latest forward, as they were returned."""
 
+    def show_writes(self) -> None:  # noqa: B027  # most are given the arrays themselves
+        """Write into the arrays that were given what was written into tensors made from them."""
+
     def parameters(self) -> dict[str, Array]:
         """The parameters as they are now, where the target keeps them itself."""
         return {}
@@ -95,11 +98,10 @@ class Target(ABC):
     work: int = 0
     #: Whether it draws random numbers of its own, which are then held the same in every call.
     draws: bool = False
+    #: By input: what it is rounded to, such as bfloat16; nothing for what takes and gives NumPy's arrays.
+    dtypes: Mapping[str, str] = field(default_factory=dict)
     #: What else is worth saying of it.
     remarks: tuple[str, ...] = ()
-    #: By the name of an input of floats, the dtype in which it is handed over, where the target has one of its own:
-    #: "bfloat16". Empty for what takes NumPy arrays in the dtype of the check.
-    dtypes: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def native(self) -> bool:

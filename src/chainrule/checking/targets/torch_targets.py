@@ -141,6 +141,8 @@ class TorchCalls(Calls):
         self._used, self._tracked = used, tracked
         self._strided, self._strided_dy = strided, strided_dy
         self._given: Mapping[str, Array] = {}
+        #: The latest upstream gradient: as it was given, as tensors, and as those that were handed over.
+        self._dy: tuple[Any, list[Any], list[Any]] = (None, [], [])
         #: By name: a leaf, and the tensor made from it that the target is called with, and may write to.
         self.leaves: dict[str, Any] = {}
         self._handed: dict[str, Any] = {}
@@ -157,7 +159,6 @@ class TorchCalls(Calls):
                 self._handed[name] = self._laid_out(leaf, like, name in self._strided)
             result = self._call(dict(self._handed))
         self._keep(result)
-        self._show_writes()
         if not self.results:
             return as_numpy(result) if isinstance(result, self._torch.Tensor) else result
         return self.outputs.joined([as_numpy(each) for each in self.results])
@@ -166,6 +167,7 @@ class TorchCalls(Calls):
         parts = zip(self.outputs.split(dy), self.results, strict=True)
         upstream = [self._tensor(part, y.dtype, y.device) for part, y in parts]
         handed = [self._laid_out(each, each, self._strided_dy) for each in upstream]
+        self._dy = (dy, upstream, handed)
         used = [k for k, y in enumerate(self.results) if y.requires_grad and self._used in (None, k)]
         if not used:
             return dict.fromkeys(self._wanted)
@@ -180,9 +182,6 @@ class TorchCalls(Calls):
                 )
             except RuntimeError as error:
                 return self._refused(error, upstream)
-        if isinstance(dy, np.ndarray) and not all(map(self._torch.equal, handed, upstream)):
-            dy[...] = self.outputs.joined([as_numpy(each) for each in handed]).reshape(dy.shape)
-        self._show_writes()
         return {n: None if g is None else as_numpy(g) for n, g in zip(self._wanted, gradients, strict=True)}
 
     def replace_parameter(self, name: str, value: Array) -> None:
@@ -193,13 +192,14 @@ class TorchCalls(Calls):
     # Tensors -------------------------------------------------------------------------------------------------
 
     def _tensor(self, value: Any, dtype: Any, device: Any) -> Any:
-        return self._torch.from_numpy(np.array(value)).to(dtype).to(device)
+        contiguous = np.array(value, order="C", copy=None if np.asarray(value).flags.writeable else True)
+        return self._torch.from_numpy(contiguous).to(dtype=dtype, copy=True).to(device)
 
     def _laid_out(self, leaf: Any, like: Any, gaps: bool) -> Any:
         """A copy with the strides of another tensor, or with gaps between the elements."""
         if gaps and leaf.dim():
             return leaf.new_empty((*leaf.shape, 2))[..., 0].copy_(leaf)
-        if leaf.shape != like.shape or 0 in like.stride():
+        if like.is_contiguous() or leaf.shape != like.shape or 0 in like.stride():
             return leaf.clone()
         return self._torch.empty_strided(
             like.shape, like.stride(), dtype=leaf.dtype, device=leaf.device
@@ -225,7 +225,7 @@ class TorchCalls(Calls):
         shapes = {name: tuple(each.shape) for name, each in found.items()}
         self.outputs = Outputs(shapes, {n: str(y.dtype).removeprefix("torch.") for n, y in found.items()})
 
-    def _show_writes(self) -> None:
+    def show_writes(self) -> None:
         """Write into the arrays that were given what was written into their tensors, but not by design.
 
         A tensor that is returned was written to by design: a Function calls that `mark_dirty`.
@@ -234,6 +234,9 @@ class TorchCalls(Calls):
             by_design = any(tensor is each for each in self.results)
             if not by_design and not self._torch.equal(tensor, self.leaves[name]):
                 self._given[name][...] = as_numpy(tensor)
+        dy, upstream, handed = self._dy
+        if isinstance(dy, np.ndarray) and not all(map(self._torch.equal, handed, upstream)):
+            dy[...] = self.outputs.joined([as_numpy(each) for each in handed]).reshape(dy.shape)
 
     # What PyTorch says ---------------------------------------------------------------------------------------
 
