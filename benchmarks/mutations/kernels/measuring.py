@@ -114,7 +114,7 @@ def sharpness_found(case: Case, dtype: str, reference: bool, tries: int) -> Shar
         for name, value in zip(input_names(case.function), inputs, strict=False)
         if hasattr(value, "is_floating_point")
         and value.is_floating_point()
-        and name not in (*case.straight_through, *case.ignore)
+        and name not in case.straight_through
     ]
     if not math.isfinite(stated):
         return Sharpness(case.name, dtype, reference, stated, names[-1], 0, 0)
