@@ -188,7 +188,10 @@ def test_a_forward_may_return_one_number(kind: Any) -> None:
 
 def test_a_forward_that_computes_in_float32_is_told() -> None:
     report = cr.check(lambda x: (x * x).astype(np.float32), X, backward=square_backward)
-    assert "dtype" in report.mistakes
+    assert not report.findings
+    assert report.remarks == ("<lambda> rounds to float32 inside: it is checked at that accuracy.",)
+    assert report.sharpness is not None
+    assert 1e-6 < report.sharpness < 1e-3
 
 
 def line_of(text: str) -> int:

@@ -12,7 +12,7 @@ from chainrule.arrays import Array, Shape
 from chainrule.checking.context import Check, Misshapen
 from chainrule.checking.differences import Differences
 from chainrule.checking.elements import Compared, compare_elements, directions, hold_along, ties_agree
-from chainrule.checking.precision import epsilon
+from chainrule.checking.precision import epsilon, rounded
 from chainrule.checking.report import Verdict
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
@@ -21,18 +21,19 @@ from chainrule.graph.values import unbroadcast
 #: reads and writes. Above, a sample of the elements is compared, and the slopes along some random directions.
 EVERY_ELEMENT = 2000
 WORK = 100_000_000
+#: The same where the backward rounds to float32 or less, and directions are the sharper means.
+EVERY_ELEMENT_OF_ROUGH = 256
 SAMPLED = 32
 SAMPLED_WHEN_WRONG = 256
 DIRECTIONS = 3
 
 
 def upstream_for(y: Array, seed: int, dtype: str) -> Array:
-    """A random upstream gradient: not uniform, no element near 0; for one number, not near 1 either."""
+    """A random upstream gradient, of numbers that a dtype holds: none near 0, and one number alone not near 1."""
     rng = np.random.default_rng([seed, 1])
     if y.size == 1:
-        return np.asarray(rng.uniform(1.3, 2.7, y.shape), dtype)
-    dy = rng.normal(size=y.shape) + np.where(rng.random(y.shape) < 0.5, -0.5, 0.5)
-    return np.asarray(dy, dtype)
+        return rounded(rng.uniform(1.3, 2.7, y.shape), dtype)
+    return rounded(rng.normal(size=y.shape) + np.where(rng.random(y.shape) < 0.5, -0.5, 0.5), dtype)
 
 
 def compare(check: Check) -> None:
@@ -117,10 +118,11 @@ def _compared(
     tried = check.along[name] = []
     if size == 0:
         return "ok", None, None
-    is_sampled = size > SAMPLED and (size > EVERY_ELEMENT or size * check.work > WORK)
+    by_directions = differences.is_rough or check.dtype != "float64"
+    most = EVERY_ELEMENT_OF_ROUGH if by_directions else EVERY_ELEMENT
+    is_sampled = size > SAMPLED and (size > most or size * check.work > WORK)
     chosen, failing = np.arange(size), None
-    takes_all = differences.is_rough or check.dtype != "float64"
-    for direction in _directions(analytic, is_sampled, takes_all, rng):
+    for direction in _directions(analytic, is_sampled, by_directions, rng):
         tried.append(hold_along(differences, name, analytic, direction, accuracy))
         if not tried[-1].agrees:
             failing = direction
@@ -136,7 +138,7 @@ def _compared(
         for each in kinks:
             each.kink = False
         failed, kinks = kinks, []
-    is_wrong = failed or (failing is not None and takes_all)
+    is_wrong = failed or (failing is not None and by_directions)
     verdict: Verdict = "wrong" if is_wrong else "kink" if kinks else "ok"
     if not is_wrong and not any(each.is_defined for each in compared):
         verdict = "not checked"

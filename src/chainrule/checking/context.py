@@ -14,7 +14,7 @@ from chainrule.checking.differences import Differences, Slope
 from chainrule.checking.elements import Along, Compared
 from chainrule.checking.mistakes import advice_for
 from chainrule.checking.noise import Noise, measure
-from chainrule.checking.precision import lowest
+from chainrule.checking.precision import lowest, rounded
 from chainrule.checking.report import Finding, Row, Severity, Verdict
 from chainrule.checking.targets.target import Calls, Returned, Target
 
@@ -128,6 +128,14 @@ class Check:
         """The values of the inputs, in the dtype in which the backward runs."""
         return self.target.values if self.target.native else typed(self.target.values, self.dtype)
 
+    def as_held(self, name: str, value: Array) -> Array:
+        """Numbers that the input can hold."""
+        return rounded(value, self.target.dtypes.get(name, "float64"))
+
+    def as_given(self, dy: Array) -> Array:
+        """An upstream gradient in the dtype in which the backward takes it."""
+        return dy if self.target.native else dy.astype(self.dtype)
+
     def calls(self) -> Calls:
         """New calls, which keep their parameters in the dtype in which the backward runs."""
         return self.target.start(self.dtype)
@@ -161,7 +169,7 @@ class Check:
     def other_dy(self) -> Array:
         """Another upstream gradient."""
         rng = np.random.default_rng([self.seed, 2])
-        return np.asarray(self.dy * rng.uniform(0.3, 0.8, self.dy.shape), self.dy.dtype)
+        return self.as_given(rounded(self.dy * rng.uniform(0.3, 0.8, self.dy.shape), self.dtype))
 
     @cached_property
     def for_other_dy(self) -> Returned:
@@ -176,8 +184,11 @@ class Check:
     @cached_property
     def noise(self) -> Noise:
         """How much the forward rounds."""
+        return self._noise_at(self.target.values, self.y)
+
+    def _noise_at(self, values: Mapping[str, Array], y: Array) -> Noise:
         rng = np.random.default_rng([self.seed, 4])
-        return measure(self.output_or_nan, self.target.values, self.y, self.target.dtypes, rng)
+        return measure(self.output_or_nan, values, y, self.target.dtypes, rng)
 
     @cached_property
     def accuracy(self) -> str:
@@ -202,7 +213,10 @@ class Check:
 
     def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
         """The slopes at other values, or for another upstream gradient."""
-        return Differences(self.output_or_nan, values, dy, self.noise, self.target.dtypes)
+        if self.reference is not None and values is not self.target.values:
+            return Differences(self.reference.output, values, dy)
+        noise = self.noise if values is self.target.values else self._noise_at(values, self.output(values))
+        return Differences(self.output_or_nan, values, dy, noise, self.target.dtypes)
 
     def numerical(self, name: str) -> tuple[Array, Array, Array]:
         """Of the elements compared that are no kinks: their flat indices, slopes, and how far one may be off."""

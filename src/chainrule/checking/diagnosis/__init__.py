@@ -71,7 +71,9 @@ def diagnose(check: Check, name: str) -> list[Diagnosis]:
         return [first]
     plain = replace(check, dy=np.ones_like(check.dy), compared={}, analytic=dict(check.analytic))
     index, _, _ = check.numerical(name)
-    plain.compared[name] = compare_elements(plain.differences, name, index, check.analytic[name], check.dtype)
+    plain.compared[name] = compare_elements(
+        plain.differences, name, index, check.analytic[name], check.accuracy
+    )
     if all(each.agrees or each.kink for each in plain.compared[name]):
         return [first]
     second = _first_that_fits(_case(plain, name), [h for h in HYPOTHESES if h is not upstream_ignored])
