@@ -32,6 +32,7 @@ bench: .venv/.installed-bench
 	PYTHONPATH=benchmarks $(BIN)/python -m speed $(BENCH)
 
 # Some 1,300 wrong backwards and 10,000 right ones given to cr.check, and to gradcheck where PyTorch is there.
+# Fused kernels and mutants of them, where PyTorch is there: make mutations MUTATIONS=--kernels
 mutations: .venv/.installed-test
 	PYTHONPATH=benchmarks $(BIN)/python -m mutations $(MUTATIONS)
 

@@ -15,13 +15,20 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "benchmarks"))
 
-from mutations.kernels.cases import CASES, DTYPES, Case
+from mutations.kernels.cases import CASES, DTYPES, Case, checks
 from mutations.kernels.corpus import kernel_mutants
-from mutations.kernels.measuring import KernelOutcome, KernelResults, Sharpness, scaled
+from mutations.kernels.measuring import (
+    KernelOutcome,
+    KernelResults,
+    Sharpness,
+    run_kernel_mutants,
+    scaled,
+    sharpness_found,
+)
 from mutations.kernels.mutants import KernelMutant
 from mutations.kernels.page import section, write_section
 from mutations.kernels.truth import Off, off
-from mutations.measuring import Alarm, Alarms
+from mutations.measuring import Alarm, Alarms, run_correct
 
 MUTANTS = kernel_mutants()
 #: What rounding alone does to outputs and gradients, with room to spare.
@@ -118,3 +125,37 @@ def test_the_section_is_put_in_its_place_and_replaced(tmp_path: Path) -> None:
     assert "5.0e+00" in text
     assert "3.0e+00" not in text
     assert text.endswith("\n\n## Rules\n\nrules\n")
+
+
+# The checker
+
+FEW = (
+    "Softmax: scale left out",
+    "QuantizedLinear: db negated",
+    "CumulativeSum: forward, nothing carried from block to block",
+)
+
+
+def test_a_few_mutants_are_found_and_in_float32_named() -> None:
+    mutants = [mutant for mutant in MUTANTS if mutant.name in FEW]
+    assert len(mutants) == len(FEW)
+    outcomes = run_kernel_mutants(mutants, references=(True,))
+    assert len(outcomes) == 2 * len(FEW)
+    assert all(o.above for o in outcomes)
+    assert all(o.detected and o.located is not False for o in outcomes)
+    assert [(o.name, o.named, o.message) for o in outcomes if o.dtype == "float32" and not o.right] == []
+
+
+def test_a_few_right_kernels_pass() -> None:
+    few = [check for check in checks(250) if check[0].reference and check[0].length == 5][::8]
+    alarms = run_correct(few)
+    assert alarms.checks > 3
+    assert alarms.found == []
+
+
+def test_an_error_of_the_stated_sharpness_is_found_in_most_seeds() -> None:
+    (case,) = (each for each in CASES if each.name == "Softmax")
+    measured = sharpness_found(case, "float32", True, 10)
+    assert 0 < measured.stated < 1e-3
+    assert measured.input == "x"
+    assert measured.found >= 8

@@ -4,11 +4,11 @@
 
 import torch
 
-TILE = 16
+TILE = 8
 
 
 def tiles(length):
-    """Slices of 16; the last one may be shorter."""
+    """Slices of 8; the last one may be shorter."""
     return [slice(start, min(start + TILE, length)) for start in range(0, length, TILE)]
 
 

@@ -58,13 +58,16 @@ class KernelResults:
 
 
 def run_kernel_mutants(
-    mutants: Iterable[KernelMutant], advance: Advance = lambda name: None
+    mutants: Iterable[KernelMutant],
+    advance: Advance = lambda name: None,
+    references: tuple[bool, ...] = (True, False),
 ) -> list[KernelOutcome]:
     """Give each to `cr.check` in its dtypes, with its reference, and without where backward alone is wrong."""
     outcomes = []
     for mutant in mutants:
         for dtype, reference in mutant.tries():
-            outcomes.append(_outcome(mutant, dtype, reference))
+            if reference in references:
+                outcomes.append(_outcome(mutant, dtype, reference))
         advance(mutant.name)
     return outcomes
 
@@ -114,7 +117,7 @@ def sharpness_found(case: Case, dtype: str, reference: bool, tries: int) -> Shar
         for name, value in zip(input_names(case.function), inputs, strict=False)
         if hasattr(value, "is_floating_point")
         and value.is_floating_point()
-        and name not in (*case.straight_through, *case.ignore)
+        and name not in case.straight_through
     ]
     if not math.isfinite(stated):
         return Sharpness(case.name, dtype, reference, stated, names[-1], 0, 0)

@@ -14,7 +14,7 @@ from mutations.kernels.measuring import KernelOutcome, KernelResults
 from mutations.report import KERNELS, cell, kernels_section, share, table
 
 RULES = """\
-Kernels as they are written for Triton, here in PyTorch on a CPU: blocks of 16 with a partial last one, float32
+Kernels as they are written for Triton, here in PyTorch on a CPU: blocks of 8 with a partial last one, float32
 inside, float32 or bfloat16 outside, as `torch.autograd.Function`s with both styles of context, flags and `None`
 among their arguments. Each has a plain forward beside it, which is handed to `cr.check` as `reference=`. A mutant
 is tried with it and, where backward alone is wrong, without. *Above* means that its relative error, measured in

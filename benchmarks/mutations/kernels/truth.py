@@ -39,7 +39,7 @@ def off(case: Case, target: Target, seed: int = 0) -> Off:
     gradients = {
         name: _distance(tried[1][i], exact)
         for i, (name, exact) in enumerate(zip(names, right[1], strict=True))
-        if exact is not None and name not in (*case.straight_through, *case.ignore)
+        if exact is not None and name not in case.straight_through
     }
     return Off(max(map(_distance, tried[0], right[0])), gradients)
 
