@@ -49,7 +49,7 @@ def _along(axis: int, length: int, bad: Array, seen: Array) -> str:
 
 def tail_of(length: int, first: int) -> int:
     """The length of the tiles of which the last, partial one begins there; 0 where that is none."""
-    return next((tile for tile in TILES if length % tile and first == length - length % tile), 0)
+    return next((tile for tile in TILES if length % tile and 0 < first == length - length % tile), 0)
 
 
 def places(check: Check, name: str) -> tuple[Array, Array]:
