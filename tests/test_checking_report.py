@@ -322,7 +322,16 @@ def test_the_dict_is_json() -> None:
 
 
 def test_what_passes() -> None:
-    assert [report.passed for report in (EMPTY, PASSING, FAILING)] == [True, True, False]
+    assert [report.passed for report in (EMPTY, PASSING, FAILING)] == [False, True, False]
+    assert [each.verdict for each in (EMPTY, PASSING, FAILING)] == ["not checked", "passed", "wrong"]
+    incomplete = replace(PASSING, uncompared=("kernel",))
+    assert (incomplete.verdict, incomplete.passed) == ("incomplete", False)
+    assert "incomplete: kernel not compared; 1 gradient" in incomplete.summary()
+    assert replace(FAILING, uncompared=("kernel",)).verdict == "wrong"
+    assert incomplete.to_dict()["verdict"] == "incomplete"
+    assert incomplete.to_dict()["uncompared"] == ["kernel"]
+    for shown in (str(incomplete), incomplete._repr_html_()):
+        assert incomplete.summary() in shown
     assert replace(PASSING, findings=(ALIAS, KINK)).passed
     assert PASSING.mistakes == ()
     assert FAILING.mistakes == ("sign", "aliases-upstream")

@@ -222,6 +222,19 @@ def test_a_mistake_is_found():
     assert "\x1b" not in result.stdout
 
 
+def test_what_was_left_out_is_no_success(tmp_path):
+    code = (
+        "import numpy as np\n\nclass Gain:\n    gain = 2 * np.ones(5)\n"
+        "    def forward(self, x):\n        return self.gain * x\n"
+        "    def backward(self, dy):\n        return self.gain * dy\n"
+    )
+    (tmp_path / "gain.py").write_text(code)
+    result = run(tmp_path / "gain.py:Gain", "--input", "4x5", code=1)
+    assert "Gain: incomplete: gain not compared; 1 gradient compared" in result.stdout
+    as_json = run(tmp_path / "gain.py:Gain", "--input", "4x5", "--json", code=1).stdout
+    assert json.loads(as_json)["verdict"] == "incomplete"
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [

@@ -24,5 +24,5 @@ class Affine:
 
     def backward(self, dy):
         self.dW += self.x.T @ dy
-        self.db += dy.sum(axis=0)
+        self.db = dy.sum(axis=0)
         return dy @ self.W.T

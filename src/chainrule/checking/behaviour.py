@@ -17,6 +17,7 @@ LEFT_BEHIND = ("accumulates", "stale-state")
 def watch(check: Check, calls: Calls) -> None:
     """Use the target again in several ways, and compare what it gives with its first answers."""
     _aliases(check)
+    _updates(check)
     _repeats(check)
     if check.random:
         check.add("random")
@@ -93,6 +94,22 @@ def _aliases(check: Check) -> None:
             check.add("stale-weights", name, facts={"detail": detail})
 
 
+def _updates(check: Check) -> None:
+    """Whether a backward that updates its parameters computes with the updated ones what it returns."""
+    contract = check.target.contract
+    if not contract.updates:
+        return
+    early = contract.updates_early
+    if early is None:  # no learning rate to change: then a wrong dx is taken to come from that
+        rng = np.random.default_rng(4)
+        off = directional_error(check, check.values, check.dy, check.data, rng) if check.data else None
+        early = off is not None and off > 1e-4
+    if early:
+        check.explained |= set(check.target.values)
+        detail = f"The backward changed {contract.updates[0]} itself, before it was done."
+        check.add("stale-weights", contract.updates[0], facts={"detail": detail})
+
+
 def _moved(values: Mapping[str, Array], of: list[str], sign: float = 1.0) -> dict[str, Array]:
     """Other values of the same shapes: each float input in `of` is turned around and scaled a little."""
     moved = copies(values)
@@ -128,10 +145,16 @@ def _repeats(check: Check) -> None:
 
 
 def _backward_twice(check: Check, first: Mapping[str, Array], calls: Calls) -> None:
-    """A second backward after one forward has to give the same again."""
+    """A second backward has to give the same again: after the same forward, or each after one of its own."""
+    pops = check.target.contract.pops
     try:
+        if pops:
+            calls = check.calls()
+            calls.forward(copies(check.values))
+            calls.forward(_moved(check.values, check.data))
+            earlier = _as_float64(calls.backward(check.dy.copy()))
         second = _as_float64(calls.backward(check.dy.copy()))
-        third = _as_float64(calls.backward(check.dy.copy()))
+        third = {} if pops else _as_float64(calls.backward(check.dy.copy()))
     except Exception as error:
         detail = f"The first backward works, the second one raises {type(error).__name__}: {error}."
         check.add("stale-state", facts={"detail": detail})
@@ -139,11 +162,19 @@ def _backward_twice(check: Check, first: Mapping[str, Array], calls: Calls) -> N
     for name, gradient in first.items():
         if name not in second or _same(second[name], gradient):
             continue
-        adds = second[name].shape == gradient.shape and _same(second[name], 2 * gradient)
-        if adds and _same(third.get(name, second[name]), 3 * gradient):
-            check.add("accumulates", name)
+        added = earlier.get(name, gradient) if pops else gradient
+        adds = second[name].shape == added.shape and _same(second[name], gradient + added)
+        if adds and (pops or _same(third.get(name, second[name]), 3 * gradient)):
+            _add_accumulates(check, name)
         else:
             check.add("stale-state", name, facts={"detail": "A second backward gives another result."})
+
+
+def _add_accumulates(check: Check, name: str, detail: str | None = None) -> None:
+    """The one gradient of an object that adds to it may be meant so: a warning."""
+    meant = check.target.contract.adds and name in check.target.parameters
+    facts = {} if detail is None else {"detail": detail}
+    check.add("accumulates", name, severity="warning" if meant else "error", facts=facts)
 
 
 def _used_before(check: Check, first: Mapping[str, Array]) -> None:
@@ -175,7 +206,10 @@ def _used_before(check: Check, first: Mapping[str, Array]) -> None:
             elif not _same(after_both.get(name, gradient), gradient):
                 added = name in earlier and _same(after_both[name], gradient + earlier[name])
                 detail = "It depends on an earlier forward and backward."
-                check.add("accumulates" if added else "stale-state", name, facts={"detail": detail})
+                if added:
+                    _add_accumulates(check, name, detail)
+                else:
+                    check.add("stale-state", name, facts={"detail": detail})
         if check.found(*LEFT_BEHIND):
             return
 

@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-import copy
 import inspect
 import time
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed, one_of
-from chainrule.arrays import Array, ArrayLike, is_float
+from chainrule.arrays import Array, ArrayLike
 from chainrule.checking.examine import examine
 from chainrule.checking.graphs import check_graph
 from chainrule.checking.precision import EPSILONS, lowest
 from chainrule.checking.randomness import fixed_randomness
 from chainrule.checking.report import CheckReport, Finding, LookedAt, Row
 from chainrule.checking.sizes import Sizes, check_sizes
+from chainrule.checking.targets.calling import as_given, plain_inputs
 from chainrule.checking.targets.functions import FunctionTarget
 from chainrule.checking.targets.inputs import as_data, complete, inputs_for
 from chainrule.checking.targets.jax_targets import jax_target, takes_jax
 from chainrule.checking.targets.layers import LayerTarget
-from chainrule.checking.targets.objects import (
-    ObjectTarget,
-    as_text,
-    attributes_of,
-    checked_object,
-    find_parameters,
-    look,
-    parts_of,
-    written_to,
-)
+from chainrule.checking.targets.objects import checked_object
+from chainrule.checking.targets.places import copied
+from chainrule.checking.targets.prepare import object_target
 from chainrule.checking.targets.target import ANSWERS, Target, input_names
 from chainrule.checking.targets.torch_inputs import takes_torch, torch_target
 from chainrule.errors import ArgumentError
@@ -48,6 +41,7 @@ def check(
     backward: Callable[..., Any] | None = None,
     gradients: Mapping[str, str] | None = None,
     names: Sequence[str] | None = None,
+    ignore: Collection[str] = (),
     reference: Callable[..., Any] | None = None,
     straight_through: Collection[str] = (),
     sizes: Sizes = None,
@@ -61,9 +55,10 @@ def check(
     `target` is one of:
 
     - a layer: `check(cr.GELU())`, or with inputs of yours, `check(cr.Affine(4), x)`;
-    - an object that has `forward` and `backward` and keeps its state on itself: `check(MyAffine(W, b), x)`. The
-      gradients of its parameters are found by their names (W and dW, `params` and `grads`), or named in
-      `gradients={"W": "grad_of_W"}`. It is copied; the object itself is neither run nor changed;
+    - an object that has `forward` and `backward` and keeps its state on itself: `check(MyAffine(W, b), x)`. Its
+      parameters are found wherever forward reads them, their gradients by their names (W and dW, `params` and
+      `grads`, `value` and `grad`), or named in `gradients={"W": "grad_of_W"}`. It is copied; the object itself is
+      neither run nor changed;
     - two functions: `check(forward, x, backward=backward)`, with backward(dy, *inputs); or a forward that returns
       (y, cache), and backward(dy, cache);
     - what is PyTorch's or JAX's: a `torch.autograd.Function`, a `torch.library` operator, an `nn.Module`, a
@@ -82,6 +77,8 @@ def check(
 
     `reference`: a plain forward in float64 of which the target is the fast form, called with the same inputs. The
     output is held against its output, and gradients against its slopes.
+    `ignore`: what an object keeps that is no parameter, by name or path, such as "running_mean". All else that the
+    output depends on has to have a gradient, or is named in `report.uncompared`, and the verdict is "incomplete".
     `straight_through`: inputs whose gradient is another by design, as a rounding's is; it is not compared.
     `sizes`: check again with other lengths of the axes: True for such as kernels forget (1, one less, one more, a
     prime), `[1, 7, 33]` in the place of each axis' own, `{64: [63, 65]}` for the axes of length 64.
@@ -94,7 +91,7 @@ def check(
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 11.5; Press et al., Numerical Recipes (2007), 5.7.
     """
     began = time.perf_counter()
-    _refuse_options(target, backward, gradients, names)
+    _refuse_options(target, backward, gradients, names, ignore)
     seed, asked = checked_seed(seed), None if dtype is None else _dtype(dtype)
     wide = asked or "float64"
     if isinstance(target, Network):
@@ -104,18 +101,19 @@ def check(
         wide = str(checked_dtype(wide, owner="check"))
         with one_thread(), np.errstate(all="ignore"):
             name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, seed, wide, training)
+        uncompared: tuple[str, ...] = ()
     else:
         if feeds:
             raise ArgumentError(
                 f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
             )
-        checked = _target(target, inputs, backward, gradients, names, seed, asked, training)
+        checked = _target(target, inputs, backward, gradients, names, ignore, seed, asked, training)
         checked = _without_straight_through(checked, straight_through)
         wide = lowest(checked.dtypes.values()) if checked.native else str(checked_dtype(wide, owner="check"))
         with one_thread(), fixed_randomness(checked.method):  # what is drawn here is not missed later
             examined = examine(checked, seed, wide, reference)
         name, findings, rows = checked.name, examined.findings, examined.rows
-        remarks = list(examined.remarks)
+        remarks, uncompared = list(examined.remarks), examined.target.uncompared
         looked_at = LookedAt(inputs={key: value.copy() for key, value in checked.values.items()})
     if not rows and not findings:
         raise ArgumentError(
@@ -123,7 +121,15 @@ def check(
         )
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
-    found = (tuple(findings), tuple(rows), time.perf_counter() - began, seed, wide, tuple(remarks))
+    found = (
+        tuple(findings),
+        tuple(rows),
+        time.perf_counter() - began,
+        seed,
+        wide,
+        tuple(remarks),
+        uncompared,
+    )
     report = CheckReport(name, *found, looked_at)
     if not sizes:
         return report
@@ -131,6 +137,7 @@ def check(
         "backward": backward,
         "gradients": gradients,
         "names": names,
+        "ignore": ignore,
         "reference": reference,
     }
     options |= {"straight_through": straight_through, "seed": seed, "dtype": dtype, "training": training}
@@ -154,9 +161,13 @@ def _without_straight_through(target: Target, names: Collection[str]) -> Target:
     for name in names:
         one_of("straight_through", name, target.differentiable, owner="check")
     said = tuple(f"{name} is straight-through: its gradient was not compared." for name in names)
-    without = target.without_gradient | frozenset(names)
+    through = target.straight_through | frozenset(names)
+    without = target.without_gradient | through
     return replace(
-        target, without_gradient=without, remarks=(*target.remarks, *said), straight_through=frozenset(names)
+        target,
+        without_gradient=without,
+        remarks=(*target.remarks, *said),
+        straight_through=through,
     )
 
 
@@ -166,7 +177,7 @@ def _dtype(dtype: Any) -> str:
     return text if text in EPSILONS else str(checked_dtype(dtype, owner="check"))
 
 
-def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> None:
+def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any, ignore: Any) -> None:
     """ArgumentError for an option that this kind of target does not take."""
     is_class, has_backward = inspect.isclass(target), callable(getattr(target, "backward", None))
     known = isinstance(target, (Graph, Network, Layer)) or is_class
@@ -187,6 +198,12 @@ def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any) -> N
             f'check: gradients: expected names, such as {{"W": "dW"}} for the gradient of W that stands in dW, '
             f"got {gradients!r}"
         )
+    if isinstance(ignore, str) or not (
+        isinstance(ignore, Iterable) and all(isinstance(text, str) for text in ignore)
+    ):
+        raise ArgumentError(f'check: ignore: expected names, such as ["running_mean"], got {ignore!r}')
+    if ignore and (known or is_function):
+        raise ArgumentError("check: ignore=... goes with an object that keeps arrays that are no parameters")
     if names is not None and isinstance(target, (Graph, Network, Layer)):
         raise ArgumentError(
             "check: names=... goes with an object or a function; layers and graphs have names"
@@ -234,6 +251,7 @@ def _target(
     backward: Callable[..., Any] | None,
     gradients: Mapping[str, str] | None,
     names: Sequence[str] | None,
+    ignore: Collection[str],
     seed: int,
     dtype: str | None,
     training: bool,
@@ -248,7 +266,7 @@ def _target(
     if backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target):
         return _functions(target, backward, inputs, names)
     checked_object(target)
-    return _object(target, inputs, gradients, names)
+    return _object(target, inputs, gradients, names, ignore)
 
 
 def _values(names: Sequence[str], inputs: Sequence[Any], whole: Sequence[str] = ()) -> dict[str, Array]:
@@ -304,22 +322,26 @@ def _functions(
             f"check: {name} is a function of unknown inputs; give them: cr.check({name}, x, ...)"
         )
     called = input_names(forward, len(inputs), names)
+    plain = plain_inputs(dict(zip(called, inputs, strict=True)))
 
     def runs(values: Mapping[str, Array]) -> None:
-        forward(*values.values())
+        forward(*as_given(values, plain))
 
-    values = _read(called, inputs, runs)
-    without = _answers(called)
+    values = _read(called, inputs, runs, plain)
+    without = _answers(called) | plain
     return FunctionTarget(
-        name, "function", values, without_gradient=without, forward=forward, backward=backward
+        name, "function", values, without_gradient=without, forward=forward, backward=backward, plain=plain
     )
 
 
 def _read(
-    names: Sequence[str], inputs: Sequence[Any], runs: Callable[[Mapping[str, Array]], None]
+    names: Sequence[str],
+    inputs: Sequence[Any],
+    runs: Callable[[Mapping[str, Array]], None],
+    whole: Collection[str] = (),
 ) -> dict[str, Array]:
     """The inputs as arrays. Whole numbers become floats, unless the forward can only use them as they are."""
-    values = _values(names, inputs)
+    values = _values(names, inputs, tuple(whole))
     kept = {name: as_data(given, name, whole=True) for name, given in zip(names, inputs, strict=True)}
     turned = [name for name in names if values[name].dtype != kept[name].dtype]
     if not turned:
@@ -328,7 +350,7 @@ def _read(
         with np.errstate(all="ignore"), fixed_randomness(runs):
             runs({name: value.copy() for name, value in values.items()})
     except (IndexError, TypeError):
-        return _values(names, inputs, turned)
+        return _values(names, inputs, [*turned, *whole])
     except (Exception, SystemExit):  # the check itself will tell
         return values
     return values
@@ -339,7 +361,11 @@ def _answers(names: Sequence[str]) -> frozenset[str]:
 
 
 def _object(
-    target: Any, inputs: tuple[Any, ...], gradients: Mapping[str, str] | None, names: Sequence[str] | None
+    target: Any,
+    inputs: tuple[Any, ...],
+    gradients: Mapping[str, str] | None,
+    names: Sequence[str] | None,
+    ignore: Collection[str],
 ) -> Target:
     cls = type(target).__name__
     if not inputs:
@@ -347,76 +373,10 @@ def _object(
             f"check: {cls} is an object of unknown inputs; give them: cr.check({cls}(...), x)"
         )
     called = input_names(target.forward, len(inputs), names)
+    plain = plain_inputs(dict(zip(called, inputs, strict=True)))
 
     def runs(values: Mapping[str, Array]) -> None:
-        _copy(target).forward(*values.values())
+        copied(target).forward(*as_given(values, plain))
 
-    data = _read(called, inputs, runs)
-    found, written = _find(target, data, gradients)
-    places = {_free(parameter, data): place for parameter, place in found.items()}
-    values = dict(data)
-    for parameter, (path, _) in places.items():
-        values[parameter] = as_data(look(target, path), parameter, whole=False)
-    return ObjectTarget(
-        cls,
-        cls,
-        values,
-        without_gradient=_answers(called),
-        original=target,
-        places=places,
-        remarks=tuple(_unchecked(target, places, written)),
-    )
-
-
-def _unchecked(target: Any, places: Mapping[str, Any], written: Collection[Any]) -> Iterator[str]:
-    """A sentence for each array on the object that may be a parameter, and of which no gradient was found."""
-    known = [look(target, path) for path, _ in places.values()]
-    ways = {path for pair in places.values() for path in pair}
-    for start, part in parts_of(target):
-        for name, value in attributes_of(part).items():
-            path = (*start, name)
-            is_array = isinstance(value, np.ndarray) and is_float(value) and value.size > 0
-            if is_array and path not in ways and path not in written and not any(value is k for k in known):
-                text = as_text(path)
-                yield (
-                    f"{type(target).__name__}.{text} holds numbers, and no gradient of it was found: it was not "
-                    f'checked. Name one in gradients={{"{text}": ...}} if there is one.'
-                )
-
-
-def _free(parameter: str, data: Mapping[str, Array]) -> str:
-    """A parameter's name, told apart from that of an input of forward."""
-    return f"self.{parameter}" if parameter in data else parameter
-
-
-def _copy(target: Any, memory: dict[int, Any] | None = None) -> Any:
-    try:
-        return copy.deepcopy(target, memory)
-    except Exception as error:
-        raise ArgumentError(
-            f"check: {type(target).__name__} cannot be copied ({error}), and a check runs copies, so that the "
-            f"object stays as it is; keep what cannot be copied elsewhere, or give the class a __deepcopy__"
-        ) from None
-
-
-def _find(
-    target: Any, data: Mapping[str, Array], gradients: Mapping[str, str] | None
-) -> tuple[dict[str, Any], set[Any]]:
-    """The parameters, found by a first run, and the ways to arrays that the run wrote to.
-
-    Where the run fails, the check itself will tell how.
-    """
-    copies: dict[int, Any] = {}
-    trial = _copy(target, copies)
-    state: set[Any] = set()
-    try:
-        with np.errstate(all="ignore"), fixed_randomness(trial.forward):
-            y = np.asarray(trial.forward(*(value.copy() for value in data.values())))
-            state = written_to(target, trial, copies)
-            try:
-                trial.backward(np.ones_like(y) if y.ndim else 1.0)
-            except TypeError:
-                trial.backward()
-    except (Exception, SystemExit):
-        return (find_parameters(target, trial, None, state) if gradients is None else {}), state
-    return find_parameters(target, trial, gradients, state), state | written_to(target, trial, copies)
+    data = _read(called, inputs, runs, plain)
+    return object_target(target, data, plain, _answers(called) | plain, gradients, ignore)

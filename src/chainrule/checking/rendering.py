@@ -27,6 +27,7 @@ KIND_SHOWN = 24
 
 _HEADER = ("node", "kind", "gradient of", "shape", "compared", "error", "verdict")
 _STYLES = {"ok": "green", "wrong": "bold red", "kink": "yellow", "not checked": "dim"}
+_OUTCOMES = {"passed": "green", "wrong": "red", "incomplete": "yellow", "not checked": "yellow"}
 _SEVERITIES = {"error": "bold red", "warning": "bold yellow", "note": "bold cyan"}
 _BADGES = {"ok": "#1b6e3c", "wrong": "#b3261e", "kink": "#8a5a00", "not checked": "#5f6368"}
 _BADGE_OF = {"error": "#b3261e", "warning": "#8a5a00", "note": "#0b57a4"}
@@ -81,7 +82,7 @@ def as_rich(report: CheckReport) -> RenderableType:
         parts += [Text(), head, Padding(body, (0, 0, 0, 4))]
     if parts:
         parts.append(Text())
-    parts.append(Text(clean(report.summary()), style="bold green" if report.passed else "bold red"))
+    parts.append(Text(clean(report.summary()), style=f"bold {_OUTCOMES[report.verdict]}"))
     return Group(*parts)
 
 

@@ -14,6 +14,7 @@ from chainrule.graph.values import Pass
 
 Severity = Literal["error", "warning", "note"]
 Verdict = Literal["ok", "wrong", "kink", "not checked"]
+Outcome = Literal["passed", "wrong", "incomplete", "not checked"]
 
 
 @dataclass(frozen=True)
@@ -78,7 +79,12 @@ class LookedAt:
 
 @dataclass(frozen=True)
 class CheckReport:
-    """The result of `cr.check`. Print it, look at it in a notebook, or read `findings`."""
+    """The result of `cr.check`. Print it, look at it in a notebook, or read `findings`.
+
+    `verdict` is "wrong" where a finding is an error (warnings and notes, of a kink, are none); else "not checked"
+    where no gradient was compared; else "incomplete" where the output depends on something whose gradient was not;
+    else "passed".
+    """
 
     target: str
     findings: tuple[Finding, ...]
@@ -88,13 +94,24 @@ class CheckReport:
     dtype: str
     #: What else is worth knowing: random numbers that were held, arrays that nothing was known of.
     remarks: tuple[str, ...] = ()
+    #: What the output depends on, and was not compared.
+    uncompared: tuple[str, ...] = ()
     #: What was looked at, for `cr.draw(report)`.
     looked_at: LookedAt = field(default_factory=LookedAt, repr=False, compare=False)
 
     @property
+    def verdict(self) -> Outcome:
+        """Of the whole check: "passed", "wrong", "incomplete" or "not checked"."""
+        if any(finding.severity == "error" for finding in self.findings):
+            return "wrong"
+        if all(row.verdict == "not checked" for row in self.rows):
+            return "not checked"
+        return "incomplete" if self.uncompared else "passed"
+
+    @property
     def passed(self) -> bool:
-        """Whether no finding is an error. Warnings and notes (a kink) are no failures."""
-        return all(finding.severity != "error" for finding in self.findings)
+        """Whether the verdict is "passed": something was compared, nothing is wrong, and nothing was left out."""
+        return self.verdict == "passed"
 
     @property
     def sharpness(self) -> float | None:
@@ -114,12 +131,14 @@ class CheckReport:
             {
                 "target": self.target,
                 "passed": self.passed,
+                "verdict": self.verdict,
                 "findings": [asdict(finding) for finding in self.findings],
                 "rows": [asdict(row) for row in self.rows],
                 "seconds": self.seconds,
                 "seed": self.seed,
                 "dtype": self.dtype,
                 "remarks": self.remarks,
+                "uncompared": self.uncompared,
             }
         )
         return content
@@ -132,8 +151,13 @@ class CheckReport:
         compared = sum(row.verdict != "not checked" for row in self.rows)
         gradients = f"{compared} gradient{'' if compared == 1 else 's'} compared"
         ending = f"; {kinks} note{'' if kinks == 1 else 's'}" if kinks else ""
-        verdict = "passed" if self.passed else "failed"
-        return f"{self.target}: {verdict}{': ' + what if what else ''}; {gradients}{ending}"
+        told = [what] if what else []
+        if self.verdict == "incomplete":
+            told.append(f"{', '.join(self.uncompared)} not compared")
+        if self.verdict == "not checked":
+            told.append("no slope to compare with; give other inputs")
+        verdict = "failed" if self.verdict == "wrong" else self.verdict
+        return f"{self.target}: {verdict}{': ' + ', '.join(told) if told else ''}; {gradients}{ending}"
 
     def __str__(self) -> str:
         from chainrule.checking.rendering import as_text

@@ -33,7 +33,7 @@ OF_FILE = "For what is in a Python file"
 class Check(TableOptions):
     """Hold every backward against differences of its forward, and name the mistake.
 
-    Exit status: 0 passed, 1 a mistake was found, 2 bad input.
+    Exit status: 0 passed, 1 a mistake was found or something was not compared, 2 bad input.
 
     [bold]chainrule check runs/digits[/bold]
 

@@ -20,7 +20,7 @@ def source_of_report(report: CheckReport, title: str | None = None) -> Source:
     graph, pass_ = looked_at.graph, looked_at.pass_
     if graph is None or pass_ is None:
         scene = _single(report, findings, title)
-        return Source(None, None, None, _with_advice(scene, findings))
+        return Source(None, None, None, _with_advice(scene, findings, report))
     output = pass_.values[-1]
     gradients: list[Array | None] | None = None
     if output is not None and output.size == 1:
@@ -30,7 +30,7 @@ def source_of_report(report: CheckReport, title: str | None = None) -> Source:
         except Exception:  # a handwritten backward may raise anything; that is among the findings
             gradients = None
     scene = scene_of(graph, pass_, gradients, title=title, findings=findings)
-    return Source(graph, pass_, gradients, _with_advice(scene, findings))
+    return Source(graph, pass_, gradients, _with_advice(scene, findings, report))
 
 
 def _single(report: CheckReport, findings: list[Finding], title: str) -> Scene:
@@ -55,7 +55,7 @@ def _single(report: CheckReport, findings: list[Finding], title: str) -> Scene:
     return Scene(title, (*leaves, node, output), tuple(edges), "forward")
 
 
-def _with_advice(scene: Scene, findings: list[Finding]) -> Scene:
+def _with_advice(scene: Scene, findings: list[Finding], report: CheckReport) -> Scene:
     """What was found, in words below the picture."""
     notes = [f"{finding.place}: {finding.mistake}. {finding.advice}" for finding in findings[:MOST_NOTES]]
     if any(finding.analytic is not None for finding in findings):
@@ -64,4 +64,8 @@ def _with_advice(scene: Scene, findings: list[Finding]) -> Scene:
         )
     if len(findings) > MOST_NOTES:
         notes.append(f"and {len(findings) - MOST_NOTES} more")
-    return with_notes(scene, *notes) if notes else with_notes(scene, "nothing wrong was found")
+    if report.uncompared:
+        notes.append(f"Not compared: {', '.join(report.uncompared)}.")
+    if not notes:
+        notes.append("nothing was compared" if report.verdict == "not checked" else "nothing wrong was found")
+    return with_notes(scene, *notes)

@@ -10,6 +10,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.checking.randomness import held
+from chainrule.checking.targets.calling import as_given
 from chainrule.checking.targets.target import Calls, Returned, Target, accepts, returned_in_order, source_of
 
 
@@ -19,6 +20,8 @@ class FunctionTarget(Target):
 
     forward: Callable[..., Any] | None = None
     backward: Callable[..., Any] | None = None
+    #: Inputs that are given as plain numbers.
+    plain: frozenset[str] = frozenset()
 
     def start(self, dtype: str = "float64") -> Calls:
         assert self.forward is not None
@@ -60,22 +63,27 @@ class _PlainCalls(Calls):
 
 
 class _FunctionCalls(Calls):
-    def __init__(self, target: Target, forward: Callable[..., Any], backward: Callable[..., Any]) -> None:
+    def __init__(
+        self, target: FunctionTarget, forward: Callable[..., Any], backward: Callable[..., Any]
+    ) -> None:
         self._forward, self._backward = forward, backward
         self._names, self._draws = list(target.values), target.draws
+        self._differentiable, self._plain = target.differentiable, target.plain
         self._rest: tuple[Any, ...] = ()
 
     def forward(self, values: Mapping[str, Array]) -> Any:
         with held(self._forward, self._draws):
-            result = self._forward(*values.values())
+            result = self._forward(*as_given(values, self._plain))
         if isinstance(result, tuple) and len(result) == 2:
             result, cache = result
             self._rest = (cache,)
         else:
-            self._rest = tuple(values.values()) if accepts(self._backward, 1 + len(values)) else ()
+            self._rest = (
+                tuple(as_given(values, self._plain)) if accepts(self._backward, 1 + len(values)) else ()
+            )
         return result
 
     def backward(self, dy: Any) -> Returned:
         with held(self._backward, self._draws, seed=1):
             result = self._backward(dy, *self._rest)
-        return returned_in_order(self._names, result)
+        return returned_in_order(self._names, result, self._differentiable)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from numbers import Real
 from pathlib import Path
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, is_float
+from chainrule.checking.targets.naming import is_gradient_of
 from chainrule.errors import ArgumentError
 
 #: Inputs of these names are answers or places, and have no gradient even where they hold floats.
@@ -65,6 +66,21 @@ class Calls(ABC):
 
 
 @dataclass(frozen=True)
+class Contract:
+    """What a backward does besides returning gradients, on purpose."""
+
+    #: It has one gradient that it adds to, from zero, and nobody knows who clears it.
+    adds: bool = False
+    #: It is called as often as forward, in reverse: what forward kept is taken from a stack.
+    pops: bool = False
+    #: The parameters that it updates, and whether it does so before the gradients are computed, if that is known.
+    updates: tuple[str, ...] = ()
+    updates_early: bool | None = False
+    #: It takes no upstream gradient: that is 1.
+    without_upstream: bool = False
+
+
+@dataclass(frozen=True)
 class Use:
     """Another way to use a target, which gives the same output and the same gradients."""
 
@@ -102,6 +118,9 @@ class Target(ABC):
     dtypes: Mapping[str, str] = field(default_factory=dict)
     #: What else is worth saying of it.
     remarks: tuple[str, ...] = ()
+    #: What the output depends on, and no gradient is known of.
+    uncompared: tuple[str, ...] = ()
+    contract: Contract = field(default_factory=lambda: Contract())
 
     @property
     def native(self) -> bool:
@@ -151,16 +170,42 @@ class Target(ABC):
         return next((name for name in list(self.values)[1:2] if name in ANSWERS), None)
 
 
-def returned_in_order(names: Sequence[str], result: Any) -> Returned:
-    """What a backward returned, by name: a tuple, a list or one array, or a dict by name."""
-    if isinstance(result, Mapping):
-        return {name: result.get(name, result.get(f"d{name}")) for name in names}
+def returned_in_order(names: Sequence[str], result: Any, differentiable: Collection[str] = ()) -> Returned:
+    """What a backward returned, by name: one array, or several in a tuple, in a list, or in a dict by name.
+
+    What holds no floats has its place in the order, or is left out.
+    """
     if isinstance(result, list) and len(names) == 1 and not any(isinstance(g, np.ndarray) for g in result):
-        result = np.array(result) if all(isinstance(g, Real) for g in result) else result
-    given = tuple(result) if isinstance(result, (tuple, list)) else (result,)
-    if any(gradient is not None for gradient in given[len(names) :]):  # None: an optional input left out
-        raise WrongCount(len(given), len(names))
-    return {name: given[k] if k < len(given) else None for k, name in enumerate(names)}
+        result = (np.array(result) if all(isinstance(g, Real) for g in result) else result,)
+    order, by_name = in_order_and_by_name(result)
+    found = {name: by_name[key] for name in names if (key := key_of(by_name, name)) is not None}
+    rest = [name for name in names if name not in found]
+    floats = [name for name in rest if name in differentiable]
+    if len(order) == len(floats) < len(rest):
+        rest = floats
+    if any(gradient is not None for gradient in order[len(rest) :]):  # None: an optional input left out
+        raise WrongCount(len(order) + len(found), len(names))
+    found |= dict(zip(rest, order, strict=False))
+    return {name: found.get(name) for name in names}
+
+
+def in_order_and_by_name(result: Any) -> tuple[list[Any], dict[str, Any]]:
+    """What a backward returned without names, and with: (dx, {"W": dW}), or (dx, [dW, db])."""
+    order: list[Any] = []
+    by_name: dict[str, Any] = {}
+    for each in result if isinstance(result, (tuple, list)) else (result,):
+        if isinstance(each, Mapping):
+            by_name |= {str(key): value for key, value in each.items()}
+        elif isinstance(each, (tuple, list)) and any(isinstance(inner, np.ndarray) for inner in each):
+            order += each
+        else:
+            order.append(each)
+    return order, by_name
+
+
+def key_of(by_name: Mapping[str, Any], name: str) -> str | None:
+    """Under which name the gradient of an input stands: W, dW, W_grad."""
+    return name if name in by_name else next((key for key in by_name if is_gradient_of(key, name)), None)
 
 
 def source_of(function: Any) -> str | None:
