@@ -29,14 +29,14 @@ from chainrule.saving import load, save
 
 if TYPE_CHECKING:
     from chainrule import datasets
-    from chainrule.checking import check
+    from chainrule.checking import assert_gradients, check
     from chainrule.drawing import draw
     from chainrule.drawing.report import report
     from chainrule.saving.checkpoint import Checkpoint
     from chainrule.saving.resuming import resume
     from chainrule.versions import show_versions
 
-__version__ = "0.7.0"
+__version__ = "0.8.0"
 
 __all__ = [
     "SGD",
@@ -59,6 +59,7 @@ __all__ = [
     "Parameter",
     "RMSProp",
     "TwoLayerNet",
+    "assert_gradients",
     "check",
     "datasets",
     "draw",
@@ -80,6 +81,7 @@ __all__ = [
 #: What training does not need, and where it is.
 _LATER = {
     "Checkpoint": "chainrule.saving.checkpoint",
+    "assert_gradients": "chainrule.checking",
     "check": "chainrule.checking",
     "draw": "chainrule.drawing",
     "report": "chainrule.drawing.report",

@@ -1,0 +1,147 @@
+"""`reference`, `straight_through`, `sizes`, and `assert_gradients`: on functions and objects of NumPy."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+import chainrule as cr
+from chainrule.arrays import Array
+
+RNG = np.random.default_rng(0)
+X = RNG.normal(size=(5, 19))
+
+
+def softmax(x: Array) -> Array:
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(e / e.sum(axis=-1, keepdims=True))
+
+
+def softmax_backward(dy: Array, x: Array) -> Array:
+    y = softmax(x)
+    return np.asarray(y * (dy - (dy * y).sum(axis=-1, keepdims=True)))
+
+
+def test_a_reference_tells_a_wrong_forward_from_a_wrong_backward() -> None:
+    def unscaled(x: Array) -> Array:
+        return np.asarray(1.01 * softmax(x))
+
+    report = cr.check(softmax, X, backward=softmax_backward, reference=softmax)
+    assert report.verdict == "passed"
+    forward = cr.check(unscaled, X, backward=lambda dy, x: 1.01 * softmax_backward(dy, x), reference=softmax)
+    assert forward.mistakes == ("forward-disagrees",)
+    assert "is that of the forward as it is" in forward.remarks[-1]
+    backward = cr.check(softmax, X, backward=lambda dy, x: -softmax_backward(dy, x), reference=softmax)
+    assert backward.mistakes == ("sign",)
+
+
+def test_where_a_forward_is_wrong_is_said() -> None:
+    def cut(x: Array) -> Array:
+        y = softmax(x)
+        y[:, 16:] = 0
+        return y
+
+    report = cr.check(cut, X, backward=softmax_backward, reference=softmax)
+    assert report.findings[0].mistake == "forward-disagrees"
+    assert "in the last 3 of 19 along axis 1, behind 1 blocks of 16" in report.findings[0].advice
+
+
+@pytest.mark.parametrize(
+    ("reference", "said"),
+    [
+        (3, "expected a function"),
+        (lambda: 1.0, "raised"),
+        (lambda x: x.sum(axis=0), "expected an output of shape"),
+        (lambda x: x * np.nan, "not finite"),
+    ],
+)
+def test_a_reference_that_cannot_be_one_is_an_error(reference: Any, said: str) -> None:
+    with pytest.raises(cr.errors.ArgumentError, match=said):
+        cr.check(softmax, X, backward=softmax_backward, reference=reference)
+
+
+def test_an_object_s_parameters_may_be_taken_by_the_reference_or_not() -> None:
+    class Scale:
+        def __init__(self, w: Array) -> None:
+            self.w = w
+
+        def forward(self, x: Array) -> Array:
+            self.x = x
+            return x * self.w
+
+        def backward(self, dy: Array) -> Array:
+            self.dw = (dy * self.x).sum(axis=0)
+            return dy * self.w
+
+    w = RNG.normal(size=19)
+    assert cr.check(Scale(w), X, reference=lambda x, w: x * w).passed
+    assert cr.check(Scale(w), X, reference=lambda x: x * w).passed
+
+
+def test_what_is_straight_through_is_not_compared() -> None:
+    def rounding(x: Array, w: Array) -> Array:
+        return np.asarray(np.round(x) * w)
+
+    def backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array]:
+        return dy * w, dy * np.round(x)
+
+    assert not cr.check(rounding, X, X + 3, backward=backward).passed
+    report = cr.check(rounding, X, X + 3, backward=backward, straight_through=["x"])
+    assert report.passed
+    assert [row.input for row in report.rows] == ["w"]
+    assert "x is straight-through" in report.remarks[0]
+    with pytest.raises(cr.errors.ArgumentError, match="straight_through"):
+        cr.check(rounding, X, X, backward=backward, straight_through=["z"])
+
+
+def cut_backward(dy: Array, x: Array) -> Array:
+    """Right for lengths that 8 divides."""
+    dx = np.zeros_like(x)
+    whole = x.shape[1] // 8 * 8
+    dx[:, :whole] = (2 * x * dy)[:, :whole]
+    return dx
+
+
+def test_other_sizes_show_what_the_given_one_hides() -> None:
+    x = RNG.normal(size=(4, 16))
+    assert cr.check(lambda x: x * x, x, backward=cut_backward).passed
+    report = cr.check(lambda x: x * x, x, backward=cut_backward, sizes=True)
+    assert not report.passed
+    assert report.findings[0].node == "<lambda>, 1 for 16"
+    assert cr.check(lambda x: x * x, x, backward=cut_backward, sizes={16: [24, 32]}).passed
+    assert not cr.check(lambda x: x * x, x, backward=cut_backward, sizes=[17]).passed
+    with pytest.raises(cr.errors.ArgumentError, match="no axis of the inputs has length 5; they have 4, 16"):
+        cr.check(lambda x: x * x, x, backward=cut_backward, sizes={5: [3]})
+
+
+def test_sizes_that_are_refused_are_said() -> None:
+    def even(x: Array) -> Array:
+        if x.shape[0] % 2:
+            raise ValueError("an even number of rows")
+        return x * x
+
+    report = cr.check(even, X[:4], backward=lambda dy, x: 2 * dy * x, sizes={4: [3, 6]})
+    assert report.passed
+    assert "was not checked with 3 for 4" in report.remarks[-1]
+
+
+def test_assert_gradients_raises_with_the_report() -> None:
+    cr.assert_gradients(softmax, X, backward=softmax_backward, seeds=range(2), dtypes=("float64", "float32"))
+    with pytest.raises(AssertionError, match=r"do not pass with seed=0:(.|\n)*sign"):
+        cr.assert_gradients(softmax, X, backward=lambda dy, x: -softmax_backward(dy, x))
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_the_stated_sharpness_is_true(dtype: str) -> None:
+    stated = cr.check(softmax, X, backward=softmax_backward, dtype=dtype).sharpness
+    assert stated is not None
+    found = 0
+    for seed in range(40):
+        report = cr.check(
+            softmax, X, backward=lambda dy, x: (1 + stated) * softmax_backward(dy, x), dtype=dtype, seed=seed
+        )
+        found += not report.passed
+    assert found >= 39
+    assert stated < {"float64": 1e-4, "float32": 2e-3}[dtype]
