@@ -211,11 +211,12 @@ class Check:
         assert self.reference is not None
         return Differences(self.reference.output, self.target.values, self.dy)
 
-    def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
-        """The slopes at other values, or for another upstream gradient."""
+    def differences_at(self, values: Mapping[str, Array], dy: Array, measured: bool = True) -> Differences:
+        """The slopes at other values, or for another upstream gradient; the noise there is measured, or as here."""
         if self.reference is not None and values is not self.target.values:
             return Differences(self.reference.output, values, dy)
-        noise = self.noise if values is self.target.values else self._noise_at(values, self.output(values))
+        here = values is self.target.values or not measured
+        noise = self.noise if here else self._noise_at(values, self.output(values))
         return Differences(self.output_or_nan, values, dy, noise, self.target.dtypes)
 
     def numerical(self, name: str) -> tuple[Array, Array, Array]:

@@ -134,7 +134,8 @@ class Differences:
     def by_shorter_steps(self, name: str, index: int) -> Iterator[Slope]:
         """The slope along one element of a forward that rounds coarsely, by shorter and shorter steps."""
         h = self._relative_step() * max(abs(float(self._values[name].flat[index])), self.scale[name])
-        return (self._by_four_points(name, index, h / 3**k) for k in range(6))
+        reached = np.zeros(self._dy.shape, bool)
+        return (self._by_four_points(name, index, h / 3**k, reached) for k in range(6))
 
     def product(self, name: str, direction: Array) -> Array:
         """The Jacobian times a direction: what each output changes by, along it."""
@@ -162,7 +163,8 @@ class Differences:
         least = max((epsilon(dtype) / 4 for dtype in self._dtypes.values()), default=ROUGH)
         return float(np.clip(relative, least, 4e-3) ** 0.2)
 
-    def _by_four_points(self, name: str, index: int, h: float) -> Slope:
+    def _by_four_points(self, name: str, index: int, h: float, reached: Array) -> Slope:
+        """`reached` gathers the outputs that moved, by this step or a longer one: less may be rounded away."""
         array = self._values[name]
         kept = float(array.flat[index])
         middle = self._at_the_middle()
@@ -172,12 +174,12 @@ class Differences:
                 array.flat[index] = self._held(name, kept + k * h)
                 moved.append(float(array.flat[index]) - kept)
                 outputs.append(self._output())
-            depends = np.ptp(np.stack(outputs), axis=0) != 0
+            reached |= np.ptp(np.stack(outputs), axis=0) != 0
             if (
                 middle is not None
             ):  # outputs that depend on it so little that they are rounded to what they were
                 array.flat[index] = self._held(name, kept + 8 * h)
-                depends |= self._output() != middle
+                reached |= self._output() != middle
         finally:
             array.flat[index] = kept
         width = sum(weight * by for (_, weight), by in zip(FOUR_POINTS, moved, strict=True))
@@ -188,7 +190,7 @@ class Differences:
         sums = [float((self._dy * (each - middle)).sum()) for each in outputs]
         own = float(np.asarray(raw).flat[index] / width) if np.shape(raw) == array.shape else math.nan
         value = float(change.sum())
-        noise = 0.95 / abs(width) * self._noise_of(depends)
+        noise = 0.95 / abs(width) * self._noise_of(reached)
         bend = _bend(value, sums, abs(width), noise)
         return Slope(value, float(np.abs(change).sum()), 0.0, own, noise, bend)
 

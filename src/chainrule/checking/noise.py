@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.checking.precision import epsilon, lowest
+from chainrule.checking.precision import epsilon, lowest, rounded
 
 #: Steps, relative to an input: with the shorter ones float32 shows, with the longer ones float16 and bfloat16.
 FINE, COARSE = (1e-5, 3e-7), (1e-2, 2e-3)
@@ -56,6 +56,8 @@ def measure(
         long, short = (_spread(forward, values, y, dtypes, max(step, finest), repeats, rng) for step in steps)
         if not (np.isfinite(long.noise).all() and np.isfinite(short.noise).all()):
             continue
+        if long.held != "float64":  # each of its numbers is rounded, however smooth the function is
+            absolute = np.maximum(absolute, 0.3 * epsilon(long.held) * np.abs(y))
         ratio = _relative(long.noise, y) / max(_relative(short.noise, y), 1e-300)
         bends = ratio > (6 if steps == FINE else 3.2) and max(steps) > finest
         is_smooth = short.is_smooth if steps == FINE else is_smooth
@@ -73,6 +75,8 @@ class _Spread:
 
     noise: Array
     is_smooth: bool
+    #: The coarsest dtype that holds all the outputs exactly.
+    held: str
 
 
 def _relative(spread: Array, y: Array) -> float:
@@ -106,7 +110,13 @@ def _spread(
             change += np.abs(np.diff(np.stack(outputs), axis=0)).mean(axis=0) / repeats
     noise, changed = np.asarray(np.sqrt(total)), change > 0
     is_smooth = bool(changed.any()) and bool(np.median(noise[changed] / change[changed]) < 0.1)
-    return _Spread(noise, is_smooth)
+    return _Spread(noise, is_smooth, _held_by(np.stack(outputs)))
+
+
+def _held_by(outputs: Array) -> str:
+    some = outputs[outputs != np.round(outputs)]  # whole numbers tell nothing
+    held = (dtype for dtype, _ in LEVELS if some.size and np.array_equal(some, rounded(some, dtype)))
+    return next(held, "float64")
 
 
 def _line(x: Array, step: float, dtype: str, rng: np.random.Generator) -> tuple[Array, Array]:
