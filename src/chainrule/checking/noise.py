@@ -38,11 +38,13 @@ def measure(
     y: Array,
     dtypes: Mapping[str, str],
     rng: np.random.Generator,
+    both: bool = False,
 ) -> Noise:
     """Measure it at the values given. `dtypes` says what the inputs are rounded to; float64 where it says nothing.
 
     A fourth difference of a smooth function shrinks with the fourth power of the step, that at a kink with the
-    step, that of noise not at all: of two steps, the smaller result counts.
+    step, that of noise not at all: of two steps, the smaller result counts. Longer steps are tried where it is not
+    smooth for the shorter ones, or `both` always.
     """
     if y.size == 0:
         return Noise(y, 0.0)
@@ -51,7 +53,7 @@ def measure(
     floor = epsilon("float64") * np.abs(y)
     absolute, is_smooth = floor, False
     for steps in (FINE, COARSE):
-        if is_smooth:  # what shows with longer steps is how it bends
+        if is_smooth and not both:  # what shows with longer steps is how it bends
             continue
         long, short = (_spread(forward, values, y, dtypes, max(step, finest), repeats, rng) for step in steps)
         if not (np.isfinite(long.noise).all() and np.isfinite(short.noise).all()):

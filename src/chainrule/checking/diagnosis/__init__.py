@@ -9,7 +9,13 @@ from typing import Any
 import numpy as np
 
 from chainrule.checking.context import Check
-from chainrule.checking.diagnosis.asked_again import forward_map, mixes_samples, normalization_term
+from chainrule.checking.diagnosis.asked_again import (
+    forward_map,
+    mixes_samples,
+    normalization_term,
+    output_left_out,
+    rounds_inside,
+)
 from chainrule.checking.diagnosis.case import Case, Diagnosis, Hypothesis
 from chainrule.checking.diagnosis.factors import (
     constant,
@@ -128,8 +134,10 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     two_slopes,
     forward_map,
     in_the_tail,
+    output_left_out,
     normalization_term,
     partly_masked,
+    rounds_inside,
     some_contributions,
     constant_of_few,
 )
