@@ -139,6 +139,7 @@ class CheckReport:
                 "dtype": self.dtype,
                 "remarks": self.remarks,
                 "uncompared": self.uncompared,
+                "sharpness": self.sharpness,
             }
         )
         return content
