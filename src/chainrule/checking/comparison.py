@@ -119,7 +119,8 @@ def _compared(
     by_directions = differences.is_rough or check.dtype != "float64"
     all_can_be = size <= SAMPLED or (size <= EVERY_ELEMENT and size * check.work <= WORK)
     failing = None
-    for direction in _directions(analytic, not all_can_be, by_directions, rng):
+    few = not all_can_be or differences.is_rough or check.target.native
+    for direction in _directions(analytic, few and size > SAMPLED, by_directions, rng):
         tried.append(hold_along(differences, name, analytic, direction, accuracy))
         if not tried[-1].agrees:
             failing = direction
@@ -130,7 +131,6 @@ def _compared(
         return found
 
     if failing is None:
-        few = not all_can_be or differences.is_rough or check.target.native
         compared = elements(_sample(analytic, SAMPLED, rng) if few else np.arange(size))
     if all_can_be and (failing is not None or not all(each.agrees for each in compared)):
         compared = elements(np.arange(size))

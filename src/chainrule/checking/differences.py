@@ -206,7 +206,7 @@ class Differences:
         return Slope(total, norm, 0.0, math.nan, noise, self._bend(total + claimed, changes, h, noise))
 
     def _bend(self, slope: float, changes: list[Array], h: float, noise: float) -> float:
-        """How far a slope by four points may be off where the function bends: changes are those of dy * y at the points.
+        """How far a slope by four points may be off where the function bends, by the changes of dy * y at these.
 
         Two points give another slope where it bends. Where an output has a kink, its slopes to the two sides differ
         by as much over one step as over two, and not by half as much: twice the norm of these, beyond the noise.
