@@ -31,7 +31,7 @@ from chainrule.checking.diagnosis.paths import paths, some_contributions
 from chainrule.checking.diagnosis.places import order, product_transposed, transposed, transposed_weights
 from chainrule.checking.diagnosis.shapes import misshapen
 from chainrule.checking.diagnosis.sums import reduced_otherwise, summed_otherwise
-from chainrule.checking.diagnosis.where import in_the_tail, places, where
+from chainrule.checking.diagnosis.where import in_the_tail, places, some_rows, where
 from chainrule.checking.elements import compare_elements, relative_error
 from chainrule.checking.mistakes import advice_for
 
@@ -149,6 +149,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     mixes_samples,
     paths,
     two_slopes,
+    some_rows,
     forward_map,
     output_left_out,
     normalization_term,
@@ -156,4 +157,5 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     rounds_inside,
     some_contributions,
     constant_of_few,
+    constant_along,
 )

@@ -55,16 +55,18 @@ def constant(case: Case) -> Diagnosis | None:
 
 
 def constant_along(case: Case) -> Diagnosis | None:
-    """The right gradient times a number so near 1 that no element shows it: along its own signs it does."""
+    """The right gradient times a number that single elements do not show, beside the noise: all together do."""
     check = case.check
     off = [each for each in check.along.get(case.name, ()) if not each.agrees]
-    if case.wrong.any() or not off or not off[0].slope:
+    differences, rng = check.differences_for(case.name), np.random.default_rng([check.seed, 9])
+    if (case.wrong.any() and not differences.is_rough) or not off or not off[0].slope:
         return None
     k = off[0].claimed / off[0].slope
-    differences, rng = check.differences_for(case.name), np.random.default_rng([check.seed, 9])
     tried = [np.sign(case.analytic), *directions(case.analytic.shape, 3, rng)]
     scaled = case.analytic / k
-    if all(hold_along(differences, case.name, scaled, each, check.accuracy).agrees for each in tried):
+    if case.fits(scaled) and all(
+        hold_along(differences, case.name, scaled, each, check.accuracy).agrees for each in tried
+    ):
         return Diagnosis(
             "factor", 0.8, {"factor": k, "detail": "It shows along all of its elements together."}
         )

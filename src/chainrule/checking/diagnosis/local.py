@@ -75,7 +75,7 @@ def partly_masked(case: Case) -> Diagnosis | None:
     has_none = terms <= 1e-9 * terms.max(initial=0)
     leaks, blocks = has_none & (a != 0), ~has_none & (a == 0) & case.wrong
     strong = np.abs(a) > 1e-2 * np.abs(a).max(initial=0)
-    if has_none.any() and (leaks & strong).sum() >= 0.5 * has_none.sum():
+    if (leaks & strong).sum() >= 2:
         detail = "It flows where the output does not depend on the input."
         return Diagnosis("mask", 0.8, {"detail": detail})
     if blocks.sum() >= max(3, 0.1 * a.size) and np.abs(n[blocks]).max() > 1e-2 * np.abs(n).max():
