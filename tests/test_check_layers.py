@@ -234,5 +234,8 @@ def test_the_docstring_tells_the_tolerances_of_the_code() -> None:
     words = {2: "two", 3: "three", 4: "four"}
     assert f"Up to {comparison.EVERY_ELEMENT:,} elements" in text
     assert f"{words[comparison.DIRECTIONS]} random directions, one more" in text
-    assert f"and {comparison.SAMPLED} elements" in text
-    assert f"{comparison.SAMPLED_WHEN_WRONG} elements and those found by halving" in text
+    assert f"and {comparison.SAMPLED[1]} elements" in text
+    assert f"up to {comparison.EVERY_WHEN_WRONG:,} elements" in text
+    assert f"within {comparison.WORK:,} numbers" in text
+    assert f"down to {comparison.SAMPLED[0]}" in text
+    assert f"{comparison.SAMPLED_WHEN_WRONG[1]} elements and those found by halving" in text

@@ -17,12 +17,14 @@ from chainrule.checking.report import Verdict
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
 
-#: Up to so many elements each one is compared, and up to so much work: elements times the numbers that one forward
-#: reads and writes. Above, a sample of the elements is compared, and the slopes along some random directions.
-EVERY_ELEMENT = 2000
-WORK = 100_000_000
-SAMPLED = 32
-SAMPLED_WHEN_WRONG = 256
+#: Up to so many elements of an input each one is compared, and up to so many where something disagrees; above, a
+#: sample of them, and the slopes along some random directions.
+EVERY_ELEMENT, EVERY_WHEN_WRONG = 1000, 2000
+#: How many are in a sample, at least and at most, and the same where something disagrees.
+SAMPLED, SAMPLED_WHEN_WRONG = (8, 32), (32, 256)
+#: So much work goes into the elements of one input: elements times the numbers that one forward reads and writes.
+#: Where something disagrees, ten times as much.
+WORK = 10_000_000
 DIRECTIONS = 3
 
 
@@ -117,10 +119,13 @@ def _compared(
     if size == 0:
         return "ok", None, None
     by_directions = differences.is_rough or check.dtype != "float64"
-    all_can_be = size <= SAMPLED or (size <= EVERY_ELEMENT and size * check.work <= WORK)
+    at_first, when_wrong = WORK // check.work, 10 * WORK // check.work
+    sampled = int(np.clip(at_first, *SAMPLED))
+    few = size > min(EVERY_ELEMENT, at_first)
+    few_when_wrong = size > SAMPLED[1] and size > min(EVERY_WHEN_WRONG, when_wrong)
+    few = size > sampled and (few or differences.is_rough or check.target.native)
     failing = None
-    few = not all_can_be or differences.is_rough or check.target.native
-    for direction in _directions(analytic, few and size > SAMPLED, by_directions, rng):
+    for direction in _directions(analytic, few, by_directions, rng):
         tried.append(hold_along(differences, name, analytic, direction, accuracy))
         if not tried[-1].agrees:
             failing = direction
@@ -131,12 +136,14 @@ def _compared(
         return found
 
     if failing is None:
-        compared = elements(_sample(analytic, SAMPLED, rng) if few else np.arange(size))
-    if all_can_be and (failing is not None or not all(each.agrees for each in compared)):
+        compared = elements(_sample(analytic, sampled, rng) if few else np.arange(size))
+    if not few_when_wrong and (failing is not None or not all(each.agrees for each in compared)):
         compared = elements(np.arange(size))
     elif failing is not None:
         hidden = _bisect(differences, name, analytic, failing, accuracy)
-        compared = elements(np.union1d(_sample(analytic, SAMPLED_WHEN_WRONG, rng), hidden))
+        compared = elements(
+            np.union1d(_sample(analytic, int(np.clip(when_wrong, *SAMPLED_WHEN_WRONG)), rng), hidden)
+        )
     kinks = [each for each in compared if each.is_kink]
     failed = [each for each in compared if not each.agrees and not each.kink]
     if len(kinks) > 1 and not failed and not ties_agree(differences, name, kinks, analytic, accuracy):

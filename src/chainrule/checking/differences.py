@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -47,7 +47,13 @@ class Slope:
     @property
     def unsure(self) -> float:
         """How far it may be off for all that is known of it."""
-        return 10 * self.rounding + 8 * self.noise + self.bend
+        return 10 * self.rounding + 8 * self.noise + 2 * self.bend
+
+
+class Point(dict[str, Array]):
+    """The values of the inputs, and which one is moved at present: of the others, what was made is still right."""
+
+    moved: str | None = None
 
 
 class Differences:
@@ -67,9 +73,12 @@ class Differences:
     ) -> None:
         self._forward, self._noise = forward, noise
         self._dtypes = {name: dtype for name, dtype in (dtypes or {}).items() if dtype != "float64"}
-        self._values = {
-            name: np.array(v, dtype=np.float64 if v.dtype.kind == "f" else None) for name, v in values.items()
-        }
+        self._values = Point(
+            {
+                name: np.array(v, dtype=np.float64 if v.dtype.kind == "f" else None)
+                for name, v in values.items()
+            }
+        )
         self._dy = np.asarray(dy, np.float64)
         self._upstream = float(np.abs(self._dy).max(initial=0))
         self._middle: Array | None = None
@@ -119,11 +128,13 @@ class Differences:
 
     def to_one_side(self, name: str, direction: Array, h: float) -> Slope:
         """The slope along a direction, to its side alone."""
-        return self._slope(self._output_at(name, h * direction), self._at_the_middle(), h, None)
+        return self._slope(
+            self._output_at(name, self._values[name] + h * direction), self._at_the_middle(), h, None
+        )
 
     def along(self, name: str, direction: Array, h: float) -> Slope:
         """The slope along a direction, an array of the input's shape."""
-        up, down = (self._output_at(name, step * direction) for step in (h, -h))
+        up, down = self._on_both_sides_along(name, h * direction)
         return self._slope(up, down, 2 * h, None)
 
     def off_along(self, name: str, direction: Array, analytic: Array) -> Iterator[Slope]:
@@ -141,7 +152,7 @@ class Differences:
         """The Jacobian times a direction: what each output changes by, along it."""
         size = float(np.abs(direction).max(initial=0)) or 1.0
         h = (self._relative_step() / 4 if self.is_rough else CUBE_ROOT) * self.scale[name] / size
-        up, down = (self._output_at(name, step * direction) for step in (h, -h))
+        up, down = self._on_both_sides_along(name, h * direction)
         return np.asarray((up - down) / (2 * h))
 
     def contributions(self, name: str, index: int) -> Array:
@@ -165,62 +176,49 @@ class Differences:
 
     def _by_four_points(self, name: str, index: int, h: float, reached: Array) -> Slope:
         """`reached` gathers the outputs that moved, by this step or a longer one: less may be rounded away."""
-        array = self._values[name]
-        kept = float(array.flat[index])
+        kept = float(self._values[name].flat[index])
         middle = self._at_the_middle()
-        outputs, moved = [], []
-        try:
-            for k, _ in FOUR_POINTS:
-                array.flat[index] = self._held(name, kept + k * h)
-                moved.append(float(array.flat[index]) - kept)
-                outputs.append(self._output())
-            reached |= np.ptp(np.stack(outputs), axis=0) != 0
-            if self._dtypes:  # outputs that depend on it so little that they are rounded to what they were
-                array.flat[index] = self._held(name, kept + 8 * h)
-                reached |= self._output() != middle
-        finally:
-            array.flat[index] = kept
-        width = sum(weight * by for (_, weight), by in zip(FOUR_POINTS, moved, strict=True))
+        points = [self._held(name, kept + k * h) for k, _ in FOUR_POINTS]
+        outputs = [self._output_with(name, index, value) for value in points]
+        width = sum(
+            weight * (float(value) - kept) for (_, weight), value in zip(FOUR_POINTS, points, strict=True)
+        )
         if not width:
             return Slope(math.nan, math.nan, math.inf)
-        raw = sum(weight * each for (_, weight), each in zip(FOUR_POINTS, outputs, strict=True))
-        change = self._dy * raw / width
-        own = float(np.asarray(raw).flat[index] / width) if np.shape(raw) == array.shape else math.nan
-        value = float(change.sum())
+        # outputs may depend on it so little that they are rounded to what they were
+        far = self._output_with(name, index, self._held(name, kept + 8 * h))
+        for each in (*outputs, far):
+            reached |= each != middle
+        own = math.nan
+        if middle.shape == self._values[name].shape:
+            own = _by_weights(float(each.flat[index]) for each in outputs) / width
+        dy, here = self._dy[reached], middle[reached]
+        changes = [dy * (each[reached] - here) for each in outputs]
+        change = _by_weights(changes) / width
+        value = float(np.sum(change))
         noise = 0.95 / abs(width) * self._noise_of(reached)
-        bend = self._bend(value, [self._dy * (each - middle) for each in outputs], abs(width), noise)
+        bend = _bend(value, changes, abs(width), noise)
         return Slope(value, float(np.abs(change).sum()), 0.0, own, noise, bend)
 
     def _off_by_four_points(self, name: str, direction: Array, analytic: Array, h: float) -> Slope:
-        array = self._values[name]
-        changes, linear, norm = [], [], 0.0
+        array, middle = self._values[name], self._at_the_middle()
+        changes, linear = [], []
         for k, _ in FOUR_POINTS:
-            moved = self._held(name, array + k * h * direction) - array
-            changes.append(self._dy * (self._output_at(name, moved) - self._at_the_middle()))
-            linear.append(float((analytic * moved).sum()))
-            norm = float(np.linalg.norm(analytic * moved)) / abs(k * h)
-        noise = 0.95 / h * self._noise_of(np.ones(self._dy.shape, bool))
-        off = [float(change.sum()) - by for change, by in zip(changes, linear, strict=True)]
-        total = sum(weight * each for (_, weight), each in zip(FOUR_POINTS, off, strict=True)) / h
-        claimed = (linear[2] - linear[1]) / (2 * h)
-        return Slope(total, norm, 0.0, math.nan, noise, self._bend(total + claimed, changes, h, noise))
+            there = self._held(name, array + k * h * direction)
+            changes.append(self._dy * (self._output_at(name, there) - middle))
+            terms = analytic * (there - array)
+            linear.append(float(terms.sum()))
+        norm = float(np.linalg.norm(terms)) / (2 * h)
+        noise = 0.95 / h * self._noise_of(...)
+        slope = float(_by_weights(change.sum() for change in changes)) / h
+        off = slope - _by_weights(linear) / h
+        return Slope(off, norm, 0.0, math.nan, noise, _bend(slope, changes, h, noise))
 
-    def _bend(self, slope: float, changes: list[Array], h: float, noise: float) -> float:
-        """How far a slope by four points may be off where the function bends, by the changes of dy * y at these.
-
-        Two points give another slope where it bends. Where an output has a kink, its slopes to the two sides differ
-        by as much over one step as over two, and not by half as much: twice the norm of these, beyond the noise.
-        """
-        by_two = float((changes[2] - changes[1]).sum()) / (2 * h)
-        kinks = 2 * (changes[1] + changes[2]) / h - (changes[0] + changes[3]) / (2 * h)
-        beyond = float(np.linalg.norm(kinks)) ** 2 - (7 * noise) ** 2
-        return abs(slope - by_two) + 2 * math.sqrt(max(0.0, beyond))
-
-    def _noise_of(self, outputs: Array) -> float:
+    def _noise_of(self, outputs: Any) -> float:
         """The standard deviation of the sum of dy * y over some outputs."""
         if self._noise is None or not self.is_rough:
             return 0.0
-        return float(np.linalg.norm((self._dy * self._noise.absolute)[outputs]))
+        return float(np.linalg.norm(self._dy[outputs] * self._noise.absolute[outputs]))
 
     def _held(self, name: str, value: Any) -> Any:
         dtype = self._dtypes.get(name)
@@ -229,35 +227,38 @@ class Differences:
     # Outputs -------------------------------------------------------------------------------------------------
 
     def _on_both_sides(self, name: str, index: int, h: float) -> tuple[float, Array, float, Array]:
-        """The element and the output a step above, and a step below. The element is put back."""
+        """An element and the output a step above, and a step below."""
+        kept = float(self._values[name].flat[index])
+        above, below = (float(self._held(name, kept + step)) for step in (h, -h))
+        return above, self._output_with(name, index, above), below, self._output_with(name, index, below)
+
+    def _on_both_sides_along(self, name: str, step: Array) -> tuple[Array, Array]:
         array = self._values[name]
-        kept = float(array.flat[index])
+        return self._output_at(name, array + step), self._output_at(name, array - step)
+
+    def _output_with(self, name: str, index: int, value: float) -> Array:
+        """The output with another value of one element, which is put back."""
+        array = self._values[name]
+        kept = array.flat[index]
         try:
-            array.flat[index] = self._held(name, kept + h)
-            above, up = float(array.flat[index]), self._output()
-            array.flat[index] = self._held(name, kept - h)
-            below, down = float(array.flat[index]), self._output()
+            array.flat[index] = value
+            self._values.moved = name
+            return self._forward(self._values)
         finally:
             array.flat[index] = kept
-        return above, up, below, down
+            self._values.moved = None
 
-    def _output_at(self, name: str, moved: Array) -> Array:
-        array = self._values[name]
-        kept = array.copy()
-        try:
-            array[...] = self._held(name, kept + moved)
-            return self._output()
-        finally:
-            array[...] = kept
+    def _output_at(self, name: str, value: Array) -> Array:
+        """The output with another value of an input."""
+        there = Point(self._values)
+        there[name], there.moved = self._held(name, value), name
+        return self._forward(there)
 
     def _at_the_middle(self) -> Array:
         """The output at the point itself."""
         if self._middle is None:
-            self._middle = self._output()
+            self._middle = self._forward(self._values)
         return self._middle
-
-    def _output(self) -> Array:
-        return self._forward(self._values)
 
     def _slope(self, up: Array, down: Array, width: float, own: int | None) -> Slope:
         with np.errstate(all="ignore"):
@@ -276,14 +277,39 @@ class Differences:
             )
 
 
+def resolving(slopes: Iterator[Slope], off: float) -> Iterator[Slope]:
+    """The slopes by which it shows whether something is as far off as the first one said, at a longer step, where
+    the function may bend: less noise is counted than for that one, since all of them would have to err alike.
+    """
+    return (replace(s, noise=3 / 8 * s.noise) for s in slopes if 5 * s.noise + s.bend < 0.6 * off)
+
+
 def settled(slopes: Iterator[Slope]) -> Slope:
     """The first slope within whose step the function does not bend, or else the surest one."""
     best = next(slopes)
-    for shorter in slopes:
-        if best.bend <= 0.02 * best.terms + 2 * best.noise:
+    while not best.bend <= 0.02 * best.terms + 2 * best.noise:  # NaN is not settled
+        shorter = next(slopes, None)
+        if shorter is None:
             break
         if shorter.unsure < best.unsure or not math.isfinite(best.value):
             best = shorter
         elif shorter.noise > best.unsure:
             break
     return best
+
+
+def _by_weights(outputs: Iterable[Any]) -> Any:
+    """What four outputs, or sums of them, add up to with the weights of their points."""
+    return sum(weight * each for (_, weight), each in zip(FOUR_POINTS, outputs, strict=True))
+
+
+def _bend(slope: float, changes: list[Array], h: float, noise: float) -> float:
+    """How far a slope by four points may be off where the function bends, by the changes of dy * y at these.
+
+    Two points give another slope where it bends. Where an output has a kink, its slopes to the two sides differ by
+    as much over one step as over two, and not by half as much: twice the norm of these, beyond the noise.
+    """
+    by_two = float((changes[2] - changes[1]).sum()) / (2 * h)
+    kinks = 2 * (changes[1] + changes[2]) / h - (changes[0] + changes[3]) / (2 * h)
+    beyond = float(np.linalg.norm(kinks)) ** 2 - (7 * noise) ** 2
+    return abs(slope - by_two) + 2 * math.sqrt(max(0.0, beyond))

@@ -18,6 +18,7 @@ from chainrule.checking.differences import (
     RELATIVE,
     Differences,
     Slope,
+    resolving,
     settled,
 )
 
@@ -128,8 +129,8 @@ def _compare_element(
         return found
     if differences.is_rough:
         found.kink = not found.is_defined
-        resolved = (s for s in differences.by_shorter_steps(name, index) if s.unsure < 0.3 * found.off)
-        return next((compared(slope) for slope in resolved if compared(slope).agrees), found)
+        resolved = map(compared, resolving(differences.by_shorter_steps(name, index), found.off))
+        return next((each for each in resolved if each.agrees), found)
     if not math.isfinite(analytic) and math.isfinite(first.value):
         return found
     own = differences.own_step(name, index)
@@ -263,9 +264,7 @@ def hold_along(differences: Differences, name: str, analytic: Array, direction: 
     if differences.is_rough:
         off = settled(differences.off_along(name, direction, analytic))
         if abs(off.value) > allowed + off.unsure:  # unless a shorter step shows that it bends
-            resolved = (
-                s for s in differences.off_along(name, direction, analytic) if s.unsure < 0.3 * abs(off.value)
-            )
+            resolved = resolving(differences.off_along(name, direction, analytic), abs(off.value))
             off = next((s for s in resolved if abs(s.value) <= allowed + s.unsure), off)
         return Along(claimed, claimed + off.value, allowed + off.unsure, off.noise)
     allowed += differences.least(name, dtype) * float(np.sqrt(np.abs(direction).sum()))

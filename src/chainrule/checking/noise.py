@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
@@ -107,9 +108,10 @@ def _spread(
             moved = {n: start + k * along for n, (start, along) in lines.items()}
             outputs.append(forward({**values, **moved}))
         with np.errstate(all="ignore"):
-            fourth = np.diff(np.stack(outputs), 4, axis=0)
-            total += (fourth**2).mean(axis=0) / (70 * repeats)
-            change += np.abs(np.diff(np.stack(outputs), axis=0)).mean(axis=0) / repeats
+            first = _differences(outputs)
+            change += sum(np.abs(each) for each in first) / (len(first) * repeats)
+            fourth = _differences(_differences(_differences(first)))
+            total += sum(each * each for each in fourth) / (len(fourth) * 70 * repeats)
     noise, changed = np.asarray(np.sqrt(total)), change > 0
     is_smooth = bool(changed.any()) and bool(np.median(noise[changed] / change[changed]) < 0.1)
     return _Spread(noise, is_smooth, _held_by(np.stack(outputs)))
@@ -119,6 +121,10 @@ def _held_by(outputs: Array) -> str:
     some = outputs[outputs != np.round(outputs)]  # whole numbers tell nothing
     held = (dtype for dtype, _ in LEVELS if some.size and np.array_equal(some, rounded(some, dtype)))
     return next(held, "float64")
+
+
+def _differences(outputs: list[Array]) -> list[Array]:
+    return [after - before for before, after in pairwise(outputs)]
 
 
 def _line(x: Array, step: float, dtype: str, rng: np.random.Generator) -> tuple[Array, Array]:

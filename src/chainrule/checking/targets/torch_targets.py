@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
+from chainrule.checking.differences import Point
 from chainrule.checking.randomness import held
 from chainrule.checking.targets.kernels import Arguments, Outputs, mapped_builtin
 from chainrule.checking.targets.target import Calls, Refused, Returned, Target, Use, WrongCount, accepts
@@ -147,6 +148,8 @@ class TorchCalls(Calls):
         #: By name: a leaf, and the tensor made from it that the target is called with, and may write to.
         self.leaves: dict[str, Any] = {}
         self._handed: dict[str, Any] = {}
+        #: Arrays whose tensors may be used again, and the version that these had.
+        self._kept: dict[str, tuple[Array | None, int]] = {}
         self.results: list[Any] = []
         self.outputs = Outputs({}, {})
 
@@ -154,10 +157,8 @@ class TorchCalls(Calls):
         self._given = values
         with self._undisturbed(0):
             for name, value in values.items():
-                like = self._target.arguments.arrays[name]
-                leaf = self._tensor(value, like.dtype, like.device)
-                self.leaves[name] = leaf.requires_grad_(self._tracked and name in self._wanted)
-                self._handed[name] = self._laid_out(leaf, like, name in self._strided)
+                if not self._is_kept(values, name):
+                    self._hand_over(name, value)
             result = self._call(dict(self._handed))
         self._keep(result)
         if not self.results:
@@ -194,6 +195,27 @@ class TorchCalls(Calls):
         handed.data.copy_(self._tensor(value, handed.dtype, handed.device))
 
     # Tensors -------------------------------------------------------------------------------------------------
+
+    def _is_kept(self, values: Mapping[str, Array], name: str) -> bool:
+        """Whether the latest tensors of an input are still right: its array is the same, not moved, and was not
+        written to.
+        """
+        if not isinstance(values, Point) or name == values.moved:
+            self._kept.pop(name, None)
+            return False
+        array, version = self._kept.get(name, (None, 0))
+        if array is values[name] and self._handed[name]._version == version:
+            return True
+        self._kept[name] = (values[name], 0)
+        return False
+
+    def _hand_over(self, name: str, value: Array) -> None:
+        like = self._target.arguments.arrays[name]
+        leaf = self._tensor(value, like.dtype, like.device)
+        self.leaves[name] = leaf.requires_grad_(self._tracked and name in self._wanted)
+        self._handed[name] = self._laid_out(leaf, like, name in self._strided)
+        if name in self._kept:
+            self._kept[name] = (value, self._handed[name]._version)
 
     def _tensor(self, value: Any, dtype: Any, device: Any) -> Any:
         contiguous = np.array(value, order="C", copy=None if np.asarray(value).flags.writeable else True)
