@@ -92,9 +92,7 @@ def outcome_of(mutant: Any, report: Any, message: str, milliseconds: float) -> d
 
 
 def run_correct(checks: Iterable[tuple[Any, int, Any]], advance: Advance = lambda name: None) -> Alarms:
-    """Give what is right to `cr.check`. An error or a warning is a false alarm, and so is an exception, or any
-    verdict but "passed".
-    """
+    """Give what is right to `cr.check`. An error or a warning is a false alarm, and so is an exception."""
     alarms = Alarms(0, [], 0.0)
     total = 0.0
     for correct, seed, dtype in checks:
@@ -107,8 +105,6 @@ def run_correct(checks: Iterable[tuple[Any, int, Any]], advance: Advance = lambd
         elif found := findings_of(report):
             worst = found[0]
             alarms.found.append(alarm(worst.mistake, worst.severity, f"{worst.place}: {worst.advice}"))
-        elif not report.passed:
-            alarms.found.append(alarm(report.verdict, "verdict", " ".join(report.remarks)))
         advance(correct.name)
     alarms.milliseconds = total / max(alarms.checks, 1)
     return alarms

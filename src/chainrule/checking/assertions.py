@@ -24,6 +24,7 @@ def assert_gradients(
     Raises: AssertionError where a gradient is wrong, nothing was compared, or something was left uncompared; else
     what `cr.check` raises.
     """
+    __tracebackhide__ = True  # pytest shows the report, and not these lines
     for dtype in [options.pop("dtype", None)] if dtypes is None else dtypes:
         for seed in seeds:
             report = check(target, *inputs, seed=seed, dtype=dtype, **options)

@@ -23,7 +23,7 @@ from chainrule.checking.targets.functions import FunctionTarget
 from chainrule.checking.targets.inputs import as_data, complete, inputs_for
 from chainrule.checking.targets.jax_targets import jax_target, takes_jax
 from chainrule.checking.targets.layers import LayerTarget
-from chainrule.checking.targets.objects import checked_object
+from chainrule.checking.targets.objects import ObjectTarget, checked_object
 from chainrule.checking.targets.places import copied
 from chainrule.checking.targets.prepare import object_target
 from chainrule.checking.targets.target import ANSWERS, Target, input_names
@@ -79,8 +79,9 @@ def check(
 
     `reference`: a plain forward in float64 of which the target is the fast form, called with the same inputs. The
     output is held against its output, and gradients against its slopes.
-    `ignore`: what an object keeps that is no parameter, by name or path, such as "running_mean". All else that the
-    output depends on has to have a gradient, or is named in `report.uncompared`, and the verdict is "incomplete".
+    `ignore`: inputs that are constants, and what an object keeps that is no parameter, by name or path, such as
+    "running_mean". All else that the output depends on, and that was not compared, stands in `report.uncompared`, and
+    the verdict is "incomplete".
     `straight_through`: inputs whose gradient is another by design, as a rounding's is; it is not compared.
     `sizes`: check again with other lengths of the axes: True for such as kernels forget (1, one less, one more, a
     prime), `[1, 7, 33]` in the place of each axis' own, `{64: [63, 65]}` for the axes of length 64.
@@ -111,6 +112,8 @@ def check(
             )
         checked = _target(target, inputs, backward, gradients, names, ignore, seed, asked, training)
         checked = _without_straight_through(checked, straight_through)
+        if not isinstance(checked, ObjectTarget):
+            checked = _without_ignored(checked, ignore)
         wide = lowest(checked.dtypes.values()) if checked.native else str(checked_dtype(wide, owner="check"))
         with one_thread(), fixed_randomness(checked.method):  # what is drawn here is not missed later
             examined = examine(checked, seed, wide, reference)
@@ -154,6 +157,17 @@ def _refuse_for_graphs(**options: Any) -> None:
             raise ArgumentError(
                 f"check: {name}=... goes with a function, an object or a layer, not with a graph"
             )
+
+
+def _without_ignored(target: Target, names: Collection[str]) -> Target:
+    """The target without the gradients of inputs that are constants."""
+    for name in names:
+        one_of("ignore", name, target.values, owner="check")
+    return replace(
+        target,
+        without_gradient=target.without_gradient | frozenset(names),
+        straight_through=target.straight_through | frozenset(names),
+    )
 
 
 def _without_straight_through(target: Target, names: Collection[str]) -> Target:
@@ -204,8 +218,8 @@ def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any, igno
         isinstance(ignore, Iterable) and all(isinstance(text, str) for text in ignore)
     ):
         raise ArgumentError(f'check: ignore: expected names, such as ["running_mean"], got {ignore!r}')
-    if ignore and (known or is_function):
-        raise ArgumentError("check: ignore=... goes with an object that keeps arrays that are no parameters")
+    if ignore and isinstance(target, (Graph, Network)):
+        raise ArgumentError("check: ignore=... goes with a function, an object or a layer, not with a graph")
     if names is not None and isinstance(target, (Graph, Network, Layer)):
         raise ArgumentError(
             "check: names=... goes with an object or a function; layers and graphs have names"

@@ -94,7 +94,7 @@ def _run(check: Check) -> Calls | None:
         check.add("missing", facts=facts)
         return None
     except Refused as error:
-        check.add(error.mistake, error.input, facts={**error.facts, "detail": f"{error}."})
+        check.add(error.mistake, error.input, facts={**error.facts, "detail": f"{str(error).rstrip('.')}."})
         return None
     except (Exception, SystemExit) as error:
         _raised(check, error, "backward")

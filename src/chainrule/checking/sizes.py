@@ -51,6 +51,8 @@ def check_sizes(report: CheckReport, inputs: Sequence[Any], sizes: Sizes, check:
         remarks.append(
             f"It does not take all sizes of the inputs, and was not checked with {', '.join(refused)}."
         )
+    if refused and sizes is not True:  # somebody asked for them
+        report = replace(report, uncompared=(*report.uncompared, *(text.split(" (")[0] for text in refused)))
     return replace(report, findings=tuple(findings), rows=tuple(rows), remarks=tuple(remarks))
 
 

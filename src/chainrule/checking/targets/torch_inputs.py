@@ -127,7 +127,11 @@ def _learned(target: TorchTarget, calls: TorchCalls | None) -> list[str]:
         target.written = source_of(getattr(functions[0], "backward", None)) or target.written
         target.name = functions[0].__name__ if target.name == "<lambda>" else target.name
     target.without_gradient = target.without_gradient | without_effect(target, calls)
-    return [*calls.outputs.remarks(), *read_unseen(calls, target.name)]
+    said = []
+    if calls.left_out:
+        verb = "has no gradient, and was" if len(calls.left_out) == 1 else "have no gradient, and were"
+        said.append(f"{', '.join(calls.left_out)} {verb} not compared.")
+    return [*said, *calls.outputs.remarks(), *read_unseen(calls, target.name)]
 
 
 def _expanded(target: TorchTarget) -> list[str]:

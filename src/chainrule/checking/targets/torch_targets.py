@@ -151,6 +151,8 @@ class TorchCalls(Calls):
         #: Arrays whose tensors may be used again, and the version that these had.
         self._kept: dict[str, tuple[Array | None, int]] = {}
         self.results: list[Any] = []
+        #: Outputs of floats that have no gradient.
+        self.left_out: list[str] = []
         self.outputs = Outputs({}, {})
 
     def forward(self, values: Mapping[str, Array]) -> Any:
@@ -242,11 +244,12 @@ class TorchCalls(Calls):
                 found[name] = leaf
 
         mapped_builtin(result, "output", keep)
-        known = self._target.results
+        everything, known = list(found), self._target.results
         if known and set(known) <= found.keys():
             found = {name: found[name] for name in known}
         elif any(each.requires_grad for each in found.values()):
             found = {name: each for name, each in found.items() if each.requires_grad}
+        self.left_out = [name for name in everything if name not in found]
         self.results = list(found.values())
         shapes = {name: tuple(each.shape) for name, each in found.items()}
         self.outputs = Outputs(shapes, {n: str(y.dtype).removeprefix("torch.") for n, y in found.items()})
