@@ -45,7 +45,7 @@ def test_where_a_forward_is_wrong_is_said() -> None:
 
     report = cr.check(cut, X, backward=softmax_backward, reference=softmax)
     assert report.findings[0].mistake == "forward-disagrees"
-    assert "in the last 3 of 19 along axis 1, behind 1 blocks of 16" in report.findings[0].advice
+    assert "in the last 3 of 19 along axis 1, behind 1 block of 16" in report.findings[0].advice
 
 
 @pytest.mark.parametrize(

@@ -339,6 +339,24 @@ def test_what_passes() -> None:
     assert "failed: sign (2); 2 gradients" in replace(FAILING, findings=(SIGN, SIGN)).summary()
 
 
+def test_a_report_says_how_sharp_the_check_was_where_float64_would_be_sharper() -> None:
+    coarse = replace(PASSING, rows=(replace(OK, sharpness=0.004), replace(OK, sharpness=0.015)))
+    said = "A relative error above 0.015 in any of these gradients would have been found."
+    assert coarse.to_dict()["sharpness"] == 0.015
+    for shown in (str(coarse), coarse._repr_html_()):
+        assert said in shown
+    wrong = replace(coarse, findings=(SIGN,))
+    for other in (PASSING, replace(PASSING, rows=(replace(OK, sharpness=1.5e-5),)), wrong):
+        assert "would have been found" not in str(other)
+
+
+def test_a_forward_is_held_against_its_reference() -> None:
+    finding = replace(SIGN, mistake="forward-disagrees", input=None)
+    assert "the forward gives 0.25, the reference gives -0.25, relative error 2" in str(
+        replace(FAILING, findings=(finding,))
+    )
+
+
 def test_rich_is_imported_when_something_is_shown() -> None:
     code = (
         "import sys, chainrule.checking.rendering as r; from chainrule.checking.report import CheckReport; "

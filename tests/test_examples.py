@@ -127,3 +127,11 @@ def test_grade_homework(tmp_path):
     output = run("grade_homework.py", str(tmp_path))
     assert re.search(r"^ivy +Sigmoid +0 +SystemExit +ivy.py:2$", output, re.MULTILINE)
     assert output.endswith("ivy: 0 of 4\n")
+
+
+def test_check_a_kernel():
+    output = run("check_a_kernel.py")
+    assert "backward, 32 columns: passed" in output
+    assert "without_the_last_block, 32 columns: passed" in output
+    assert "without_the_last_block, 31 and 37 columns: wrong" in output
+    assert "fast_softmax rounds to float32 inside" in output

@@ -124,7 +124,8 @@ def _compared(
     few = size > sampled and size > min(EVERY_ELEMENT, at_first)
     few_when_wrong = size > SAMPLED[1] and size > min(EVERY_WHEN_WRONG, when_wrong)
     failing = None
-    for direction in _directions(analytic, few, by_directions, rng):
+    rough = differences.is_rough or check.target.native
+    for direction in _directions(analytic, few or (rough and size > sampled), by_directions, rng):
         tried.append(hold_along(differences, name, analytic, direction, accuracy))
         if not tried[-1].agrees:
             failing = direction
@@ -135,8 +136,7 @@ def _compared(
         return found
 
     if failing is None:
-        few = few or differences.is_rough or check.target.native
-        compared = elements(_sample(analytic, sampled, rng) if few else np.arange(size))
+        compared = elements(_sample(analytic, sampled, rng) if few or rough else np.arange(size))
     if not few_when_wrong and (failing is not None or not all(each.agrees for each in compared)):
         compared = elements(np.arange(size))
     elif failing is not None:

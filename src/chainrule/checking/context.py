@@ -211,11 +211,10 @@ class Check:
         assert self.reference is not None
         return Differences(self.reference.output, self.target.values, self.dy)
 
-    def differences_at(self, values: Mapping[str, Array], dy: Array) -> Differences:
-        """The slopes at other values, or for another upstream gradient."""
-        if self.reference is not None and values is not self.target.values:
-            return Differences(self.reference.output, values, dy)
-        noise = self.noise if values is self.target.values else self._noise_at(values, self.output(values))
+    def differences_at(self, values: Mapping[str, Array], dy: Array, measured: bool = True) -> Differences:
+        """The slopes at other values, or for another upstream gradient; the noise there is measured, or as here."""
+        here = values is self.target.values or not measured
+        noise = self.noise if here else self._noise_at(values, self.output(values))
         return Differences(self.output_or_nan, values, dy, noise, self.target.dtypes)
 
     def numerical(self, name: str) -> tuple[Array, Array, Array]:
@@ -250,6 +249,13 @@ class Check:
     def resolution(self) -> float:
         """How far apart two numbers are, relative to their size, before a mistake is named after them."""
         return {"float64": 1e-5, "float32": 1e-4}.get(self.accuracy, RELATIVE[self.accuracy])
+
+    @cached_property
+    def output_sizes(self) -> dict[str, int]:
+        """The outputs that were joined to one, by name: how many numbers each has."""
+        calls = self.calls()
+        calls.forward(copies(self.values))
+        return calls.output_sizes()
 
     # Sizes ---------------------------------------------------------------------------------------------------
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.checking.behaviour import directional_error, watch
+from chainrule.checking.behaviour import directional_error, watch, watch_other_values
 from chainrule.checking.comparison import compare, upstream_for
 from chainrule.checking.context import Check, copies, typed
 from chainrule.checking.diagnosis import name_mistakes
@@ -38,6 +38,7 @@ def examine(target: Target, seed: int, dtype: str, reference: Callable[..., Any]
             check.reference = reference_of(check.target, reference)
             compare_forward(check)
         compare(check)
+        watch_other_values(check)
         name_mistakes(check)
         probe(check)
     return check

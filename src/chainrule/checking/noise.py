@@ -10,7 +10,7 @@ from itertools import pairwise
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.checking.precision import epsilon, lowest
+from chainrule.checking.precision import epsilon, lowest, rounded
 
 #: Steps, relative to an input: with the shorter ones float32 shows, with the longer ones float16 and bfloat16.
 FINE, COARSE = (1e-5, 3e-7), (1e-2, 2e-3)
@@ -39,11 +39,13 @@ def measure(
     y: Array,
     dtypes: Mapping[str, str],
     rng: np.random.Generator,
+    both: bool = False,
 ) -> Noise:
     """Measure it at the values given. `dtypes` says what the inputs are rounded to; float64 where it says nothing.
 
     A fourth difference of a smooth function shrinks with the fourth power of the step, that at a kink with the
-    step, that of noise not at all: of two steps, the smaller result counts.
+    step, that of noise not at all: of two steps, the smaller result counts. Longer steps are tried where it is not
+    smooth for the shorter ones, or `both` always.
     """
     if y.size == 0:
         return Noise(y, 0.0)
@@ -52,11 +54,13 @@ def measure(
     floor = epsilon("float64") * np.abs(y)
     absolute, is_smooth = floor, False
     for steps in (FINE, COARSE):
-        if is_smooth:  # what shows with longer steps is how it bends
+        if is_smooth and not both:  # what shows with longer steps is how it bends
             continue
         long, short = (_spread(forward, values, y, dtypes, max(step, finest), repeats, rng) for step in steps)
         if not (np.isfinite(long.noise).all() and np.isfinite(short.noise).all()):
             continue
+        if long.held != "float64":  # each of its numbers is rounded, however smooth the function is
+            absolute = np.maximum(absolute, 0.3 * epsilon(long.held) * np.abs(y))
         ratio = _relative(long.noise, y) / max(_relative(short.noise, y), 1e-300)
         bends = ratio > (6 if steps == FINE else 3.2) and max(steps) > finest
         is_smooth = short.is_smooth if steps == FINE else is_smooth
@@ -74,6 +78,8 @@ class _Spread:
 
     noise: Array
     is_smooth: bool
+    #: The coarsest dtype that holds all the outputs exactly.
+    held: str
 
 
 def _relative(spread: Array, y: Array) -> float:
@@ -108,7 +114,13 @@ def _spread(
             total += sum(each * each for each in fourth) / (len(fourth) * 70 * repeats)
     noise, changed = np.asarray(np.sqrt(total)), change > 0
     is_smooth = bool(changed.any()) and bool(np.median(noise[changed] / change[changed]) < 0.1)
-    return _Spread(noise, is_smooth)
+    return _Spread(noise, is_smooth, _held_by(np.stack(outputs)))
+
+
+def _held_by(outputs: Array) -> str:
+    some = outputs[outputs != np.round(outputs)]  # whole numbers tell nothing
+    held = (dtype for dtype, _ in LEVELS if some.size and np.array_equal(some, rounded(some, dtype)))
+    return next(held, "float64")
 
 
 def _differences(outputs: list[Array]) -> list[Array]:

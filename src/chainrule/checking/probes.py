@@ -10,6 +10,7 @@ from chainrule.arrays import Array, is_float
 from chainrule.checking.behaviour import directional_error
 from chainrule.checking.comparison import returned_array
 from chainrule.checking.context import Check
+from chainrule.checking.differences import Differences
 from chainrule.checking.elements import Compared, compare_elements
 
 #: How much larger than the inputs given those are at which overflow is looked for.
@@ -145,7 +146,9 @@ def _off_at(check: Check, name: str, x: Array) -> Compared | None:
         return None
     if check.explained or _ignores_upstream(check, name):
         array = array * dy.reshape(-1)[0]
-    rng, differences = np.random.default_rng([check.seed, 6]), check.differences_at(values, dy)
+    rng, reference = np.random.default_rng([check.seed, 6]), check.reference
+    plain = None if reference is None else Differences(reference.output, values, dy)
+    differences = plain or check.differences_at(values, dy)
     chosen = np.sort(rng.permutation(array.size)[:LOGITS_TRIED])
     compared = compare_elements(differences, name, chosen, array, check.accuracy)
     scale = float(np.abs(array).max(initial=0))

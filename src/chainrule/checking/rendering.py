@@ -24,6 +24,8 @@ ROWS_SHOWN = 30
 """So many rows of each verdict are shown. Wrong ones are shown all."""
 KIND_SHOWN = 24
 """So many characters of what a layer is are shown."""
+SHARP = 3e-5
+"""A check in float64 is nearly always sharper than this. Where it is not, the report says how sharp it was."""
 
 _HEADER = ("node", "kind", "gradient of", "shape", "compared", "error", "verdict")
 _STYLES = {"ok": "green", "wrong": "bold red", "kink": "yellow", "not checked": "dim"}
@@ -75,7 +77,7 @@ def as_rich(report: CheckReport) -> RenderableType:
             verdict.stylize(_STYLES[row.verdict])
             table.add_row(*cells, verdict)
         parts.append(table)
-    parts += [Text(clean(line), style="dim") for line in (*hidden, *report.remarks)]
+    parts += [Text(clean(line), style="dim") for line in _beside(report, hidden)]
     for finding in report.findings:
         head = Text.assemble((clean(finding.mistake), _SEVERITIES[finding.severity]), _heading(finding))
         body = Text("\n".join(_explanation(finding)))
@@ -103,7 +105,7 @@ def as_html(report: CheckReport) -> str:
             f'<table style="border-collapse:collapse;border:0;color:inherit"><thead><tr>{head}</tr></thead>'
             f"<tbody>{''.join(body)}</tbody></table>"
         )
-    parts += [f'<div style="opacity:.75">{_escaped(line)}</div>' for line in (*hidden, *report.remarks)]
+    parts += [f'<div style="opacity:.75">{_escaped(line)}</div>' for line in _beside(report, hidden)]
     for finding in report.findings:
         colour = _BADGE_OF[finding.severity]
         lines = "<br>".join(_escaped(line) for line in _explanation(finding))
@@ -137,6 +139,16 @@ def _shown(rows: Sequence[Row]) -> tuple[list[Row], list[str]]:
         largest = f", with errors of at most {_error(max(errors))}" if errors else ""
         told.append(f"and {len(others):,} more: {verdict}{largest}")
     return shown, told
+
+
+def _beside(report: CheckReport, hidden: Sequence[str]) -> list[str]:
+    """The lines under the table: of rows not shown, the remarks, and how sharp the check was."""
+    lines = [*hidden, *report.remarks]
+    if report.verdict in ("passed", "incomplete") and (report.sharpness or 0) > SHARP:
+        lines.append(
+            f"A relative error above {_error(report.sharpness)} in any of these gradients would have been found."
+        )
+    return lines
 
 
 def _cells(row: Row) -> tuple[str, ...]:
@@ -180,10 +192,13 @@ def _explanation(finding: Finding) -> list[str]:
     if finding.analytic is not None or finding.numerical is not None:
         analytic, numerical = _values(finding.analytic, finding.numerical)
         values = []
+        of_forwards = finding.mistake == "forward-disagrees"
+        ours = "the forward gives" if of_forwards else "backward gives"
+        right = "the reference gives" if of_forwards else "differences give"
         if finding.analytic is not None:
-            values.append(f"backward gives {analytic}")
+            values.append(f"{ours} {analytic}")
         if finding.numerical is not None:
-            values.append(f"differences give {numerical}")
+            values.append(f"{right} {numerical}")
         if finding.error is not None:
             values.append(f"relative error {_error(finding.error)}")
         lines.append(", ".join(values))

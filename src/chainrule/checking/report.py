@@ -42,9 +42,9 @@ class Finding:
     @property
     def place(self) -> str:
         """Node, input and element, as text: 'affine1, W[0, 3]'."""
-        if self.input is None:
-            return self.node
         index = "" if not self.element else str(list(self.element))
+        if self.input is None:
+            return f"{self.node}, output{index}" if index else self.node
         return f"{self.node}, {self.input}{index}"
 
 
@@ -139,6 +139,7 @@ class CheckReport:
                 "dtype": self.dtype,
                 "remarks": self.remarks,
                 "uncompared": self.uncompared,
+                "sharpness": self.sharpness,
             }
         )
         return content

@@ -9,10 +9,17 @@ from typing import Any
 import numpy as np
 
 from chainrule.checking.context import Check
-from chainrule.checking.diagnosis.asked_again import forward_map, mixes_samples, normalization_term
+from chainrule.checking.diagnosis.asked_again import (
+    forward_map,
+    mixes_samples,
+    normalization_term,
+    output_left_out,
+    rounds_inside,
+)
 from chainrule.checking.diagnosis.case import Case, Diagnosis, Hypothesis
 from chainrule.checking.diagnosis.factors import (
     constant,
+    constant_along,
     constant_of_few,
     not_finite,
     sign,
@@ -25,7 +32,7 @@ from chainrule.checking.diagnosis.places import order, product_transposed, trans
 from chainrule.checking.diagnosis.shapes import misshapen
 from chainrule.checking.diagnosis.sums import reduced_otherwise, summed_otherwise
 from chainrule.checking.diagnosis.where import in_the_tail, places, where
-from chainrule.checking.elements import compare_elements
+from chainrule.checking.elements import compare_elements, relative_error
 from chainrule.checking.mistakes import advice_for
 
 
@@ -42,12 +49,14 @@ def name_mistakes(check: Check) -> None:
             if found.code == "unknown" and cut_off:  # what was cut off with the dtype
                 continue
             place = where(*places(check, name))
+            if check.differences_for(name).is_rough and "behind" not in place:
+                place = ""  # which elements are off is then half a matter of chance
             facts = found.facts | {"detail": " ".join(filter(None, [found.facts.get("detail"), place]))}
             details: dict[str, Any] = {"confidence": found.confidence, "facts": facts}
             if wrong:
                 check.add_compared(found.code, name, max(wrong, key=lambda each: each.off), **details)
             else:
-                check.add(found.code, name, **details)
+                check.add(found.code, name, **details, **_along(check, name))
     if any(each.severity == "error" and each.mistake != "unknown" for each in check.findings):
         detail = "It may follow from the other mistake that was found here: mend that first."
         check.findings[:] = [
@@ -56,6 +65,15 @@ def name_mistakes(check: Check) -> None:
             else each
             for each in check.findings
         ]
+
+
+def _along(check: Check, name: str) -> dict[str, float]:
+    """The two numbers of the direction that disagrees, where no element does."""
+    off = [each for each in check.along.get(name, ()) if not each.agrees]
+    if not off:
+        return {}
+    claimed, slope = off[0].claimed, off[0].slope
+    return {"analytic": claimed, "numerical": slope, "error": relative_error(claimed, slope)}
 
 
 def diagnose(check: Check, name: str) -> list[Diagnosis]:
@@ -68,7 +86,7 @@ def diagnose(check: Check, name: str) -> list[Diagnosis]:
     if name in check.misshapen:
         return [misshapen(check, name)]
     case = _case(check, name)
-    first = _first_that_fits(case, HYPOTHESES if case.is_clear else ())
+    first = _first_that_fits(case, HYPOTHESES if case.is_clear else (constant_along,))
     if first is None:
         return [_unknown(case)]
     if first.code != "upstream-ignored":
@@ -102,6 +120,10 @@ def _unknown(case: Case) -> Diagnosis:
     """What can be said where nothing fits."""
     wrong = int(case.wrong.sum())
     of = case.index.size
+    if not wrong:
+        return Diagnosis(
+            "unknown", 1.0, {"detail": "It shows along directions, and at no element by itself."}
+        )
     detail = f"{wrong} of the {of} elements compared {'is' if wrong == 1 else 'are'} off."
     if wrong == of:
         detail = "All elements compared are off." if of > 1 else "The one element compared is off."
@@ -117,6 +139,7 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     summed_otherwise,
     constant,
     unchanged,
+    in_the_tail,
     masked,
     transposed,
     product_transposed,
@@ -127,9 +150,10 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     paths,
     two_slopes,
     forward_map,
-    in_the_tail,
+    output_left_out,
     normalization_term,
     partly_masked,
+    rounds_inside,
     some_contributions,
     constant_of_few,
 )

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.checking.diagnosis.case import Case, Diagnosis
+from chainrule.checking.noise import measure
+from chainrule.checking.precision import lowest
 
 #: So many elements are looked at.
 LOOKED_AT = 24
@@ -83,6 +87,53 @@ def forward_map(case: Case) -> Diagnosis | None:
     allowed = 8 * check.resolution * size + 20 * check.noise.absolute.reshape(-1)[case.index]
     off = (np.abs(product - case.a) > allowed) | case.near(product, case.n)
     return Diagnosis("adjoint", 0.95) if size > 0 and off[case.wrong].mean() < 0.1 else None
+
+
+def output_left_out(case: Case) -> Diagnosis | None:
+    """Right for an upstream gradient that is 0 for one of several outputs: backward does not use that one."""
+    check, start = case.check, 0
+    chosen = case.index[case.wrong][:LOOKED_AT]
+    parts = check.output_sizes
+    if len(parts) < 2 or case.wrong.sum() < 2:
+        return None
+    for k, (name, size) in enumerate(parts.items()):
+        dy = np.array(check.dy, np.float64)
+        dy[start : start + size] = 0
+        start += size
+        slopes, allowed = check.slopes_for(case.name, dy, chosen)
+        came = case.analytic.reshape(-1)[chosen]
+        if bool((np.abs(came - slopes) <= allowed + check.resolution * np.abs(slopes)).all()):
+            detail = (
+                f"It is right where the dy of {name or f'output {k + 1}'} is 0: backward leaves that one out."
+            )
+            return Diagnosis("fan-out", 0.95, {"detail": detail})
+    return None
+
+
+def rounds_inside(case: Case) -> Diagnosis | None:
+    """The backward rounds more coarsely than the forward: its gradients jump where inputs move a little."""
+    check = case.check
+
+    def gradient(values: Mapping[str, Array]) -> Array:
+        try:
+            given = {name: value.astype(check.values[name].dtype) for name, value in values.items()}
+            return np.asarray(check.gradients(given, check.dy)[case.name], np.float64).reshape(
+                case.analytic.shape
+            )
+        except Exception:  # it worked for the values given
+            return np.full(case.analytic.shape, np.nan)
+
+    rng = np.random.default_rng([check.seed, 8])
+    noise = measure(gradient, check.target.values, case.analytic, check.target.dtypes, rng, both=True)
+    coarse = lowest([noise.dtype, check.accuracy])
+    off = np.abs(case.a - case.n)
+    if (
+        coarse == check.accuracy
+        or not (off <= 30 * noise.absolute.reshape(-1)[case.index] + case.allowed).all()
+    ):
+        return None
+    detail = f"Its backward rounds to {coarse} somewhere inside: what it keeps, or what it adds up."
+    return Diagnosis("dtype", 0.8, {"came": coarse, "expected": check.accuracy, "detail": detail})
 
 
 def _gradient(case: Case, dy: Array) -> Array | None:

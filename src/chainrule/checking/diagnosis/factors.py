@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.checking.diagnosis.case import Case, Diagnosis
 from chainrule.checking.diagnosis.sums import is_plain_sum, repeated
+from chainrule.checking.elements import directions, hold_along
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
 
@@ -51,6 +52,23 @@ def sign(case: Case) -> Diagnosis | None:
 def constant(case: Case) -> Diagnosis | None:
     """The right gradient times one number: 1/N, N, or another."""
     return _constant(case, at_least=3)
+
+
+def constant_along(case: Case) -> Diagnosis | None:
+    """The right gradient times a number so near 1 that no element shows it: along its own signs it does."""
+    check = case.check
+    off = [each for each in check.along.get(case.name, ()) if not each.agrees]
+    if case.wrong.any() or not off or not off[0].slope:
+        return None
+    k = off[0].claimed / off[0].slope
+    differences, rng = check.differences_for(case.name), np.random.default_rng([check.seed, 9])
+    tried = [np.sign(case.analytic), *directions(case.analytic.shape, 3, rng)]
+    scaled = case.analytic / k
+    if all(hold_along(differences, case.name, scaled, each, check.accuracy).agrees for each in tried):
+        return Diagnosis(
+            "factor", 0.8, {"factor": k, "detail": "It shows along all of its elements together."}
+        )
+    return None
 
 
 def constant_of_few(case: Case) -> Diagnosis | None:

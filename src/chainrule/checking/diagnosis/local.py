@@ -71,13 +71,14 @@ def partly_masked(case: Case) -> Diagnosis | None:
     """Gradient at places that have no say in the output, or none at places that have, and others are wrong too."""
     compared = [each for each in case.check.compared[case.name] if not each.kink]
     a, n = case.a, case.n
-    has_none = np.array([each.slope.terms == 0 for each in compared])
+    terms = np.array([each.slope.terms for each in compared])
+    has_none = terms <= 1e-9 * terms.max(initial=0)
     leaks, blocks = has_none & (a != 0), ~has_none & (a == 0) & case.wrong
     strong = np.abs(a) > 1e-2 * np.abs(a).max(initial=0)
     if has_none.any() and (leaks & strong).sum() >= 0.5 * has_none.sum():
         detail = "It flows where the output does not depend on the input."
         return Diagnosis("mask", 0.8, {"detail": detail})
-    if blocks.sum() >= 3 and np.abs(n[blocks]).max() > 1e-2 * np.abs(n).max():
+    if blocks.sum() >= max(3, 0.1 * a.size) and np.abs(n[blocks]).max() > 1e-2 * np.abs(n).max():
         return Diagnosis("mask", 0.8, {"detail": "It is 0 where the output depends on the input."})
     return None
 

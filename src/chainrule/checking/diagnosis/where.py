@@ -7,6 +7,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.checking.context import Check
 from chainrule.checking.diagnosis.case import Case, Diagnosis
+from chainrule.text import counted
 
 #: The lengths of tiles that kernels have.
 TILES = (128, 64, 32, 16, 8)
@@ -15,7 +16,7 @@ TILES = (128, 64, 32, 16, 8)
 def where(wrong: Array, looked_at: Array | None = None) -> str:
     """A sentence about the places where `wrong` is true, among those looked at; nothing where they are all over."""
     seen = np.ones(wrong.shape, bool) if looked_at is None else looked_at
-    if wrong.ndim == 0 or not wrong.any() or wrong[seen].all():
+    if wrong.ndim == 0 or not wrong.any() or wrong[seen].mean() > 0.95:
         return ""
     found = []
     for axis, length in enumerate(wrong.shape):
@@ -35,14 +36,15 @@ def _along(axis: int, length: int, bad: Array, seen: Array) -> str:
     whole = np.isin(seen[(seen >= first) & (seen <= last)], bad).all()
     if whole and last == seen[-1] and tail_of(length, first) and len(bad) > 0:
         count, tile = length - first, tail_of(length, first)
-        return f"in the last {count} of {length} along axis {axis}, behind {first // tile} blocks of {tile}"
+        behind = counted(first // tile, f"block of {tile}", f"blocks of {tile}")
+        return f"in the last {count} of {length} along axis {axis}, behind {behind}"
     if len(bad) == 1:
         return f"at {first} of {length} along axis {axis}"
     if whole:
         return f"from {first} to {last} of {length} along axis {axis}"
     steps = np.diff(bad)
     if (steps == steps[0]).all():
-        return f"at every {steps[0]}. of {length} along axis {axis}, from {first} on"
+        return f"at {first}, {bad[1]}, ..., {last} of {length} along axis {axis}"
     named = ", ".join(map(str, bad[:6])) + (", ..." if len(bad) > 6 else "")
     return f"at {named} of {length} along axis {axis}"
 

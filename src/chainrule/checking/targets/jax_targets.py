@@ -6,6 +6,7 @@ JAX is imported by whoever wrote it, never by us.
 from __future__ import annotations
 
 import inspect
+import math
 import re
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -167,6 +168,9 @@ class JaxCalls(Calls):
                     raise
                 gradients = self._refused(error, upstream)
             return {name: None if g is None else as_numpy(g) for name, g in gradients.items()}
+
+    def output_sizes(self) -> dict[str, int]:
+        return {name: math.prod(shape) for name, shape in self.outputs.shapes.items()}
 
     def _linearized(self) -> list[Any]:
         """The outputs, by the forward that keeps what backward needs."""

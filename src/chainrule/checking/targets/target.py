@@ -60,6 +60,10 @@ class Calls(ABC):
         """The parameters as they are now, where the target keeps them itself."""
         return {}
 
+    def output_sizes(self) -> dict[str, int]:
+        """Of several outputs that were joined to one array: the numbers of each, by name."""
+        return {}
+
     def replace_parameter(self, name: str, value: Array) -> None:
         """Let a parameter have another value from now on."""
         raise KeyError(name)

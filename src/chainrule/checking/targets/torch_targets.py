@@ -6,6 +6,7 @@ PyTorch is imported by whoever wrote it, never by us.
 from __future__ import annotations
 
 import copy
+import math
 import re
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -184,6 +185,9 @@ class TorchCalls(Calls):
             except RuntimeError as error:
                 return self._refused(error, upstream)
         return {n: None if g is None else as_numpy(g) for n, g in zip(self._wanted, gradients, strict=True)}
+
+    def output_sizes(self) -> dict[str, int]:
+        return {name: math.prod(shape) for name, shape in self.outputs.shapes.items()}
 
     def replace_parameter(self, name: str, value: Array) -> None:
         """Let a parameter have another value from now on, in what the forward saved, too."""
