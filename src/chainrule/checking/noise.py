@@ -16,6 +16,8 @@ from chainrule.checking.precision import epsilon, lowest, rounded
 FINE, COARSE = (1e-5, 3e-7), (1e-2, 2e-3)
 #: Up to this relative size the noise is that of float64.
 ROUGH = 1e-13
+#: So many numbers of an output tell which dtype holds them.
+SEEN = 10_000
 #: From these relative sizes of the noise on, a forward is taken to round to such a dtype somewhere inside.
 LEVELS = (("bfloat16", 4e-4), ("float16", 2e-5), ("float32", 1e-9))
 
@@ -114,7 +116,7 @@ def _spread(
             total += sum(each * each for each in fourth) / (len(fourth) * 70 * repeats)
     noise, changed = np.asarray(np.sqrt(total)), change > 0
     is_smooth = bool(changed.any()) and bool(np.median(noise[changed] / change[changed]) < 0.1)
-    return _Spread(noise, is_smooth, _held_by(np.stack(outputs)))
+    return _Spread(noise, is_smooth, _held_by(np.stack([each.reshape(-1)[:SEEN] for each in outputs])))
 
 
 def _held_by(outputs: Array) -> str:
