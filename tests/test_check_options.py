@@ -123,8 +123,60 @@ def test_sizes_that_are_refused_are_said() -> None:
         return x * x
 
     report = cr.check(even, X[:4], backward=lambda dy, x: 2 * dy * x, sizes={4: [3, 6]})
-    assert report.passed
+    assert (report.verdict, report.uncompared) == ("incomplete", ("3 for 4",))
     assert "was not checked with 3 for 4" in report.remarks[-1]
+    assert cr.check(even, X[:4], backward=lambda dy, x: 2 * dy * x, sizes=True).passed
+
+
+def test_a_backward_that_raises_at_another_size_is_wrong() -> None:
+    def whole(dy: Array, x: Array) -> Array:
+        if x.shape[1] % 8:
+            raise IndexError("out of range")
+        return 2 * dy * x
+
+    report = cr.check(lambda x: x * x, RNG.normal(size=(4, 16)), backward=whole, sizes={16: [19]})
+    assert report.mistakes == ("raises",)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_exact_kinks_are_no_false_alarm(dtype: str) -> None:
+    x = RNG.normal(size=(6, 5))
+    x[0] = 0
+    report = cr.check(cr.ReLU(), x, dtype=dtype)
+    assert report.passed
+    assert [each.mistake for each in report.findings] == ["kink"]
+
+
+def test_a_reference_may_have_another_shape_and_round_inside() -> None:
+    def squares(x: Array) -> Array:
+        return np.asarray((x * x).sum(axis=1))
+
+    def backward(dy: Array, x: Array) -> Array:
+        return np.asarray(2 * x * dy[:, None])
+
+    assert cr.check(
+        squares, X, backward=backward, reference=lambda x: (x * x).sum(axis=1, keepdims=True)
+    ).passed
+    rounded = cr.check(
+        squares, X, backward=backward, reference=lambda x: (x.astype(np.float32) ** 2).sum(axis=1)
+    )
+    assert not [each for each in rounded.findings if each.mistake != "forward-disagrees"]
+    assert "The reference rounds to float32 inside" in " ".join(rounded.remarks)
+
+
+def test_what_was_not_compared_is_said() -> None:
+    def both(x: Array, z: Array) -> Array:
+        return np.asarray(2 * x + np.sqrt(z))
+
+    report = cr.check(both, X, 0 * X, backward=lambda dy, x, z: (2 * dy, 12345.0 * dy))
+    assert report.verdict == "incomplete"
+    assert "z not compared" in report.summary()
+    assert cr.check(np.square, np.zeros((0, 4)), backward=lambda dy, x: 2 * dy * x).verdict == "not checked"
+
+
+def test_assert_gradients_wants_something_to_try() -> None:
+    with pytest.raises(cr.errors.ArgumentError, match="at least one seed"):
+        cr.assert_gradients(softmax, X, backward=softmax_backward, seeds=())
 
 
 def test_assert_gradients_raises_with_the_report() -> None:

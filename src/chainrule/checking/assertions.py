@@ -7,6 +7,7 @@ from typing import Any
 
 from chainrule.arrays import ArrayLike
 from chainrule.checking.checker import check
+from chainrule.errors import ArgumentError
 
 
 def assert_gradients(
@@ -25,6 +26,8 @@ def assert_gradients(
     what `cr.check` raises.
     """
     __tracebackhide__ = True  # pytest shows the report, and not these lines
+    if not list(seeds) or (dtypes is not None and not list(dtypes)):
+        raise ArgumentError("assert_gradients: expected at least one seed and one dtype, got none")
     for dtype in [options.pop("dtype", None)] if dtypes is None else dtypes:
         for seed in seeds:
             report = check(target, *inputs, seed=seed, dtype=dtype, **options)

@@ -151,19 +151,21 @@ def _compared(
         for each in kinks:
             each.kink = False
         failed, kinks = kinks, []
-    is_wrong = failed or (failing is not None and by_directions)
+    by_itself = by_directions and (differences.is_rough or not any(each.kink for each in compared))
+    is_wrong = failed or (failing is not None and by_itself)  # slopes along a direction know nothing of kinks
     verdict: Verdict = "wrong" if is_wrong else "kink" if kinks else "ok"
     if not is_wrong and not any(each.is_defined for each in compared):
         verdict = "not checked"
     error = max(failed, key=lambda each: each.off).error if failed else _largest_error(compared)
-    sharpness = min([each.sharpness for each in compared] + [each.sharpness for each in tried])
+    sharp = [each.sharpness for each in compared] + [each.sharpness for each in tried if by_directions]
+    sharpness = min(sharp)
     if sharpness <= 1 or is_wrong:
         return verdict, error, sharpness if math.isfinite(sharpness) else None
     least = 64 * epsilon(accuracy) * float(np.abs(check.dy).max(initial=0)) * math.sqrt(check.y.size)
     if float(np.abs(analytic).max()) > least and differences.is_rough:
         check.said.append(
-            f"The noise of {check.target.name} hides the gradient of {name}: any would have passed. Against a plain "
-            f"forward in float64, reference=..., it shows."
+            f"The noise of {check.target.name} hides the gradient of {name}: any would have passed. Against a "
+            f"plain forward in float64, reference=..., it shows."
         )
         check.target = replace(check.target, uncompared=(*check.target.uncompared, name))
         return "not checked", error, None

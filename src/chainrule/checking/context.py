@@ -209,7 +209,13 @@ class Check:
     @cached_property
     def _of_reference(self) -> Differences:
         assert self.reference is not None
-        return Differences(self.reference.output, self.target.values, self.dy)
+        output, values = self.reference.output, self.target.values
+        noise = measure(output, values, output(values), {}, np.random.default_rng([self.seed, 4]))
+        if noise.dtype != "float64":
+            self.said.append(
+                f"The reference rounds to {noise.dtype} inside; written in float64, it shows more."
+            )
+        return Differences(output, values, self.dy, noise)
 
     def differences_at(self, values: Mapping[str, Array], dy: Array, measured: bool = True) -> Differences:
         """The slopes at other values, or for another upstream gradient; the noise there is measured, or as here."""

@@ -47,7 +47,7 @@ class Slope:
     @property
     def unsure(self) -> float:
         """How far it may be off for all that is known of it."""
-        return 10 * self.rounding + 8 * self.noise + 2 * self.bend
+        return 10 * self.rounding + 8 * self.noise + self.bend
 
 
 class Point(dict[str, Array]):
@@ -185,19 +185,20 @@ class Differences:
         )
         if not width:
             return Slope(math.nan, math.nan, math.inf)
-        # outputs may depend on it so little that they are rounded to what they were
-        far = self._output_with(name, index, self._held(name, kept + 8 * h))
-        for each in (*outputs, far):
+        others = outputs
+        if self._dtypes:  # outputs that depend on it so little that they are rounded to what they were
+            others = [*outputs, self._output_with(name, index, self._held(name, kept + 8 * h))]
+        for each in others:
             reached |= each != middle
         own = math.nan
         if middle.shape == self._values[name].shape:
             own = _by_weights(float(each.flat[index]) for each in outputs) / width
         dy, here = self._dy[reached], middle[reached]
-        changes = [dy * (each[reached] - here) for each in outputs]
-        change = _by_weights(changes) / width
+        there = [each[reached] for each in outputs]
+        change = dy * _by_weights(there) / width
         value = float(np.sum(change))
         noise = 0.95 / abs(width) * self._noise_of(reached)
-        bend = _bend(value, changes, abs(width), noise)
+        bend = self._bend(value, [dy * (each - here) for each in there], abs(width), noise)
         return Slope(value, float(np.abs(change).sum()), 0.0, own, noise, bend)
 
     def _off_by_four_points(self, name: str, direction: Array, analytic: Array, h: float) -> Slope:
@@ -210,9 +211,21 @@ class Differences:
             linear.append(float(terms.sum()))
         norm = float(np.linalg.norm(terms)) / (2 * h)
         noise = 0.95 / h * self._noise_of(...)
-        slope = float(_by_weights(change.sum() for change in changes)) / h
-        off = slope - _by_weights(linear) / h
-        return Slope(off, norm, 0.0, math.nan, noise, _bend(slope, changes, h, noise))
+        off = [float(change.sum()) - by for change, by in zip(changes, linear, strict=True)]
+        total = _by_weights(off) / h
+        claimed = (linear[2] - linear[1]) / (2 * h)
+        return Slope(total, norm, 0.0, math.nan, noise, self._bend(total + claimed, changes, h, noise))
+
+    def _bend(self, slope: float, changes: list[Array], h: float, noise: float) -> float:
+        """How far a slope by four points may be off where the function bends, by the changes of dy * y at these.
+
+        Two points give another slope where it bends. Where an output has a kink, its slopes to the two sides differ
+        by as much over one step as over two, and not by half as much: twice the norm of these, beyond the noise.
+        """
+        by_two = float((changes[2] - changes[1]).sum()) / (2 * h)
+        kinks = 2 * (changes[1] + changes[2]) / h - (changes[0] + changes[3]) / (2 * h)
+        beyond = float(np.linalg.norm(kinks)) ** 2 - (7 * noise) ** 2
+        return abs(slope - by_two) + 2 * math.sqrt(max(0.0, beyond))
 
     def _noise_of(self, outputs: Any) -> float:
         """The standard deviation of the sum of dy * y over some outputs."""
@@ -301,15 +314,3 @@ def settled(slopes: Iterator[Slope]) -> Slope:
 def _by_weights(outputs: Iterable[Any]) -> Any:
     """What four outputs, or sums of them, add up to with the weights of their points."""
     return sum(weight * each for (_, weight), each in zip(FOUR_POINTS, outputs, strict=True))
-
-
-def _bend(slope: float, changes: list[Array], h: float, noise: float) -> float:
-    """How far a slope by four points may be off where the function bends, by the changes of dy * y at these.
-
-    Two points give another slope where it bends. Where an output has a kink, its slopes to the two sides differ by
-    as much over one step as over two, and not by half as much: twice the norm of these, beyond the noise.
-    """
-    by_two = float((changes[2] - changes[1]).sum()) / (2 * h)
-    kinks = 2 * (changes[1] + changes[2]) / h - (changes[0] + changes[3]) / (2 * h)
-    beyond = float(np.linalg.norm(kinks)) ** 2 - (7 * noise) ** 2
-    return abs(slope - by_two) + 2 * math.sqrt(max(0.0, beyond))

@@ -35,7 +35,7 @@ def examine(target: Target, seed: int, dtype: str, reference: Callable[..., Any]
                 check.row(name, "not checked")
             return check
         if reference is not None:
-            check.reference = reference_of(check.target, reference)
+            check.reference = reference_of(check.target, reference, check.y.shape)
             compare_forward(check)
         compare(check)
         watch_other_values(check)

@@ -16,6 +16,8 @@ from chainrule.checking.precision import epsilon, lowest, rounded
 FINE, COARSE = (1e-5, 3e-7), (1e-2, 2e-3)
 #: Up to this relative size the noise is that of float64.
 ROUGH = 1e-13
+#: So many numbers of an output tell which dtype holds them.
+SEEN = 10_000
 #: From these relative sizes of the noise on, a forward is taken to round to such a dtype somewhere inside.
 LEVELS = (("bfloat16", 4e-4), ("float16", 2e-5), ("float32", 1e-9))
 
@@ -52,6 +54,8 @@ def measure(
     repeats = 3 if y.size <= 3 else 2 if y.size < 10 else 1
     finest = 8 * epsilon(lowest(dtypes.values()))  # shorter steps would be lost
     floor = epsilon("float64") * np.abs(y)
+    if "float16" in dtypes.values():  # its small numbers stand apart by no less
+        floor = np.maximum(floor, 0.3 * 2.0**-24)
     absolute, is_smooth = floor, False
     for steps in (FINE, COARSE):
         if is_smooth and not both:  # what shows with longer steps is how it bends
@@ -114,7 +118,7 @@ def _spread(
             total += sum(each * each for each in fourth) / (len(fourth) * 70 * repeats)
     noise, changed = np.asarray(np.sqrt(total)), change > 0
     is_smooth = bool(changed.any()) and bool(np.median(noise[changed] / change[changed]) < 0.1)
-    return _Spread(noise, is_smooth, _held_by(np.stack(outputs)))
+    return _Spread(noise, is_smooth, _held_by(np.stack([each.reshape(-1)[:SEEN] for each in outputs])))
 
 
 def _held_by(outputs: Array) -> str:

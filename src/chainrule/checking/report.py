@@ -104,9 +104,11 @@ class CheckReport:
         """Of the whole check: "passed", "wrong", "incomplete" or "not checked"."""
         if any(finding.severity == "error" for finding in self.findings):
             return "wrong"
-        if all(row.verdict == "not checked" for row in self.rows):
+        compared = [row for row in self.rows if row.verdict != "not checked" and row.checked]
+        if not compared:
             return "not checked"
-        return "incomplete" if self.uncompared else "passed"
+        left_out = self.uncompared or any(row.verdict == "not checked" for row in self.rows)
+        return "incomplete" if left_out else "passed"
 
     @property
     def passed(self) -> bool:
@@ -154,7 +156,8 @@ class CheckReport:
         ending = f"; {kinks} note{'' if kinks == 1 else 's'}" if kinks else ""
         told = [what] if what else []
         if self.verdict == "incomplete":
-            told.append(f"{', '.join(self.uncompared)} not compared")
+            rows = [row.input for row in self.rows if row.verdict == "not checked"]
+            told.append(f"{', '.join(dict.fromkeys([*self.uncompared, *rows]))} not compared")
         if self.verdict == "not checked":
             told.append("no slope to compare with; give other inputs")
         verdict = "failed" if self.verdict == "wrong" else self.verdict

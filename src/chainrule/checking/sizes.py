@@ -33,7 +33,7 @@ def resized(inputs: Sequence[Any], sizes: Sizes) -> Iterator[tuple[int, int, lis
 def check_sizes(report: CheckReport, inputs: Sequence[Any], sizes: Sizes, check: Check) -> CheckReport:
     """A report with what is found at other sizes: by `check` of other inputs, of which a mistake is told once."""
     findings, rows, remarks = list(report.findings), list(report.rows), list(report.remarks)
-    refused = []
+    refused, uncompared = [], list(report.uncompared)
     for length, other, some in resized(inputs, sizes):
         label = f"{report.target}, {other} for {length}"
         try:
@@ -41,29 +41,35 @@ def check_sizes(report: CheckReport, inputs: Sequence[Any], sizes: Sizes, check:
         except ChainruleError as error:
             refused.append(f"{other} for {length} ({error})")
             continue
-        if any(each.mistake == "raises" and not found.rows[0].checked for each in found.findings):
+        if any(each.mistake == "raises" and "The forward raised" in each.advice for each in found.findings):
             refused.append(f"{other} for {length}")
             continue
         known = {(each.mistake, each.input) for each in findings}
         findings += [replace(e, node=label) for e in found.findings if (e.mistake, e.input) not in known]
+        uncompared += [name for name in found.uncompared if name not in uncompared]
         rows += [replace(row, node=label) for row in found.rows]
     if refused:
         remarks.append(
             f"It does not take all sizes of the inputs, and was not checked with {', '.join(refused)}."
         )
     if refused and sizes is not True:  # somebody asked for them
-        report = replace(report, uncompared=(*report.uncompared, *(text.split(" (")[0] for text in refused)))
+        uncompared += [text.split(" (")[0] for text in refused]
+    report = replace(report, uncompared=tuple(uncompared))
     return replace(report, findings=tuple(findings), rows=tuple(rows), remarks=tuple(remarks))
 
 
 def _wanted(sizes: Sizes, lengths: Sequence[int]) -> dict[int, list[int]]:
     if sizes is None or sizes is False:
         return {}
+    if not lengths:
+        raise ArgumentError("check: sizes=... goes with inputs that are given and have axes")
     if sizes is True:
         return {
             length: list(dict.fromkeys([1, length - 1, length + 1, _prime_above(length)]))
             for length in lengths
         }
+    if isinstance(sizes, (str, int)):
+        raise ArgumentError(f"check: sizes: expected True, [1, 7, 33] or {{64: [63, 65]}}, got {sizes!r}")
     if not isinstance(sizes, Mapping):
         return {length: _checked(sizes) for length in lengths}
     for length in sizes:
@@ -76,6 +82,8 @@ def _wanted(sizes: Sizes, lengths: Sequence[int]) -> dict[int, list[int]]:
 
 
 def _checked(lengths: Sequence[int]) -> list[int]:
+    if not isinstance(lengths, Sequence) or isinstance(lengths, str):
+        raise ArgumentError(f"check: sizes: expected a list of lengths, got {lengths!r}")
     return [whole_number("sizes", each, at_least=1) for each in lengths]
 
 

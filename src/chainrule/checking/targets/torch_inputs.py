@@ -98,8 +98,31 @@ def torch_target(
         remarks.append(f"{label} does not take {tried[0]}: the arrays were handed over in {came}.")
     elif tried[0] == "float32" and not dtype:
         remarks.append("The arrays given are of float32, and so the check was made in float32.")
+    constant = _constants(chosen, inputs, called)
+    chosen.without_gradient = chosen.without_gradient | frozenset(constant)
+    if constant:
+        remarks.append(
+            f"No gradient of {', '.join(constant)} is asked for, and none was compared: other inputs require one."
+        )
     chosen.remarks = (*remarks, *_learned(chosen, calls), *_expanded(chosen))
     return chosen
+
+
+def _constants(target: TorchTarget, inputs: Sequence[Any], called: Sequence[str]) -> list[str]:
+    """The tensors of floats that require no gradient, where others do."""
+    torch = sys.modules["torch"]
+    asked: dict[str, bool] = {}
+
+    def note(name: str, leaf: Any) -> Any:
+        if isinstance(leaf, torch.Tensor) and leaf.is_floating_point():
+            asked[name] = leaf.requires_grad
+        return leaf
+
+    for name, given in zip(called, inputs, strict=True):
+        mapped_builtin(given, name, note)
+    if not any(asked.values()):
+        return []
+    return [name for name, needed in asked.items() if not needed and name in target.differentiable]
 
 
 def _dtypes_for_arrays(given: Sequence[Any], parameters: Iterable[Any]) -> list[str]:
@@ -131,7 +154,9 @@ def _learned(target: TorchTarget, calls: TorchCalls | None) -> list[str]:
     if calls.left_out:
         verb = "has no gradient, and was" if len(calls.left_out) == 1 else "have no gradient, and were"
         said.append(f"{', '.join(calls.left_out)} {verb} not compared.")
-    return [*said, *calls.outputs.remarks(), *read_unseen(calls, target.name)]
+    unseen = read_unseen(calls, target.name)
+    target.uncompared = (*target.uncompared, *(["what was not handed over"] if unseen else []))
+    return [*said, *calls.outputs.remarks(), *unseen]
 
 
 def _expanded(target: TorchTarget) -> list[str]:
