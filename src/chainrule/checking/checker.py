@@ -80,7 +80,7 @@ def check(
     `reference`: a plain forward in float64 of which the target is the fast form, called with the same inputs. The
     output is held against its output, and gradients against its slopes.
     `ignore`: inputs that are constants, and what an object keeps that is no parameter, by name or path, such as
-    "running_mean". All else that the output depends on, and that was not compared, stands in `report.uncompared`, and
+    "running_mean". All else that the output depends on and that was not compared stands in `report.uncompared`, and
     the verdict is "incomplete".
     `straight_through`: inputs whose gradient is another by design, as a rounding's is; it is not compared.
     `sizes`: check again with other lengths of the axes: True for such as kernels forget (1, one less, one more, a
