@@ -153,6 +153,7 @@ def test_several_outputs() -> None:
     report = cr.check(Several, X)
     assert report.passed
     assert report.remarks == (
+        "output[2] has no gradient, and was not compared.",
         "It returns 2 arrays, which were compared as one: output[0] (5, 4), output[1] (4,).",
     )
 
@@ -493,6 +494,10 @@ class RMSNorm(torch.autograd.Function):
         return dx.to(x.dtype), (dy.float() * wide * scale).sum(0).to(w.dtype), None
 
 
+def plain_rms_norm(x: Any, w: Any, eps: float) -> Any:
+    return x * torch.rsqrt((x * x).mean(-1, keepdim=True) + eps) * w
+
+
 class WithoutMean(RMSNorm):
     """The path through the mean square is missing."""
 
@@ -508,7 +513,9 @@ def test_a_kernel_in_its_own_dtype(dtype: torch.dtype) -> None:
     report = cr.check(RMSNorm, x, w, 1e-5)
     assert report.passed, report
     assert f"torch.{report.dtype}" == str(dtype)
-    assert [(f.mistake, f.input) for f in cr.check(WithoutMean, x, w, 1e-5).findings] == [("fan-out", "x")]
+    assert cr.check(WithoutMean, x, w, 1e-5).verdict == "wrong"
+    wrong = cr.check(WithoutMean, x, w, 1e-5, reference=plain_rms_norm)
+    assert [(f.mistake, f.input) for f in wrong.findings] == [("fan-out", "x")]
     cast = cr.check(RMSNorm, x.double(), w.double(), 1e-5, dtype=dtype)
     assert (cast.passed, cast.dtype) == (True, report.dtype)
 
@@ -581,3 +588,53 @@ def test_the_command_line(arguments: list[str], said: str, status: int, tmp_path
     result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, timeout=120)
     assert said in result.stdout + result.stderr
     assert result.returncode == status
+
+
+def test_constants_and_what_was_not_handed_over() -> None:
+    class Scaled(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any, c: Any) -> Any:
+            ctx.save_for_backward(c)
+            return x * c
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any) -> Any:
+            return dy * ctx.saved_tensors[0], None
+
+    x, c = X.clone(), X.clone()
+    assert cr.check(Scaled, x, c).mistakes == ("missing",)
+    assert cr.check(Scaled, x, c, ignore=["c"]).passed
+    report = cr.check(Scaled, x.clone().requires_grad_(), c)
+    assert report.passed
+    assert "No gradient of c is asked for" in report.remarks[0]
+    kept = W.clone().requires_grad_()
+    unseen = cr.check(lambda x: x @ kept, x)
+    assert unseen.verdict == "incomplete"
+
+
+def test_a_bias_whose_gradient_is_0_is_no_alarm() -> None:
+    torch.manual_seed(0)
+    net = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
+    for seed in range(3):
+        report = cr.check(net, torch.randn(5, 4), seed=seed)
+        assert report.passed, report
+        assert report.sharpness is not None
+        assert report.sharpness < 0.1
+
+
+def test_exact_kinks_with_a_reference_are_no_alarm() -> None:
+    class Relu(torch.autograd.Function):  # type: ignore[misc]
+        @staticmethod
+        def forward(ctx: Any, x: Any) -> Any:
+            ctx.save_for_backward(x)
+            return x.clamp(min=0)
+
+        @staticmethod
+        def backward(ctx: Any, dy: Any) -> Any:
+            return dy * (ctx.saved_tensors[0] > 0)
+
+    x = torch.randn(6, 5, generator=torch.Generator().manual_seed(0))
+    x[0] = 0
+    for dtype in ("float32", "bfloat16"):
+        report = cr.check(Relu, x, reference=torch.relu, dtype=dtype)
+        assert report.passed, report
