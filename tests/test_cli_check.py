@@ -205,6 +205,69 @@ RIGHT = [
 ]
 
 
+KERNELS = """
+import numpy as np
+
+
+class Kept:
+    def __init__(self, W):
+        self.W, self.step = W, np.full(3, 0.5)
+
+    def forward(self, x):
+        self.x = x
+        return np.round(x) @ self.W * self.step
+
+    def backward(self, dy):
+        self.of_W = np.round(self.x).T @ (dy * self.step)
+        return (dy * self.step) @ self.W.T
+
+
+def softmax(x):
+    e = np.exp(x - x.max(axis=-1, keepdims=True))
+    y = e / e.sum(axis=-1, keepdims=True)
+    return (y, y)
+
+
+def backward(dy, y):
+    dx = y * (dy - (dy * y).sum(axis=-1, keepdims=True))
+    if dy.shape[-1] % 4:
+        dx[..., -1] = 0
+    return dx
+
+
+def plain(x):
+    return softmax(x)[0]
+
+
+def other(x):
+    return softmax(2 * x)[0]
+"""
+
+
+def test_what_is_said_of_code_by_options():
+    Path("kernels.py").write_text(KERNELS)
+    kept = "kernels.py:Kept", "--arg", "W=5x3", "--input", "4x5"
+    assert "W" in run(*kept, code=1).stdout
+    said = ("--straight-through", "x", "--gradient", "W=of_W", "--ignore", "step")
+    assert "passed" in run(*kept, *said).stdout
+    text = run(*kept, "--straight-through", "x", "--gradient", "W=of_W", code=1).stdout
+    assert "--gradient step=" in text
+    assert "--ignore step" in text
+    assert "incomplete" in text
+    assert "kernels.py: there is no 'nothing'" in refused(*kept, "--reference", "nothing")
+    assert "--gradient: 'W' in 'none'" in refused(*kept, "--gradient", "W=none")
+    assert "expected NAME=ATTRIBUTE, such as W=grad_of_W, got 'W'" in refused(*kept, "--gradient", "W")
+    softmax = "kernels.py:softmax,backward", "--input", "4x8", "--reference"
+    assert "passed" in run(*softmax, "plain").stdout
+    assert "passed" in run(*softmax, "kernels.py:plain").stdout
+    assert "forward-disagrees" in run(*softmax, "other", code=1).stdout
+    for sizes in ("odd", "9", "8:9,12"):
+        assert "9 for 8" in run(*softmax, "plain", "--sizes", sizes, code=1).stdout
+    for sizes in ("even", "1,x", "8:", "8:9:10", ""):
+        assert "--sizes: expected odd, 1,7,33 or 64:63,65" in refused(*softmax, "plain", "--sizes", sizes)
+    assert "no axis of the inputs has length 7" in refused(*softmax, "plain", "--sizes", "7:8")
+
+
 @pytest.mark.parametrize("arguments", RIGHT, ids=lambda each: " ".join(map(str, each)))
 def test_what_is_right_passes(arguments):
     result = run(*arguments)
@@ -379,7 +442,7 @@ def test_a_model_on_a_table():
     assert "did you mean 'digits'" in refused("run/model.safetensors", "digts")
     assert "there is no file none.csv" in refused("run/model.safetensors", "none.csv")
     assert "say which data" in refused("run/model.safetensors", "--target", "kind")
-    assert "--input is for a class" in refused("run/model.safetensors", "--input", "4x1")
+    assert "--input is for a class or a function" in refused("run/model.safetensors", "--input", "4x1")
     assert "--arg is for a class" in refused("run/model.safetensors", "--arg", "W=3")
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import MappingProxyType
 from typing import Annotated
@@ -15,18 +15,28 @@ from rich.console import Console
 
 from chainrule.arrays import ArrayLike
 from chainrule.checking import CheckReport, check
+from chainrule.checking.precision import EPSILONS
 from chainrule.cli.checked_code import check_code
 from chainrule.cli.data import DATA_HELP
 from chainrule.cli.models import load_model
 from chainrule.cli.options import Seed, Target, refuse_dtype, refuse_no_picture, refuse_seed
 from chainrule.cli.reading import TableOptions
 from chainrule.cli.rows import ROWS, batch_for
+from chainrule.cli.wording import in_options
 from chainrule.cli.writing import print_text
 from chainrule.drawing import draw
 from chainrule.errors import ArgumentError, FileError
 from chainrule.network import Network
 
 OF_FILE = "For what is in a Python file"
+#: What is told of code alone: the options' names, by those of the arguments of `cr.check`.
+OPTIONS_OF_CODE = {
+    "reference": "--reference",
+    "sizes": "--sizes",
+    "ignore": "--ignore",
+    "gradients": "--gradient",
+    "straight_through": "--straight-through",
+}
 
 
 @dataclass
@@ -42,6 +52,8 @@ class Check(TableOptions):
     [bold]chainrule check layers.py:SoftmaxWithLoss[/bold]  --input 4x3 --input 4:3
 
     [bold]chainrule check layers.py:affine_forward,affine_backward[/bold]  --input 4x5 --input 5x3 --input 3
+
+    [bold]chainrule check kernels.py:RMSNorm[/bold]  --input 4x80 --input 80 --reference rms_norm  (PyTorch or JAX)
     """
 
     name: Annotated[
@@ -81,9 +93,58 @@ class Check(TableOptions):
             rich_help_panel=OF_FILE,
         ),
     ] = None
+    reference: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FUNCTION",
+            help="A plain function of the same file, or FILE.py:FUNCTION, of which this is the fast form; it is "
+            "called with the same inputs in float64.",
+            rich_help_panel=OF_FILE,
+        ),
+    ] = None
+    sizes: Annotated[
+        str | None,
+        typer.Option(
+            metavar="SIZES",
+            help="Check again with other lengths of the axes. odd: such as are forgotten, 1, one less, one more, a "
+            "prime. 1,7,33: these. 64:63,65: these for the axes of length 64.",
+            rich_help_panel=OF_FILE,
+        ),
+    ] = None
+    ignore: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="An input that is a constant, or what an object keeps that is no parameter, such as running_mean. "
+            "Can be given several times.",
+            rich_help_panel=OF_FILE,
+        ),
+    ] = None
+    gradients: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--gradient",
+            metavar="NAME=ATTRIBUTE",
+            help="Where an object keeps the gradient of a parameter, if it is not found: W=grad_of_W.",
+            rich_help_panel=OF_FILE,
+        ),
+    ] = None
+    straight_through: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="An input whose gradient is another by design, as a rounding's is; it is not compared.",
+            rich_help_panel=OF_FILE,
+        ),
+    ] = None
     target: Target = None
     seed: Seed = 0
-    dtype: Annotated[str, typer.Option(help="What backward computes in: float64 or float32.")] = "float64"
+    dtype: Annotated[
+        str,
+        typer.Option(
+            help="What backward computes in: float64 or float32; in code for PyTorch or JAX also bfloat16, float16."
+        ),
+    ] = "float64"
     as_json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = (
         False
     )
@@ -96,15 +157,19 @@ class Check(TableOptions):
     def run(self) -> None:
         """Check what the name stands for, and print the report."""
         refuse_seed(self.seed)
-        refuse_dtype(self.dtype)
         if self.picture is not None:
             refuse_no_picture("--picture", self.picture, self.force)
+        if self.dtype not in EPSILONS:
+            refuse_dtype(self.dtype)
         code = None if Path(self.name).is_dir() else code_named(self.name)
         note = ""
         if code is None:
             note, report = self._check_model(Path(self.name))
         else:
             report = self._check_code(*code)
+        report = replace(
+            report, remarks=tuple(in_options(each, OPTIONS_OF_CODE, {}) for each in report.remarks)
+        )
         if self.as_json:
             if note:
                 print_text(note, err=True)
@@ -122,11 +187,13 @@ class Check(TableOptions):
 
     def _check_model(self, path: Path) -> tuple[str, CheckReport]:
         """What the model was checked on, and the report."""
-        if self.inputs or self.arguments:
-            raise ArgumentError(
-                f"{'--input' if self.inputs else '--arg'} is for a class in a Python file, FILE.py:ClassName; "
-                f"{self.name} is taken for a model, whose inputs are rows of DATA"
-            )
+        refuse_dtype(self.dtype)
+        for option, given in {"--input": self.inputs, "--arg": self.arguments, **self._of_code()}.items():
+            if given:
+                raise ArgumentError(
+                    f"{option} is for a class or a function in a Python file, FILE.py:NAME; {self.name} is taken "
+                    f"for a model, whose inputs are rows of DATA"
+                )
         if ":" in path.name and not path.exists():
             raise FileError(
                 f"there is no model file {path}; a class is named by its Python file, FILE.py:ClassName"
@@ -145,7 +212,12 @@ class Check(TableOptions):
                 f"--input 4x5"
             )
         self.refuse("tables, and the inputs of what is in a Python file are told by --input")
-        return check_code(path, name, self.inputs or [], self.arguments or [], self.seed, self.dtype)
+        texts = {option: given for option, given in self._of_code().items() if given}
+        return check_code(path, name, self.inputs or [], self.arguments or [], self.seed, self.dtype, texts)
+
+    def _of_code(self) -> dict[str, str | list[str] | None]:
+        """What is told of code alone, by the options' names."""
+        return {option: getattr(self, argument) for argument, option in OPTIONS_OF_CODE.items()}
 
 
 def code_named(name: str) -> tuple[Path, str] | None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import inspect
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import Any
@@ -14,7 +15,14 @@ from chainrule.checking.targets.jax_targets import takes_jax
 from chainrule.checking.targets.target import ANSWERS, accepts, input_names
 from chainrule.checking.targets.torch_inputs import takes_context, takes_torch
 from chainrule.cli.python_file import attribute, defined, guarded, loaded
-from chainrule.cli.typed import example_of, holds_labels, parse_arguments, parse_inputs
+from chainrule.cli.typed import (
+    example_of,
+    holds_labels,
+    parse_arguments,
+    parse_inputs,
+    parse_pairs,
+    parse_sizes,
+)
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.graph import Graph
 from chainrule.layers import Layer
@@ -23,13 +31,22 @@ from chainrule.text import clean
 
 
 def check_code(
-    path: Path, name: str, input_texts: Sequence[str], argument_texts: Sequence[str], seed: int, dtype: str
+    path: Path,
+    name: str,
+    input_texts: Sequence[str],
+    argument_texts: Sequence[str],
+    seed: int,
+    dtype: str,
+    texts: Mapping[str, Any],
 ) -> CheckReport:
-    """Check what the file calls so, on the inputs that were typed."""
+    """Check what the file calls so, on the inputs that were typed, with the other options' `texts`."""
     inputs = parse_inputs(input_texts, seed)
-    with loaded(path) as module:
+    options: dict[str, Any] = {"seed": seed, "dtype": dtype, **_options(texts)}
+    with contextlib.ExitStack() as stack:
+        module = stack.enter_context(loaded(path))
         found = _found(module, name, path)
-        options: dict[str, Any] = {"seed": seed, "dtype": dtype}
+        if "--reference" in texts:
+            options["reference"] = _reference(texts["--reference"], module, path, stack)
         if len(found) == 2:
             options["backward"] = found[1]
         first = name.split(",")[0].strip()
@@ -50,6 +67,31 @@ def check_code(
             return check(target, *given, **options)
 
         return guarded(path, run, f"the check of {first} failed", own=False)
+
+
+def _options(texts: Mapping[str, Any]) -> dict[str, Any]:
+    """The options of `cr.check` that are told by names and numbers."""
+    options: dict[str, Any] = {}
+    if "--sizes" in texts:
+        options["sizes"] = parse_sizes(texts["--sizes"])
+    if "--gradient" in texts:
+        options["gradients"] = parse_pairs("--gradient", texts["--gradient"])
+    for option, argument in {"--ignore": "ignore", "--straight-through": "straight_through"}.items():
+        if option in texts:
+            options[argument] = texts[option]
+    return options
+
+
+def _reference(text: str, module: ModuleType, path: Path, stack: contextlib.ExitStack) -> Any:
+    """The plain function that is named so, in the file of the target or in its own."""
+    file, colon, name = text.rpartition(":")
+    if colon:
+        path = Path(file)
+        module = stack.enter_context(loaded(path))
+    reference = attribute(module, name, path)
+    if not callable(reference):
+        raise ArgumentError(f"--reference: expected a function, got {_kind(reference)}")
+    return reference
 
 
 def _found(module: ModuleType, name: str, path: Path) -> list[Any]:

@@ -33,6 +33,27 @@ def parse_arguments(texts: Sequence[str], seed: int) -> dict[str, Any]:
     return given
 
 
+def parse_pairs(option: str, texts: Sequence[str]) -> dict[str, str]:
+    """The names and what is said of them, NAME=WHAT each."""
+    pairs = [text.partition("=")[::2] for text in texts]
+    for (name, what), text in zip(pairs, texts, strict=True):
+        if not name.strip() or not what.strip():
+            raise ArgumentError(f"{option}: expected NAME=ATTRIBUTE, such as W=grad_of_W, got {text!r}")
+    return {name.strip(): what.strip() for name, what in pairs}
+
+
+def parse_sizes(text: str) -> bool | list[int] | dict[int, list[int]]:
+    """The lengths of --sizes: "odd", "1,7,33", or "64:63,65"."""
+    length, colon, others = text.strip().partition(":")
+    if text.strip() == "odd":
+        return True
+    numbers = [part.strip() for part in (others if colon else length).split(",")]
+    if not all(_WHOLE.fullmatch(each) for each in [*numbers, *([length] if colon else [])]):
+        raise ArgumentError(f"--sizes: expected odd, 1,7,33 or 64:63,65, got {text!r}")
+    lengths = [int(each) for each in numbers]
+    return {int(length): lengths} if colon else lengths
+
+
 def holds_labels(text: str) -> bool:
     """Whether an --input stands for labels, as numbers or as rows of 0 and 1."""
     return text.endswith(":onehot") or re.fullmatch(r".*:\d+", text, re.ASCII) is not None

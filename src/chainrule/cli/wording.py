@@ -26,6 +26,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"; it counts epochs", ""),
     (r"pass (?=(task)=)", ""),
     (r"\b(drop|missing)=[\[(]('|\")(.*?)\2,?[\])]", r"--\1 \3"),
+    (r"^check: (?=(?:dtype|gradients|ignore|reference|sizes|straight_through): )", ""),
+    (r"\bgradients=\{('|\")(.*?)\1: ('|\")(.*?)\3\}", r"--gradient \2=\4"),
+    (r"\bgradients=\{('|\")(.*?)\1: \.\.\.\}", r"--gradient \2=ATTRIBUTE"),
+    (r"\bignore=\[('|\")(.*?)\1\]", r"--ignore \2"),
     (r"\bseparator=('[^']*')", r"--separator \1"),
     (r"; strict refuses it", "; --strict refuses it"),
     (r": drop: (?=')", ": --drop: "),
@@ -81,10 +85,10 @@ def in_options(
         return f"{of_train[name]}{value} of chainrule train" if name in of_train else None
 
     def assigned(found: re.Match[str]) -> str:
-        value = (found[2] or "").strip("'\"")
+        value = (found[2] or "").removeprefix("...").strip("'\"")
         return named(found[1], f" {value}" if value else "") or found[0]
 
-    message = re.sub(r"\b([a-z_]+)=(\"[^\"]*\"|'[^']*'|[\w+-]+(?:\.\w+)*)?", assigned, message)
+    message = re.sub(r"\b([a-z_]+)=(\"[^\"]*\"|'[^']*'|\.\.\.|[\w+-]+(?:\.\w+)*)?", assigned, message)
     message = re.sub(r"^(?!check:)([a-z_]+)(?=: )", lambda found: named(found[1], "") or found[0], message)
     # an argument that is named alone is known by its underscore: no English word has one
     alone = r"(?<![-\w./'\"])([a-z]+(?:_[a-z]+)+)(?![\w./'\"(=])"

@@ -171,8 +171,8 @@ class _Search:
             for thing, what in ((before, parameter), (after, gradient)):
                 if look(thing, as_path(what)) is None:
                     raise ArgumentError(
-                        f"gradients={{{parameter!r}: {gradient!r}}}: {self._cls} has no {what!r} after forward "
-                        f"and backward; its attributes: {', '.join(sorted(attributes_of(after))) or 'none'}"
+                        f"check: gradients: {parameter!r} in {gradient!r}: {self._cls} has no {what!r} after "
+                        f"forward and backward; its attributes: {', '.join(sorted(attributes_of(after))) or 'none'}"
                     )
             yield parameter, as_path(parameter)
 
