@@ -28,6 +28,7 @@ from chainrule.checking.targets.places import copied
 from chainrule.checking.targets.prepare import object_target
 from chainrule.checking.targets.target import ANSWERS, Target, input_names
 from chainrule.checking.targets.torch_inputs import takes_torch, torch_target
+from chainrule.checking.wider import named_in_float32
 from chainrule.errors import ArgumentError
 from chainrule.graph import Graph
 from chainrule.layers import Layer, Loss
@@ -93,61 +94,66 @@ def check(
     ShapeError for inputs the target cannot take together.
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 11.5; Press et al., Numerical Recipes (2007), 5.7.
     """
-    began = time.perf_counter()
     _refuse_options(target, backward, gradients, names, ignore)
     seed, asked = checked_seed(seed), None if dtype is None else _dtype(dtype)
-    wide = asked or "float64"
-    if isinstance(target, Network):
-        target = target.settled()
+    options: dict[str, Any] = {"backward": backward, "gradients": gradients, "names": names, "ignore": ignore}
+    options |= {
+        "reference": reference,
+        "straight_through": straight_through,
+        "seed": seed,
+        "training": training,
+    }
+
+    def again(inputs: Sequence[Any], dtype: str | None = asked) -> CheckReport:
+        return check(target, *inputs, dtype=dtype, **options)
+
     if isinstance(target, (Graph, Network)):
         _refuse_for_graphs(reference=reference, straight_through=straight_through, sizes=sizes)
-        wide = str(checked_dtype(wide, owner="check"))
-        with one_thread(), np.errstate(all="ignore"):
-            name, findings, rows, remarks, looked_at = _graph(target, inputs, feeds, seed, wide, training)
-        uncompared: tuple[str, ...] = ()
-    else:
-        if feeds:
-            raise ArgumentError(
-                f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
-            )
-        checked = _target(target, inputs, backward, gradients, names, ignore, seed, asked, training)
-        checked = _without_straight_through(checked, straight_through)
-        if not isinstance(checked, ObjectTarget):
-            checked = _without_ignored(checked, ignore)
-        wide = lowest(checked.dtypes.values()) if checked.native else str(checked_dtype(wide, owner="check"))
-        with one_thread(), fixed_randomness(checked.method):  # what is drawn here is not missed later
-            examined = examine(checked, seed, wide, reference)
-        name, findings, rows = checked.name, examined.findings, examined.rows
-        remarks, uncompared = list(examined.remarks), examined.target.uncompared
-        looked_at = LookedAt(inputs={key: value.copy() for key, value in checked.values.items()})
+        return _graph(target, inputs, feeds, seed, asked, training)
+    if feeds:
+        raise ArgumentError(
+            f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
+        )
+    began = time.perf_counter()
+    checked = _target(target, inputs, backward, gradients, names, ignore, seed, asked, training)
+    checked = _without_straight_through(checked, straight_through)
+    if not isinstance(checked, ObjectTarget):
+        checked = _without_ignored(checked, ignore)
+    wide = lowest(checked.dtypes.values()) if checked.native else _plain_dtype(asked)
+    with one_thread(), fixed_randomness(checked.method):  # what is drawn here is not missed later
+        examined = examine(checked, seed, wide, reference)
+    looked_at = LookedAt(inputs={key: value.copy() for key, value in checked.values.items()})
+    report = _report(
+        checked.name,
+        examined.findings,
+        examined.rows,
+        began,
+        seed,
+        wide,
+        tuple(examined.remarks),
+        examined.target.uncompared,
+        looked_at,
+    )
+    report = named_in_float32(report, lambda: again(inputs, "float32"))
+    if sizes:
+        report = check_sizes(report, inputs, sizes, again)
+    return replace(report, seconds=time.perf_counter() - began)
+
+
+def _report(name: str, findings: list[Finding], rows: list[Row], began: float, *others: Any) -> CheckReport:
+    """The report, with errors before notes, and what has a name before what has none."""
     if not rows and not findings:
         raise ArgumentError(
             f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"
         )
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
-    found = (
-        tuple(findings),
-        tuple(rows),
-        time.perf_counter() - began,
-        seed,
-        wide,
-        tuple(remarks),
-        uncompared,
-    )
-    report = CheckReport(name, *found, looked_at)
-    if not sizes:
-        return report
-    options: dict[str, Any] = {
-        "backward": backward,
-        "gradients": gradients,
-        "names": names,
-        "ignore": ignore,
-        "reference": reference,
-    }
-    options |= {"straight_through": straight_through, "seed": seed, "dtype": dtype, "training": training}
-    report = check_sizes(report, inputs, sizes, lambda some: check(target, *some, **options))
-    return replace(report, seconds=time.perf_counter() - began)
+    return CheckReport(name, tuple(findings), tuple(rows), time.perf_counter() - began, *others)
+
+
+def _plain_dtype(asked: str | None) -> str:
+    """The dtype in which a backward in NumPy runs."""
+    return str(checked_dtype(asked or "float64", owner="check"))
 
 
 def _refuse_for_graphs(**options: Any) -> None:
@@ -231,9 +237,13 @@ def _graph(
     inputs: tuple[Any, ...],
     feeds: Mapping[str, ArrayLike],
     seed: int,
-    dtype: str,
+    dtype: str | None,
     training: bool,
-) -> tuple[str, list[Finding], list[Row], list[str], LookedAt]:
+) -> CheckReport:
+    began = time.perf_counter()
+    if isinstance(target, Network):
+        target = target.settled()
+    wide = _plain_dtype(dtype)
     graph = target.graph if isinstance(target, Network) else target
     given: dict[str, ArrayLike] = dict(feeds)
     if len(inputs) == 1 and isinstance(inputs[0], Mapping):
@@ -256,9 +266,10 @@ def _graph(
             )
         if "t" in given and target.loss_layer is not None:
             given["t"] = target.labels.numbered(given["t"])
-    findings, rows, remarks, looked_at = check_graph(graph, given, seed, dtype, training)
-    what = "network" if isinstance(target, Network) else "graph"
-    return f"{what} of {len(graph.nodes)} nodes", findings, rows, remarks, looked_at
+    with one_thread(), np.errstate(all="ignore"):
+        findings, rows, remarks, looked_at = check_graph(graph, given, seed, wide, training)
+    name = f"{'network' if isinstance(target, Network) else 'graph'} of {len(graph.nodes)} nodes"
+    return _report(name, findings, rows, began, seed, wide, tuple(remarks), (), looked_at)
 
 
 def _target(

@@ -115,8 +115,8 @@ _ALL = (
     Mistake(
         "tail",
         "the last, partial block is wrong",
-        "The gradient of {input:this input} is wrong only in the last block of an axis whose length is no multiple "
-        "of the block. Mask what lies beyond the end in backward, too, and let its grid cover the remainder.",
+        "The gradient of {input:this input} goes wrong at the last block of an axis whose length is no multiple of "
+        "the block. Mask what lies beyond the end in backward, too, and let its grid cover the remainder.",
     ),
     Mistake(
         "axis",

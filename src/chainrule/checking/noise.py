@@ -13,7 +13,7 @@ from chainrule.arrays import Array
 from chainrule.checking.precision import epsilon, lowest, rounded
 
 #: Steps, relative to an input: with the shorter ones float32 shows, with the longer ones float16 and bfloat16.
-FINE, COARSE = (1e-5, 3e-7), (1e-2, 2e-3)
+FINE, COARSE, LONG = (1e-5, 3e-7), (1e-2, 2e-3), (5e-2, 2e-2)
 #: Up to this relative size the noise is that of float64.
 ROUGH = 1e-13
 #: So many numbers of an output tell which dtype holds them.
@@ -41,13 +41,13 @@ def measure(
     y: Array,
     dtypes: Mapping[str, str],
     rng: np.random.Generator,
-    both: bool = False,
+    all_steps: bool = False,
 ) -> Noise:
     """Measure it at the values given. `dtypes` says what the inputs are rounded to; float64 where it says nothing.
 
     A fourth difference of a smooth function shrinks with the fourth power of the step, that at a kink with the
     step, that of noise not at all: of two steps, the smaller result counts. Longer steps are tried where it is not
-    smooth for the shorter ones, or `both` always.
+    smooth for the shorter ones, or `all_steps` always.
     """
     if y.size == 0:
         return Noise(y, 0.0)
@@ -57,8 +57,8 @@ def measure(
     if "float16" in dtypes.values():  # its small numbers stand apart by no less
         floor = np.maximum(floor, 0.3 * 2.0**-24)
     absolute, is_smooth = floor, False
-    for steps in (FINE, COARSE):
-        if is_smooth and not both:  # what shows with longer steps is how it bends
+    for steps in (FINE, COARSE, *((LONG,) if all_steps else ())):
+        if is_smooth and not all_steps:  # what shows with longer steps is how it bends
             continue
         long, short = (_spread(forward, values, y, dtypes, max(step, finest), repeats, rng) for step in steps)
         if not (np.isfinite(long.noise).all() and np.isfinite(short.noise).all()):

@@ -10,11 +10,13 @@ import numpy as np
 
 from chainrule.checking.context import Check
 from chainrule.checking.diagnosis.asked_again import (
+    block_left_out,
     forward_map,
     mixes_samples,
     normalization_term,
-    output_left_out,
+    part_left_out,
     rounds_inside,
+    rows_left_out,
 )
 from chainrule.checking.diagnosis.case import Case, Diagnosis, Hypothesis
 from chainrule.checking.diagnosis.factors import (
@@ -30,8 +32,8 @@ from chainrule.checking.diagnosis.local import masked, partly_masked, swapped_va
 from chainrule.checking.diagnosis.paths import paths, some_contributions
 from chainrule.checking.diagnosis.places import order, product_transposed, transposed, transposed_weights
 from chainrule.checking.diagnosis.shapes import misshapen
-from chainrule.checking.diagnosis.sums import reduced_otherwise, summed_otherwise
-from chainrule.checking.diagnosis.where import in_the_tail, places, some_rows, where
+from chainrule.checking.diagnosis.sums import other_factor, reduced_otherwise, summed_otherwise
+from chainrule.checking.diagnosis.where import in_the_tail, places, where
 from chainrule.checking.elements import compare_elements, relative_error
 from chainrule.checking.mistakes import advice_for
 
@@ -86,7 +88,7 @@ def diagnose(check: Check, name: str) -> list[Diagnosis]:
     if name in check.misshapen:
         return [misshapen(check, name)]
     case = _case(check, name)
-    first = _first_that_fits(case, HYPOTHESES if case.is_clear else (constant_along,))
+    first = _first_that_fits(case, HYPOTHESES if case.is_clear else (constant_along, rounds_inside))
     if first is None:
         return [_unknown(case)]
     if first.code != "upstream-ignored":
@@ -146,11 +148,13 @@ HYPOTHESES: tuple[Hypothesis, ...] = (
     transposed_weights,
     swapped_value,
     reduced_otherwise,
+    other_factor,
     mixes_samples,
     paths,
     two_slopes,
-    some_rows,
-    output_left_out,
+    part_left_out,
+    rows_left_out,
+    block_left_out,
     normalization_term,
     forward_map,
     partly_masked,

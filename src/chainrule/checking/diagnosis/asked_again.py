@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, Shape
 from chainrule.checking.diagnosis.case import Case, Diagnosis
+from chainrule.checking.diagnosis.where import TILES, tail_of
 from chainrule.checking.noise import measure
-from chainrule.checking.precision import lowest
+from chainrule.checking.precision import lowest, rounded
 
 #: So many elements are looked at.
 LOOKED_AT = 24
@@ -90,24 +93,152 @@ def forward_map(case: Case) -> Diagnosis | None:
     return Diagnosis("adjoint", 0.95) if size > 0 and off[case.wrong].mean() < 0.1 else None
 
 
-def output_left_out(case: Case) -> Diagnosis | None:
-    """Right for an upstream gradient that is 0 for one of several outputs: backward does not use that one."""
-    check, start = case.check, 0
+def part_left_out(case: Case) -> Diagnosis | None:
+    """What came is the slope for an upstream gradient that is 0 in a part: backward does not use that part.
+
+    That of one of several outputs, or the first or the last indices of an axis, as where only the last block of a
+    sum is kept, or is lost.
+    """
+    check, dy = case.check, np.array(case.check.dy, np.float64)
     chosen = case.index[case.wrong][:LOOKED_AT]
-    parts = check.output_sizes
-    if len(parts) < 2 or case.wrong.sum() < 2:
+    if not dy.ndim or not chosen.size:
         return None
-    for k, (name, size) in enumerate(parts.items()):
-        dy = np.array(check.dy, np.float64)
-        dy[start : start + size] = 0
+
+    def lacks(part: Array) -> bool:
+        slopes, allowed = check.slopes_for(case.name, np.where(part, 0, dy), chosen)
+        off = np.abs(case.analytic.reshape(-1)[chosen] - slopes)
+        return bool((off <= allowed + check.resolution * np.abs(slopes)).all())
+
+    names, start = check.output_sizes, 0
+    for k, (name, size) in enumerate(names.items() if len(names) > 1 else ()):
+        part = np.arange(dy.size) // size == -1
+        part[start : start + size] = True
         start += size
-        slopes, allowed = check.slopes_for(case.name, dy, chosen)
-        came = case.analytic.reshape(-1)[chosen]
-        if bool((np.abs(came - slopes) <= allowed + check.resolution * np.abs(slopes)).all()):
-            detail = (
-                f"It is right where the dy of {name or f'output {k + 1}'} is 0: backward leaves that one out."
-            )
+        if lacks(part):
+            what = name or f"output {k + 1}"
+            detail = f"It is right where the dy of {what} is 0: backward leaves that one out."
             return Diagnosis("fan-out", 0.95, {"detail": detail})
+    flat = (dy.size // dy.shape[-1], dy.shape[-1]) if dy.size else dy.shape
+    for shape in dict.fromkeys([flat, dy.shape]):
+        for axis, last in product(range(len(shape)), (False, True)):
+            end = _End(shape[axis], last)
+            part = np.zeros(shape, bool)
+            np.moveaxis(part, axis, 0)[end.part(_unused(case, shape, axis, end))] = True
+            if part.any() and lacks(part.reshape(dy.shape)):
+                what = "rows" if axis == 0 and shape == flat else f"indices of axis {axis}"
+                detail = f"It does not use dy at {end.said} {what} of the output."
+                return Diagnosis(end.code, 0.9, {"detail": detail})
+    return None
+
+
+@dataclass
+class _End:
+    """The first or the last indices along an axis, and how many of them have no say."""
+
+    length: int
+    last: bool
+    count: int = 0
+
+    def part(self, count: int) -> slice:
+        self.count = count
+        return slice(self.length - count, None) if self.last else slice(count)
+
+    @property
+    def said(self) -> str:
+        return f"the {'last' if self.last else 'first'} {self.count} of the {self.length}"
+
+    @property
+    def code(self) -> str:
+        """Whether it ends at the last, partial block."""
+        return (
+            "tail"
+            if tail_of(self.length, self.length - self.count if self.last else self.count)
+            else "fan-out"
+        )
+
+
+def _unused(case: Case, shape: Shape, axis: int, end: _End) -> int:
+    """How many of the first or the last indices along an axis can have another dy, with no effect."""
+    check = case.check
+
+    def is_used(count: int) -> bool:
+        moved = np.array(check.dy, np.float64).reshape(shape)
+        np.moveaxis(moved, axis, 0)[end.part(count)] *= -0.5
+        came = _gradient(case, check.as_given(rounded(moved.reshape(check.dy.shape), check.dtype)))
+        return came is None or not np.array_equal(came, case.analytic)
+
+    return _most(end.length - 1, is_used)
+
+
+def _most(most: int, is_used: Callable[[int], bool]) -> int:
+    """The largest count up to `most` that is not used, where a larger one is used as soon as a smaller one is."""
+    if most < 1 or is_used(1):
+        return 0
+    low, high = 1, most + 1
+    while high - low > 1:
+        middle = (low + high) // 2
+        low, high = (low, middle) if is_used(middle) else (middle, high)
+    return low
+
+
+def rows_left_out(case: Case) -> Diagnosis | None:
+    """It does not depend on some rows of another input, where the slopes do."""
+    check, wrong = case.check, np.flatnonzero(case.wrong)[:LOOKED_AT]
+    for other in check.data:
+        value = check.target.values[other]
+        if other == case.name or value.ndim < 2 or not wrong.size or not value.size:
+            continue
+        along = np.cos(np.arange(value.size)).reshape(value.shape)
+        moved = check.as_held(other, value + 0.5 * check.differences.scale[other] * along)
+        for last in (False, True):
+            end = _End(value.size // value.shape[-1], last)
+
+            def with_moved(
+                count: int, other: str = other, moved: Array = moved, end: _End = end
+            ) -> dict[str, Array]:
+                some = check.target.values[other].copy()
+                some.reshape(-1, some.shape[-1])[end.part(count)] = moved.reshape(-1, some.shape[-1])[
+                    end.part(count)
+                ]
+                return {**check.target.values, other: some}
+
+            def is_used(count: int) -> bool:
+                came = _gradient(case, check.dy, with_moved(count))  # it is called at once
+                return came is None or not np.array_equal(came, case.analytic)
+
+            values = with_moved(_most(end.length - 1, is_used))
+            if not end.count:
+                continue
+            there = check.differences_at(values, check.dy, measured=False)
+            slopes = [there.best_element(case.name, int(i), check.accuracy).value for i in case.index[wrong]]
+            if (np.abs(slopes - case.n[wrong]) > 3 * case.allowed[wrong]).mean() > 0.5:
+                detail = f"It does not depend on {end.said} rows of {other}, and should."
+                return Diagnosis(end.code, 0.85, {"detail": detail})
+    return None
+
+
+def block_left_out(case: Case) -> Diagnosis | None:
+    """Right for an upstream gradient that is 0 in the last, partial block of an axis: a sum lacks that block."""
+    check, y = case.check, case.check.y
+    chosen = case.index[case.wrong][:LOOKED_AT]
+    for axis, length in enumerate(y.shape):
+        for tile in TILES:
+            first = length - length % tile
+            if not 0 < first < length or chosen.size < 2:
+                continue
+            dy = np.array(check.dy, np.float64)
+            np.moveaxis(dy, axis, 0)[first:] = 0
+            came = _gradient(case, check.as_given(dy))
+            if came is None:
+                return None
+            slopes, allowed = check.slopes_for(case.name, dy, chosen)
+            off = np.abs(came.reshape(-1)[chosen] - slopes)
+            if bool((off <= allowed + check.resolution * np.abs(slopes)).all()):
+                detail = (
+                    f"It is right where the last {length - first} of {length} along axis {axis} of dy are 0: a sum "
+                    f"lacks these."
+                )
+                return Diagnosis("tail", 0.85, {"detail": detail})
     return None
 
 
@@ -125,7 +256,7 @@ def rounds_inside(case: Case) -> Diagnosis | None:
             return np.full(case.analytic.shape, np.nan)
 
     rng = np.random.default_rng([check.seed, 8])
-    noise = measure(gradient, check.target.values, case.analytic, check.target.dtypes, rng, both=True)
+    noise = measure(gradient, check.target.values, case.analytic, check.target.dtypes, rng, all_steps=True)
     coarse = lowest([noise.dtype, check.accuracy])
     off = np.abs(case.a - case.n)
     if (
@@ -137,10 +268,14 @@ def rounds_inside(case: Case) -> Diagnosis | None:
     return Diagnosis("dtype", 0.8, {"came": coarse, "expected": check.accuracy, "detail": detail})
 
 
-def _gradient(case: Case, dy: Array) -> Array | None:
-    """The gradient for another upstream one; None where there is none of the input's shape."""
+def _gradient(case: Case, dy: Array, values: Mapping[str, Array] | None = None) -> Array | None:
+    """The gradient for another upstream one, or at other values; None where there is none of the input's shape."""
+    check = case.check
+    given = (
+        check.values if values is None else {n: v.astype(check.values[n].dtype) for n, v in values.items()}
+    )
     try:
-        array = np.asarray(case.check.gradients(case.check.values, dy)[case.name], np.float64)
+        array = np.asarray(check.gradients(given, dy)[case.name], np.float64)
     except Exception:  # it worked for the first one
         return None
     return array if array.shape == case.analytic.shape else None

@@ -7,8 +7,10 @@ from itertools import combinations
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.checking.diagnosis.case import Case, Diagnosis
 from chainrule.checking.diagnosis.sums import is_plain_sum, repeated
+from chainrule.checking.differences import Differences
 from chainrule.checking.elements import directions, hold_along
 from chainrule.errors import ShapeError
 from chainrule.graph.values import unbroadcast
@@ -94,10 +96,34 @@ def _constant(case: Case, at_least: int) -> Diagnosis | None:
             "axis", confidence, {"axis": repeated(case), "detail": "It is averaged, not summed."}
         )
     known = _whose_length(case, k)
+    if known == "batch" and N == 2 and _stays(case, k):
+        known = ""
+    elif not known and repeated(case) and _is_mean(case, k):
+        facts = {"axis": repeated(case), "detail": "It is averaged over some of them, not summed."}
+        return Diagnosis("axis", confidence, facts)
     if known == "batch":
         sure = confidence if N != 2 else 0.6
         return Diagnosis("batch-mean", sure, {"n": N, "factor": k})
     return Diagnosis("factor", confidence, {"factor": k, "detail": known})
+
+
+def _stays(case: Case, k: float) -> bool:
+    """Whether the factor is the same in a batch that is twice as large: then it is not the batch's length."""
+    check = case.check
+    N, chosen = check.batch, case.index[case.strong(1)][:8]
+
+    def doubled(array: Array) -> Array:
+        return np.concatenate([array, array]) if array.ndim and len(array) == N else array
+
+    values = {n: v if n in check.target.parameters else doubled(v) for n, v in check.values.items()}
+    dy = doubled(check.dy)
+    try:
+        came = np.asarray(check.gradients(values, dy)[case.name], np.float64).reshape(-1)[chosen]
+        there = Differences(check.output, values, dy, None, check.target.dtypes)
+        n = [there.best_element(case.name, int(i), check.accuracy).value for i in chosen]
+    except Exception:  # it cannot be made larger
+        return False
+    return bool(abs(np.median(came / n) - k) < 0.05 * abs(k))
 
 
 def _is_mean(case: Case, k: float) -> bool:

@@ -35,6 +35,21 @@ def reduced_otherwise(case: Case) -> Diagnosis | None:
     return None
 
 
+def other_factor(case: Case) -> Diagnosis | None:
+    """A scale's gradient as dy times an input, where forward multiplies it with something else, and sums."""
+    check = case.check
+    if check.shape(case.name) == check.y.shape or not broadcasts(case.analytic.shape, check.y.shape):
+        return None
+    for name, value in check.target.values.items():
+        if name != case.name and value.shape == check.y.shape and value.dtype.kind == "f":
+            product = np.asarray(unbroadcast(np.asarray(check.dy * value, np.float64), case.analytic.shape))
+            if case.is_it(product):
+                came = f"{name} as it is"
+                facts = {"came": came, "expected": f"what forward multiplies {case.name} with"}
+                return Diagnosis("value-for-gradient", 0.95, facts)
+    return None
+
+
 def is_plain_sum(case: Case) -> bool:
     """Whether the right gradient is dy, summed over the axes along which the input is broadcast."""
     dy = np.asarray(case.check.dy, np.float64)

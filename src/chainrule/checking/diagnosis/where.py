@@ -63,33 +63,6 @@ def places(check: Check, name: str) -> tuple[Array, Array]:
     return wrong, seen
 
 
-def some_rows(case: Case) -> Diagnosis | None:
-    """A weight's gradient that is summed over the rows of the output up to a place alone, or from there on."""
-    check, counts = case.check, []
-    if check.y.ndim < 2 or case.analytic.shape == check.y.shape:
-        return None
-    for index in case.index[case.wrong][:6]:
-        parts = check.differences_for(case.name).contributions(case.name, int(index))
-        rows = np.concatenate([[0.0], np.cumsum(parts.reshape(-1, parts.shape[-1]).sum(axis=1))])
-        came, allowed = (
-            case.analytic.reshape(-1)[index],
-            8 * check.resolution * float(np.abs(np.diff(rows)).sum()),
-        )
-        fit = [np.abs(rows - came) <= allowed, np.abs(rows[-1] - rows - came) <= allowed]
-        counts.append(np.stack(fit)[:, 1:-1])
-    if len(counts) < 2 or counts[0].shape[1] < 2:
-        return None
-    both = np.logical_and.reduce(counts)
-    for kind, found in zip(("the first", "all but the first"), both, strict=True):
-        if found.sum() == 1:
-            count = int(np.flatnonzero(found)[0]) + 1
-            detail = f"It is summed over {kind} {count} of {found.size + 1} rows of the output alone."
-            return Diagnosis(
-                "tail" if tail_of(found.size + 1, count) else "fan-out", 0.85, {"detail": detail}
-            )
-    return None
-
-
 def in_the_tail(case: Case) -> Diagnosis | None:
     """Wrong in the last, partial block of an axis, and nowhere else."""
     wrong, seen = places(case.check, case.name)
