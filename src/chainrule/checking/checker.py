@@ -148,7 +148,8 @@ def _report(name: str, findings: list[Finding], rows: list[Row], began: float, *
     """The report, with errors before notes, and what has a name before what has none."""
     if not rows and not findings:
         raise ArgumentError(
-            f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"
+            f"check: nothing in {name} has a gradient to check: no input or parameter holds floats, but those that "
+            f"are said to be constant or straight-through"
         )
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))

@@ -124,6 +124,8 @@ def as_data(value: Any, name: str, whole: bool) -> Array:
             f"check: {name}: complex numbers cannot be checked; give the real and imaginary parts apart"
         )
     array = as_numbers(value, f"check: {name}")
+    if getattr(getattr(value, "dtype", None), "kind", "") == "b":  # a mask: it has no gradient
+        return np.array(value)
     if is_float(array):
         if not np.isfinite(array).all():
             place = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
