@@ -211,16 +211,53 @@ def is_of_interest(path: Path, value: Any, others: bool) -> bool:
 
 
 def read_by(forward: Forward, original: Original, paths: Iterable[Path]) -> set[Path]:
-    """Those of these places that the output depends on: another value there gives another output.
+    """Those of these places that the output depends on: another value there gives another output."""
+    base = forward(original.copy())
+
+    def shows(group: Collection[Path], way: int) -> bool:
+        trial, rng = original.copy(), np.random.default_rng(way)
+        for path in group:
+            put(trial, path, _moved(look(trial, path), way, rng))
+        return not is_same(forward(trial), base)
+
+    return _those_that_show(shows, paths)
+
+
+def read_out_of_reach(forward: Forward, original: Original) -> list[Path]:
+    """The arrays that copies share with the object, and that the output depends on: each is put back as it was."""
+    arrays = original.out_of_reach
+    if not arrays:
+        return []
+    base = forward(original.copy())
+
+    def shows(group: Collection[Path], way: int) -> bool:
+        trial, rng = original.copy(), np.random.default_rng(way)
+        kept = [(array, array.copy(), array.flags.writeable) for array in (arrays[path] for path in group)]
+        try:
+            for array, values, _ in kept:
+                array.flags.writeable = True
+                array[...] = _moved(values, way, rng)
+            return not is_same(forward(trial), base)
+        finally:
+            for array, values, writeable in kept:
+                if array.flags.writeable:
+                    array[...] = values
+                    array.flags.writeable = writeable
+
+    found = _those_that_show(shows, aliases(arrays))
+    return [path for path in arrays if path in found]
+
+
+def _those_that_show(shows: Callable[[Collection[Path], int], bool], paths: Iterable[Path]) -> set[Path]:
+    """The places where other values, of either of two ways, change the output, or stop the forward.
 
     They are tried all at once, and by halves where that changes the output.
     """
-    base = forward(original.copy())
     found: set[Path] = set()
     waiting = [list(paths)]
     while waiting:
         group = waiting.pop()
-        if not group or not any(_shows(forward, original, group, base, way) for way in (0, 1)):
+        if not group or not any(_shows(shows, group, way) for way in (0, 1)):
             continue
         if len(group) == 1:
             found.add(group[0])
@@ -229,13 +266,9 @@ def read_by(forward: Forward, original: Original, paths: Iterable[Path]) -> set[
     return found
 
 
-def _shows(forward: Forward, original: Original, group: Iterable[Path], base: Array, way: int) -> bool:
-    """Whether other values at these places change the output, or stop the forward."""
-    trial, rng = original.copy(), np.random.default_rng(way)
+def _shows(shows: Callable[[Collection[Path], int], bool], group: Collection[Path], way: int) -> bool:
     try:
-        for path in group:
-            put(trial, path, _moved(look(trial, path), way, rng))
-        return not is_same(forward(trial), base)
+        return shows(group, way)
     except (Exception, SystemExit):
         return True
 

@@ -23,6 +23,7 @@ from chainrule.checking.targets.parameters import (
     named,
     pair_by_names,
     read_by,
+    read_out_of_reach,
 )
 from chainrule.checking.targets.places import (
     Original,
@@ -63,7 +64,8 @@ def object_target(
 
 def _refuse_unknown(ignore: Collection[str], run: FirstRun) -> None:
     """ArgumentError for a name of which nothing is there."""
-    paths = [*numbers_of(run.thing), *run.runs.original.numbers]
+    original = run.runs.original
+    paths = [*numbers_of(run.thing), *original.numbers, *original.out_of_reach]
     there = {str(path[-1]) for path in paths} | {
         as_text(path[: k + 1]) for path in paths for k in range(len(path))
     }
@@ -128,6 +130,7 @@ class _Search:
             elif path in read:
                 left.append(path)
         self._without_a_gradient(left, found)
+        self._out_of_reach(found)
         return found
 
     @property
@@ -207,6 +210,19 @@ class _Search:
                     f"{self._cls}.{text} was not compared: the output depends on it, and no gradient of it was "
                     f'found. Name that, gradients={{"{text}": "{_likely(path)}"}}, or say that it is no parameter, '
                     f'ignore=["{text}"].'
+                )
+
+    def _out_of_reach(self, found: _Found) -> None:
+        """What forward reads, and no copy has for its own."""
+        compared = {place.path for place in found.places.values()}
+        for path in read_out_of_reach(self.run.runs.forward, self.run.runs.original):
+            if path not in compared and not self._is_ignored([path]):
+                text = as_text(path)
+                found.uncompared.append(text)
+                found.remarks.append(
+                    f"{self._cls}.{text} was not compared: the output depends on it, and it stands in a closure "
+                    f"or is read by the name of its class. Keep it on the object, make it an input, or say that it "
+                    f'is no parameter, ignore=["{text}"].'
                 )
 
     def _is_kept_elsewhere(self, path: Path) -> bool:
