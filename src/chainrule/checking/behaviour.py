@@ -8,10 +8,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.checking.context import Check, copies
+from chainrule.checking.context import Check
 from chainrule.checking.elements import hold_along
 from chainrule.checking.precision import epsilon
-from chainrule.checking.targets.target import Calls, Returned
+from chainrule.checking.targets.target import Calls, Returned, copies
 
 LEFT_BEHIND = ("accumulates", "stale-state")
 

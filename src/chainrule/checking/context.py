@@ -16,7 +16,7 @@ from chainrule.checking.mistakes import advice_for
 from chainrule.checking.noise import Noise, measure
 from chainrule.checking.precision import lowest, rounded
 from chainrule.checking.report import Finding, Row, Severity, Verdict
-from chainrule.checking.targets.target import Calls, Returned, Target
+from chainrule.checking.targets.target import Calls, Returned, Target, copies
 
 
 @dataclass(frozen=True)
@@ -280,11 +280,6 @@ class Check:
     def shape(self, name: str) -> Shape:
         """The shape of an input."""
         return tuple(self.target.values[name].shape)
-
-
-def copies(values: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays of their own."""
-    return {name: value.copy() for name, value in values.items()}
 
 
 def typed(values: Mapping[str, Array], dtype: str) -> dict[str, Array]:

@@ -12,7 +12,8 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape, is_float
 from chainrule.checking.randomness import fixed_randomness
-from chainrule.checking.targets.target import ANSWERS, Calls, Target, WrongCount
+from chainrule.checking.targets.places import moved
+from chainrule.checking.targets.target import ANSWERS, Calls, Target, WrongCount, copies
 from chainrule.errors import ArgumentError, DataError
 
 AnyTarget = TypeVar("AnyTarget", bound=Target)
@@ -139,7 +140,7 @@ def first_that_runs(candidates: Sequence[AnyTarget]) -> tuple[AnyTarget, Any]:
         calls = target.start()
         try:
             with np.errstate(all="ignore"), fixed_randomness(target.method):
-                calls.forward(_copies(target.values))
+                calls.forward(copies(target.values))
         except (Exception, SystemExit):  # the check itself will tell
             continue
         return target, calls
@@ -151,22 +152,17 @@ def without_effect(target: Target, calls: Calls) -> frozenset[str]:
     found: set[str] = set()
     try:
         with np.errstate(all="ignore"), fixed_randomness(target.method):
-            y = calls.forward(_copies(target.values))
+            y = calls.forward(copies(target.values))
             if not isinstance(y, np.ndarray):
                 return frozenset()
             returned = calls.backward(np.ones_like(y))
             for name in target.differentiable:
                 if returned.get(name) is None:
                     value = target.values[name]
-                    along = np.random.default_rng(0).uniform(-1, 1, value.shape)
-                    moved = {**_copies(target.values), name: value * (1 + 0.2 * along) + 0.1 * along}
-                    other = target.start().forward(moved)
+                    another = moved(value, 0, np.random.default_rng(0))
+                    other = target.start().forward({**copies(target.values), name: another})
                     if np.array_equal(other, y, equal_nan=True):
                         found.add(name)
     except (Exception, SystemExit, WrongCount):  # the check itself will tell
         return frozenset()
     return frozenset(found)
-
-
-def _copies(values: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: value.copy() for name, value in values.items()}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
 Path = tuple[Hashable, ...]
@@ -105,8 +105,7 @@ def _stems(step: Hashable) -> Iterator[Hashable]:
             yield name[:k].strip("_")
 
 
-def _without(path: Path, droppable: object) -> Iterator[Path]:
-    assert callable(droppable)
+def _without(path: Path, droppable: Callable[[Hashable], bool]) -> Iterator[Path]:
     for k, step in enumerate(path):
         if len(path) > 1 and droppable(step):
             yield (*path[:k], *path[k + 1 :])

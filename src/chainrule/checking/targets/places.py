@@ -6,7 +6,7 @@ import ast
 import copy
 import re
 from collections import deque
-from collections.abc import Hashable, Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from enum import Enum
 from functools import cached_property, partial
@@ -158,11 +158,10 @@ def put(thing: Any, path: Path, value: Array) -> None:
     if isinstance(present, list):
         present[:] = value.tolist()
         return
-    holder, last = look(thing, path[:-1]) if path[:-1] else thing, path[-1]
     plain = (
         value.item() if value.ndim == 0 else tuple(value.tolist()) if isinstance(present, tuple) else value
     )
-    _set(holder, last, plain)
+    _set(look(thing, path[:-1]), path[-1], plain)
 
 
 def _set(holder: Any, step: Any, value: Any) -> None:
@@ -171,6 +170,25 @@ def _set(holder: Any, step: Any, value: Any) -> None:
         holder[step] = value
     else:
         object.__setattr__(holder, str(step), value)
+
+
+def fill(thing: Any, paths: Iterable[Path], number: float) -> None:
+    """Write one number everywhere into what stands at these places, where something does."""
+    for path in paths:
+        present = look(thing, path)
+        if present is not None:
+            put(thing, path, np.full(np.shape(present), number))
+
+
+def moved(value: Any, way: int, rng: np.random.Generator) -> Array:
+    """Other values: near these and of their signs, or further away and of both."""
+    array = np.array(value, np.float64)
+    size = float(np.sqrt((array**2).mean())) if array.size else 0.0
+    if way:
+        return np.asarray(array + (size or 1.0) * rng.normal(size=array.shape))
+    return np.asarray(
+        array * rng.uniform(0.6, 1.4, array.shape) + (array == 0) * rng.uniform(0.05, 0.1, array.shape)
+    )
 
 
 def is_same(one: Any, other: Any) -> bool:

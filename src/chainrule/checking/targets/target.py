@@ -212,6 +212,11 @@ def key_of(by_name: Mapping[str, Any], name: str) -> str | None:
     return name if name in by_name else next((key for key in by_name if is_gradient_of(key, name)), None)
 
 
+def copies(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays of their own."""
+    return {name: value.copy() for name, value in values.items()}
+
+
 def source_of(function: Any) -> str | None:
     """'file.py:12', where a function or method is written, if that is known."""
     plain = inspect.unwrap(function) if callable(function) else function
