@@ -29,7 +29,7 @@ def adding(target: ObjectTarget, gradients: Collection[Path]) -> Adding:
         from_one, by_forward = _backward_from(calls, gradients, 1.0)
     except (Exception, SystemExit):
         return Adding()
-    adds = [p for p in gradients if _is_one_more(from_zero.get(p), from_one.get(p))]
+    adds = [p for p in gradients if _is_one_more(from_zero[p], from_one[p])]
     if not adds:
         return Adding()
     by_method, methods = _cleared_by_methods(calls.object, adds)
@@ -60,8 +60,8 @@ def _backward_from(
     return {path: np.array(look(calls.object, path), np.float64) for path in paths}, by_forward
 
 
-def _is_one_more(one: Array | None, other: Array | None) -> bool:
-    return one is not None and other is not None and one.shape == other.shape and np.allclose(other, one + 1)
+def _is_one_more(one: Array, other: Array) -> bool:
+    return one.shape == other.shape and np.allclose(other, one + 1)
 
 
 def _cleared_by_methods(thing: Any, paths: Collection[Path]) -> tuple[set[Path], list[str]]:

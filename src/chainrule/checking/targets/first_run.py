@@ -10,11 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, is_float
-from chainrule.checking.targets.calling import written_gradients, written_output
-from chainrule.checking.targets.naming import Path
+from chainrule.arrays import is_float
+from chainrule.checking.targets.calling import written, written_gradients
+from chainrule.checking.targets.naming import OUTPUTS, Path
 from chainrule.checking.targets.objects import ObjectTarget
-from chainrule.checking.targets.places import Original, is_floats, is_same, look, numbers_of, walk
+from chainrule.checking.targets.places import Original, is_floats, is_same, look, moved, numbers_of, walk
 from chainrule.checking.targets.reading import read_by
 from chainrule.checking.targets.target import copies
 
@@ -89,7 +89,7 @@ def started(target: ObjectTarget) -> ObjectTarget:
     calls = target.start()
     with np.errstate(all="ignore"):
         if calls.forward(copies(target.values)) is None:
-            output = written_output(target.original.thing, calls.object)
+            output = written(target.original.thing, calls.object, OUTPUTS)
             target = replace(target, calling=replace(target.calling, output=output))
     warm = calls.object
     made = [
@@ -99,16 +99,18 @@ def started(target: ObjectTarget) -> ObjectTarget:
     ]
     if not made:
         return target
-    elsewhere, again = _after(replace(target, values=_turned(target.values))), _after(target)
+    rng = np.random.default_rng(0)
+    others = {name: moved(v, 1, rng) if is_float(v) else v for name, v in target.values.items()}
+    elsewhere, again = _after(replace(target, values=others)), _after(target)
     later = replace(target, original=Original(warm))
     used = later.start()
     before = _state(used.object)
     used.output()
-    written = _differences(before, _state(used.object))
+    by_forward = _differences(before, _state(used.object))
     kept = []
     for path in made:
         is_random = not is_same(look(again, path), look(warm, path))
-        if path not in written and (is_random or is_same(look(elsewhere, path), look(warm, path))):
+        if path not in by_forward and (is_random or is_same(look(elsewhere, path), look(warm, path))):
             kept.append(path)
     return later if kept and read_by(later, kept) else target
 
@@ -119,10 +121,3 @@ def _after(target: ObjectTarget) -> Any:
     with suppress(Exception, SystemExit):
         calls.output()
     return calls.object
-
-
-def _turned(values: Mapping[str, Array]) -> dict[str, Array]:
-    return {
-        n: np.asarray(-0.7 * v.reshape(-1)[::-1].reshape(v.shape)) if is_float(v) else v
-        for n, v in values.items()
-    }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -87,22 +87,20 @@ class ObjectTarget(Target):
         """The inputs that forward is called with."""
         return [name for name in self.values if name not in self.places]
 
-    def dtypes_of_copy(self, dtype: str) -> dict[Path, str]:
-        """The dtypes of a copy's parameters, and of gradients that have the dtype of their parameter."""
-        found: dict[Path, str] = {}
+    def places_to_cast(self) -> Iterator[Path]:
+        """Where a copy has the dtype in which it runs: parameters, and gradients that are of the same dtype."""
         for place in self.places.values():
-            kind = getattr(look(self.original.thing, place.path), "dtype", None)
-            same = [
-                g for g in place.gradients if getattr(look(self.original.thing, g), "dtype", None) == kind
-            ]
-            found |= dict.fromkeys([place.path, *same], dtype)
-        return found
+            own = getattr(look(self.original.thing, place.path), "dtype", None)
+            yield place.path
+            yield from (
+                g for g in place.gradients if getattr(look(self.original.thing, g), "dtype", None) == own
+            )
 
 
 class ObjectCalls(Calls):
     def __init__(self, target: ObjectTarget, dtype: str) -> None:
         self._target = target
-        self.object = target.original.copy(target.dtypes_of_copy(dtype))
+        self.object = target.original.copy(target.places_to_cast(), dtype)
         fill(self.object, target.adds.paths, 0.0)
         self._scalar = False
         self._inputs: list[Any] = []

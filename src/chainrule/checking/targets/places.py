@@ -243,13 +243,10 @@ class Original:
                     if copied(value) is not value:
                         self._shared[path] = value
 
-    def copy(self, dtypes: Mapping[Path, Any] | None = None) -> Any:
-        """A copy; the arrays at some places in other dtypes, wherever they stand."""
-        memory: dict[int, Any] = {}
-        for path, dtype in (dtypes or {}).items():
-            array = self.numbers.get(path)
-            if isinstance(array, np.ndarray):
-                memory[id(array)] = np.array(array, dtype=dtype)
+    def copy(self, cast: Iterable[Path] = (), dtype: str = "float64") -> Any:
+        """A copy; the arrays at some places in a dtype, wherever they stand."""
+        arrays = [self.numbers.get(path) for path in cast]
+        memory: dict[int, Any] = {id(a): a.astype(dtype) for a in arrays if isinstance(a, np.ndarray)}
         made = copied(self.thing, memory)
         for path, value in self._shared.items():
             _set(look(made, path[:-1]), path[-1], copied(value, memory))

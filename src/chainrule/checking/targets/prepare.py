@@ -133,9 +133,8 @@ class _Search:
             if path not in compared and not self._is_ignored(path):
                 self._leave(
                     path,
-                    f"{self._cls}.{as_text(path)} was not compared: the output depends on it, and it stands in a "
-                    f"closure or is read by the name of its class. Keep it on the object, make it an input, or say "
-                    f"that it is no parameter, {self._how_to_ignore(path)}.",
+                    "the output depends on it, and it stands in a closure or is read by the name of its class. "
+                    "Keep it on the object, make it an input",
                 )
 
     @property
@@ -166,10 +165,14 @@ class _Search:
         name = named(place.path, self.places)
         self.places[f"self.{name}" if name in self.run.target.values else name] = place
 
-    def _leave(self, path: Path, remark: str) -> None:
-        """It is left uncompared."""
-        self.uncompared.append(as_text(path))
-        self.remarks.append(remark)
+    def _leave(self, path: Path, because: str) -> None:
+        """It is left uncompared, for a reason, and with what else can be done."""
+        text = as_text(path)
+        self.uncompared.append(text)
+        self.remarks.append(
+            f"{self._cls}.{text} was not compared: {because}, or say that it is no parameter, "
+            f'ignore=["{text}"].'
+        )
 
     def _take_given(self) -> None:
         """The parameters that the caller names."""
@@ -193,29 +196,24 @@ class _Search:
             left.remove(path)
         known = [*left, *(place.path for place in self.places.values())]
         self.updates = updating(run.target, [p for p in numbers if p in run.by_backward and p in known])
-        rates = self.updates.rates
         for path in left:
-            text = as_text(path)
+            text, rates = as_text(path), self.updates.rates
             if rates.get(path) is not None:
                 self._take(Place(path, rate=rates[path]))
             elif path in rates:
                 self._leave(
                     path,
-                    f"{self._cls} updates its weights in backward by a rule of its own, so {text} was not "
-                    f'compared: let backward keep its gradient, and name that in gradients={{"{text}": ...}}.',
+                    f"{self._cls} updates its weights in backward by a rule of its own. Let backward keep its "
+                    f'gradient, and name that, gradients={{"{text}": ...}}',
                 )
             elif is_declared(path, numbers[path]) and not self._is_kept_elsewhere(path):
                 self._take(Place(path))
             else:
                 self._leave(
                     path,
-                    f"{self._cls}.{text} was not compared: the output depends on it, and no gradient of it was "
-                    f'found. Name that, gradients={{"{text}": "{_likely(path)}"}}, or say that it is no parameter, '
-                    f"{self._how_to_ignore(path)}.",
+                    f"the output depends on it, and no gradient of it was found. Name that, "
+                    f'gradients={{"{text}": "{_likely(path)}"}}',
                 )
-
-    def _how_to_ignore(self, path: Path) -> str:
-        return f'ignore=["{as_text(path)}"]'
 
     def _is_kept_elsewhere(self, path: Path) -> bool:
         """Whether backward wrote an array that may be its gradient, under a name that says nothing of it."""
@@ -228,12 +226,11 @@ class _Search:
         _, by_name = in_order_and_by_name(self.run.result)
         found = [path for path in left if key_of(by_name, str(path[-1])) is not None]
         rest = [path for path in left if path not in found]
-        shapes = [np.shape(self.run.target.original.numbers[path]) for path in rest]
         for shape in self._extra:
             if rest:
-                place = shapes.index(shape) if shape in shapes else 0
-                found.append(rest.pop(place))
-                shapes.pop(place)
+                fitting = [p for p in rest if np.shape(self.run.target.original.numbers[p]) == shape]
+                found.append((fitting or rest)[0])
+                rest.remove(found[-1])
         return found
 
 
