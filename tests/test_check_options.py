@@ -175,8 +175,69 @@ def test_what_was_not_compared_is_said() -> None:
 
 
 def test_assert_gradients_wants_something_to_try() -> None:
-    with pytest.raises(cr.errors.ArgumentError, match="at least one seed"):
-        cr.assert_gradients(softmax, X, backward=softmax_backward, seeds=())
+    said: dict[str, dict[str, Any]] = {
+        "at least one seed": {"seeds": ()},
+        "expected seeds, such as": {"seeds": 3},
+        r"such as seeds=\[0, 1\]": {"seed": 3},
+        "dtype or dtypes, got both": {"dtype": "float32", "dtypes": ["float64"]},
+    }
+    for message, options in said.items():
+        with pytest.raises(cr.errors.ArgumentError, match=message):
+            cr.assert_gradients(softmax, X, backward=softmax_backward, **options)
+
+
+def test_what_is_all_in_float32_is_checked_in_float32() -> None:
+    narrow = X.astype(np.float32)
+    report = cr.check(softmax, narrow, backward=softmax_backward)
+    assert (report.dtype, report.verdict) == ("float32", "passed")
+    assert report.remarks == ("All that was given is in float32, and so the check was made in float32.",)
+    assert cr.check(softmax, narrow, backward=softmax_backward, dtype="float64").dtype == "float64"
+
+
+def rows_left_out(dy: Array, x: Array, w: Array, t: Array) -> tuple[Array, Array, Array]:
+    last = np.arange(len(x)) >= 16
+    return 2 * (x * w - t) * w * dy, (2 * (x * w - t) * x * dy)[last].sum(axis=0), -2 * (x * w - t) * dy
+
+
+def test_what_a_gradient_lacks_is_said() -> None:
+    rng = np.random.default_rng(0)
+    x, w, t = rng.normal(size=(20, 6)), rng.normal(size=6), rng.normal(size=(20, 6))
+    loss = cr.check(lambda x, w, t: ((x * w - t) ** 2).sum(), x, w, t, backward=rows_left_out)
+    assert [(each.mistake, each.input) for each in loss.findings] == [("tail", "w")]
+    assert "does not depend on the first 16 of the 20 rows of x" in loss.findings[0].advice
+
+    def without_rows(dy: Array, x: Array, w: Array) -> tuple[Array, Array]:
+        return dy * w, (dy * x)[3:].sum(axis=0)
+
+    (found,) = cr.check(np.multiply, x, w, backward=without_rows).findings
+    assert (found.mistake, found.input) == ("fan-out", "x2")
+    assert "does not use dy at the first 3 of the 20 rows" in found.advice
+
+    def without_block(dy: Array, x: Array) -> Array:
+        y = softmax(x)
+        product = (dy * y)[..., :-3].sum(axis=-1, keepdims=True)
+        return np.asarray(y * (dy - product))
+
+    (found,) = cr.check(softmax, rng.normal(size=(4, 19)), backward=without_block).findings
+    assert found.mistake == "tail"
+    assert "the last 3 of 19 along axis 1 of dy are 0" in found.advice
+
+    def halves(x: Array) -> Array:
+        return np.asarray(x * np.arange(1, 7) * np.cos(x))
+
+    def exchanged(dy: Array, x: Array) -> Array:
+        return np.roll(dy * np.arange(1, 7) * (np.cos(x) - x * np.sin(x)), 3, axis=1)
+
+    (found,) = cr.check(halves, x, backward=exchanged).findings
+    assert found.mistake == "order"
+    assert "one half of x along axis 1" in found.advice
+
+
+def test_a_factor_is_told_from_the_length_of_a_batch_of_two() -> None:
+    x = np.random.default_rng(0).normal(size=(2, 5))
+    assert cr.check(np.sin, x, backward=lambda dy, x: 2 * dy * np.cos(x)).mistakes == ("factor",)
+    averaged = cr.check(np.sin, x, backward=lambda dy, x: dy * np.cos(x) / len(x))
+    assert averaged.mistakes == ("batch-mean",)
 
 
 def test_assert_gradients_raises_with_the_report() -> None:

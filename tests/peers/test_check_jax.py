@@ -50,6 +50,22 @@ def of_product(kept: Any, dy: Any) -> Any:
     return dy @ w.T, x.T @ dy
 
 
+def test_a_gradient_of_what_is_called_a_mask_is_compared_where_there_is_one() -> None:
+    def rule(of_mask: float) -> Any:
+        @jax.custom_vjp
+        def scaled(x: Any, mask: Any) -> Any:
+            return x * mask
+
+        scaled.defvjp(
+            lambda x, mask: (x * mask, (x, mask)), lambda kept, dy: (dy * kept[1], of_mask * dy * kept[0])
+        )
+        return scaled
+
+    assert compared(rule(1.0), X, X) == {"x": "ok", "mask": "ok"}
+    assert compared(rule(0.0), X, X) == {"x": "ok"}
+    assert found(rule(3.0), X, X) == [("factor", "mask")]
+
+
 def test_a_custom_vjp() -> None:
     right = product(of_product)
     assert compared(right, X, W) == {"x": "ok", "w": "ok"}

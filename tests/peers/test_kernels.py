@@ -136,14 +136,14 @@ FEW = (
 )
 
 
-def test_a_few_mutants_are_found_and_in_float32_named() -> None:
+def test_a_few_mutants_are_found_and_named() -> None:
     mutants = [mutant for mutant in MUTANTS if mutant.name in FEW]
     assert len(mutants) == len(FEW)
     outcomes = run_kernel_mutants(mutants, references=(True,))
     assert len(outcomes) == 2 * len(FEW)
     assert all(o.above for o in outcomes)
     assert all(o.detected and o.located is not False for o in outcomes)
-    assert [(o.name, o.named, o.message) for o in outcomes if o.dtype == "float32" and not o.right] == []
+    assert [(o.name, o.named, o.message) for o in outcomes if not o.right] == []
 
 
 def test_a_few_right_kernels_pass() -> None:
@@ -158,4 +158,4 @@ def test_an_error_of_the_stated_sharpness_is_found_in_most_seeds() -> None:
     measured = sharpness_found(case, "float32", True, 10)
     assert 0 < measured.stated < 1e-3
     assert measured.input == "x"
-    assert measured.found >= 8
+    assert measured.found == 10

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from chainrule.arrays import ArrayLike
@@ -26,6 +26,12 @@ def assert_gradients(
     what `cr.check` raises.
     """
     __tracebackhide__ = True  # pytest shows the report, and not these lines
+    if "seed" in options or not isinstance(seeds, Iterable):
+        raise ArgumentError("assert_gradients: expected seeds, such as seeds=[0, 1], or seeds=range(20)")
+    if "dtype" in options and dtypes is not None:
+        raise ArgumentError("assert_gradients: expected dtype or dtypes, got both")
+    if isinstance(dtypes, str):
+        dtypes = [dtypes]
     if not list(seeds) or (dtypes is not None and not list(dtypes)):
         raise ArgumentError("assert_gradients: expected at least one seed and one dtype, got none")
     for dtype in [options.pop("dtype", None)] if dtypes is None else dtypes:

@@ -118,7 +118,8 @@ def jax_target(target: Any, inputs: Sequence[Any], names: Sequence[str] | None, 
         arguments=arguments,
         function=target,
     )
-    _, calls = first_that_runs([made])
+    made, calls = first_that_runs([made])
+    made = replace(made, without_gradient=made.without_gradient - _meant(made))
     remarks = calls.outputs.remarks() if calls is not None else []
     arrays = sys.modules["jax"].tree_util.tree_leaves(list(inputs))
     if dtype is None and wide == "float32" and any(isinstance(a, np.ndarray) and is_float(a) for a in arrays):
@@ -127,6 +128,20 @@ def jax_target(target: Any, inputs: Sequence[Any], names: Sequence[str] | None, 
             'dtype="float64".'
         )
     return replace(made, remarks=tuple(remarks))
+
+
+def _meant(target: JaxTarget) -> frozenset[str]:
+    """The inputs named like answers whose gradient is not 0: whoever gives them one means it."""
+    named = [name for name in target.without_gradient if name in target.dtypes]
+    if not named:
+        return frozenset()
+    calls = replace(target, without_gradient=frozenset()).start()
+    try:
+        with np.errstate(all="ignore"):
+            returned = calls.backward(np.ones_like(calls.forward(target.values)))
+    except (Exception, SystemExit):  # the check itself will tell
+        return frozenset()
+    return frozenset(name for name in named if returned.get(name) is not None and np.any(returned[name]))
 
 
 class JaxCalls(Calls):
