@@ -622,12 +622,43 @@ class ByTheNameOfItsClass(Times):
         return Times.gains["all"]
 
 
+class Single:
+    """It is copied by handing itself on."""
+
+    def __init__(self, gain: Any) -> None:
+        self.value = gain
+
+    def __deepcopy__(self, memory: Any) -> Single:
+        return self
+
+
+class KeepsASingleObject(Times):
+    def __init__(self, gain: Any) -> None:
+        self.single = Single(gain)
+
+    def gain(self) -> Any:
+        return self.single.value
+
+
+class CannotBeCopied(Single):
+    def __deepcopy__(self, memory: Any) -> Single:
+        raise TypeError("no copy")
+
+
+def on_the_class(gain: Any) -> Any:
+    return type(
+        "OnTheClass", (KeepsASingleObject,), {"__init__": object.__init__, "single": CannotBeCopied(gain)}
+    )()
+
+
 OUT_OF_REACH: dict[str, tuple[Callable[[Any], Any], str]] = {
     "closure": (in_a_closure, "gain.gain"),
     "list": (lambda gain: in_a_closure([gain], lambda gains: gains[0]), "gain.gain[0]"),
     "decorator": (in_a_decorator, "forward.gain"),
     "function": (KeepsAFunction, "gain.gain"),
     "function of itself": (KeepsAFunctionOfItself, "gain.self.value"),
+    "no copy": (KeepsASingleObject, "single.value"),
+    "no copy, on the class": (on_the_class, "single.value"),
     "name of the class": (lambda _: ByTheNameOfItsClass(), "gains.all"),
 }
 

@@ -30,11 +30,7 @@ class FirstRun:
     #: The numbers that forward wrote, and those that backward did.
     by_forward: set[Path] = field(default_factory=set)
     by_backward: set[Path] = field(default_factory=set)
-    #: Lists that forward makes longer and backward shorter again: of the inputs of all calls.
-    stacks: tuple[Path, ...] = ()
     failed: bool = False
-    #: The gradients of inputs that backward left on the object, and does not return.
-    kept: Mapping[str, Path] = field(default_factory=dict)
 
 
 def first_run(target: ObjectTarget) -> FirstRun:
@@ -51,14 +47,16 @@ def first_run(target: ObjectTarget) -> FirstRun:
         return run
     run.by_backward = _differences(between, _state(calls.object))
     later = _lengths(calls.object)
-    run.stacks = tuple(
+    stacks = tuple(
         path
         for path, length in lengths.items()
         if length > later.get(path, length) and length > len(look(original, path) or ())
     )
+    kept: Mapping[str, Path] = {}
     if run.result is None:
         inputs = [name for name, value in target.values.items() if is_float(value)]
-        run.kept = written_gradients(original, calls.object, inputs)
+        kept = written_gradients(original, calls.object, inputs)
+    run.target = replace(target, stacks=stacks, calling=replace(target.calling, kept=kept))
     return run
 
 
@@ -92,9 +90,10 @@ def started(target: ObjectTarget) -> ObjectTarget:
             output = written(target.original.thing, calls.object, OUTPUTS)
             target = replace(target, calling=replace(target.calling, output=output))
     warm = calls.object
+    later = replace(target, original=Original(warm))
     made = [
         path
-        for path, value in numbers_of(warm).items()
+        for path, value in later.original.numbers.items()
         if isinstance(value, (np.ndarray, list)) and is_floats(value) and path not in target.original.numbers
     ]
     if not made:
@@ -102,7 +101,6 @@ def started(target: ObjectTarget) -> ObjectTarget:
     rng = np.random.default_rng(0)
     others = {name: moved(v, 1, rng) if is_float(v) else v for name, v in target.values.items()}
     elsewhere, again = _after(replace(target, values=others)), _after(target)
-    later = replace(target, original=Original(warm))
     used = later.start()
     before = _state(used.object)
     used.output()

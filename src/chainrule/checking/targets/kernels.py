@@ -13,8 +13,8 @@ import numpy as np
 from chainrule.arrays import Array, Shape, is_float
 from chainrule.checking.randomness import fixed_randomness
 from chainrule.checking.targets.places import moved
-from chainrule.checking.targets.target import ANSWERS, Calls, Target, WrongCount, copies
-from chainrule.errors import ArgumentError, DataError
+from chainrule.checking.targets.target import ANSWERS, Calls, Target, WrongCount, copies, refuse_infinite
+from chainrule.errors import ArgumentError
 
 AnyTarget = TypeVar("AnyTarget", bound=Target)
 #: Maps the leaves of a structure of lists, tuples and dicts, by a function of a leaf's name and the leaf.
@@ -113,11 +113,7 @@ def is_mask(array: Array) -> bool:
 def checked_values(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays as they are, all of them finite, or DataError."""
     for name, array in arrays.items():
-        if is_float(array) and not np.isfinite(array).all():
-            place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise DataError(
-                f"check: {name} holds {array[place]} at {list(place)}; differences need finite numbers"
-            )
+        refuse_infinite(array, name)
     return dict(arrays)
 
 
@@ -126,11 +122,11 @@ def answers_among(names: Sequence[str]) -> frozenset[str]:
     return frozenset(name for k, name in enumerate(names) if name in ANSWERS and k > 0)
 
 
-def refuse_unknown_inputs(name: str, inputs: Sequence[Any]) -> None:
-    """ArgumentError where no inputs are given: they are not known of a function."""
+def refuse_unknown_inputs(name: str, inputs: Sequence[Any], what: str = "a function", made: str = "") -> None:
+    """ArgumentError where no inputs are given: they are not known of a function, nor of an object."""
     if not inputs:
         raise ArgumentError(
-            f"check: {name} is a function of unknown inputs; give them: cr.check({name}, x, ...)"
+            f"check: {name} is {what} of unknown inputs; give them: cr.check({name}{made}, x, ...)"
         )
 
 

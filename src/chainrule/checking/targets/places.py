@@ -232,16 +232,20 @@ class Original:
 
     def __init__(self, thing: Any) -> None:
         self.thing = thing
-        self.numbers = numbers_of(thing)
-        trial = copied(thing)
-        #: What a copy would share, and is given of its own: what the class holds, and what a __deepcopy__ hands on.
+        #: What a copy shares and is given of its own, such as what the class holds; and what has no copy.
         self._shared: dict[Path, Any] = {}
+        self._single: dict[Path, Any] = {}
+        trial = copied(thing)
         for path, value in walk(thing):
             is_holder = isinstance(value, np.ndarray) or _inside(value) is not None
-            if is_holder and path and look(trial, path) is value and not _is_in(path, self._shared):
-                with suppress(ArgumentError):
-                    if copied(value) is not value:
-                        self._shared[path] = value
+            is_known = _is_in(path, self._shared) or _is_in(path, self._single)
+            if path and is_holder and not is_known and look(trial, path) is value:
+                if not _is_single(value):
+                    self._shared[path] = value
+                elif not isinstance(value, tuple):
+                    self._single[path] = value
+        #: The numbers of which a copy has its own.
+        self.numbers = {p: v for p, v in numbers_of(thing).items() if not _is_in(p, self._single)}
 
     def copy(self, cast: Iterable[Path] = (), dtype: str = "float64") -> Any:
         """A copy; the arrays at some places in a dtype, wherever they stand."""
@@ -254,15 +258,23 @@ class Original:
 
     @cached_property
     def out_of_reach(self) -> dict[Path, Array]:
-        """The arrays of floats that copies share with it: those in closures, and its class's, read by its name."""
-        found = {
-            (*path, *inner): value for path, top in self._shared.items() for inner, value in walk(top)
-        } | dict(_captured(self.thing, set()))
+        """The arrays of floats that copies share: in closures, on the class itself, and in what has no copy."""
+        held = {**self._shared, **self._single}
+        found = {(*path, *inner): value for path, top in held.items() for inner, value in walk(top)}
+        found |= dict(_captured(self.thing, set()))
         return {path: v for path, v in found.items() if isinstance(v, np.ndarray) and is_floats(v) and v.size}
 
 
+def _is_single(thing: Any) -> bool:
+    """Whether there is no copy of it."""
+    try:
+        return copied(thing) is thing
+    except ArgumentError:
+        return True
+
+
 def _is_in(path: Path, places: Mapping[Path, Any]) -> bool:
-    return any(path[:k] in places for k in range(1, len(path)))
+    return any(path[:k] in places for k in range(1, len(path) + 1))
 
 
 def _captured(thing: Any, seen: set[int]) -> Iterator[tuple[Path, Any]]:

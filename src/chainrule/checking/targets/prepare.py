@@ -33,7 +33,7 @@ from chainrule.checking.targets.places import (
     look,
     numbers_of,
 )
-from chainrule.checking.targets.reading import read_by, read_out_of_reach
+from chainrule.checking.targets.reading import read_by
 from chainrule.checking.targets.target import Contract, in_order_and_by_name, key_of
 from chainrule.errors import ArgumentError
 
@@ -129,12 +129,14 @@ class _Search:
                 left.append(path)
         self._without_a_gradient(left)
         compared = [place.path for place in self.places.values()]
-        for path in read_out_of_reach(run.target):
-            if path not in compared and not self._is_ignored(path):
+        shared = {p: v for p, v in run.target.original.out_of_reach.items() if p not in compared}
+        read = read_by(run.target, aliases(shared), shared) if shared else set()
+        for path in shared:
+            if path in read and not self._is_ignored(path):
                 self._leave(
                     path,
-                    "the output depends on it, and it stands in a closure or is read by the name of its class. "
-                    "Keep it on the object, make it an input",
+                    "the output depends on it, and a copy has none of its own: it stands in a closure, on an object "
+                    "without a copy, or is read by the name of its class. Keep it on the object, make it an input",
                 )
 
     @property
@@ -248,8 +250,8 @@ def _completed(search: _Search, ignore: frozenset[str]) -> ObjectTarget:
     for name, place in search.places.items():
         values[name] = as_data(look(thing, place.path), name, whole=False)
     gradients = [path for place in search.places.values() for path in place.gradients]
-    adds = Adding() if run.failed else adding(target, gradients)
-    remarks = [*search.remarks, *_remarks(cls, adds, updates, run)]
+    adds = adding(target, gradients)
+    remarks = [*search.remarks, *_remarks(target, adds, updates)]
     ignored = ignore & values.keys()
     without = target.without_gradient | ignored
     uncompared = list(search.uncompared)
@@ -264,16 +266,14 @@ def _completed(search: _Search, ignore: frozenset[str]) -> ObjectTarget:
         values=values,
         without_gradient=without,
         straight_through=ignored,
-        calling=replace(target.calling, kept=run.kept),
         places=search.places,
         updates=updates,
         adds=adds,
-        stacks=run.stacks,
         remarks=tuple(remarks),
         uncompared=tuple(uncompared),
         contract=Contract(
             adds=adds.alone,
-            pops=bool(run.stacks),
+            pops=bool(target.stacks),
             updates=tuple(map(as_text, updates.rates)),
             updates_early=updates.early,
             without_upstream=target.calling.takes in ("inputs", "answers"),
@@ -288,15 +288,15 @@ def _only_of_parameters(result: Any, data: Collection[str], places: Mapping[str,
     return any(key_of(result, str(place.path[-1])) is not None for place in places.values())
 
 
-def _remarks(cls: str, adds: Adding, updates: Updating, run: FirstRun) -> Iterator[str]:
+def _remarks(target: ObjectTarget, adds: Adding, updates: Updating) -> Iterator[str]:
     if adds.meant:
-        yield f"{cls} adds into its gradients by contract: {adds.cleared} between two backwards."
+        yield f"{target.name} adds into its gradients by contract: {adds.cleared} between two backwards."
     known = [as_text(path) for path, rate in updates.rates.items() if rate is not None]
     if known:
-        yield f"backward of {cls} updates {', '.join(known)}: after each call they were put back."
-    if run.stacks:
-        kept = ", ".join(map(as_text, run.stacks))
+        yield f"backward of {target.name} updates {', '.join(known)}: after each call they were put back."
+    if target.stacks:
+        kept = ", ".join(map(as_text, target.stacks))
         yield (
-            f"{cls} keeps the inputs of all its calls in {kept}: backward has to be called as often as forward, in "
-            f"reverse."
+            f"{target.name} keeps the inputs of all its calls in {kept}: backward has to be called as often as "
+            f"forward, in reverse."
         )
