@@ -135,8 +135,9 @@ class _Search:
             if path in read and not self._is_ignored(path):
                 self._leave(
                     path,
-                    "the output depends on it, and a copy has none of its own: it stands in a closure, on an object "
-                    "without a copy, or is read by the name of its class. Keep it on the object, make it an input",
+                    "the output depends on it, and a copy has none of its own: it stands in a closure, on an "
+                    "object without a copy, or is read by the name of its class. Keep it on the object, make it an "
+                    "input",
                 )
 
     @property
