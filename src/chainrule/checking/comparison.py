@@ -145,6 +145,8 @@ def _compared(
         compared = elements(
             np.union1d(_sample(analytic, int(np.clip(when_wrong, *SAMPLED_WHEN_WRONG)), rng), hidden)
         )
+    if accuracy != "float64" and not few_when_wrong:
+        _excuse(check, name, compared)
     if failing is not None and len(compared) == size and _is_their_sum(compared, analytic, failing, accuracy):
         failing = None  # along a direction the function bends sooner than along one axis
     kinks = [each for each in compared if each.is_kink]
@@ -174,6 +176,19 @@ def _compared(
         check.target = replace(check.target, uncompared=(*check.target.uncompared, name))
         return "not checked", error, None
     return verdict, None, None  # it is 0, and how far from that is no relative error
+
+
+def _excuse(check: Check, name: str, compared: list[Compared]) -> None:
+    """Let a few elements pass that are off by no more than backward itself rounds there.
+
+    Where large terms cancel, as where two numbers of nearly the same size are normalized, one element has no more
+    digits than that, and slopes do not show how large the terms were.
+    """
+    wrong = [each for each in compared if not each.agrees and not each.kink]
+    if 0 < len(wrong) <= max(1, len(compared) // 10):
+        noise = check.noise_of_gradient(name).absolute.reshape(-1)
+        for each in wrong:
+            each.agrees = bool(each.off <= 10 * noise[each.index] + each.allowed)
 
 
 def _is_their_sum(compared: list[Compared], analytic: Array, direction: Array, dtype: str) -> bool:
