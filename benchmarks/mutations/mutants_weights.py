@@ -66,7 +66,6 @@ DENSE: list[Mutant] = [
         ("factor", "db a tenth too small", "dout.sum(axis=0)", "0.9 * dout.sum(axis=0)"),
         ("dtype", "dx as float32", "return dx", "return dx.astype(np.float32)"),
         ("dtype", "dW as integers", "self.x.T @ dout", "(self.x.T @ dout).astype(int)"),
-        ("dtype", "forward gives float32", "return out", "return out.astype(np.float32)"),
         ("shape", "dW laid flat", "self.x.T @ dout", "(self.x.T @ dout).ravel()"),
         ("transpose or shape", "dW transposed, not square", "self.x.T @ dout", "dout.T @ self.x"),
         ("unknown", "weight decay left in dW", "self.x.T @ dout", "self.x.T @ dout + 0.1 * self.W"),
