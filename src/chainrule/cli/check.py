@@ -212,7 +212,7 @@ class Check(TableOptions):
                 f"--input 4x5"
             )
         self.refuse("tables, and the inputs of what is in a Python file are told by --input")
-        texts = {option: given for option, given in self._of_code().items() if given}
+        texts = {option: given for option, given in self._of_code().items() if given not in (None, [])}
         return check_code(path, name, self.inputs or [], self.arguments or [], self.seed, self.dtype, texts)
 
     def _of_code(self) -> dict[str, str | list[str] | None]:
