@@ -194,6 +194,32 @@ def test_what_is_all_in_float32_is_checked_in_float32() -> None:
     assert cr.check(softmax, narrow, backward=softmax_backward, dtype="float64").dtype == "float64"
 
 
+def test_a_boolean_input_has_no_gradient() -> None:
+    report = cr.check(lambda x, keep: x * keep, X, X > 0, backward=lambda dy, x, keep: dy * keep)
+    assert (report.verdict, [row.input for row in report.rows]) == ("passed", ["x"])
+
+
+def test_a_wrong_loss_of_one_column_is_named() -> None:
+    x, t = X[:, :1], X[:, 1:2]
+    for some in (slice(None), slice(1)):
+        report = cr.check(
+            lambda x, t: ((x - t) ** 2).mean(),
+            x[some],
+            t[some],
+            backward=lambda dy, x, t: (3 * dy * 2 * (x - t) / x.size, -3 * dy * 2 * (x - t) / x.size),
+        )
+        assert set(report.mistakes) == {"factor"}, report
+
+
+def test_extreme_numbers_are_no_false_alarm_in_float32() -> None:
+    a, b = np.array([1e-30, 1.0, 1e30]), np.array([1e-3, 2.0, 1e5])
+    for seed in range(3):
+        report = cr.check(
+            np.divide, a, b, backward=lambda dy, a, b: (dy / b, -dy * a / b / b), dtype="float32", seed=seed
+        )
+        assert report.passed, report
+
+
 def rows_left_out(dy: Array, x: Array, w: Array, t: Array) -> tuple[Array, Array, Array]:
     last = np.arange(len(x)) >= 16
     return 2 * (x * w - t) * w * dy, (2 * (x * w - t) * x * dy)[last].sum(axis=0), -2 * (x * w - t) * dy

@@ -153,6 +153,13 @@ def test_a_few_right_kernels_pass() -> None:
     assert alarms.found == []
 
 
+def test_what_cancels_in_backward_is_no_alarm() -> None:
+    two = [
+        check for check in checks(2000) if check[0].name.startswith("LayerNorm, length 1") and check[1] < 5
+    ]
+    assert run_correct(two).found == []
+
+
 def test_an_error_of_the_stated_sharpness_is_found_in_most_seeds() -> None:
     (case,) = (each for each in CASES if each.name == "Softmax")
     measured = sharpness_found(case, "float32", True, 10)

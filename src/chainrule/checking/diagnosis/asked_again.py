@@ -120,39 +120,34 @@ def part_left_out(case: Case) -> Diagnosis | None:
     for shape in dict.fromkeys([flat, dy.shape]):
         for axis, last in product(range(len(shape)), (False, True)):
             end = _End(shape[axis], last)
+            count = _unused(case, shape, axis, end)
             part = np.zeros(shape, bool)
-            np.moveaxis(part, axis, 0)[end.part(_unused(case, shape, axis, end))] = True
-            if part.any() and lacks(part.reshape(dy.shape)):
+            np.moveaxis(part, axis, 0)[end.part(count)] = True
+            if count and lacks(part.reshape(dy.shape)):
                 what = "rows" if axis == 0 and shape == flat else f"indices of axis {axis}"
-                detail = f"It does not use dy at {end.said} {what} of the output."
-                return Diagnosis(end.code, 0.9, {"detail": detail})
+                detail = f"It does not use dy at {end.said(count)} {what} of the output."
+                return Diagnosis(end.code(count), 0.9, {"detail": detail})
     return None
 
 
-@dataclass
+@dataclass(frozen=True)
 class _End:
-    """The first or the last indices along an axis, and how many of them have no say."""
+    """The first or the last indices along an axis."""
 
     length: int
     last: bool
-    count: int = 0
 
     def part(self, count: int) -> slice:
-        self.count = count
+        """So many of them."""
         return slice(self.length - count, None) if self.last else slice(count)
 
-    @property
-    def said(self) -> str:
-        return f"the {'last' if self.last else 'first'} {self.count} of the {self.length}"
+    def said(self, count: int) -> str:
+        """How many of how many, in words."""
+        return f"the {'last' if self.last else 'first'} {count} of the {self.length}"
 
-    @property
-    def code(self) -> str:
-        """Whether it ends at the last, partial block."""
-        return (
-            "tail"
-            if tail_of(self.length, self.length - self.count if self.last else self.count)
-            else "fan-out"
-        )
+    def code(self, count: int) -> str:
+        """The mistake that it is to leave these out: the last, partial block, or some others."""
+        return "tail" if tail_of(self.length, self.length - count if self.last else count) else "fan-out"
 
 
 def _unused(case: Case, shape: Shape, axis: int, end: _End) -> int:
@@ -204,14 +199,14 @@ def rows_left_out(case: Case) -> Diagnosis | None:
                 came = _gradient(case, check.dy, with_moved(count))  # it is called at once
                 return came is None or not np.array_equal(came, case.analytic)
 
-            values = with_moved(_most(end.length, is_used))
-            if not end.count:
+            count = _most(end.length, is_used)
+            if not count:
                 continue
-            there = check.differences_at(values, check.dy, measured=False)
+            there = check.differences_at(with_moved(count), check.dy, measured=False)
             slopes = [there.best_element(case.name, int(i), check.accuracy).value for i in case.index[wrong]]
             if (np.abs(slopes - case.n[wrong]) > 3 * case.allowed[wrong]).mean() > 0.5:
-                detail = f"It does not depend on {end.said} rows of {other}, and should."
-                return Diagnosis(end.code, 0.85, {"detail": detail})
+                detail = f"It does not depend on {end.said(count)} rows of {other}, and should."
+                return Diagnosis(end.code(count), 0.85, {"detail": detail})
     return None
 
 

@@ -59,7 +59,7 @@ class _PlainCalls(Calls):
         return result
 
     def backward(self, dy: Any) -> Returned:
-        raise NotImplementedError
+        raise NotImplementedError("it is a forward alone")
 
 
 class _FunctionCalls(Calls):
