@@ -212,11 +212,9 @@ def test_a_wrong_loss_of_one_column_is_named() -> None:
 
 
 def test_extreme_numbers_are_no_false_alarm_in_float32() -> None:
-    a, b = np.array([1e-30, 1.0, 1e30]), np.array([1e-3, 2.0, 1e5])
+    a, b = np.array([1e4, -1e4, 1e-4]), np.array([1e4, 0.5, -1e4])
     for seed in range(3):
-        report = cr.check(
-            np.divide, a, b, backward=lambda dy, a, b: (dy / b, -dy * a / b / b), dtype="float32", seed=seed
-        )
+        report = cr.check(cr.Divide(), a, b, dtype="float32", seed=seed)
         assert report.passed, report
 
 

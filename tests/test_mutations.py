@@ -145,6 +145,23 @@ def test_mutants_are_found_and_named(code: str) -> None:
     assert not wrong, "\n".join(wrong)
 
 
+#: Each is named by something that no other mutant needs.
+TELLING = (
+    "RNNCell: tanh's gradient forgotten",
+    "SigmoidWithLoss: logs of 0",
+    "affine: x of the first call",
+    "cr.Add: one element wrong by 1 %",
+    "cr.Standardize: dy unchanged",
+    "whiten: adds to the last call",
+)
+
+
+@pytest.mark.parametrize("name", TELLING)
+def test_a_mutant_that_tells_is_named(name: str) -> None:
+    (outcome,) = run_mutants([mutant for mutant in MUTANTS if mutant.name == name])
+    assert outcome.right, outcome
+
+
 def test_the_wrong_node_of_a_graph_is_located() -> None:
     outcomes = run_mutants([mutant for mutant in MUTANTS if mutant.node is not None][::13])
     assert [o.name for o in outcomes if not (o.right and o.located)] == []
