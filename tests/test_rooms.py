@@ -20,7 +20,7 @@ SOURCE = Path(chainrule.__file__).parent
 #: From high to low. Rooms on one line may import each other, but not in a circle.
 LINES = [
     ["cli"],
-    ["notebook"],
+    ["reports", "notebook"],
     ["estimators", "drawing", "checking"],
     ["saving"],
     ["versions", "evaluation"],

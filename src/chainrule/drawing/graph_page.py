@@ -22,7 +22,7 @@ MOST_CELLS = 200_000  # numbers that a page holds, all arrays together
 FEWEST_CELLS, MOST_CELLS_OF_ONE = 16, 4_096
 MOST_ROWS, MOST_COLUMNS = 256, 128  # of a table
 SCRIPTS = tuple(
-    f"{name}.js"
+    f"drawing/{name}.js"
     for name in (
         "graph_dom",
         "heatmap",
@@ -58,12 +58,12 @@ def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin
         "views": {name: _view(scene, arrays, kinds, rules) for name, scene in views if scene is not None},
     }
     data |= {"kinds": kinds.content, "arrays": arrays.content}
-    body = asset("graph.html").replace("<!-- title -->", text(source.scene.title))
+    body = asset("drawing/graph.html").replace("<!-- title -->", text(source.scene.title))
     return page(
         source.scene.title,
         body.replace("<!-- pictures -->", pictures),
         data={"graph": data},
-        styles=("picture.css", "graph.css"),
+        styles=("drawing/picture.css", "drawing/graph.css"),
         scripts=(*D3_ZOOM, *SCRIPTS),
     )
 

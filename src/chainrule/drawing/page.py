@@ -12,7 +12,7 @@ from typing import Any
 
 #: What d3-zoom is made of, in the order in which the parts need each other.
 D3_ZOOM = tuple(
-    f"vendor/d3-{part}.min.js"
+    f"drawing/vendor/d3-{part}.min.js"
     for part in (
         "dispatch",
         "selection",
@@ -25,8 +25,6 @@ D3_ZOOM = tuple(
         "zoom",
     )
 )
-UPLOT = ("vendor/uPlot.iife.min.js",)
-UPLOT_STYLE = ("vendor/uPlot.min.css",)
 
 #: A browser that reads this fetches nothing, whatever a name or a label in the page says.
 _POLICY = (
@@ -45,16 +43,16 @@ def page(
 ) -> str:
     """A whole HTML page that stands alone.
 
-    `body` is HTML, every text in it escaped by `text()`. `styles` and `scripts` name files of the folder `assets`,
+    `body` is HTML, every text in it escaped by `text()`. `styles` and `scripts` name files as `asset` does,
     which come after common.css and common.js. `data` is handed to the scripts, `pageData("graph")`; NaN and
     infinity become the words "nan", "inf" and "-inf".
     """
-    style = "\n".join(asset(name) for name in ("common.css", *styles))
+    style = "\n".join(asset(name) for name in ("drawing/common.css", *styles))
     given = "\n".join(
         f'<script type="application/json" id="data-{name}">{as_json(value)}</script>'
         for name, value in (data or {}).items()
     )
-    code = "\n".join(f"<script>{asset(name)}</script>" for name in ("common.js", *scripts))
+    code = "\n".join(f"<script>{asset(name)}</script>" for name in ("drawing/common.js", *scripts))
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
@@ -83,8 +81,9 @@ def as_json(value: Any) -> str:
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file that is shipped with the package."""
-    return resources.files(__package__).joinpath("assets", *name.split("/")).read_text(encoding="utf-8")
+    """The text of a file in the folder `assets` of a room: "drawing/common.css"."""
+    room, *path = name.split("/")
+    return resources.files("chainrule").joinpath(room, "assets", *path).read_text(encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

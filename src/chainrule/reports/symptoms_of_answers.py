@@ -7,12 +7,12 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chainrule.drawing.report.findings import RunFinding, Severity
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.remedies import advice
-from chainrule.drawing.report.setup import Setup
-from chainrule.drawing.report.symptoms_of_curves import ENOUGH
 from chainrule.evaluation import Classified, Estimated, r2_text
+from chainrule.reports.finding import RunFinding, Severity
+from chainrule.reports.remedies import advice
+from chainrule.reports.run import TrainingRun
+from chainrule.reports.setup import Setup
+from chainrule.reports.symptoms_of_curves import ENOUGH
 from chainrule.text import counted, percent
 
 ERRORS = 2.0
@@ -29,7 +29,7 @@ EXPLAINED = 0.05
 """A regression that explains a twentieth of the variance is hardly better than always answering the mean."""
 
 
-def not_finite(run: Material) -> Iterator[RunFinding]:
+def not_finite(run: TrainingRun) -> Iterator[RunFinding]:
     """Outputs that are no answers."""
     if run.answers is not None and run.answers.not_finite:
         samples = counted(run.answers.not_finite, "sample")
@@ -38,7 +38,7 @@ def not_finite(run: Material) -> Iterator[RunFinding]:
         yield RunFinding("not finite", text, remedies, "", "error", "its output is NaN or infinite")
 
 
-def no_better(run: Material) -> Iterator[RunFinding]:
+def no_better(run: TrainingRun) -> Iterator[RunFinding]:
     """Answers that one answer for all would equal, and classes that are never found."""
     answers = run.answers
     if isinstance(answers, Estimated):
@@ -62,7 +62,7 @@ def no_better(run: Material) -> Iterator[RunFinding]:
         yield from _missed_classes(run, answers)
 
 
-def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFinding]:
+def _against_one_answer(run: TrainingRun, answers: Classified) -> Iterator[RunFinding]:
     """The network against always answering the most frequent class: McNemar's test on where the two differ."""
     largest = int(answers.counts.argmax())
     base = float(answers.counts[largest] / answers.samples)
@@ -101,7 +101,7 @@ def _against_one_answer(run: Material, answers: Classified) -> Iterator[RunFindi
     yield RunFinding("baseline", text, remedies, answers.classes[largest], severity, effect)
 
 
-def _missed_classes(run: Material, answers: Classified) -> Iterator[RunFinding]:
+def _missed_classes(run: TrainingRun, answers: Classified) -> Iterator[RunFinding]:
     if 0 < len(run.loss) < ENOUGH:  # that is no fault of the classes
         return
     remedies = advice(run, "less decay", "estimating", "class weights", "samples of it")
@@ -123,7 +123,7 @@ def _missed_classes(run: Material, answers: Classified) -> Iterator[RunFinding]:
             yield RunFinding("missed class", text, remedies, name, effect=effect)
 
 
-def failed_check(run: Material) -> Iterator[RunFinding]:
+def failed_check(run: TrainingRun) -> Iterator[RunFinding]:
     """Backpropagation that differs from numerical differentiation."""
     if run.check is None or run.check.get("passed", True):
         return

@@ -3,44 +3,20 @@
 from __future__ import annotations
 
 import math
-import platform
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from chainrule import __version__
-from chainrule.arrays import Array, Shape
-from chainrule.drawing.report.words import floats
+from chainrule.arrays import Array, Shape, as_floats
 from chainrule.evaluation import Answers
-from chainrule.layers import MeanSquaredError, Standardize
 from chainrule.loop import History
 from chainrule.network import Network
+from chainrule.saving.evaluations import About
 from chainrule.saving.run_parts import Standing
-
-
-@dataclass(frozen=True)
-class About:
-    """What is told of a run beside its numbers: the data, the network, how to repeat it."""
-
-    data: str = ""
-    samples: int | None = None
-    test_samples: int | None = None
-    network: str = ""
-    parameters: int | None = None
-    #: The shell's command that repeats the run.
-    command: str = ""
-    versions: Mapping[str, str] = field(default_factory=dict)
-    columns: list[str] | None = None
-    #: What the losses are in, such as "share of the target's variance".
-    loss_unit: str = ""
-    #: R², RMSE and MAE of a regression on the data that it was trained on, as `Network.evaluate` names them.
-    on_training: Mapping[str, float] = field(default_factory=dict)
-    #: What was found in reading a table, a line each.
-    notes: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -76,8 +52,8 @@ class LayerHealth:
 
 
 @dataclass(frozen=True)
-class Material:
-    """A run as its report sees it. Whatever is None, or empty, is left out of the page."""
+class TrainingRun:
+    """A training run, as far as it is known. Whatever is None, or empty, is left out of the page."""
 
     name: str
     history: History
@@ -98,12 +74,12 @@ class Material:
     @cached_property
     def loss(self) -> Array:
         """The loss of every batch."""
-        return floats(self.history.loss)
+        return as_floats(self.history.loss)
 
     @cached_property
     def iterations(self) -> Array:
         """Iterations done at each examination of the layers."""
-        return floats(self.history.health.get("iterations", []))
+        return as_floats(self.history.health.get("iterations", []))
 
     @cached_property
     def layers(self) -> list[LayerHealth]:
@@ -118,7 +94,7 @@ class Material:
     @property
     def seconds(self) -> float:
         """How long the training took."""
-        return float(floats(self.history.seconds[-1:])[0]) if self.history.seconds else 0.0
+        return float(as_floats(self.history.seconds[-1:])[0]) if self.history.seconds else 0.0
 
     def latest(self, measure: str) -> float | None:
         """The value of a measure over all the data that the weights of the run have: the last, or that of the epoch
@@ -128,11 +104,11 @@ class Material:
         kept = self.history.settings.get("weights_after_iteration")
         if kept in at and len(at) == len(values):
             values = values[: at.index(kept) + 1]
-        return float(floats(values[-1:])[0]) if values else None
+        return float(as_floats(values[-1:])[0]) if values else None
 
     def measured(self, measure: str) -> tuple[Array, Array] | None:
         """After which iterations, and the values, of a measure over all the data; None when there is none."""
-        at, values = floats(self.history.measured_at), floats(getattr(self.history, measure))
+        at, values = as_floats(self.history.measured_at), as_floats(getattr(self.history, measure))
         if not len(values) or len(at) != len(values):
             return None
         there = np.isfinite(at)
@@ -146,43 +122,8 @@ def _records(found: Any, length: int) -> Iterator[LayerHealth]:
         if not isinstance(measures, dict):
             continue
         numbers = {
-            str(each): floats(values)
+            str(each): as_floats(values)
             for each, values in measures.items()
             if isinstance(values, list) and len(values) == length
         }
         yield LayerHealth(str(name), str(measures.get("kind") or measures.get("layer") or ""), numbers)
-
-
-def loss_unit_of(network: Network) -> str:
-    """What the losses of a network are in, beside the square of the target's unit; "" for nothing to say."""
-    units = network.output.layer
-    is_squared = isinstance(network.loss_layer, MeanSquaredError)
-    is_in_shares = is_squared and isinstance(units, Standardize) and units.invert
-    return "share of the target's variance in the training data" if is_in_shares else ""
-
-
-def versions() -> dict[str, str]:
-    """What the numbers of a run may depend on."""
-    return {
-        "chainrule": __version__,
-        "Python": platform.python_version(),
-        "NumPy": np.__version__,
-        "platform": f"{platform.system()} {platform.machine()}",
-    }
-
-
-def described(network: Network) -> str:
-    """The network in a few words: '64 → 50 → 10, ReLU'."""
-    graph = network.graph
-    nodes = [graph.nodes[i] for i in graph.ancestors(graph.position(network.output))]
-    inside = [node.layer for node in nodes if node.layer is not None]
-    units = [layer.units for layer in inside if layer.units is not None]
-    kinds = [type(layer) for layer in inside if layer.is_activation]
-    shapes = [_shown(shape) for shape in network.input_shapes.values()]
-    ends = [_shown(network.output_shape)] if not units or units[-1] != math.prod(network.output_shape) else []
-    path = " → ".join([", ".join(shapes), *map(str, units), *ends])
-    return ", ".join([path, *dict.fromkeys(kind.__name__ for kind in kinds)])
-
-
-def _shown(shape: Shape) -> str:
-    return " x ".join(map(str, shape)) or "1"

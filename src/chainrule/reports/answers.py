@@ -9,11 +9,11 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.drawing.page import text
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.parts import Chart, Section, bar, charts_html, listed, table
-from chainrule.drawing.report.pixels import picture
-from chainrule.drawing.report.words import rounded
+from chainrule.drawing.thinning import rounded
 from chainrule.evaluation import MOST_WRONG, Classified, Estimated, Example, error_text, r2_text
+from chainrule.reports.images import picture
+from chainrule.reports.parts import Chart, Section, bar, charts_html, listed, table
+from chainrule.reports.run import TrainingRun
 from chainrule.text import counted, percent, short
 
 MOST_CLASSES = 30
@@ -27,7 +27,7 @@ NOTHING_COUNTED = "Not measured: there is no sample whose output is finite."
 VALUES, NAMED_PROBABILITIES = 12, 3
 
 
-def answers(run: Material) -> list[Section]:
+def answers(run: TrainingRun) -> list[Section]:
     """All that there is to show of the answers."""
     if isinstance(run.answers, Classified):
         sections = [confusion(run.answers), examples(run, run.answers)]
@@ -114,7 +114,7 @@ def _classes(found: Classified) -> str:
     )
 
 
-def examples(run: Material, found: Classified) -> Section | None:
+def examples(run: TrainingRun, found: Classified) -> Section | None:
     """The most wrong and the least certain samples."""
     if not found.wrong and not found.unsure:
         return None
@@ -142,7 +142,7 @@ def examples(run: Material, found: Classified) -> Section | None:
 
 
 def _card(
-    example: Example, run: Material, classes: Sequence[str], shape: Shape | None, hidden: bool = False
+    example: Example, run: TrainingRun, classes: Sequence[str], shape: Shape | None, hidden: bool = False
 ) -> str:
     true, given = int(example.true), int(example.predicted)
     order = np.argsort(-example.probabilities, kind="stable")[:NAMED_PROBABILITIES].tolist()
@@ -191,7 +191,7 @@ def alike(values: Sequence[float]) -> list[str]:
     return [f"{value:,.{digits}f}" for value in values]
 
 
-def residuals(run: Material, found: Estimated) -> Section:
+def residuals(run: TrainingRun, found: Estimated) -> Section:
     """Predicted against true, what is left over, and the samples that are furthest off."""
     if not found.samples:
         return Section("answers", "Predictions", f"<p>{NOTHING_COUNTED}</p>")
@@ -257,7 +257,7 @@ def scatter(true: Array, predicted: Array, name: str) -> list[Chart]:
     return [one, two]
 
 
-def _estimate(example: Example, run: Material) -> str:
+def _estimate(example: Example, run: TrainingRun) -> str:
     values = [example.predicted, example.true, example.predicted - example.true]
     told = list(zip(("predicted", "true", "off by"), alike(values), strict=True))
     return (

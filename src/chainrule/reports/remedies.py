@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.setup import ADAPTIVE, Setup
+from chainrule.reports.run import TrainingRun
+from chainrule.reports.setup import ADAPTIVE, Setup
 from chainrule.text import short
 
 RECTIFIERS = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU"}
@@ -135,7 +135,7 @@ OTHERWISE = Remedy("another --learning-rate", "another learning rate")
 """What is advised where nothing else suits a run."""
 
 
-def advice(run: Material, *names: str) -> str:
+def advice(run: TrainingRun, *names: str) -> str:
     """The remedies of these names that suit the run, the most promising first, as one phrase; never ""."""
     setup = Setup.of(run)
     chosen = [REMEDIES[name] for name in names if REMEDIES[name].suits(setup)]

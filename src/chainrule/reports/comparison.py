@@ -6,21 +6,22 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from chainrule.arrays import as_floats
 from chainrule.drawing.page import text
-from chainrule.drawing.report.curves import in_unit, smooth_table
-from chainrule.drawing.report.findings import findings_of
-from chainrule.drawing.report.inside import as_text, as_words
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.parts import Chart, Section, charts_html, findings_html, header, table
-from chainrule.drawing.report.run_page import NOTHING_WRONG, whole_page
-from chainrule.drawing.report.words import floats, rounded
+from chainrule.drawing.thinning import rounded
 from chainrule.evaluation import Classified, Estimated, error_text, r2_text
+from chainrule.reports.curves import in_unit, smooth_table
+from chainrule.reports.findings import findings_of
+from chainrule.reports.network import as_text, as_words
+from chainrule.reports.parts import Chart, Section, charts_html, findings_html, header, table
+from chainrule.reports.run import TrainingRun
+from chainrule.reports.run_page import NOTHING_WRONG, whole_page
 from chainrule.text import counted, duration, percent, short
 
-Measure = Callable[[Material], float]
+Measure = Callable[[TrainingRun], float]
 
 
-def comparison_page(runs: Sequence[Material], title: str) -> str:
+def comparison_page(runs: Sequence[TrainingRun], title: str) -> str:
     """The report of several runs as one HTML page."""
     charts = [chart for chart in _charts(runs) if chart is not None]
     switch = (
@@ -38,7 +39,7 @@ def comparison_page(runs: Sequence[Material], title: str) -> str:
     return whole_page(title, header(title, lead, sections), sections)
 
 
-def _results(runs: Sequence[Material]) -> str:
+def _results(runs: Sequence[TrainingRun]) -> str:
     """A row for each run, the best value of each column marked."""
     columns: list[tuple[str, Measure, Callable[[float], str], int]] = [
         ("test accuracy", _latest("test_accuracy"), lambda v: percent(v, 2), 1),
@@ -76,7 +77,7 @@ def _results(runs: Sequence[Material]) -> str:
     )
 
 
-def _are_of_a_kind(runs: Sequence[Material], values: Sequence[float], is_loss: bool) -> bool:
+def _are_of_a_kind(runs: Sequence[TrainingRun], values: Sequence[float], is_loss: bool) -> bool:
     """Whether the runs that have a value have the same task, and for a loss the same loss in the same unit."""
     kinds = set()
     for run, value in zip(runs, values, strict=True):
@@ -89,14 +90,14 @@ def _are_of_a_kind(runs: Sequence[Material], values: Sequence[float], is_loss: b
 
 
 def _latest(name: str) -> Measure:
-    def measure(run: Material) -> float:
+    def measure(run: TrainingRun) -> float:
         value = run.latest(name)
         return math.nan if value is None else value
 
     return measure
 
 
-def _accuracy(run: Material) -> float:
+def _accuracy(run: TrainingRun) -> float:
     return run.answers.accuracy if isinstance(run.answers, Classified) else math.nan
 
 
@@ -109,17 +110,17 @@ def _loss(name: str) -> Measure:
     return lambda run: math.nan if isinstance(run.answers, Estimated) else _latest(name)(run)
 
 
-def _parameters(run: Material) -> float:
+def _parameters(run: TrainingRun) -> float:
     return math.nan if run.about.parameters is None else float(run.about.parameters)
 
 
-def _charts(runs: Sequence[Material]) -> list[Chart | None]:
+def _charts(runs: Sequence[TrainingRun]) -> list[Chart | None]:
     having = [(k, run) for k, run in enumerate(runs) if len(run.loss)]
     charts: list[Chart | None] = []
     units = {run.about.loss_unit for run in runs}
     unit = in_unit(units.pop()) if len(units) == 1 else ""
     if having:
-        tables = [smooth_table(run.loss, floats(run.history.seconds)) for _, run in having]
+        tables = [smooth_table(run.loss, as_floats(run.history.seconds)) for _, run in having]
         series = [{"name": run.name, "color": k % 8, "width": 2} for k, run in having]
         charts.append(
             Chart(f"Training loss{unit}, smoothed", tables, series, summary="Running means of the batches")
@@ -132,7 +133,7 @@ def _charts(runs: Sequence[Material]) -> list[Chart | None]:
     return charts
 
 
-def _measured(runs: Sequence[Material], name: str, title: str, share: bool) -> Chart | None:
+def _measured(runs: Sequence[TrainingRun], name: str, title: str, share: bool) -> Chart | None:
     tables: list[dict[str, Any]] = []
     series: list[dict[str, Any]] = []
     for k, run in enumerate(runs):
@@ -141,7 +142,7 @@ def _measured(runs: Sequence[Material], name: str, title: str, share: bool) -> C
             continue
         at, values = found
         content: dict[str, Any] = {"x": rounded(at, 9), "y": [rounded(values)]}
-        times = floats(run.history.seconds)
+        times = as_floats(run.history.seconds)
         if len(times) and at.min() >= 1 and at.max() <= len(times):
             content["seconds"] = rounded(times[at.astype(int) - 1], 5)
         tables.append(content)
@@ -157,7 +158,7 @@ def _end(content: dict[str, Any]) -> float:
     return math.nan if value is None else float(value)
 
 
-def _settings(runs: Sequence[Material]) -> str:
+def _settings(runs: Sequence[TrainingRun]) -> str:
     names = dict.fromkeys(name for run in runs for name in run.history.settings)
     rows = []
     for name in names:
@@ -175,7 +176,7 @@ def _settings(runs: Sequence[Material]) -> str:
     )
 
 
-def _findings(runs: Sequence[Material]) -> str:
+def _findings(runs: Sequence[TrainingRun]) -> str:
     parts = []
     for run in runs:
         missing = "".join(f'<li class="faint">{text(each)}</li>' for each in run.missing)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chainrule.drawing.report.findings import RunFinding
+from chainrule.reports.finding import RunFinding
 
 _LEARNED_LITTLE = {"chance", "standstill", "small updates", "unfinished", "baseline", "missed class"}
 _OF_LAYERS = {"dead", "saturated", "vanishing", "exploding"}

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from chainrule.datasets.tables import Encoding, date_of
 from chainrule.drawing.page import text
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.parts import Section, table
+from chainrule.reports.parts import Section, table
+from chainrule.reports.run import TrainingRun
 from chainrule.text import counted, listed, percent, short
 
 MOST_LISTED = 60
@@ -13,7 +13,7 @@ _EXAMPLES = {"decimal point": ", such as 1,234.5", "decimal comma": ", such as 1
 _HOLDS = {"number": "numbers", "boolean": "yes or no", "date": "dates", "text": "text"}
 
 
-def columns(run: Material) -> Section | None:
+def columns(run: TrainingRun) -> Section | None:
     """What was learnt of each column of the table; None where there was none to learn from."""
     preparation = None if run.network is None else run.network.preparation
     if preparation is None:

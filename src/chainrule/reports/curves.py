@@ -6,12 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, as_floats
 from chainrule.drawing.page import text
-from chainrule.drawing.report.material import LayerHealth, Material
-from chainrule.drawing.report.parts import Chart, Section, charts_html, table
-from chainrule.drawing.report.thinning import smoothed, spread_over, thinned, window_of
-from chainrule.drawing.report.words import floats, rounded
+from chainrule.drawing.thinning import rounded, smoothed, spread_over, thinned, window_of
+from chainrule.reports.parts import Chart, Section, charts_html, table
+from chainrule.reports.run import LayerHealth, TrainingRun
 from chainrule.text import percent, short
 
 MOST_ROWS = 100
@@ -20,12 +19,12 @@ MOST_SERIES = 24
 """Of more layers than this, some even apart are drawn."""
 
 
-def curves(run: Material) -> Section | None:
+def curves(run: TrainingRun) -> Section | None:
     """Loss, accuracy and learning rate, and the numbers of each epoch as a table."""
     if not len(run.loss) and not run.history.measured_at:
         return None
     charts = [chart for chart in (loss_chart(run), accuracy_chart(run), rate_chart(run)) if chart]
-    rates = floats(run.history.learning_rate)
+    rates = as_floats(run.history.learning_rate)
     constant = len(rates) and float(np.ptp(rates)) == 0
     told = f'<p class="faint">The learning rate was {short(rates[0])} throughout.</p>' if constant else ""
     hint = (
@@ -35,7 +34,7 @@ def curves(run: Material) -> Section | None:
     return Section("curves", "Curves", charts_html(len(charts)) + told + hint + _epochs(run), charts)
 
 
-def loss_chart(run: Material) -> Chart | None:
+def loss_chart(run: TrainingRun) -> Chart | None:
     """The loss of every batch, its running mean, and the losses over all the data."""
     if not len(run.loss):
         return None
@@ -64,7 +63,7 @@ def in_unit(unit: str) -> str:
     return f", as {unit}" if unit else ""
 
 
-def accuracy_chart(run: Material) -> Chart | None:
+def accuracy_chart(run: TrainingRun) -> Chart | None:
     """The accuracies over all the data."""
     measured = _measured(run, "accuracy")
     if measured is None:
@@ -73,9 +72,9 @@ def accuracy_chart(run: Material) -> Chart | None:
     return Chart("Accuracy", [measured[0]], measured[1], percent=True, summary=f"Right at the end: {ends}")
 
 
-def rate_chart(run: Material) -> Chart | None:
+def rate_chart(run: TrainingRun) -> Chart | None:
     """The learning rate, where it changes."""
-    rates = floats(run.history.learning_rate)
+    rates = as_floats(run.history.learning_rate)
     if not len(rates) or float(np.ptp(rates)) == 0:
         return None
     kept = thinned(rates, 100)
@@ -84,12 +83,12 @@ def rate_chart(run: Material) -> Chart | None:
     return Chart("Learning rate", data, [{"name": "learning rate", "color": 2, "width": 2}], summary=words)
 
 
-def _last(run: Material, part: str) -> float:
+def _last(run: TrainingRun, part: str) -> float:
     value = run.latest(f"{part}_accuracy")
     return float("nan") if value is None else value
 
 
-def _measured(run: Material, what: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
+def _measured(run: TrainingRun, what: str) -> tuple[dict[str, Any], list[dict[str, Any]]] | None:
     found = {}
     at = np.zeros(0)
     for part, name, color in (("train", "training data", 0), ("test", "test data", 1)):
@@ -105,7 +104,7 @@ def _measured(run: Material, what: str) -> tuple[dict[str, Any], list[dict[str, 
     )
 
 
-def _epochs(run: Material) -> str:
+def _epochs(run: TrainingRun) -> str:
     """The measures over all the data as a table, folded."""
     names = [
         (f"{part}_{what}", f"{word} {what}")
@@ -145,7 +144,7 @@ _HEALTH_LEAD = (
 )
 
 
-def health(run: Material) -> Section | None:
+def health(run: TrainingRun) -> Section | None:
     """The layers and parameters over time, and how they ended."""
     if not run.layers and not run.parameters:
         return None
@@ -166,7 +165,7 @@ def health(run: Material) -> Section | None:
 
 
 def _over_time(
-    run: Material, records: list[LayerHealth], measure: str, title: str, share: bool, log: bool
+    run: TrainingRun, records: list[LayerHealth], measure: str, title: str, share: bool, log: bool
 ) -> list[Chart]:
     having = [each for each in records if measure in each.measures and len(each.measures[measure])]
     having = [having[k] for k in spread_over(len(having), MOST_SERIES).tolist()] if having else []
@@ -184,7 +183,7 @@ def _shown(value: float, share: bool) -> str:
     return percent(value) if share else short(value, 3)
 
 
-def _health_table(run: Material) -> str:
+def _health_table(run: TrainingRun) -> str:
     """How each layer ended, a row each."""
     columns = [
         (measure, title, share)

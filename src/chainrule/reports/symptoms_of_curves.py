@@ -7,14 +7,13 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chainrule.arrays import Array
-from chainrule.drawing.report.findings import RunFinding
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.remedies import advice
-from chainrule.drawing.report.setup import Setup, is_bias
-from chainrule.drawing.report.thinning import smoothed
-from chainrule.drawing.report.words import floats
+from chainrule.arrays import Array, as_floats
+from chainrule.drawing.thinning import smoothed
 from chainrule.evaluation import Classified, Estimated
+from chainrule.reports.finding import RunFinding
+from chainrule.reports.remedies import advice
+from chainrule.reports.run import TrainingRun
+from chainrule.reports.setup import Setup, is_bias
 from chainrule.text import percent, short
 
 ENOUGH = 20
@@ -50,7 +49,7 @@ LOW_UPDATES, HIGH_UPDATES = 3e-4, 3e-2
 """Of weights' sizes a step: below, and above, the learning rate is the first thing to change."""
 
 
-def diverged(run: Material) -> Iterator[RunFinding]:
+def diverged(run: TrainingRun) -> Iterator[RunFinding]:
     """The loss became NaN or infinite, or the training failed otherwise."""
     remedies = advice(run, "smaller rate", "clip", "scaled inputs")
     effect = "the training diverged"
@@ -69,7 +68,7 @@ def diverged(run: Material) -> Iterator[RunFinding]:
         yield RunFinding("failed", text, advice(run, "training again"), "", "error")
 
 
-def never_learned(run: Material) -> Iterator[RunFinding]:
+def never_learned(run: TrainingRun) -> Iterator[RunFinding]:
     """The loss stayed at ln K, or where it began."""
     loss = run.loss[np.isfinite(run.loss)]
     if len(loss) < ENOUGH or not np.isfinite(run.loss).all():
@@ -93,10 +92,10 @@ def never_learned(run: Material) -> Iterator[RunFinding]:
         yield RunFinding("standstill", text, remedies, "", "error", "the loss hardly moved")
 
 
-def oscillates(run: Material) -> Iterator[RunFinding]:
+def oscillates(run: TrainingRun) -> Iterator[RunFinding]:
     """The loss goes up and down, or a batch undoes what was learned."""
     remedies = advice(run, "smaller rate", "schedule", "clip")
-    measured = floats(run.history.train_loss)
+    measured = as_floats(run.history.train_loss)
     steps = _relative_steps(measured[int(SETTLED * len(measured)) :])
     rises = int((steps >= RISE).sum())
     if rises >= LEAST_RISES and rises >= RISING_SHARE * len(steps):
@@ -118,7 +117,7 @@ def oscillates(run: Material) -> Iterator[RunFinding]:
             yield RunFinding("spike", text, remedies, effect="the loss jumped")
 
 
-def overfits(run: Material) -> Iterator[RunFinding]:
+def overfits(run: TrainingRun) -> Iterator[RunFinding]:
     """The test data fare worse than the training data, which were learned."""
     if not _is_fitted(run):
         return
@@ -127,7 +126,7 @@ def overfits(run: Material) -> Iterator[RunFinding]:
     if tested is not None and _is_of_chance(run, tested):
         is_uneven = isinstance(run.answers, Classified) and run.answers.is_uneven
         remedies = advice(run, "estimating", "class weights" if is_uneven else "labels", "data", "columns")
-    train, test = floats(history.train_loss), floats(history.test_loss)
+    train, test = as_floats(history.train_loss), as_floats(history.test_loss)
     restored = "weights_after_iteration" in history.settings  # those of the lowest test loss
     if not restored and len(test) >= 3 and len(train) == len(test) and np.isfinite(test).all():
         best = int(test.argmin())
@@ -152,15 +151,15 @@ def overfits(run: Material) -> Iterator[RunFinding]:
         yield RunFinding("overfitting", text, remedies, effect="it fits the training data only")
 
 
-def ended_early(run: Material) -> Iterator[RunFinding]:
+def ended_early(run: TrainingRun) -> Iterator[RunFinding]:
     """The loss was still falling fast when training ended."""
     history = run.history
     if history.stopped not in ("finished", "interrupted") or not np.isfinite(run.loss).all():
         return
-    rates = floats(history.learning_rate)
+    rates = as_floats(history.learning_rate)
     if len(rates) and rates[-1] <= ENDED * rates.max():  # a schedule came to its end
         return
-    measured = floats(history.test_loss or history.train_loss)
+    measured = as_floats(history.test_loss or history.train_loss)
     curve = measured if len(measured) >= 5 else smoothed(run.loss)
     if run.latest("test_accuracy") == 1:
         return
@@ -187,7 +186,7 @@ def _falls_as_from_the_start(curve: Array) -> bool:
     return bool((steps > 0).all() and steps[-1] >= LEVELS_OFF * steps.mean())
 
 
-def _to_finish(run: Material) -> str:
+def _to_finish(run: TrainingRun) -> str:
     setup = Setup.of(run)
     longer = ("wider", "epochs", "iterations")
     if setup.rate_is_low:
@@ -195,7 +194,7 @@ def _to_finish(run: Material) -> str:
     return advice(run, *longer, *(() if setup.rate_is_high else ("larger rate",)))
 
 
-def _another_rate(run: Material) -> tuple[str, ...]:
+def _another_rate(run: TrainingRun) -> tuple[str, ...]:
     """Which way the learning rate is to go, where the sizes of updates or what is usual tell it."""
     ratios = [each.middle("update_ratio") for each in run.parameters if not is_bias(each)]
     largest, setup = max((each for each in ratios if each > 0), default=math.nan), Setup.of(run)
@@ -204,7 +203,7 @@ def _another_rate(run: Material) -> tuple[str, ...]:
     return ("smaller rate",) if largest > HIGH_UPDATES or setup.rate_is_high else ()
 
 
-def _is_of_chance(run: Material, accuracy: float) -> bool:
+def _is_of_chance(run: TrainingRun, accuracy: float) -> bool:
     """Whether the accuracy is about what answering one class always gives."""
     answers = run.answers
     if not isinstance(answers, Classified) or not answers.samples:
@@ -213,13 +212,13 @@ def _is_of_chance(run: Material, accuracy: float) -> bool:
     return accuracy <= base + 2 * math.sqrt(base * (1 - base) / answers.samples)
 
 
-def _is_fitted(run: Material) -> bool:
+def _is_fitted(run: TrainingRun) -> bool:
     """Whether the loss over the training data is below that of one answer for all, as far as both are known."""
     trained = run.latest("train_loss")
     return trained is None or not trained >= _of_one_answer(run)
 
 
-def _of_one_answer(run: Material) -> float:
+def _of_one_answer(run: TrainingRun) -> float:
     """The loss of the best answer that is the same for all samples, about; NaN where it is not known."""
     loss, answers = str(run.history.settings.get("loss", "")), run.answers
     if isinstance(answers, Classified) and answers.samples and "SoftmaxCrossEntropy" in loss:
@@ -234,7 +233,7 @@ def _of_one_answer(run: Material) -> float:
     return math.log(classes) if classes > 1 else math.nan
 
 
-def _test_samples(run: Material) -> float:
+def _test_samples(run: TrainingRun) -> float:
     """How many samples the test data have; infinitely many when that is not known."""
     return float(run.about.test_samples or math.inf)
 
@@ -246,7 +245,7 @@ def _relative_steps(values: Array) -> Array:
     return steps[np.isfinite(steps)]
 
 
-def _classes(run: Material) -> int:
+def _classes(run: TrainingRun) -> int:
     """How many classes a loss of ln K may be of; 0 for what is no classification by softmax."""
     if "SoftmaxCrossEntropy" not in str(run.history.settings.get("loss", "")):
         return 0

@@ -16,18 +16,19 @@ import numpy as np
 from chainrule.arguments import as_whole
 from chainrule.arrays import Array, ArrayLike
 from chainrule.checking import CheckReport
-from chainrule.drawing.report.comparison import comparison_page
-from chainrule.drawing.report.findings import RunFinding, findings_of
-from chainrule.drawing.report.folder import read_run
-from chainrule.drawing.report.material import About, Material, described, loss_unit_of, versions
-from chainrule.drawing.report.pixels import image_shape_of_network
-from chainrule.drawing.report.run_page import run_page
 from chainrule.errors import ArgumentError
-from chainrule.evaluation import judge
+from chainrule.evaluation import image_shape_of_network, judge
 from chainrule.files import write_bytes
 from chainrule.loop import History
 from chainrule.network import Network
 from chainrule.network.feeds import Data
+from chainrule.reports.comparison import comparison_page
+from chainrule.reports.finding import RunFinding
+from chainrule.reports.findings import findings_of
+from chainrule.reports.reading import read_run
+from chainrule.reports.run import TrainingRun
+from chainrule.reports.run_page import run_page
+from chainrule.saving.evaluations import About, versions
 
 
 class TrainingReport:
@@ -36,7 +37,7 @@ class TrainingReport:
     A notebook shows it as the page that `save("report.html")` writes; printing it tells the findings.
     """
 
-    def __init__(self, runs: Sequence[Material], title: str | None = None) -> None:
+    def __init__(self, runs: Sequence[TrainingRun], title: str | None = None) -> None:
         self.runs = tuple(runs)
         self.title = title or (
             self.runs[0].name if len(self.runs) == 1 else " and ".join(run.name for run in self.runs)
@@ -65,7 +66,7 @@ class TrainingReport:
         if ending in (".html", ".htm"):
             return write_bytes(path, self.html().encode())
         if ending == ".png":
-            from chainrule.drawing.report.pictures import summary_png
+            from chainrule.reports.pictures import summary_png
 
             return write_bytes(path, summary_png(self.runs, self.title))
         raise ArgumentError(f"save: expected a name that ends in .html or .png, got {os.fspath(path)!r}")
@@ -74,7 +75,7 @@ class TrainingReport:
         """Write what the page shows as PNG files, those that there is something for: curves, health, weights,
         confusion (or predictions), examples. Returns their paths.
         """
-        from chainrule.drawing.report.pictures import write_pictures
+        from chainrule.reports.pictures import write_pictures
 
         return write_pictures(self.runs, Path(folder))
 
@@ -160,7 +161,7 @@ def report(
     return TrainingReport(_told_apart([_any_run(each, k) for k, each in enumerate(runs)]), title)
 
 
-def _any_run(given: Any, number: int) -> Material:
+def _any_run(given: Any, number: int) -> TrainingRun:
     if isinstance(given, History):
         return _material(given, None, None, None, None, f"run {number + 1}", None, None, 0)
     if isinstance(given, (str, os.PathLike)):
@@ -170,7 +171,7 @@ def _any_run(given: Any, number: int) -> Material:
     )
 
 
-def _told_apart(runs: list[Material]) -> list[Material]:
+def _told_apart(runs: list[TrainingRun]) -> list[TrainingRun]:
     """The runs under names that differ."""
     counts = Counter(run.name for run in runs)
     seen: Counter[str] = Counter()
@@ -192,7 +193,7 @@ def _material(
     class_names: Sequence[str] | None,
     image_shape: Sequence[int] | None,
     sample: int,
-) -> Material:
+) -> TrainingRun:
     if network is not None and not isinstance(network, Network):
         raise ArgumentError(f"report: expected network to be a cr.Network, got {type(network).__name__}")
     if (x is None) != (t is None) or (x is not None and network is None):
@@ -205,25 +206,20 @@ def _material(
         )
     answers = shape = rows = None
     samples = history.settings.get("samples")
-    about = About(samples=samples if isinstance(samples, int) else None, versions=versions())
+    about = About(versions=versions()) if network is None else About.of(network)
     if network is not None:
-        columns = columns_of(network)
         target = network.metadata.get("target")
         if x is not None and t is not None:
             answers = judge(network, x, t, class_names=class_names, target=target)
             rows = rows_of(x, t, sample)
-        shape = image_shape_of_network(network, image_shape, columns)
-        about = replace(
-            about,
-            network=described(network),
-            parameters=int(network.params.flat.size),
-            data=str(network.metadata.get("data") or ""),
-            columns=columns,
-            loss_unit=loss_unit_of(network),
-            test_samples=answers.samples + answers.not_finite if answers is not None else None,
-        )
+        shape = image_shape_of_network(network, image_shape, about.columns)
+    about = replace(
+        about,
+        samples=samples if isinstance(samples, int) else None,
+        test_samples=None if answers is None else answers.samples + answers.not_finite,
+    )
     as_dict = check.to_dict() if isinstance(check, CheckReport) else check
-    return Material(
+    return TrainingRun(
         name=title or about.data or "training run",
         history=history,
         about=about,
@@ -233,12 +229,6 @@ def _material(
         image_shape=shape,
         sample=rows,
     )
-
-
-def columns_of(network: Network) -> list[str] | None:
-    """The names of a table's columns that the network notes, if it does."""
-    columns = network.metadata.get("columns")
-    return [str(name) for name in columns] if isinstance(columns, list) else None
 
 
 def rows_of(x: Data, t: ArrayLike, row: int) -> tuple[Any, Array]:

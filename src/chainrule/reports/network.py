@@ -9,12 +9,8 @@ from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array, Shape
+from chainrule.arrays import Array, Shape, as_floats
 from chainrule.drawing.page import text
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.parts import Section, listed, table
-from chainrule.drawing.report.pixels import weights_picture
-from chainrule.drawing.report.words import floats
 from chainrule.errors import ChainruleError
 from chainrule.graph import Constant, Parameter
 from chainrule.layers import (
@@ -30,6 +26,9 @@ from chainrule.layers import (
     Subtract,
 )
 from chainrule.network import Network
+from chainrule.reports.images import weights_picture
+from chainrule.reports.parts import Section, listed, table
+from chainrule.reports.run import TrainingRun
 from chainrule.text import short
 
 MOST_UNITS = 100
@@ -40,7 +39,7 @@ _ARITHMETIC = (Add, Subtract, Multiply, Divide)
 """Layers that leave each pixel in its place; arithmetic does with a constant."""
 
 
-def picture(run: Material) -> Section | None:
+def picture(run: TrainingRun) -> Section | None:
     """The computational graph, with the values of a sample where there is one."""
     drawn = None if run.network is None else network_svg(run.network, run.sample)
     if drawn is None:
@@ -63,7 +62,7 @@ def network_svg(network: Network, sample: tuple[Any, Any] | None) -> str | None:
     return svg
 
 
-def first_weights(run: Material) -> Section | None:
+def first_weights(run: TrainingRun) -> Section | None:
     """What each unit of the first layer looks for, where the input is an image."""
     found = weights_of_images(run)
     if found is None:
@@ -92,7 +91,7 @@ def _unit(k: int, weights: Array, shape: Shape, largest: float) -> str:
     return f'<li><img class="pixels" {words} src="{source}"></li>'
 
 
-def weights_of_images(run: Material) -> tuple[str, Array, Shape] | None:
+def weights_of_images(run: TrainingRun) -> tuple[str, Array, Shape] | None:
     """Name and values, (D, units), of the first weights that take the pixels, and the image's shape."""
     if run.network is None or run.image_shape is None:
         return None
@@ -129,7 +128,7 @@ def chosen_units(weights: Array) -> tuple[list[int], float]:
     return units, largest if largest > 0 else 1.0
 
 
-def gradient_check(run: Material) -> Section | None:
+def gradient_check(run: TrainingRun) -> Section | None:
     """What was compared, and what was found."""
     if run.check is None:
         return None
@@ -173,7 +172,7 @@ def _check_cells(row: dict[str, Any]) -> list[str]:
         f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})" if isinstance(shape, list) else ""
     )
     colour = {"ok": "good", "wrong": "bad"}.get(verdict, "faint")
-    size = f"{floats([error])[0]:.0e}" if isinstance(error, (int, float)) else str(error or "")
+    size = f"{as_floats([error])[0]:.0e}" if isinstance(error, (int, float)) else str(error or "")
     return [
         text(row.get("node", "")),
         text(row.get("input", "")),
@@ -184,7 +183,7 @@ def _check_cells(row: dict[str, Any]) -> list[str]:
     ]
 
 
-def repeating(run: Material) -> Section | None:
+def repeating(run: TrainingRun) -> Section | None:
     """The command, the settings and the versions."""
     parts = []
     if run.about.command:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from chainrule.drawing.report.findings import RunFinding
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.remedies import advice
-from chainrule.drawing.report.setup import Setup
 from chainrule.evaluation import Estimated
 from chainrule.network.fitting import misfit, out_of_reach
+from chainrule.reports.finding import RunFinding
+from chainrule.reports.remedies import advice
+from chainrule.reports.run import TrainingRun
+from chainrule.reports.setup import Setup
 from chainrule.text import short
 
 LARGE_INPUTS, SMALL_INPUTS = 10.0, 0.01
@@ -21,7 +21,7 @@ LARGE_LOSS = 1e3
 """Of targets of about 1 a regression begins with a loss of about 1: the square of their size."""
 
 
-def output_activation(run: Material) -> Iterator[RunFinding]:
+def output_activation(run: TrainingRun) -> Iterator[RunFinding]:
     """An activation as the last layer that does not fit the loss, or the targets."""
     if run.network is None:
         return
@@ -33,7 +33,7 @@ def output_activation(run: Material) -> Iterator[RunFinding]:
         yield RunFinding("output activation", problem, remedy, "", "error")
 
 
-def scale(run: Material) -> Iterator[RunFinding]:
+def scale(run: TrainingRun) -> Iterator[RunFinding]:
     """Inputs or targets on a scale that no initialisation is made for; told where they do harm."""
     setup, wrong = Setup.of(run), []
     targets, inputs = _size_of_targets(run, setup), setup.input_size
@@ -53,7 +53,7 @@ def scale(run: Material) -> Iterator[RunFinding]:
 RULES = (output_activation, scale)
 
 
-def _size_of_targets(run: Material, setup: Setup) -> float:
+def _size_of_targets(run: TrainingRun, setup: Setup) -> float:
     """The root mean square of a regression's targets, about: its first predictions are small. NaN for none."""
     if setup.scales_targets or "SquaredError" not in str(run.history.settings.get("loss", "")):
         return math.nan

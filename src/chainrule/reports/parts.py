@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from chainrule.drawing.page import text
-from chainrule.drawing.report.findings import RunFinding
+from chainrule.reports.finding import RunFinding
 
 
 @dataclass(frozen=True)

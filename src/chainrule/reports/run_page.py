@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
-from chainrule.drawing.page import UPLOT, UPLOT_STYLE, page, text
-from chainrule.drawing.report import curves, inside, judged, prepared
-from chainrule.drawing.report.findings import findings_of
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.parts import Chart, Section, card, findings_html, header, section_html
-from chainrule.drawing.report.words import or_not_measured
-from chainrule.evaluation import Classified, Estimated, error_text, r2_text
+from chainrule.drawing.page import page, text
+from chainrule.evaluation import Classified, Estimated, error_text, or_not_measured, r2_text
+from chainrule.reports import answers, columns, curves, network
+from chainrule.reports.findings import findings_of
+from chainrule.reports.parts import Chart, Section, card, findings_html, header, section_html
+from chainrule.reports.run import TrainingRun
 from chainrule.text import counted, duration, percent, short
 
 NOTHING_WRONG = "Nothing looks wrong in this run."
 
 
-def run_page(run: Material) -> str:
+def run_page(run: TrainingRun) -> str:
     """The report of a run as one HTML page."""
     found = [
         curves.curves(run),
-        *judged.answers(run),
-        prepared.columns(run),
-        inside.first_weights(run),
+        *answers.answers(run),
+        columns.columns(run),
+        network.first_weights(run),
         curves.health(run),
-        inside.picture(run),
-        inside.gradient_check(run),
-        inside.repeating(run),
+        network.picture(run),
+        network.gradient_check(run),
+        network.repeating(run),
     ]
     sections = [section for section in found if section is not None]
     nothing = NOTHING_WRONG if not run.missing else "In what could be read, nothing looks wrong."
@@ -44,12 +43,12 @@ def whole_page(title: str, top: str, sections: list[Section]) -> str:
         f"{title}: training run",
         f'<div class="page">{top}<main>{"".join(parts)}</main></div>',
         data={"charts": [chart.to_data() for chart in charts]},
-        styles=(*UPLOT_STYLE, "picture.css", "report.css"),
-        scripts=(*UPLOT, "report.js"),
+        styles=("reports/vendor/uPlot.min.css", "drawing/picture.css", "reports/report.css"),
+        scripts=("reports/vendor/uPlot.iife.min.js", "reports/report.js"),
     )
 
 
-def _lead(run: Material) -> str:
+def _lead(run: TrainingRun) -> str:
     """Data, network and end of the run in one line."""
     about = run.about
     parts = []
@@ -66,7 +65,7 @@ def _lead(run: Material) -> str:
     return ". ".join(parts) + ("." if parts else "")
 
 
-def _cards(run: Material) -> str:
+def _cards(run: TrainingRun) -> str:
     """The numbers that count most, large."""
     cards, history = [], run.history
     measures = [("accuracy", "%"), ("loss", "")]
@@ -103,7 +102,7 @@ def _counted(answers: Classified | Estimated) -> str:
     return f"the output for {counted(answers.not_finite, 'sample')} is NaN or infinite"
 
 
-def _errors(run: Material, answers: Estimated) -> list[str]:
+def _errors(run: TrainingRun, answers: Estimated) -> list[str]:
     """R² and the errors of a regression, as cards; of several outputs, their means."""
     if not answers.samples:
         return [card("R²", "not measured", _counted(answers))]
@@ -122,14 +121,14 @@ def _errors(run: Material, answers: Estimated) -> list[str]:
     ]
 
 
-def _pace(run: Material) -> str:
+def _pace(run: TrainingRun) -> str:
     if run.seconds <= 0:
         return ""
     pace = len(run.loss) / run.seconds
     return f", {pace:,.0f} a second" if pace >= 1 else ""
 
 
-def _missing(run: Material) -> str:
+def _missing(run: TrainingRun) -> str:
     """What could not be read, and what the page lacks for it."""
     if not run.missing:
         return ""

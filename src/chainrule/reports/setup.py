@@ -8,11 +8,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.drawing.report.material import LayerHealth, Material
-from chainrule.drawing.report.words import floats
+from chainrule.arrays import as_floats
 from chainrule.evaluation import Classified
 from chainrule.initializers import Initializer
 from chainrule.network.scales import has_unscaled_targets
+from chainrule.reports.run import LayerHealth, TrainingRun
 
 #: The learning rate that each optimizer usually starts from.
 USUAL_RATES: dict[str, float] = {
@@ -74,12 +74,12 @@ class Setup:
     rows: float
 
     @classmethod
-    def of(cls, run: Material) -> Setup:
+    def of(cls, run: TrainingRun) -> Setup:
         """What the settings, the network and the health of a run tell."""
         settings = run.history.settings
         optimizer = str(settings.get("optimizer", ""))
         name = re.match(r"\w*", optimizer)
-        rates = floats(run.history.learning_rate)
+        rates = as_floats(run.history.learning_rate)
         rates = rates[np.isfinite(rates)]
         return cls(
             is_of_shell=bool(run.about.command),
@@ -128,7 +128,7 @@ class Setup:
         return self.decay >= (STRONG_DECAY_OF_ADAMW if self.optimizer == "adamw" else STRONG_DECAY)
 
 
-def first_weights(run: Material) -> LayerHealth | None:
+def first_weights(run: TrainingRun) -> LayerHealth | None:
     """The first weights that were examined."""
     return next((each for each in run.parameters if not is_bias(each)), None)
 
@@ -143,18 +143,18 @@ def is_bias(parameter: LayerHealth) -> bool:
 def _decay(optimizer: str) -> float:
     found = re.search(r"weight_decay=([-+.\de]+)", optimizer)
     if found is not None:
-        return float(floats([found[1]])[0])
+        return float(as_floats([found[1]])[0])
     return DECAY_OF_ADAMW if optimizer.startswith("AdamW") else 0.0
 
 
-def _may_be_numbers(run: Material) -> bool:
+def _may_be_numbers(run: TrainingRun) -> bool:
     if not isinstance(run.answers, Classified) or run.about.columns is None or "task" in run.history.settings:
         return False
     names = run.answers.classes
     return len(names) > MANY_NUMBERS and all(re.fullmatch(r"[-+]?\d+", name) for name in names)
 
 
-def _kinds(run: Material) -> frozenset[str]:
+def _kinds(run: TrainingRun) -> frozenset[str]:
     found = {layer.kind for layer in run.layers}
     for node in run.network.graph if run.network is not None else ():
         if node.layer is not None:
@@ -162,21 +162,21 @@ def _kinds(run: Material) -> frozenset[str]:
     return frozenset(found)
 
 
-def _initializer(run: Material) -> str:
+def _initializer(run: TrainingRun) -> str:
     for node in run.network.graph if run.network is not None else ():
         if isinstance(weights := getattr(node.layer, "weights", None), Initializer):
             return type(weights).__name__
     return ""
 
 
-def _hidden(run: Material) -> tuple[int, ...] | None:
+def _hidden(run: TrainingRun) -> tuple[int, ...] | None:
     if run.network is None:
         return None
     layers = [node.layer for node in run.network.graph]
     return tuple(layer.units for layer in layers if layer is not None and layer.units)[:-1]
 
 
-def _input_size(run: Material) -> float:
+def _input_size(run: TrainingRun) -> float:
     """From the first layer's output and weights before training: its deviation is sqrt(D) times the weights' times
     the size of the inputs.
     """

@@ -6,19 +6,18 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from chainrule.arrays import Array
-from chainrule.drawing.report.findings import RunFinding
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.words import floats
+from chainrule.arrays import Array, as_floats
 from chainrule.evaluation import Classified, Estimated
 from chainrule.loop import History
 from chainrule.loop.history import MEASURES
+from chainrule.reports.finding import RunFinding
+from chainrule.reports.run import TrainingRun
 from chainrule.text import percent
 
 MOST_SHOWN = 3
 
 
-def contradictions(run: Material) -> Iterator[RunFinding]:
+def contradictions(run: TrainingRun) -> Iterator[RunFinding]:
     """What cannot all be of one run, as one finding."""
     if run.folder is None:
         return
@@ -35,20 +34,20 @@ def of_history(history: History) -> Iterator[str]:
     if not len(history.learning_rate) == len(history.seconds) == done:
         counts = f"{len(history.learning_rate):,} learning rates and {len(history.seconds):,} times"
         yield f"{done:,} losses, {counts} in the history"
-    at = floats(history.measured_at)
+    at = as_floats(history.measured_at)
     if not _rises(at, done):
         yield f"the iterations of its measurements do not rise to at most {done:,}, which were done"
     for name in MEASURES:
-        values = floats(getattr(history, name))
+        values = as_floats(getattr(history, name))
         if len(values) not in (0, len(at)):
             yield f"{name} has {len(values):,} values for {len(at):,} measurements"
         if name.endswith("accuracy") and ((values < 0) | (values > 1)).any():
             yield f"{name} is not between 0 and 1"
-    if len(history.seconds) and not (np.diff(floats([0, *history.seconds])) >= -1e-6).all():
+    if len(history.seconds) and not (np.diff(as_floats([0, *history.seconds])) >= -1e-6).all():
         yield "its times go back"
 
 
-def _of_health(run: Material) -> Iterator[str]:
+def _of_health(run: TrainingRun) -> Iterator[str]:
     if not _rises(run.iterations, len(run.history.loss)):
         yield "the iterations of the examinations do not rise to those that were done"
     if run.network is None or not run.history.health:
@@ -59,7 +58,7 @@ def _of_health(run: Material) -> Iterator[str]:
         yield f"{odd[0][:50]!r} was examined, and is not in the model"
 
 
-def _of_evaluation(run: Material) -> Iterator[str]:
+def _of_evaluation(run: TrainingRun) -> Iterator[str]:
     about, answers, network = run.about, run.answers, run.network
     if network is not None and about.parameters not in (None, network.params.flat.size):
         yield f"{about.parameters:,} parameters in the evaluation, {network.params.flat.size:,} in the model"
@@ -83,7 +82,7 @@ def _of_evaluation(run: Material) -> Iterator[str]:
     yield from _of_accuracy(run, answers)
 
 
-def _of_accuracy(run: Material, answers: Classified) -> Iterator[str]:
+def _of_accuracy(run: TrainingRun, answers: Classified) -> Iterator[str]:
     """The history's last accuracy is that of the model, whose answers were counted."""
     history, measured = run.history, run.latest("test_accuracy")
     is_last = history.measured_at[-1:] == [len(history.loss)] or "weights_after_iteration" in history.settings
@@ -94,7 +93,7 @@ def _of_accuracy(run: Material, answers: Classified) -> Iterator[str]:
         yield f"a test accuracy of {found}"
 
 
-def _of_check(run: Material) -> Iterator[str]:
+def _of_check(run: TrainingRun) -> Iterator[str]:
     rows = [] if run.check is None else run.check["rows"]
     texts = ("node", "input", "verdict")
     if odd := sum(not all(isinstance(row.get(name), str) for name in texts) for row in rows):

@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from chainrule.drawing.report.inside import chosen_units, weights_of_images
-from chainrule.drawing.report.material import Material
-from chainrule.drawing.report.pixels import as_rows
-from chainrule.drawing.report.thinning import smoothed, thinned, window_of
-from chainrule.drawing.report.words import floats, or_not_measured
+from chainrule.arrays import as_floats
+from chainrule.drawing.thinning import smoothed, thinned, window_of
 from chainrule.errors import FileError
-from chainrule.evaluation import Classified, Estimated
+from chainrule.evaluation import Classified, Estimated, or_not_measured
 from chainrule.files import write_bytes
+from chainrule.reports.images import as_rows
+from chainrule.reports.network import chosen_units, weights_of_images
+from chainrule.reports.run import TrainingRun
 from chainrule.text import percent
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ NAME_SHOWN = 14
 Canvas = Any  # a Figure or a SubFigure: they draw alike, and share no type
 
 
-def write_pictures(runs: Sequence[Material], folder: Path) -> list[Path]:
+def write_pictures(runs: Sequence[TrainingRun], folder: Path) -> list[Path]:
     """Write a file for each piece of each run that has one."""
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -50,7 +50,7 @@ def write_pictures(runs: Sequence[Material], folder: Path) -> list[Path]:
     return written
 
 
-def summary_png(runs: Sequence[Material], title: str) -> bytes:
+def summary_png(runs: Sequence[TrainingRun], title: str) -> bytes:
     """One picture: of one run its pieces, of several their curves."""
     if len(runs) > 1:
         return _png((11, 4), lambda figure: _compare(figure, runs, title))
@@ -68,7 +68,7 @@ def summary_png(runs: Sequence[Material], title: str) -> bytes:
     return _png((14, max(4.2 * rows, 2)), draw)
 
 
-def _pieces(run: Material) -> dict[str, tuple[tuple[float, float], Callable[[Canvas], None]]]:
+def _pieces(run: TrainingRun) -> dict[str, tuple[tuple[float, float], Callable[[Canvas], None]]]:
     """What there is to draw of a run: size and drawing, by name."""
     pieces: dict[str, tuple[tuple[float, float], Callable[[Canvas], None]]] = {}
     if len(run.loss):
@@ -109,7 +109,7 @@ def _plain_text() -> Iterator[None]:
         yield
 
 
-def _curves(figure: Canvas, run: Material) -> None:
+def _curves(figure: Canvas, run: TrainingRun) -> None:
     left, right = figure.subplots(1, 2)
     kept = thinned(run.loss)
     left.plot(kept + 1, run.loss[kept], color=GREY, linewidth=0.6, alpha=0.8, label="each batch")
@@ -118,7 +118,7 @@ def _curves(figure: Canvas, run: Material) -> None:
         left.plot(np.arange(1, len(curve) + 1), curve, color=BLUE, linewidth=1.6, label=f"mean of {window:,}")
     kind = "accuracy" if run.history.train_accuracy or run.history.test_accuracy else "loss"
     for part, color, style in (("train", BLUE, "-"), ("test", ORANGE, "--")):
-        values = floats(getattr(run.history, f"{part}_{kind}"))
+        values = as_floats(getattr(run.history, f"{part}_{kind}"))
         if len(values) and len(values) == len(run.history.measured_at):
             right.plot(
                 run.history.measured_at, values, style, color=color, marker="o", markersize=3, label=part
@@ -127,7 +127,7 @@ def _curves(figure: Canvas, run: Material) -> None:
     _finish(right, f"{kind.capitalize()} over all the data", "iteration")
 
 
-def _health(figure: Canvas, run: Material) -> None:
+def _health(figure: Canvas, run: TrainingRun) -> None:
     left, right = figure.subplots(1, 2)
     which = (
         (left, run.layers, "std", "Spread of each layer's output"),
@@ -144,7 +144,7 @@ def _health(figure: Canvas, run: Material) -> None:
         right.yaxis.set_major_formatter("{x:g}")
 
 
-def _weights(figure: Canvas, run: Material) -> None:
+def _weights(figure: Canvas, run: TrainingRun) -> None:
     found = weights_of_images(run)
     assert found is not None
     name, weights, shape = found
@@ -178,7 +178,7 @@ def _confusion(figure: Canvas, found: Classified) -> None:
     )
 
 
-def _examples(figure: Canvas, run: Material, found: Classified) -> None:
+def _examples(figure: Canvas, run: TrainingRun, found: Classified) -> None:
     shape = run.image_shape
     assert shape is not None
     shown = [each for each in found.wrong[:EXAMPLES] if len(each.x) == math.prod(shape)]
@@ -208,7 +208,7 @@ def _predictions(figure: Canvas, found: Estimated) -> None:
     _finish(right, "Predicted less true", f"predicted {_short(found.names[0])}")
 
 
-def _compare(figure: Figure | SubFigure, runs: Sequence[Material], title: str) -> None:
+def _compare(figure: Figure | SubFigure, runs: Sequence[TrainingRun], title: str) -> None:
     figure.suptitle(title, fontsize=14, fontweight="bold")
     left, right = figure.subplots(1, 2)
     for k, run in enumerate(runs):
@@ -216,7 +216,7 @@ def _compare(figure: Figure | SubFigure, runs: Sequence[Material], title: str) -
         if len(run.loss):
             left.plot(np.arange(1, len(run.loss) + 1), smoothed(run.loss), color=color, label=name)
         kind = "accuracy" if run.history.test_accuracy else "loss"
-        values = floats(getattr(run.history, f"test_{kind}"))
+        values = as_floats(getattr(run.history, f"test_{kind}"))
         if len(values) == len(run.history.measured_at):
             right.plot(run.history.measured_at, values, color=color, label=f"{name}, {kind}")
     _finish(left, "Training loss, smoothed", "iteration")

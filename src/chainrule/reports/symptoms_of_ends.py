@@ -5,12 +5,12 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from chainrule.drawing.report.findings import RunFinding
-from chainrule.drawing.report.material import Material
+from chainrule.reports.finding import RunFinding
+from chainrule.reports.run import TrainingRun
 from chainrule.text import counted
 
 
-def not_ended(run: Material) -> Iterator[RunFinding]:
+def not_ended(run: TrainingRun) -> Iterator[RunFinding]:
     """The run is still training, or stopped before its end and can go on."""
     if run.standing is None or run.standing.how not in ("running", "killed", "interrupted"):
         return
@@ -28,7 +28,7 @@ def not_ended(run: Material) -> Iterator[RunFinding]:
     yield RunFinding("not ended", f"The training was {run.standing.how} after {done}", advice)
 
 
-def before(run: Material) -> Iterator[RunFinding]:
+def before(run: TrainingRun) -> Iterator[RunFinding]:
     """The run took the place of another by --force, and came to no end that replaces it."""
     if run.standing is None or not run.standing.before or run.standing.how == "running":
         return

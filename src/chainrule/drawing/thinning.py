@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import math
+from typing import Any
+
 import numpy as np
 
 from chainrule.arrays import Array
@@ -53,3 +56,15 @@ def smoothed(values: Array) -> Array:
 def spread_over(count: int, points: int = SMOOTH_POINTS) -> Array:
     """At most so many positions, even apart, from the first to the last."""
     return np.unique(np.linspace(0, count - 1, min(count, points)).round().astype(int))
+
+
+def rounded(values: Any, digits: int = 6) -> list[Any]:
+    """Numbers for a page's data: so many significant digits; NaN and infinity, which no curve can show, as null."""
+    return [_plain(float(value), digits) for value in values]
+
+
+def _plain(value: float, digits: int) -> float | int | None:
+    if not math.isfinite(value):
+        return None
+    near = float(f"{value:.{digits}g}")
+    return int(near) if near == int(near) and abs(near) < 1e15 else near

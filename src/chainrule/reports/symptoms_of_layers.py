@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
-from chainrule.drawing.report.findings import RunFinding
-from chainrule.drawing.report.material import LayerHealth, Material
-from chainrule.drawing.report.remedies import advice
-from chainrule.drawing.report.setup import Setup, is_bias
 from chainrule.initializers import He
+from chainrule.reports.finding import RunFinding
+from chainrule.reports.remedies import advice
+from chainrule.reports.run import LayerHealth, TrainingRun
+from chainrule.reports.setup import Setup, is_bias
 from chainrule.text import fold, percent, short
 
 DEAD = 0.4
@@ -29,7 +29,7 @@ LARGEST_FIRST_UPDATE = 0.5
 START = "exploding at the start"
 
 
-def dead_units(run: Material) -> Iterator[RunFinding]:
+def dead_units(run: TrainingRun) -> Iterator[RunFinding]:
     """Units of a ReLU that are zero on all rows that were looked at."""
     for layer in run.layers:
         share = layer.last("dead")
@@ -41,7 +41,7 @@ def dead_units(run: Material) -> Iterator[RunFinding]:
             yield RunFinding("dead", text, remedies, layer.name, effect=effect)
 
 
-def saturated(run: Material) -> Iterator[RunFinding]:
+def saturated(run: TrainingRun) -> Iterator[RunFinding]:
     """Sigmoids and tanhs at their flat ends."""
     for layer in run.layers:
         share = layer.last("saturated")
@@ -55,7 +55,7 @@ def saturated(run: Material) -> Iterator[RunFinding]:
             yield RunFinding("saturated", text, remedies, layer.name, effect=effect)
 
 
-def changing_gradients(run: Material) -> Iterator[RunFinding]:
+def changing_gradients(run: TrainingRun) -> Iterator[RunFinding]:
     """Gradients that shrink, or grow, from the last layer to the first."""
     layers, measure = _trained_layers(run)
     sizes = [(layer, layer.middle(measure)) for layer in layers]
@@ -82,7 +82,7 @@ def changing_gradients(run: Material) -> Iterator[RunFinding]:
         yield RunFinding("exploding", text, remedies, first.name, effect="gradients explode", cause=cause)
 
 
-def huge_gradients(run: Material) -> Iterator[RunFinding]:
+def huge_gradients(run: TrainingRun) -> Iterator[RunFinding]:
     """Gradients far larger than a mean loss gives."""
     found = [
         (parameter, size)
@@ -99,7 +99,7 @@ def huge_gradients(run: Material) -> Iterator[RunFinding]:
         yield RunFinding("exploding", text, remedies, parameter.name, effect=effect, cause=cause)
 
 
-def updates(run: Material) -> Iterator[RunFinding]:
+def updates(run: TrainingRun) -> Iterator[RunFinding]:
     """Steps that are large, or tiny, beside the weights that they change."""
     weights = [weight for weight in run.parameters if not is_bias(weight)]
     weights = [weight for weight in weights if math.isfinite(weight.middle("update_ratio"))]
@@ -132,7 +132,7 @@ def updates(run: Material) -> Iterator[RunFinding]:
 RULES = (dead_units, saturated, changing_gradients, huge_gradients, updates)
 
 
-def _first_update(run: Material, weight: LayerHealth) -> float:
+def _first_update(run: TrainingRun, weight: LayerHealth) -> float:
     """The first update beside the weights, or beside He's of that shape where they start smaller: from 0, or nearly
     0, any rate changes them by a multiple of their size.
     """
@@ -158,7 +158,7 @@ def _of_its_size(share: float) -> str:
     return f"{short(share, 2)} {'of' if share < 1.5 else 'times'} its size"
 
 
-def _trained_layers(run: Material) -> tuple[list[LayerHealth], str]:
+def _trained_layers(run: TrainingRun) -> tuple[list[LayerHealth], str]:
     """The layers with parameters, and the measure of their gradients: by value where it is there, which widths of
     layers do not change, or else that of the weights themselves.
     """
