@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import base64
-import struct
-import zlib
-from collections.abc import Sequence
-
 import numpy as np
 
 from chainrule.arrays import Array, Shape
+from chainrule.drawing.png import png_url
 
 LEVELS = 16
 """Steps of colour on each side of 0: finer ones are not told apart in a picture of a few dozen pixels."""
@@ -29,9 +25,7 @@ def picture(values: Array, shape: Shape) -> str:
     low = min(float(image.min()), 0.0)
     high = max(float(image.max()), low + 1e-12, 1.0 if low >= 0 and image.max() <= 1 else 0.0)
     levels = np.round((image - low) / (high - low) * 255).astype(np.uint8)
-    if image.ndim == 2:
-        return _url(_png(255 - levels, color=0))
-    return _url(_png(levels.reshape(len(levels), -1), color=2))
+    return png_url(255 - levels if image.ndim == 2 else levels)
 
 
 def weights_picture(values: Array, shape: Shape, largest: float) -> str:
@@ -41,22 +35,11 @@ def weights_picture(values: Array, shape: Shape, largest: float) -> str:
         image = image.mean(axis=2)
     scaled = np.nan_to_num(image / largest, nan=0.0, posinf=1.0, neginf=-1.0)
     levels = (np.clip(np.round(scaled * LEVELS), -LEVELS, LEVELS) + LEVELS).astype(np.uint8)
-    alphas = bytes(round(255 * abs(k) / LEVELS) for k in range(-LEVELS, LEVELS + 1))
-    palette = bytes(NEGATIVE * LEVELS + POSITIVE * (LEVELS + 1))
-    return _url(_png(levels, color=3, extra=((b"PLTE", palette), (b"tRNS", alphas))))
+    return png_url(levels, _colours())
 
 
-def _png(rows: Array, *, color: int, extra: Sequence[tuple[bytes, bytes]] = ()) -> bytes:
-    """A PNG file of 8 bits: grey (color 0), RGB (2) or by palette (3). Source: the PNG specification, W3C."""
-    height, width = rows.shape
-    header = struct.pack(">IIBBBBB", width // 3 if color == 2 else width, height, 8, color, 0, 0, 0)
-    lines = np.concatenate([np.zeros((height, 1), np.uint8), rows], axis=1)  # filter 0 before each line
-    chunks = [(b"IHDR", header), *extra, (b"IDAT", zlib.compress(lines.tobytes(), 9)), (b"IEND", b"")]
-    return b"\x89PNG\r\n\x1a\n" + b"".join(
-        struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        for name, body in chunks
-    )
-
-
-def _url(png: bytes) -> str:
-    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
+def _colours() -> Array:
+    """The colour of each level, RGBA."""
+    steps = np.arange(-LEVELS, LEVELS + 1)
+    of_sign = np.where(steps[:, None] < 0, NEGATIVE, POSITIVE)
+    return np.column_stack([of_sign, np.round(255 * np.abs(steps) / LEVELS)]).astype(np.uint8)
