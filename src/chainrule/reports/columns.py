@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from chainrule.datasets.tables import Encoding, date_of
-from chainrule.drawing.page import text
-from chainrule.reports.parts import Section, table
+from chainrule.reports.parts import Section
 from chainrule.reports.run import TrainingRun
 from chainrule.text import counted, listed, percent, short
 
@@ -23,34 +22,18 @@ def columns(run: TrainingRun) -> Section | None:
         f"{counted(len(used), 'column')} of the table became {counted(len(preparation.names), 'number')} of a row. "
         f"What stands here was learnt from the {rows:,} rows to train on, and is kept in the model."
     )
-    cells = [
-        [text(each.name), _holds(each), text(_becomes(each)), _missing(each, rows), text(_filled(each))]
-        for each in used[:MOST_LISTED]
-    ]
-    left = [[text(name), text(reason)] for name, reason in preparation.left_out[:MOST_LISTED]]
-    body = f'<p class="lead">{text(lead)}</p>' + _notes(run.about.notes)
-    body += table(
-        ["column", "holds", "becomes", "missing", "filled with"],
-        cells,
-        kinds="tttnt",
-        label="Columns",
-        title=False,
-    )
-    body += _more(len(used))
-    if left:
-        body += table(["not used", "why"], left, label="Columns that are not used", title=False)
-        body += _more(len(preparation.left_out))
-    return Section("columns", "Columns", body)
-
-
-def _notes(notes: list[str]) -> str:
-    """What was found in reading the file."""
-    items = "".join(f"<li>{text(note)}</li>" for note in notes)
-    return f'<ul class="notes faint">{items}</ul>' if items else ""
-
-
-def _more(count: int) -> str:
-    return f'<p class="faint">and {count - MOST_LISTED:,} more</p>' if count > MOST_LISTED else ""
+    values = {
+        "lead": lead,
+        "notes": run.about.notes,
+        "used": [
+            [each.name, _holds(each), _becomes(each), _missing(each, rows), _filled(each)]
+            for each in used[:MOST_LISTED]
+        ],
+        "more_used": len(used) - MOST_LISTED,
+        "left_out": preparation.left_out[:MOST_LISTED],
+        "more_left_out": len(preparation.left_out) - MOST_LISTED,
+    }
+    return Section("columns", "Columns", "columns", values)
 
 
 def _holds(each: Encoding) -> str:
@@ -58,10 +41,10 @@ def _holds(each: Encoding) -> str:
     kind, written = each.form.kind, each.form.written
     if kind == "number" and written:
         unit, _, how = written.rpartition(", ") if "decimal " in written else (written, "", "")
-        return text(f"numbers{f' in {unit}' if unit else ''}{_EXAMPLES.get(how, '')}")
+        return f"numbers{f' in {unit}' if unit else ''}{_EXAMPLES.get(how, '')}"
     if kind == "boolean" and "/" in written:
-        return text(written.replace("/", " or "))
-    return text(_HOLDS[kind] + (f", written {written}" if written else ""))
+        return written.replace("/", " or ")
+    return _HOLDS[kind] + (f", written {written}" if written else "")
 
 
 def _becomes(each: Encoding) -> str:

@@ -7,15 +7,14 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.arrays import as_floats
-from chainrule.drawing.page import text
 from chainrule.drawing.thinning import rounded
 from chainrule.evaluation import Classified, Estimated, error_text, r2_text
 from chainrule.reports.curves import in_unit, smooth_table
 from chainrule.reports.findings import findings_of
 from chainrule.reports.network import as_text, as_words
-from chainrule.reports.parts import Chart, Section, charts_html, findings_html, header, table
+from chainrule.reports.parts import Chart, Section, whole_page
 from chainrule.reports.run import TrainingRun
-from chainrule.reports.run_page import NOTHING_WRONG, whole_page
+from chainrule.reports.run_page import NOTHING_WRONG
 from chainrule.text import counted, duration, percent, short
 
 Measure = Callable[[TrainingRun], float]
@@ -24,22 +23,16 @@ Measure = Callable[[TrainingRun], float]
 def comparison_page(runs: Sequence[TrainingRun], title: str) -> str:
     """The report of several runs as one HTML page."""
     charts = [chart for chart in _charts(runs) if chart is not None]
-    switch = (
-        '<p class="switch" role="group" aria-label="what is along the curves">'
-        '<button type="button" data-along="x" aria-pressed="true">by iteration</button>'
-        '<button type="button" data-along="seconds" aria-pressed="false">by time</button></p>'
-    )
     sections = [
-        Section("results", "Results", _results(runs)),
-        Section("curves", "Curves", switch + charts_html(len(charts)), charts),
-        Section("settings", "Settings that differ", _settings(runs)),
-        Section("findings", "Findings", _findings(runs)),
+        Section("results", "Results", "compared_results", _results(runs)),
+        Section("curves", "Curves", "compared_curves", {}, charts),
+        Section("settings", "Settings that differ", "compared_settings", _settings(runs)),
+        Section("findings", "Findings", "compared_findings", _findings(runs)),
     ]
-    lead = f"{counted(len(runs), 'run')} side by side."
-    return whole_page(title, header(title, lead, sections), sections)
+    return whole_page(title, f"{counted(len(runs), 'run')} side by side.", sections)
 
 
-def _results(runs: Sequence[TrainingRun]) -> str:
+def _results(runs: Sequence[TrainingRun]) -> dict[str, Any]:
     """A row for each run, the best value of each column marked."""
     columns: list[tuple[str, Measure, Callable[[float], str], int]] = [
         ("test accuracy", _latest("test_accuracy"), lambda v: percent(v, 2), 1),
@@ -60,21 +53,18 @@ def _results(runs: Sequence[TrainingRun]) -> str:
     found = [each for each in found if any(math.isfinite(value) for value in each[1])]
     rows = []
     for k, run in enumerate(runs):
-        cells = [f'<span class="key" style="background:var(--c{k % 8})"></span>{text(run.name)}']
+        cells: list[Any] = [{"name": run.name, "colour": k % 8}]
         for title, values, show, best in found:
             finite = [best * value for value in values if math.isfinite(value)]
             is_best = best and len(set(finite)) > 1 and best * values[k] == max(finite)
             is_best = is_best and _are_of_a_kind(runs, values, is_loss=title.endswith("loss"))
             shown = show(values[k]) if math.isfinite(values[k]) else "none"
-            cells.append(f"<b>{text(shown)}</b>" if is_best else text(shown))
-        cells += [text(run.history.stopped.partition(":")[0]), f"{len(findings_of(run)):,}"]
+            cells.append({"shown": shown, "is_best": is_best})
+        cells += [run.history.stopped.partition(":")[0], f"{len(findings_of(run)):,}"]
         rows.append(cells)
     head = ["run", *(each[0] for each in found), "ended", "findings"]
     kinds = "t" + "n" * len(found) + "tn"
-    return (
-        table(head, rows, kinds=kinds, label="Results", title=False)
-        + '<p class="faint">The best of each is bold, where the runs can be compared.</p>'
-    )
+    return {"head": head, "rows": rows, "kinds": kinds}
 
 
 def _are_of_a_kind(runs: Sequence[TrainingRun], values: Sequence[float], is_loss: bool) -> bool:
@@ -158,28 +148,20 @@ def _end(content: dict[str, Any]) -> float:
     return math.nan if value is None else float(value)
 
 
-def _settings(runs: Sequence[TrainingRun]) -> str:
+def _settings(runs: Sequence[TrainingRun]) -> dict[str, Any]:
     names = dict.fromkeys(name for run in runs for name in run.history.settings)
-    rows = []
+    rows: list[list[str | None]] = []
     for name in names:
         values = [as_text(run.history.settings[name]) if name in run.history.settings else "" for run in runs]
         if len(set(values)) > 1:
-            rows.append([text(as_words(name)), *(text(value) or "<i>default</i>" for value in values)])
+            rows.append([as_words(name), *(value or None for value in values)])
     for name in dict.fromkeys(name for run in runs for name in run.about.versions):
         values = [run.about.versions.get(name, "") for run in runs]
         if len(set(values)) > 1:
-            rows.append([text(name), *map(text, values)])
-    if not rows:
-        return "<p>The settings and versions of all runs are the same.</p>"
-    return table(
-        ["setting", *(text(run.name) for run in runs)], rows, label="Settings that differ", title=False
-    )
+            rows.append([name, *values])
+    return {"names": [run.name for run in runs], "rows": rows}
 
 
-def _findings(runs: Sequence[TrainingRun]) -> str:
-    parts = []
-    for run in runs:
-        missing = "".join(f'<li class="faint">{text(each)}</li>' for each in run.missing)
-        parts.append(f"<h3>{text(run.name)}</h3>{findings_html(findings_of(run), NOTHING_WRONG)}")
-        parts.append(f"<ul>{missing}</ul>" if missing else "")
-    return "".join(parts)
+def _findings(runs: Sequence[TrainingRun]) -> dict[str, Any]:
+    told = [{"name": run.name, "found": findings_of(run), "missing": run.missing} for run in runs]
+    return {"runs": told, "nothing": NOTHING_WRONG}

@@ -7,9 +7,8 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, as_floats
-from chainrule.drawing.page import text
 from chainrule.drawing.thinning import rounded, smoothed, spread_over, thinned, window_of
-from chainrule.reports.parts import Chart, Section, charts_html, table
+from chainrule.reports.parts import Chart, Section
 from chainrule.reports.run import LayerHealth, TrainingRun
 from chainrule.text import percent, short
 
@@ -26,12 +25,8 @@ def curves(run: TrainingRun) -> Section | None:
     charts = [chart for chart in (loss_chart(run), accuracy_chart(run), rate_chart(run)) if chart]
     rates = as_floats(run.history.learning_rate)
     constant = len(rates) and float(np.ptp(rates)) == 0
-    told = f'<p class="faint">The learning rate was {short(rates[0])} throughout.</p>' if constant else ""
-    hint = (
-        '<p class="faint">Drag to zoom, double-click to see all. With the keyboard: arrows read the curves, '
-        "+ and - zoom, 0 shows all. A name in a legend hides and shows its curve.</p>"
-    )
-    return Section("curves", "Curves", charts_html(len(charts)) + told + hint + _epochs(run), charts)
+    values = {"rate": short(rates[0]) if constant else None, **_epochs(run)}
+    return Section("curves", "Curves", "curves", values, charts)
 
 
 def loss_chart(run: TrainingRun) -> Chart | None:
@@ -104,8 +99,8 @@ def _measured(run: TrainingRun, what: str) -> tuple[dict[str, Any], list[dict[st
     )
 
 
-def _epochs(run: TrainingRun) -> str:
-    """The measures over all the data as a table, folded."""
+def _epochs(run: TrainingRun) -> dict[str, Any]:
+    """The measures over all the data as a table."""
     names = [
         (f"{part}_{what}", f"{word} {what}")
         for what in ("loss", "accuracy")
@@ -115,16 +110,12 @@ def _epochs(run: TrainingRun) -> str:
     columns = [(title, measured[1]) for title, measured in found if measured is not None]
     at = next((measured[0] for _, measured in found if measured is not None), np.zeros(0))
     if not len(at):
-        return ""
+        return {"rows": []}
     places = spread_over(len(at), MOST_ROWS)
-    rows = [
-        [f"{at[k]:,.0f}", *(text(f"{float(values[k]):.6g}") for _, values in columns)]
-        for k in places.tolist()
-    ]
+    rows = [[f"{at[k]:,.0f}", *(f"{float(values[k]):.6g}" for _, values in columns)] for k in places.tolist()]
     head = ["after iteration", *(title for title, _ in columns)]
     title = "Numbers of each epoch" if len(places) == len(at) else "Numbers of some epochs"
-    numbers = table(head, rows, kinds="n" * len(head), label=title, title=False)
-    return f"<details><summary>{title}</summary>{numbers}</details>"
+    return {"head": head, "rows": rows, "label": title}
 
 
 _MEASURES = (
@@ -136,11 +127,6 @@ _MEASURES = (
     ("saturated", "Saturated values", True, False),
     ("gradient_std", "Gradients of the layers (spread of the values)", False, True),
     ("gradient_norm", "Gradients of the layers (norm)", False, True),
-)
-_HEALTH_LEAD = (
-    "The layers on {rows} samples of the training data, before training and while it lasted. Healthy outputs keep "
-    "a spread of about 1, gradients are of one size from the first layer to the last, and an update is about a "
-    "thousandth of its weights."
 )
 
 
@@ -159,9 +145,8 @@ def health(run: TrainingRun) -> Section | None:
     charts += _over_time(
         run, run.parameters, "update_ratio", "Updates beside their weights (about 0.001)", False, True
     )
-    lead = _HEALTH_LEAD.format(rows=text(run.history.health.get("rows", "some")))
-    body = f'<p class="lead">{lead}</p>' + _health_table(run) + charts_html(len(charts))
-    return Section("layers", "Layers over time", body, charts)
+    values = {"samples": run.history.health.get("rows", "some"), **_health_table(run)}
+    return Section("layers", "Layers over time", "layers", values, charts)
 
 
 def _over_time(
@@ -183,7 +168,7 @@ def _shown(value: float, share: bool) -> str:
     return percent(value) if share else short(value, 3)
 
 
-def _health_table(run: TrainingRun) -> str:
+def _health_table(run: TrainingRun) -> dict[str, Any]:
     """How each layer ended, a row each."""
     columns = [
         (measure, title, share)
@@ -198,20 +183,20 @@ def _health_table(run: TrainingRun) -> str:
         if any(measure in layer.measures for layer in run.layers)
     ]
     if not columns:
-        return ""
+        return {"rows": []}
     rows = [
-        [text(layer.name), text(layer.kind), *(_cell(layer, name, share) for name, _, share in columns)]
+        [layer.name, layer.kind, *(_cell(layer, name, share) for name, _, share in columns)]
         for layer in run.layers
     ]
     head = ["layer", "kind", *(title for _, title, _ in columns)]
-    return table(head, rows, kinds="tt" + "n" * len(columns), label="Each layer's output at the end")
+    return {"head": head, "rows": rows}
 
 
 def _cell(layer: LayerHealth, measure: str, share: bool) -> str:
     if measure not in layer.measures:
         return ""
     value = layer.last(measure)
-    return text(_shown(value, share)) if not np.isnan(value) else "not finite"
+    return _shown(value, share) if not np.isnan(value) else "not finite"
 
 
 def smooth_table(values: Array, seconds: Array) -> dict[str, Any]:

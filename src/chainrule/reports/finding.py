@@ -29,6 +29,11 @@ class RunFinding:
     effect: str = ""
     cause: str = ""
 
+    @property
+    def sign(self) -> str:
+        """The word that stands beside it on a page."""
+        return {"error": "wrong", "warning": "look at", "note": "note"}[self.severity]
+
     def __str__(self) -> str:
         return f"{self.text}. Try: {self.advice}."
 

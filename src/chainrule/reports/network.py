@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Shape, as_floats
-from chainrule.drawing.page import text
+from chainrule.drawing.page import as_html
 from chainrule.errors import ChainruleError
 from chainrule.graph import Constant, Parameter
 from chainrule.layers import (
@@ -27,9 +27,8 @@ from chainrule.layers import (
 )
 from chainrule.network import Network
 from chainrule.reports.images import weights_picture
-from chainrule.reports.parts import Section, listed, table
+from chainrule.reports.parts import Section
 from chainrule.reports.run import TrainingRun
-from chainrule.text import short
 
 MOST_UNITS = 100
 """Of more units than this, those with the largest weights are shown."""
@@ -44,8 +43,7 @@ def picture(run: TrainingRun) -> Section | None:
     drawn = None if run.network is None else network_svg(run.network, run.sample)
     if drawn is None:
         return None
-    body = f'<div class="wide network" tabindex="0" role="region" aria-label="picture of the network">{drawn}</div>'
-    return Section("network", "Network", body)
+    return Section("network", "Network", "network", {"picture": as_html(drawn)})
 
 
 def network_svg(network: Network, sample: tuple[Any, Any] | None) -> str | None:
@@ -69,26 +67,20 @@ def first_weights(run: TrainingRun) -> Section | None:
         return None
     name, weights, shape = found
     units, largest = chosen_units(weights)
-    items = "".join(_unit(k, weights[:, k], shape, largest) for k in units)
     count = weights.shape[1]
     which = (
         f"all {count} units"
         if len(units) == count
         else f"the {len(units)} largest of {count:,} units, by norm"
     )
-    lead = (
-        f'<p class="lead">{text(name)}, {which}: each picture has a weight for each pixel of the input. '
-        f'<span class="scale"><i class="negative"></i>{short(-largest, 2)} <span>to</span> '
-        f'{short(largest, 2)}<i class="positive"></i></span></p>'
-    )
-    return Section("weights", "First layer's weights", f'{lead}<ul class="weights">{items}</ul>')
+    values = {"of": name, "which": which, "largest": largest}
+    values["units"] = [_unit(k, weights[:, k], shape, largest) for k in units]
+    return Section("weights", "First layer's weights", "weights", values)
 
 
-def _unit(k: int, weights: Array, shape: Shape, largest: float) -> str:
-    norm = short(float(np.linalg.norm(weights)), 3)
+def _unit(k: int, weights: Array, shape: Shape, largest: float) -> dict[str, Any]:
     source = weights_picture(weights, shape, largest)
-    words = f'alt="weights of unit {k + 1}" title="unit {k + 1}, norm {norm}"'
-    return f'<li><img class="pixels" {words} src="{source}"></li>'
+    return {"number": k + 1, "norm": float(np.linalg.norm(weights)), "source": source}
 
 
 def weights_of_images(run: TrainingRun) -> tuple[str, Array, Shape] | None:
@@ -134,29 +126,22 @@ def gradient_check(run: TrainingRun) -> Section | None:
         return None
     rows: list[dict[str, Any]] = run.check.get("rows", [])
     found: list[dict[str, Any]] = run.check.get("findings", [])
-    passed = bool(run.check.get("passed"))
     order = sorted(rows, key=lambda row: row.get("verdict") != "wrong")
-    cells = [_check_cells(row) for row in order[:MOST_ROWS]]
-    kind, sign, word = ("fine", "good", "agrees with") if passed else ("failed", "bad", "differs from")
-    verdict = (
-        f'<p class="{kind}"><b class="sign {sign}">{"passed" if passed else "failed"}</b> Backpropagation {word} '
-        "numerical differentiation.</p>"
-    )
-    items = "".join(
-        f'<li class="{"error" if each.get("severity") == "error" else "note"}">'
-        f'<b class="sign">{text(each.get("mistake", ""))}</b><p>{text(_place(each))}</p>'
-        f'<p class="advice">{text(each.get("advice", ""))}</p></li>'
-        for each in found
-    )
-    listed_findings = f'<ul class="findings">{items}</ul>' if items else ""
-    rest = len(rows) - len(cells)
-    more = f'<p class="faint">and {rest:,} more</p>' if rest > 0 else ""
-    head = ["node", "gradient of", "shape", "compared", "error", "verdict"]
-    rows_html = (
-        table(head, cells, kinds="tttnnt", label="Gradients that were compared", title=not passed) + more
-    )
-    folded = f"<details><summary>{len(rows):,} gradients compared</summary>{rows_html}</details>"
-    return Section("check", "Gradient check", verdict + listed_findings + (folded if passed else rows_html))
+    values = {
+        "passed": bool(run.check.get("passed")),
+        "found": [
+            {
+                "severity": each.get("severity"),
+                "mistake": each.get("mistake", ""),
+                "place": _place(each),
+                "advice": each.get("advice", ""),
+            }
+            for each in found
+        ],
+        "count": len(rows),
+        "rows": [_check_cells(row) for row in order[:MOST_ROWS]],
+    }
+    return Section("check", "Gradient check", "check", values)
 
 
 def _place(finding: dict[str, Any]) -> str:
@@ -166,7 +151,7 @@ def _place(finding: dict[str, Any]) -> str:
     return ", ".join(part for part in parts if part)
 
 
-def _check_cells(row: dict[str, Any]) -> list[str]:
+def _check_cells(row: dict[str, Any]) -> list[Any]:
     shape, verdict, error = row.get("shape"), str(row.get("verdict", "")), row.get("error")
     shown = (
         f"({', '.join(map(str, shape))}{',' if len(shape) == 1 else ''})" if isinstance(shape, list) else ""
@@ -174,31 +159,24 @@ def _check_cells(row: dict[str, Any]) -> list[str]:
     colour = {"ok": "good", "wrong": "bad"}.get(verdict, "faint")
     size = f"{as_floats([error])[0]:.0e}" if isinstance(error, (int, float)) else str(error or "")
     return [
-        text(row.get("node", "")),
-        text(row.get("input", "")),
-        text(shown),
-        text(f"{row.get('checked', '')} of {row.get('of', '')}"),
-        text(size),
-        f'<span class="{colour}">{text(verdict)}</span>',
+        row.get("node", ""),
+        row.get("input", ""),
+        shown,
+        f"{row.get('checked', '')} of {row.get('of', '')}",
+        size,
+        {"verdict": verdict, "colour": colour},
     ]
 
 
 def repeating(run: TrainingRun) -> Section | None:
     """The command, the settings and the versions."""
-    parts = []
-    if run.about.command:
-        parts.append(
-            f'<p>This command repeats the run:</p><pre class="command" tabindex="0"><code>{text(run.about.command)}'
-            "</code></pre>"
-        )
     settings = run.history.settings
-    if settings:
-        parts.append(
-            f"<h3>Settings</h3>{listed((as_words(name), as_text(value)) for name, value in settings.items())}"
-        )
-    if run.about.versions:
-        parts.append(f"<h3>Versions</h3>{listed(run.about.versions.items())}")
-    return Section("settings", "How to repeat it", "".join(parts)) if parts else None
+    values = {
+        "command": run.about.command,
+        "settings": [(as_words(name), as_text(value)) for name, value in settings.items()],
+        "versions": list(run.about.versions.items()),
+    }
+    return Section("settings", "How to repeat it", "repeating", values) if any(values.values()) else None
 
 
 def as_words(name: str) -> str:

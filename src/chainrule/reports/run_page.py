@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from chainrule.drawing.page import page, text
 from chainrule.evaluation import Classified, Estimated, error_text, or_not_measured, r2_text
 from chainrule.reports import answers, columns, curves, network
 from chainrule.reports.findings import findings_of
-from chainrule.reports.parts import Chart, Section, card, findings_html, header, section_html
+from chainrule.reports.parts import Card, Section, whole_page
 from chainrule.reports.run import TrainingRun
 from chainrule.text import counted, duration, percent, short
 
@@ -27,25 +26,9 @@ def run_page(run: TrainingRun) -> str:
     ]
     sections = [section for section in found if section is not None]
     nothing = NOTHING_WRONG if not run.missing else "In what could be read, nothing looks wrong."
-    findings = Section("findings", "Findings", findings_html(findings_of(run), nothing) + _missing(run))
-    top = header(run.name, _lead(run), [findings, *sections]) + f'<div class="cards">{_cards(run)}</div>'
-    return whole_page(run.name, top, [findings, *sections])
-
-
-def whole_page(title: str, top: str, sections: list[Section]) -> str:
-    """Top and sections as a page, with the data of all their charts."""
-    parts: list[str] = []
-    charts: list[Chart] = []
-    for section in sections:
-        parts.append(section_html(section, len(charts)))
-        charts += section.charts
-    return page(
-        f"{title}: training run",
-        f'<div class="page">{top}<main>{"".join(parts)}</main></div>',
-        data={"charts": [chart.to_data() for chart in charts]},
-        styles=("reports/vendor/uPlot.min.css", "drawing/picture.css", "reports/report.css"),
-        scripts=("reports/vendor/uPlot.iife.min.js", "reports/report.js"),
-    )
+    values = {"found": findings_of(run), "nothing": nothing, "missing": run.missing}
+    findings = Section("findings", "Findings", "findings", values)
+    return whole_page(run.name, _lead(run), [findings, *sections], _cards(run))
 
 
 def _lead(run: TrainingRun) -> str:
@@ -65,9 +48,10 @@ def _lead(run: TrainingRun) -> str:
     return ". ".join(parts) + ("." if parts else "")
 
 
-def _cards(run: TrainingRun) -> str:
+def _cards(run: TrainingRun) -> list[Card]:
     """The numbers that count most, large."""
-    cards, history = [], run.history
+    cards: list[Card] = []
+    history = run.history
     measures = [("accuracy", "%"), ("loss", "")]
     if isinstance(run.answers, Estimated):
         cards, measures = _errors(run, run.answers), []
@@ -78,17 +62,17 @@ def _cards(run: TrainingRun) -> str:
         ]
         if test is not None:
             more = f"{shown[0]} on the training data" if train is not None else ""
-            cards.append(card(f"Test {what}", shown[-1], more))
+            cards.append(Card(f"Test {what}", shown[-1], more))
         elif train is not None:
-            cards.append(card(f"Training {what}", shown[0], "no test data"))
+            cards.append(Card(f"Training {what}", shown[0], "no test data"))
     if isinstance(run.answers, Classified) and not history.test_accuracy:
-        cards.append(card("Accuracy", or_not_measured(run.answers.accuracy, _percent), _counted(run.answers)))
+        cards.append(Card("Accuracy", or_not_measured(run.answers.accuracy, _percent), _counted(run.answers)))
     if len(run.loss):
-        cards.append(card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
+        cards.append(Card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
     if history.stopped:
         word, _, rest = history.stopped.partition(":")
-        cards.append(card("Ended", word.strip(), (rest.strip()[:120] + ("..." if len(rest) > 120 else ""))))
-    return "".join(cards)
+        cards.append(Card("Ended", word.strip(), (rest.strip()[:120] + ("..." if len(rest) > 120 else ""))))
+    return cards
 
 
 def _percent(share: float) -> str:
@@ -102,10 +86,10 @@ def _counted(answers: Classified | Estimated) -> str:
     return f"the output for {counted(answers.not_finite, 'sample')} is NaN or infinite"
 
 
-def _errors(run: TrainingRun, answers: Estimated) -> list[str]:
+def _errors(run: TrainingRun, answers: Estimated) -> list[Card]:
     """R² and the errors of a regression, as cards; of several outputs, their means."""
     if not answers.samples:
-        return [card("R²", "not measured", _counted(answers))]
+        return [Card("R²", "not measured", _counted(answers))]
     tested, trained = answers.means, run.about.on_training
     more = ["", ""]
     if trained:
@@ -116,8 +100,8 @@ def _errors(run: TrainingRun, answers: Estimated) -> list[str]:
     error, mean_error = error_text(tested["rmse"]), f"MAE {error_text(tested['mae'])}"
     test = "Test " if trained else ""
     return [
-        card(f"{test}R²", r2_text(tested["r2"]), ", ".join(filter(None, (means, more[0])))),
-        card(f"{test}RMSE", error, ", ".join(filter(None, (mean_error, means, more[1])))),
+        Card(f"{test}R²", r2_text(tested["r2"]), ", ".join(filter(None, (means, more[0])))),
+        Card(f"{test}RMSE", error, ", ".join(filter(None, (mean_error, means, more[1])))),
     ]
 
 
@@ -126,11 +110,3 @@ def _pace(run: TrainingRun) -> str:
         return ""
     pace = len(run.loss) / run.seconds
     return f", {pace:,.0f} a second" if pace >= 1 else ""
-
-
-def _missing(run: TrainingRun) -> str:
-    """What could not be read, and what the page lacks for it."""
-    if not run.missing:
-        return ""
-    items = "".join(f"<li>{text(each)}</li>" for each in run.missing)
-    return f'<div class="missing"><b>Missing</b><ul>{items}</ul></div>'
