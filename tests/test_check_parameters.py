@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections import namedtuple
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import Enum
+from functools import partial, wraps
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -176,6 +178,77 @@ class OfANamedTuple(Affine):
         self.grads = Couple(dW, db)
 
 
+class ObjectArray(Affine):
+    def begin(self) -> None:
+        self.p = np.array([[W.copy(), None], [B.copy(), None]], dtype=object)
+
+    def both(self) -> Any:
+        return self.p[:, 0]
+
+    def keep(self, dW: Array, db: Array) -> None:
+        self.grads = np.array([[dW, None], [db, None]], dtype=object)
+
+
+class KeysOfSeveral(Affine):
+    """The gradients' keys are marked inside."""
+
+    def begin(self) -> None:
+        self.p, self.grads = {("W", 0): W.copy(), ("b", 0): B.copy()}, {}
+
+    def both(self) -> Any:
+        return self.p["W", 0], self.p["b", 0]
+
+    def keep(self, dW: Array, db: Array) -> None:
+        self.grads["dW", 0], self.grads["db", 0] = dW, db
+
+
+class Which(Enum):
+    KERNEL = 0
+    SHIFT = 1
+
+
+class KeysOfAnyKind(Affine):
+    def begin(self) -> None:
+        self.p = {Which.KERNEL: W.copy(), Which.SHIFT: B.copy()}
+
+    def both(self) -> Any:
+        return list(self.p.values())
+
+    def keep(self, dW: Array, db: Array) -> None:
+        self.grads = {Which.KERNEL: dW, Which.SHIFT: db}
+
+
+class OnTheClass(Affine):
+    params: ClassVar[dict[str, Array]] = {"W": W.copy(), "b": B.copy()}
+    grads: ClassVar[dict[str, Array]] = {}
+
+    def both(self) -> Any:
+        return self.params["W"], self.params["b"]
+
+    def keep(self, dW: Array, db: Array) -> None:
+        self.grads["W"], self.grads["b"] = dW, db
+
+
+class InAListOnTheClass(Affine):
+    params: ClassVar[Any] = [W.copy(), B.copy()]
+
+    def both(self) -> Any:
+        return self.params
+
+    def keep(self, dW: Array, db: Array) -> None:
+        self.grads = [dW, db]
+
+
+class AnObjectOnTheClass(Affine):
+    layer = Weights()
+
+    def both(self) -> Any:
+        return self.layer.kernel, self.layer.shift
+
+    def keep(self, dW: Array, db: Array) -> None:
+        self.layer.dkernel, self.layer.dshift = dW, db  # type: ignore[attr-defined]
+
+
 class Plain:
     """A layer of other method names inside."""
 
@@ -200,6 +273,20 @@ class Nested:
 
     def backward(self, dy: Array) -> Array:
         return self.inner["dense"][0].back(dy)
+
+
+class BoundMethods:
+    """It keeps methods of a layer, and not the layer itself."""
+
+    def __init__(self, wrong: float = 1.0) -> None:
+        layer = Plain(wrong)
+        self.forward_of, self.backward_of = layer.__call__, layer.back
+
+    def forward(self, x: Array) -> Array:
+        return self.forward_of(x)
+
+    def backward(self, dy: Array) -> Array:
+        return self.backward_of(dy)
 
 
 class MadeInForward(Affine):
@@ -307,7 +394,8 @@ STYLES: dict[str, Any] = {
         cls.__name__: cls
         for cls in (
             GradientsInADict, ListsOfLayers, DictsOfDicts, OfADataclass, OfANamedTuple, Nested, MadeInForward,
-            MadeUnseeded, NestedLists,
+            MadeUnseeded, NestedLists, ObjectArray, KeysOfSeveral, KeysOfAnyKind, OnTheClass, InAListOnTheClass,
+            AnObjectOnTheClass, BoundMethods,
         )
     },
     "(dx, dW, db)": Returns,
@@ -445,6 +533,183 @@ def test_only_objects_have_something_to_ignore() -> None:
     for target in (cr.ReLU(), cr.Graph(cr.ReLU()(cr.Input("x")))):
         with pytest.raises(cr.errors.ArgumentError, match="ignore"):
             cr.check(target, X, ignore=["gain"])
+
+
+def test_what_a_class_holds_stays_as_it_is() -> None:
+    assert cr.check(OnTheClass(), X).passed
+    assert OnTheClass.grads == {}
+    assert np.array_equal(OnTheClass.params["W"], W)
+
+
+def test_a_name_with_a_dot_is_written_in_brackets() -> None:
+    class States:
+        def __init__(self) -> None:
+            self.state = {"fc.gain": np.ones(4)}
+
+        def forward(self, x: Array) -> Array:
+            self.x = x
+            return x * self.state["fc.gain"]
+
+        def backward(self, dy: Array) -> Array:
+            self.found = {("of", 1): (dy * self.x).sum(axis=0)}
+            return dy * self.state["fc.gain"]
+
+    name = "state['fc.gain']"
+    assert cr.check(States(), X).uncompared == (name,)
+    assert cr.check(States(), X, ignore=[name]).passed
+    assert verdicts(cr.check(States(), X, gradients={name: "found[('of', 1)]"})) == {"x": "ok", name: "ok"}
+
+
+# What no copy has for its own --------------------------------------------------------------------------------
+
+
+class Times:
+    """y = gain * x, by a method that says where the gain is."""
+
+    gains: ClassVar[Any] = {"all": np.full(4, 2.0)}
+
+    def gain(self) -> Any:
+        raise NotImplementedError
+
+    def forward(self, x: Array) -> Array:
+        return x * self.gain()
+
+    def backward(self, dy: Array) -> Array:
+        return dy * self.gain()
+
+
+def in_a_closure(gain: Any, scale: Callable[[Any], Any] = lambda gain: gain) -> Any:
+    class Closed(Times):
+        def gain(self) -> Any:
+            return scale(gain)
+
+    return Closed()
+
+
+def in_a_decorator(gain: Any) -> Any:
+    def times(function: Callable[..., Array]) -> Callable[..., Array]:
+        @wraps(function)
+        def both(self: Any, given: Array) -> Array:
+            return function(self, given) * gain
+
+        return both
+
+    class Decorated:
+        @times
+        def forward(self, x: Array) -> Array:
+            return x
+
+        @times
+        def backward(self, dy: Array) -> Array:
+            return dy
+
+    return Decorated()
+
+
+class KeepsAFunction(Times):
+    def __init__(self, gain: Any) -> None:
+        self.gain = lambda: gain  # type: ignore[method-assign]
+
+
+class KeepsAFunctionOfItself(Times):
+    def __init__(self, gain: Any) -> None:
+        self.value = gain
+        self.gain = lambda: self.value  # type: ignore[method-assign]
+
+
+class ByTheNameOfItsClass(Times):
+    def gain(self) -> Any:
+        return Times.gains["all"]
+
+
+class Single:
+    """It is copied by handing itself on."""
+
+    def __init__(self, gain: Any) -> None:
+        self.value = gain
+
+    def __deepcopy__(self, memory: Any) -> Single:
+        return self
+
+
+class KeepsASingleObject(Times):
+    def __init__(self, gain: Any) -> None:
+        self.single = Single(gain)
+
+    def gain(self) -> Any:
+        return self.single.value
+
+
+class CannotBeCopied(Single):
+    def __deepcopy__(self, memory: Any) -> Single:
+        raise TypeError("no copy")
+
+
+def on_the_class(gain: Any) -> Any:
+    return type(
+        "OnTheClass", (KeepsASingleObject,), {"__init__": object.__init__, "single": CannotBeCopied(gain)}
+    )()
+
+
+OUT_OF_REACH: dict[str, tuple[Callable[[Any], Any], str]] = {
+    "closure": (in_a_closure, "gain.gain"),
+    "list": (lambda gain: in_a_closure([gain], lambda gains: gains[0]), "gain.gain[0]"),
+    "decorator": (in_a_decorator, "forward.gain"),
+    "function": (KeepsAFunction, "gain.gain"),
+    "function of itself": (KeepsAFunctionOfItself, "gain.self.value"),
+    "no copy": (KeepsASingleObject, "single.value"),
+    "no copy, on the class": (on_the_class, "single.value"),
+    "name of the class": (lambda _: ByTheNameOfItsClass(), "gains.all"),
+}
+
+
+@pytest.mark.parametrize("frozen", [False, True])
+@pytest.mark.parametrize("where", OUT_OF_REACH)
+def test_what_cannot_be_copied_is_named(where: str, frozen: bool) -> None:
+    make, name = OUT_OF_REACH[where]
+    gain = np.linspace(0.5, 2.0, 4)
+    gain.flags.writeable = not frozen
+    kept = gain.copy()
+    report = cr.check(make(gain), X)
+    assert (report.verdict, report.uncompared) == ("incomplete", (name,))
+    (remark,) = report.remarks
+    assert f'ignore=["{name}"]' in remark
+    assert np.array_equal(gain, kept)
+    assert gain.flags.writeable == (not frozen)
+    ignored = cr.check(make(gain), X, ignore=[name])
+    assert (ignored.passed, ignored.remarks) == (True, ())
+
+
+def test_what_a_function_holds_and_forward_does_not_read_is_not_named() -> None:
+    def unused() -> Array:
+        return gain
+
+    class Own(Times):
+        def __init__(self) -> None:
+            self.own, self.unused = 2.0, unused
+
+        def gain(self) -> Any:
+            return self.own
+
+    gain = np.ones(4)
+    assert (cr.check(Own(), X).verdict, cr.check(Own(), X).remarks) == ("passed", ())
+
+
+def test_arguments_bound_to_a_function_are_parameters() -> None:
+    class Bound:
+        def __init__(self) -> None:
+            self.function = partial(np.multiply, np.full(4, 2.0))
+
+        def forward(self, x: Array) -> Array:
+            self.x = x
+            return self.function(x)
+
+        def backward(self, dy: Array) -> Array:
+            self.found = (dy * self.x).sum(axis=0)
+            return self.function(dy)
+
+    assert cr.check(Bound(), X).uncompared == ("function.args[0]",)
+    assert cr.check(Bound(), X, gradients={"function.args[0]": "found"}).passed
 
 
 class Normalization:

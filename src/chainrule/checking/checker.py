@@ -22,6 +22,7 @@ from chainrule.checking.targets.calling import as_given, plain_inputs
 from chainrule.checking.targets.functions import FunctionTarget
 from chainrule.checking.targets.inputs import as_data, complete, inputs_for
 from chainrule.checking.targets.jax_targets import jax_target, takes_jax
+from chainrule.checking.targets.kernels import answers_among, refuse_unknown_inputs
 from chainrule.checking.targets.layers import LayerTarget
 from chainrule.checking.targets.objects import ObjectTarget, checked_object
 from chainrule.checking.targets.places import copied, look
@@ -148,7 +149,8 @@ def _report(name: str, findings: list[Finding], rows: list[Row], began: float, *
     """The report, with errors before notes, and what has a name before what has none."""
     if not rows and not findings:
         raise ArgumentError(
-            f"check: nothing in {name} has a gradient to check: no input or parameter holds floats"
+            f"check: nothing in {name} has a gradient to check: no input or parameter holds floats, but those that "
+            f"are said to be constant or straight-through"
         )
     rank = {"error": 0, "warning": 1, "note": 2}
     findings = sorted(findings, key=lambda each: (rank[each.severity], each.mistake == "unknown"))
@@ -357,10 +359,7 @@ def _functions(
         raise ArgumentError(
             f"check: {name} is a function; give its backward too: cr.check({name}, x, backward=...)"
         )
-    if not inputs:
-        raise ArgumentError(
-            f"check: {name} is a function of unknown inputs; give them: cr.check({name}, x, ...)"
-        )
+    refuse_unknown_inputs(name, inputs)
     called = input_names(forward, len(inputs), names)
     plain = plain_inputs(dict(zip(called, inputs, strict=True)))
 
@@ -368,7 +367,7 @@ def _functions(
         forward(*as_given(values, plain))
 
     values = _read(called, inputs, runs, plain)
-    without = _answers(called) | plain
+    without = answers_among(called) | plain
     return FunctionTarget(
         name, "function", values, without_gradient=without, forward=forward, backward=backward, plain=plain
     )
@@ -396,10 +395,6 @@ def _read(
     return values
 
 
-def _answers(names: Sequence[str]) -> frozenset[str]:
-    return frozenset(name for k, name in enumerate(names) if name in ANSWERS and k > 0)
-
-
 def _object(
     target: Any,
     inputs: tuple[Any, ...],
@@ -408,10 +403,7 @@ def _object(
     ignore: Collection[str],
 ) -> Target:
     cls = type(target).__name__
-    if not inputs:
-        raise ArgumentError(
-            f"check: {cls} is an object of unknown inputs; give them: cr.check({cls}(...), x)"
-        )
+    refuse_unknown_inputs(cls, inputs, "an object", "(...)")
     called = input_names(target.forward, len(inputs), names)
     plain = plain_inputs(dict(zip(called, inputs, strict=True)))
 
@@ -419,4 +411,4 @@ def _object(
         copied(target).forward(*as_given(values, plain))
 
     data = _read(called, inputs, runs, plain)
-    return object_target(target, data, plain, _answers(called) | plain, gradients, ignore)
+    return object_target(target, data, plain, answers_among(called) | plain, gradients, ignore)

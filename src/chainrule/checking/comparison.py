@@ -11,7 +11,7 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.checking.context import Check, Misshapen
-from chainrule.checking.differences import Differences
+from chainrule.checking.differences import ALONG_DIRECTION, OF_SLOPE, Differences
 from chainrule.checking.elements import Compared, compare_elements, directions, hold_along, ties_agree
 from chainrule.checking.precision import epsilon, rounded
 from chainrule.checking.report import Verdict
@@ -145,6 +145,10 @@ def _compared(
         compared = elements(
             np.union1d(_sample(analytic, int(np.clip(when_wrong, *SAMPLED_WHEN_WRONG)), rng), hidden)
         )
+    if accuracy != "float64" and not few_when_wrong:
+        _excuse(check, name, compared)
+    if failing is not None and len(compared) == size and _is_their_sum(compared, analytic, failing, accuracy):
+        failing = None  # along a direction the function bends sooner than along one axis
     kinks = [each for each in compared if each.is_kink]
     failed = [each for each in compared if not each.agrees and not each.kink]
     if len(kinks) > 1 and not failed and not ties_agree(differences, name, kinks, analytic, accuracy):
@@ -162,7 +166,9 @@ def _compared(
     if sharpness <= 1 or is_wrong:
         return verdict, error, sharpness if math.isfinite(sharpness) else None
     least = 64 * epsilon(accuracy) * float(np.abs(check.dy).max(initial=0)) * math.sqrt(check.y.size)
-    if float(np.abs(analytic).max()) > least and differences.is_rough:
+    noise = min((each.allowed for each in compared if each.is_defined), default=0.0)
+    is_hidden = noise > least and all(each.allowed > each.slope.terms for each in compared)
+    if differences.is_rough and (is_hidden or float(np.abs(analytic).max()) > least):
         check.said.append(
             f"The noise of {check.target.name} hides the gradient of {name}: any would have passed. Against a "
             f"plain forward in float64, reference=..., it shows."
@@ -170,6 +176,30 @@ def _compared(
         check.target = replace(check.target, uncompared=(*check.target.uncompared, name))
         return "not checked", error, None
     return verdict, None, None  # it is 0, and how far from that is no relative error
+
+
+def _excuse(check: Check, name: str, compared: list[Compared]) -> None:
+    """Let a few elements pass that are off by no more than backward itself rounds there.
+
+    Where large terms cancel, as where two numbers of nearly the same size are normalized, one element has no more
+    digits than that, and slopes do not show how large the terms were.
+    """
+    wrong = [each for each in compared if not each.agrees and not each.kink]
+    if 0 < len(wrong) <= max(1, len(compared) // 10):
+        noise = check.noise_of_gradient(name).absolute.reshape(-1)
+        for each in wrong:
+            each.agrees = bool(each.off <= 10 * noise[each.index] + each.allowed)
+
+
+def _is_their_sum(compared: list[Compared], analytic: Array, direction: Array, dtype: str) -> bool:
+    """Whether a gradient's slope along a direction is what the slopes of all its elements add up to."""
+    if not all(each.agrees and each.is_defined for each in compared):
+        return False
+    terms = (analytic * direction).reshape(-1)
+    slope = sum(each.slope.value * float(direction.flat[each.index]) for each in compared)
+    unsure = sum(each.slope.unsure * abs(float(direction.flat[each.index])) for each in compared)
+    allowed = ALONG_DIRECTION[dtype] * float(np.linalg.norm(terms)) + OF_SLOPE[dtype] * abs(slope) + unsure
+    return abs(float(terms.sum()) - slope) <= allowed
 
 
 def _directions(

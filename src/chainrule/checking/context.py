@@ -16,7 +16,7 @@ from chainrule.checking.mistakes import advice_for
 from chainrule.checking.noise import Noise, measure
 from chainrule.checking.precision import lowest, rounded
 from chainrule.checking.report import Finding, Row, Severity, Verdict
-from chainrule.checking.targets.target import Calls, Returned, Target
+from chainrule.checking.targets.target import Calls, Returned, Target, copies
 
 
 @dataclass(frozen=True)
@@ -190,6 +190,20 @@ class Check:
         rng = np.random.default_rng([self.seed, 4])
         return measure(self.output_or_nan, values, y, self.target.dtypes, rng)
 
+    def noise_of_gradient(self, name: str) -> Noise:
+        """How much a gradient jumps where the inputs move a little."""
+        like = self.analytic[name]
+
+        def gradient(values: Mapping[str, Array]) -> Array:
+            try:
+                given = {n: value.astype(self.values[n].dtype) for n, value in values.items()}
+                return np.asarray(self.gradients(given, self.dy)[name], np.float64).reshape(like.shape)
+            except Exception:  # it worked for the values given
+                return np.full(like.shape, np.nan)
+
+        rng = np.random.default_rng([self.seed, 8])
+        return measure(gradient, self.target.values, like, self.target.dtypes, rng, all_steps=True)
+
     @cached_property
     def accuracy(self) -> str:
         """The dtype at whose accuracy gradients are judged: that of the backward, or what the forward rounds to."""
@@ -280,11 +294,6 @@ class Check:
     def shape(self, name: str) -> Shape:
         """The shape of an input."""
         return tuple(self.target.values[name].shape)
-
-
-def copies(values: Mapping[str, Array]) -> dict[str, Array]:
-    """Arrays of their own."""
-    return {name: value.copy() for name, value in values.items()}
 
 
 def typed(values: Mapping[str, Array], dtype: str) -> dict[str, Array]:

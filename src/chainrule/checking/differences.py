@@ -89,6 +89,14 @@ class Differences:
         """Whether the forward rounds so coarsely that slopes are taken over long steps, by four points."""
         return bool(self._dtypes) or (self._noise is not None and self._noise.relative > ROUGH)
 
+    def unseen(self, name: str) -> float:
+        """How large a slope may be although no output moved: each is rounded, and may have moved by half a unit."""
+        if self._noise is None:
+            return 0.0
+        with np.errstate(all="ignore"):
+            moved = float((np.abs(self._dy) * self._noise.absolute).max(initial=0.0))
+        return moved / (0.1 * self.scale[name])
+
     def least(self, name: str, dtype: str) -> float:
         """What a backward may round off: some machine epsilons of |dy|, of less where the input is small."""
         return OF_UPSTREAM[dtype] * epsilon(dtype) * self._upstream * min(1.0, self.scale[name])

@@ -13,12 +13,12 @@ import numpy as np
 
 from chainrule.checking.behaviour import directional_error, watch, watch_other_values
 from chainrule.checking.comparison import compare, upstream_for
-from chainrule.checking.context import Check, copies, typed
+from chainrule.checking.context import Check, typed
 from chainrule.checking.diagnosis import name_mistakes
 from chainrule.checking.probes import probe
 from chainrule.checking.randomness import held
 from chainrule.checking.reference import compare_forward, reference_of
-from chainrule.checking.targets.target import Calls, Refused, Target, WrongCount
+from chainrule.checking.targets.target import Calls, Refused, Target, WrongCount, copies
 from chainrule.errors import ChainruleError
 
 

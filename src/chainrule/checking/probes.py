@@ -126,9 +126,21 @@ def _large_logits(check: Check) -> None:
     for size in LOGITS:
         worst = _off_at(check, name, check.as_held(name, size * spread))
         if worst is not None:
+            infinite = next((far for far in LOGITS if not _is_finite_at(check, name, far * spread)), None)
+            if infinite is not None:
+                detail = f"At logits of about ±{infinite:g} the loss is not finite."
+                check.add("not-finite", name, facts={"detail": detail})
+                return
             detail = f"It shows at logits of about ±{size:g}, not at those given."
             check.add_compared("loss-disagrees", name, worst, confidence=0.9, facts={"detail": detail})
             return
+
+
+def _is_finite_at(check: Check, name: str, x: Array) -> bool:
+    try:
+        return bool(np.isfinite(check.output({**check.target.values, name: check.as_held(name, x)})).all())
+    except Exception:  # it may refuse such predictions
+        return True
 
 
 def _off_at(check: Check, name: str, x: Array) -> Compared | None:

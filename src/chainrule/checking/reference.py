@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array, Shape
-from chainrule.checking.context import Check, Reference, copies
+from chainrule.checking.context import Check, Reference
 from chainrule.checking.diagnosis.where import where
 from chainrule.checking.differences import RELATIVE
 from chainrule.checking.precision import epsilon
 from chainrule.checking.targets.functions import PlainTarget
-from chainrule.checking.targets.target import Target, accepts
+from chainrule.checking.targets.target import Target, accepts, copies
 from chainrule.errors import ArgumentError
 
 #: How far the forward's output may be off, as a share of the tolerance of a gradient: a forward adds up less.

@@ -65,8 +65,10 @@ def repeated(case: Case) -> int | tuple[int, ...] | None:
     """The axis, or the axes, of the output along which the input is repeated."""
     shape, of = case.analytic.shape, case.check.y.shape
     extra = len(of) - len(shape)
+    if extra < 0:
+        return None
     axes = [*range(extra), *(extra + i for i, n in enumerate(shape) if n == 1 and of[extra + i] != 1)]
-    if extra < 0 or not axes:
+    if not axes:
         return None
     return axes[0] if len(axes) == 1 else tuple(axes)
 

@@ -14,7 +14,6 @@ from chainrule.arrays import Array
 from chainrule.checking.targets.naming import (
     CLEARS,
     INPUT_GRADIENTS,
-    OUTPUTS,
     RATES,
     Path,
     is_gradient_of,
@@ -95,11 +94,6 @@ def rate_on(thing: Any) -> tuple[Path, float] | None:
     return None
 
 
-def written_output(before: Any, after: Any) -> Path | None:
-    """Where a forward that returned nothing has left its output."""
-    return _written(before, after, OUTPUTS)
-
-
 def written_gradients(before: Any, after: Any, names: Sequence[str]) -> dict[str, Path]:
     """Where a backward that returned nothing has left the gradients of inputs: dx of x, dinputs."""
     attributes = attributes_of(after)
@@ -111,12 +105,13 @@ def written_gradients(before: Any, after: Any, names: Sequence[str]) -> dict[str
         if kept is not None:
             found[name] = (kept,)
     if not found and names:
-        path = _written(before, after, INPUT_GRADIENTS)
+        path = written(before, after, INPUT_GRADIENTS)
         found = {} if path is None else {names[0]: path}
     return found
 
 
-def _written(before: Any, after: Any, names: Sequence[str]) -> Path | None:
+def written(before: Any, after: Any, names: Sequence[str]) -> Path | None:
+    """The first of these attributes that was written: where what was not returned may stand."""
     earlier, later = attributes_of(before), attributes_of(after)
     for name in names:
         if is_numbers(later.get(name)) and later[name] is not earlier.get(name):

@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape, is_float
 from chainrule.checking.targets.layers import LayerTarget
+from chainrule.checking.targets.target import refuse_infinite
 from chainrule.errors import ArgumentError, ChainruleError, DataError
 from chainrule.incoming import as_numbers
 from chainrule.layers import Layer, Loss
@@ -124,11 +125,9 @@ def as_data(value: Any, name: str, whole: bool) -> Array:
             f"check: {name}: complex numbers cannot be checked; give the real and imaginary parts apart"
         )
     array = as_numbers(value, f"check: {name}")
+    if getattr(getattr(value, "dtype", None), "kind", "") == "b":  # a mask: it has no gradient
+        return np.array(value)
     if is_float(array):
-        if not np.isfinite(array).all():
-            place = [int(i) for i in np.argwhere(~np.isfinite(array))[0]]
-            raise DataError(
-                f"check: {name} holds {array[tuple(place)]} at {place}; differences need finite numbers"
-            )
+        refuse_infinite(array, name)
         return np.array(array, dtype=np.float64)
     return array.copy() if whole else array.astype(np.float64)

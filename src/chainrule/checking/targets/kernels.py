@@ -12,8 +12,9 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape, is_float
 from chainrule.checking.randomness import fixed_randomness
-from chainrule.checking.targets.target import ANSWERS, Calls, Target, WrongCount
-from chainrule.errors import ArgumentError, DataError
+from chainrule.checking.targets.places import moved
+from chainrule.checking.targets.target import ANSWERS, Calls, Target, WrongCount, copies, refuse_infinite
+from chainrule.errors import ArgumentError
 
 AnyTarget = TypeVar("AnyTarget", bound=Target)
 #: Maps the leaves of a structure of lists, tuples and dicts, by a function of a leaf's name and the leaf.
@@ -112,11 +113,7 @@ def is_mask(array: Array) -> bool:
 def checked_values(arrays: Mapping[str, Array]) -> dict[str, Array]:
     """The arrays as they are, all of them finite, or DataError."""
     for name, array in arrays.items():
-        if is_float(array) and not np.isfinite(array).all():
-            place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
-            raise DataError(
-                f"check: {name} holds {array[place]} at {list(place)}; differences need finite numbers"
-            )
+        refuse_infinite(array, name)
     return dict(arrays)
 
 
@@ -125,11 +122,11 @@ def answers_among(names: Sequence[str]) -> frozenset[str]:
     return frozenset(name for k, name in enumerate(names) if name in ANSWERS and k > 0)
 
 
-def refuse_unknown_inputs(name: str, inputs: Sequence[Any]) -> None:
-    """ArgumentError where no inputs are given: they are not known of a function."""
+def refuse_unknown_inputs(name: str, inputs: Sequence[Any], what: str = "a function", made: str = "") -> None:
+    """ArgumentError where no inputs are given: they are not known of a function, nor of an object."""
     if not inputs:
         raise ArgumentError(
-            f"check: {name} is a function of unknown inputs; give them: cr.check({name}, x, ...)"
+            f"check: {name} is {what} of unknown inputs; give them: cr.check({name}{made}, x, ...)"
         )
 
 
@@ -139,7 +136,7 @@ def first_that_runs(candidates: Sequence[AnyTarget]) -> tuple[AnyTarget, Any]:
         calls = target.start()
         try:
             with np.errstate(all="ignore"), fixed_randomness(target.method):
-                calls.forward(_copies(target.values))
+                calls.forward(copies(target.values))
         except (Exception, SystemExit):  # the check itself will tell
             continue
         return target, calls
@@ -151,22 +148,17 @@ def without_effect(target: Target, calls: Calls) -> frozenset[str]:
     found: set[str] = set()
     try:
         with np.errstate(all="ignore"), fixed_randomness(target.method):
-            y = calls.forward(_copies(target.values))
+            y = calls.forward(copies(target.values))
             if not isinstance(y, np.ndarray):
                 return frozenset()
             returned = calls.backward(np.ones_like(y))
             for name in target.differentiable:
                 if returned.get(name) is None:
                     value = target.values[name]
-                    along = np.random.default_rng(0).uniform(-1, 1, value.shape)
-                    moved = {**_copies(target.values), name: value * (1 + 0.2 * along) + 0.1 * along}
-                    other = target.start().forward(moved)
+                    another = moved(value, 0, np.random.default_rng(0))
+                    other = target.start().forward({**copies(target.values), name: another})
                     if np.array_equal(other, y, equal_nan=True):
                         found.add(name)
     except (Exception, SystemExit, WrongCount):  # the check itself will tell
         return frozenset()
     return frozenset(found)
-
-
-def _copies(values: Mapping[str, Array]) -> dict[str, Array]:
-    return {name: value.copy() for name, value in values.items()}

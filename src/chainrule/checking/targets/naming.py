@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Hashable, Iterator
+from collections.abc import Callable, Hashable, Iterator
 from typing import NamedTuple
 
-Path = tuple[str | int, ...]
+Path = tuple[Hashable, ...]
 """The way to something an object keeps: ("W",) is object.W, ("params", "W1") is object.params["W1"]."""
 
 _GRADIENT = "grads?|gradients?|derivatives?|derivs?|deltas?|nablas?"
@@ -51,17 +51,17 @@ class Key(NamedTuple):
     written: Path
 
 
-def is_gradient(name: str | int) -> bool:
+def is_gradient(name: Hashable) -> bool:
     """Whether a name says that this is a gradient, of what it does not say: `grads`, `gradient`."""
     return isinstance(name, str) and _BARE.fullmatch(_plain(name)) is not None
 
 
-def is_container(name: str | int) -> bool:
+def is_container(name: Hashable) -> bool:
     """Whether a name is that of a container of parameters: `params`."""
     return isinstance(name, str) and _CONTAINER.fullmatch(_plain(name)) is not None
 
 
-def is_value(name: str | int) -> bool:
+def is_value(name: Hashable) -> bool:
     """Whether a name is that of a parameter's value beside its gradient: `value`, `data`."""
     return isinstance(name, str) and _VALUE.fullmatch(_plain(name)) is not None
 
@@ -92,8 +92,11 @@ def _plain(name: str) -> str:
     return name.strip("_").lower()
 
 
-def _stems(step: str | int) -> Iterator[str]:
-    """What is left of a name without a gradient's mark, in each way to take one away."""
+def _stems(step: Hashable) -> Iterator[Hashable]:
+    """What is left of a name, or of a key of several, without a gradient's mark, in each way to take one away."""
+    if isinstance(step, tuple):
+        for k, part in enumerate(step):
+            yield from ((*step[:k], stem, *step[k + 1 :]) for stem in _stems(part))
     name = step.strip("_") if isinstance(step, str) else ""
     for k in range(1, len(name)):
         if _BEFORE.fullmatch(name[:k].lower()):
@@ -102,19 +105,20 @@ def _stems(step: str | int) -> Iterator[str]:
             yield name[:k].strip("_")
 
 
-def _without(path: Path, droppable: object) -> Iterator[Path]:
-    assert callable(droppable)
+def _without(path: Path, droppable: Callable[[Hashable], bool]) -> Iterator[Path]:
     for k, step in enumerate(path):
         if len(path) > 1 and droppable(step):
             yield (*path[:k], *path[k + 1 :])
 
 
 def _key(path: Path) -> Key:
-    return Key(tuple(_alike(step) if isinstance(step, str) else step for step in path), path)
+    return Key(tuple(map(_alike, path)), path)
 
 
-def _alike(name: str) -> str:
+def _alike(name: Hashable) -> Hashable:
     """One spelling for weights, weight, W and w; for biases, bias and b; for the plural and the singular."""
+    if not isinstance(name, str):
+        return tuple(map(_alike, name)) if isinstance(name, tuple) else name
     text = re.sub(r"weights?", "w", _plain(name))
     text = re.sub(r"bias(es)?", "b", text).replace("_", "")
     return text[:-1] if len(text) > 2 and text.endswith("s") and not text.endswith("ss") else text

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,12 +14,13 @@ from chainrule.checking.randomness import held
 from chainrule.checking.targets.calling import Calling, as_given
 from chainrule.checking.targets.naming import Path
 from chainrule.checking.targets.parameters import Place
-from chainrule.checking.targets.places import Original, look, put
+from chainrule.checking.targets.places import Original, fill, look, put
 from chainrule.checking.targets.target import (
     Calls,
     Returned,
     Target,
     WrongCount,
+    copies,
     in_order_and_by_name,
     returned_in_order,
     source_of,
@@ -28,6 +29,25 @@ from chainrule.errors import ArgumentError
 
 #: So many calls of forward without a backward are remembered in a stack that it pushes to.
 REMEMBERED = 50
+
+
+@dataclass(frozen=True)
+class Adding:
+    """The gradients that backward adds to, and those of them where that is meant: all, or its only one, perhaps."""
+
+    paths: tuple[Path, ...] = ()
+    meant: tuple[Path, ...] = ()
+    cleared: str = ""
+    alone: bool = False
+
+
+@dataclass(frozen=True)
+class Updating:
+    """The parameters that backward updates: with the rate where it is a multiple of the gradient, else None."""
+
+    rates: dict[Path, float | None] = field(default_factory=dict)
+    #: Whether what it returns depends on the rate: it was computed with the updated parameters. None: not known.
+    early: bool | None = False
 
 
 @dataclass
@@ -40,15 +60,14 @@ class ObjectTarget(Target):
     places: dict[str, Place] = field(default_factory=dict)
     #: Inputs that forward is given as plain numbers.
     plain: frozenset[str] = frozenset()
-    #: Parameters that are put back after a backward, which updates them.
-    updated: tuple[Path, ...] = ()
-    #: Gradients that backward adds to: set to zero at the start; where that is meant, before each backward.
-    added: tuple[Path, ...] = ()
-    cleared: tuple[Path, ...] = ()
+    #: Gradients that backward adds to, zero at the start; where that is meant, before each backward.
+    adds: Adding = field(default_factory=Adding)
+    #: Parameters that backward updates, and that are put back then.
+    updates: Updating = field(default_factory=Updating)
     #: Lists of the inputs of past calls.
     stacks: tuple[Path, ...] = ()
 
-    def start(self, dtype: str = "float64") -> Calls:
+    def start(self, dtype: str = "float64") -> ObjectCalls:
         return ObjectCalls(self, dtype)
 
     @property
@@ -68,31 +87,23 @@ class ObjectTarget(Target):
         """The inputs that forward is called with."""
         return [name for name in self.values if name not in self.places]
 
-    def dtypes_of_copy(self, dtype: str) -> dict[Path, str]:
-        """The dtypes of a copy's parameters, and of gradients that have the dtype of their parameter."""
-        found: dict[Path, str] = {}
+    def places_to_cast(self) -> Iterator[Path]:
+        """Where a copy has the dtype in which it runs: parameters, and gradients that are of the same dtype."""
         for place in self.places.values():
-            kind = getattr(look(self.original.thing, place.path), "dtype", None)
-            same = [
-                g for g in place.gradients if getattr(look(self.original.thing, g), "dtype", None) == kind
-            ]
-            found |= dict.fromkeys([place.path, *same], dtype)
-        return found
+            own = getattr(look(self.original.thing, place.path), "dtype", None)
+            yield place.path
+            yield from (
+                g for g in place.gradients if getattr(look(self.original.thing, g), "dtype", None) == own
+            )
 
 
 class ObjectCalls(Calls):
     def __init__(self, target: ObjectTarget, dtype: str) -> None:
         self._target = target
-        self.object = target.original.copy(target.dtypes_of_copy(dtype))
-        self._clear(target.added)
+        self.object = target.original.copy(target.places_to_cast(), dtype)
+        fill(self.object, target.adds.paths, 0.0)
         self._scalar = False
         self._inputs: list[Any] = []
-
-    def _clear(self, gradients: Iterable[Path]) -> None:
-        for path in gradients:
-            present = look(self.object, path)
-            if present is not None:
-                put(self.object, path, np.zeros(np.shape(present)))
 
     def forward(self, values: Mapping[str, Array]) -> Any:
         target = self._target
@@ -107,6 +118,11 @@ class ObjectCalls(Calls):
         self._scalar = not isinstance(result, np.ndarray)
         return result
 
+    def output(self) -> Array:
+        """The output at the values of the target, in float64."""
+        with np.errstate(all="ignore"):
+            return np.array(self.forward(copies(self._target.values)), np.float64)
+
     def _forget(self) -> None:
         """Keep stacks short that forward pushes to, where backward is not called."""
         for path in self._target.stacks:
@@ -114,26 +130,25 @@ class ObjectCalls(Calls):
             while stack is not None and len(stack) > REMEMBERED:
                 del stack[0]
 
-    def backward(self, dy: Any) -> Returned:
-        target, calling = self._target, self._target.calling
-        self._clear(target.cleared)
-        before = {path: np.array(look(self.object, path)) for path in target.updated}
+    def result(self, dy: Any) -> Any:
+        """What backward itself returns after the latest forward."""
         upstream = dy[()] if self._scalar and isinstance(dy, np.ndarray) else dy
-        arguments, options = calling.arguments(upstream, self._inputs)
-        with held(self.object.backward, target.draws, seed=1):
-            result = self.object.backward(*arguments, **options)
-        returned = self._returned(result)
+        arguments, options = self._target.calling.arguments(upstream, self._inputs)
+        with np.errstate(all="ignore"), held(self.object.backward, self._target.draws, seed=1):
+            return self.object.backward(*arguments, **options)
+
+    def backward(self, dy: Any) -> Returned:
+        target = self._target
+        fill(self.object, target.adds.meant, 0.0)
+        before = {path: np.array(look(self.object, path)) for path in target.updates.rates}
+        returned = self._returned(self.result(dy))
         for name, place in target.places.items():
             if place.rate is not None:
-                after = np.asarray(look(self.object, place.path))
-                returned[name] = (before[place.path] - after) / np.asarray(
-                    place.rate, before[place.path].dtype
-                )
+                start, after = before[place.path], np.asarray(look(self.object, place.path))
+                returned[name] = (start - after) / np.asarray(place.rate, start.dtype)
         for path, value in before.items():
             put(self.object, path, value)
-        if (
-            not calling.has_upstream and np.size(dy) == 1
-        ):  # it is for an upstream gradient of 1, and has no other
+        if not target.calling.has_upstream and np.size(dy) == 1:  # it is for one of 1, and has no other
             return {n: None if g is None else np.asarray(g) * np.reshape(dy, ()) for n, g in returned.items()}
         return returned
 

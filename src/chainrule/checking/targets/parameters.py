@@ -1,15 +1,14 @@
-"""The parameters of an object and their gradients: paired by their names, and told by what forward reads."""
+"""The parameters of an object and their gradients: paired by their names, or by their shapes."""
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from chainrule.arrays import Array
 from chainrule.checking.targets.naming import (
     USUAL,
     USUAL_NUMBERS,
@@ -20,19 +19,7 @@ from chainrule.checking.targets.naming import (
     is_value,
     parameter_keys,
 )
-from chainrule.checking.targets.places import (
-    Original,
-    as_text,
-    is_floats,
-    is_numbers,
-    is_same,
-    look,
-    put,
-    walk,
-)
-
-Forward = Callable[[Any], Array]
-"""Runs a copy of the object, and gives its output."""
+from chainrule.checking.targets.places import as_text, is_floats, is_numbers, is_same, walk
 
 
 @dataclass(frozen=True)
@@ -60,37 +47,30 @@ def pair_by_names(
 ) -> dict[Path, tuple[Path, ...]]:
     """The gradients of each number or array that has one, by their names, after a backward that changed some."""
     gradients = {path: value for path, value in walk(after) if path and (value is None or is_numbers(value))}
-    pairs = _by_keys(before, gradients, changed)
-    found = _best(pairs)
-    rest = [path for path in before if path not in found]
-    free = {p: g for p, g in gradients.items() if p not in found and p not in found.values()}
-    found |= _best(_beside(rest, before, free, changed))
-    rest = [path for path in rest if path not in found]
-    found |= _by_shape(
-        rest, before, {p: g for p, g in free.items() if p in changed and p not in found.values()}
-    )
-    return _together(found, before, gradients, {(pair.parameter, pair.gradient): pair.rank for pair in pairs})
+    found: dict[Path, _Pair] = {}
+    for ways in (_by_keys, _beside, _by_shape):
+        rest = {path: value for path, value in before.items() if path not in found}
+        taken = found.keys() | {pair.gradient for pair in found.values()}
+        free = {path: value for path, value in gradients.items() if path not in taken}
+        found |= _best(ways(rest, free, changed))
+    return _together(found, before, gradients)
 
 
 def _by_keys(
     before: Mapping[Path, Any], gradients: Mapping[Path, Any], changed: Collection[Path]
-) -> list[_Pair]:
+) -> Iterator[_Pair]:
+    """A parameter and what has its name, with a gradient's mark."""
     named = defaultdict(list)
     for path in before:
         for key in parameter_keys(path):
             named[key.alike].append((path, key.written))
-    pairs = []
     for order, (path, gradient) in enumerate(gradients.items()):
         for key in gradient_keys(path):
             for parameter, written in named.get(key.alike, ()):
                 value = before[parameter]
-                if parameter == path or not _may_be_gradient(gradient, value):
-                    continue
-                rank = (
-                    (written != key.written) + 4 * (not _fits(gradient, value)) + 0.5 * (path not in changed)
-                )
-                pairs.append(_Pair(rank, order, parameter, path))
-    return pairs
+                if parameter != path and _may_be_gradient(gradient, value):
+                    unsure = (written != key.written) + 4 * (not _fits(gradient, value))
+                    yield _Pair(unsure + 0.5 * (path not in changed), order, parameter, path)
 
 
 def _may_be_gradient(gradient: Any, value: Any) -> bool:
@@ -104,78 +84,66 @@ def _fits(gradient: Any, value: Any) -> bool:
 
 
 def _beside(
-    parameters: Iterable[Path],
-    before: Mapping[Path, Any],
-    gradients: Mapping[Path, Any],
-    changed: Collection[Path],
-) -> list[_Pair]:
+    before: Mapping[Path, Any], gradients: Mapping[Path, Any], changed: Collection[Path]
+) -> Iterator[_Pair]:
     """A value and its `grad` on one object; or the one array there that has the shape of the `grad`."""
     waiting = defaultdict(list)
-    for path in parameters:
-        if path and is_floats(before[path]) and not is_gradient(path[-1]):
+    for path, value in before.items():
+        if is_floats(value) and not is_gradient(path[-1]):
             waiting[path[:-1]].append(path)
-    pairs = []
     for order, (path, gradient) in enumerate(gradients.items()):
         if gradient is None or not is_gradient(path[-1]):
             continue
         fitting = [each for each in waiting[path[:-1]] if _fits(gradient, before[each])]
         for each in waiting[path[:-1]]:
             if is_value(each[-1]) and np.ndim(before[each]):
-                pairs.append(_Pair(1 + 4 * (each not in fitting), order, each, path))
+                yield _Pair(1 + 4 * (each not in fitting), order, each, path)
         if len(fitting) == 1 and np.ndim(gradient) and path in changed:
-            pairs.append(_Pair(2, order, fitting[0], path))
-    return pairs
+            yield _Pair(2, order, fitting[0], path)
 
 
 def _by_shape(
-    parameters: Iterable[Path], before: Mapping[Path, Any], gradients: Mapping[Path, Any]
-) -> dict[Path, Path]:
+    before: Mapping[Path, Any], gradients: Mapping[Path, Any], changed: Collection[Path]
+) -> Iterator[_Pair]:
     """The one array among `grads` that has a shape which one parameter has."""
     wanted, offered = defaultdict(list), defaultdict(list)
-    for path in parameters:
-        if isinstance(before[path], np.ndarray) and before[path].ndim and is_floats(before[path]):
-            wanted[before[path].shape].append(path)
+    for path, value in before.items():
+        if isinstance(value, np.ndarray) and value.ndim and is_floats(value):
+            wanted[value.shape].append(path)
     for path, gradient in gradients.items():
-        if any(is_gradient(step) for step in path[:-1]):
+        if path in changed and any(is_gradient(step) for step in path[:-1]):
             offered[np.shape(gradient)].append(path)
-    return {
-        wanted[shape][0]: paths[0]
-        for shape, paths in offered.items()
-        if len(paths) == len(wanted[shape]) == 1
-    }
+    for shape, paths in offered.items():
+        if len(paths) == len(wanted[shape]) == 1:
+            yield _Pair(2, 0, wanted[shape][0], paths[0])
 
 
-def _best(pairs: Iterable[_Pair]) -> dict[Path, Path]:
+def _best(pairs: Iterable[_Pair]) -> dict[Path, _Pair]:
     """Each parameter's surest gradient, no gradient given twice."""
-    found: dict[Path, Path] = {}
+    found: dict[Path, _Pair] = {}
     taken = set()
     for pair in sorted(pairs, key=lambda each: (each.rank, each.order)):
         if pair.parameter not in found and pair.gradient not in taken:
-            found[pair.parameter] = pair.gradient
+            found[pair.parameter] = pair
             taken.add(pair.gradient)
     return found
 
 
 def _together(
-    found: Mapping[Path, Path],
-    before: Mapping[Path, Any],
-    gradients: Mapping[Path, Any],
-    ranks: Mapping[tuple[Path, Path], float],
+    found: Mapping[Path, _Pair], before: Mapping[Path, Any], gradients: Mapping[Path, Any]
 ) -> dict[Path, tuple[Path, ...]]:
     """One entry for each array: one that stands several times in one list has the sum of its gradients there."""
     result: dict[Path, tuple[Path, ...]] = {}
     for path, others in aliases(before).items():
-        mine = sorted((p for p in others if p in found), key=lambda p: ranks.get((p, found[p]), 2))
-        if not mine:
-            continue
-        chosen = [found[mine[0]]]
-        for other in mine[1:]:
-            values = [gradients[each] for each in chosen]
-            new = gradients[found[other]]
+        mine = sorted((found[p] for p in others if p in found), key=lambda pair: pair.rank)
+        chosen = [pair.gradient for pair in mine[:1]]
+        for pair in mine[1:]:
+            values, new = [gradients[each] for each in chosen], gradients[pair.gradient]
             is_another = new is not None and not any(new is v or is_same(new, v) for v in values)
-            if other[:-1] == mine[0][:-1] and is_another:
-                chosen.append(found[other])
-        result[path] = tuple(chosen)
+            if pair.parameter[:-1] == mine[0].parameter[:-1] and is_another:
+                chosen.append(pair.gradient)
+        if chosen:
+            result[path] = tuple(chosen)
     return result
 
 
@@ -208,44 +176,3 @@ def is_of_interest(path: Path, value: Any, others: bool) -> bool:
     if isinstance(value, float):
         return others or USUAL_NUMBERS.fullmatch(str(path[-1])) is not None
     return is_floats(value)
-
-
-def read_by(forward: Forward, original: Original, paths: Iterable[Path]) -> set[Path]:
-    """Those of these places that the output depends on: another value there gives another output.
-
-    They are tried all at once, and by halves where that changes the output.
-    """
-    base = forward(original.copy())
-    found: set[Path] = set()
-    waiting = [list(paths)]
-    while waiting:
-        group = waiting.pop()
-        if not group or not any(_shows(forward, original, group, base, way) for way in (0, 1)):
-            continue
-        if len(group) == 1:
-            found.add(group[0])
-        else:
-            waiting += [group[: len(group) // 2], group[len(group) // 2 :]]
-    return found
-
-
-def _shows(forward: Forward, original: Original, group: Iterable[Path], base: Array, way: int) -> bool:
-    """Whether other values at these places change the output, or stop the forward."""
-    trial, rng = original.copy(), np.random.default_rng(way)
-    try:
-        for path in group:
-            put(trial, path, _moved(look(trial, path), way, rng))
-        return not is_same(forward(trial), base)
-    except (Exception, SystemExit):
-        return True
-
-
-def _moved(value: Any, way: int, rng: np.random.Generator) -> Array:
-    """Other values: near these and of their signs, or further away and of both."""
-    array = np.array(value, np.float64)
-    size = float(np.sqrt((array**2).mean())) if array.size else 0.0
-    if way:
-        return np.asarray(array + (size or 1.0) * rng.normal(size=array.shape))
-    return np.asarray(
-        array * rng.uniform(0.6, 1.4, array.shape) + (array == 0) * rng.uniform(0.05, 0.1, array.shape)
-    )

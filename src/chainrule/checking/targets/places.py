@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import copy
+import re
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Hashable, Iterable, Iterator, Mapping
+from contextlib import suppress
+from enum import Enum
+from functools import cached_property, partial
+from logging import Logger
 from types import BuiltinFunctionType, FunctionType, MethodType, ModuleType
 from typing import Any
 
@@ -26,8 +32,9 @@ _CLOSED = (
     ModuleType,
     type,
     FunctionType,
-    MethodType,
     BuiltinFunctionType,
+    Enum,
+    Logger,
 )
 
 
@@ -52,22 +59,30 @@ def walk(thing: Any) -> Iterator[tuple[Path, Any]]:
             waiting.extend(((*path, step), value) for step, value in inside)
 
 
-def _inside(thing: Any) -> list[tuple[str | int, Any]] | None:
+def _inside(thing: Any) -> list[tuple[Hashable, Any]] | None:
     """What a container or an object holds, by the step that leads there; None for all else."""
     if isinstance(thing, Mapping):
-        return [(key, value) for key, value in thing.items() if isinstance(key, (str, int))]
+        return list(thing.items())
     if isinstance(thing, (list, tuple, deque)):
         return list(enumerate(thing)) if len(thing) <= 1000 and as_number_list(thing) is None else []
+    if isinstance(thing, np.ndarray) and thing.dtype == object and as_number_list(thing) is None:
+        places = np.ndindex(thing.shape) if thing.size <= 1000 else ()
+        return [(place[0] if len(place) == 1 else place, thing[place]) for place in places]
+    if isinstance(thing, MethodType):
+        return [("__self__", thing.__self__)]
+    if isinstance(thing, partial):
+        return [("func", thing.func), ("args", thing.args), ("keywords", thing.keywords)]
     if isinstance(thing, _CLOSED):
         return None
     return list(attributes_of(thing).items()) if hasattr(thing, "__dict__") or _slots(thing) else None
 
 
 def attributes_of(thing: Any) -> dict[str, Any]:
-    """What stands on an object, in its slots, and what of its class is a parameter."""
+    """What stands on an object, in its slots, and on its class, without methods and properties."""
     found: dict[str, Any] = {}
     for cls in reversed(type(thing).__mro__):
-        found |= {n: v for n, v in vars(cls).items() if isinstance(v, (np.ndarray, float))}
+        own = {name: value for name, value in vars(cls).items() if not name.startswith("__")}
+        found |= {name: value for name, value in own.items() if not hasattr(type(value), "__get__")}
     found |= {name: getattr(thing, name) for name in _slots(thing) if hasattr(thing, name)}
     return found | getattr(thing, "__dict__", {})
 
@@ -100,7 +115,9 @@ def is_floats(value: Any) -> bool:
 
 
 def as_number_list(value: Any) -> Array | None:
-    """The array that a list of floats, or a list of such lists, is; None where it is something else."""
+    """The array that a list of floats, a list of such lists, or an array of such objects is; else None."""
+    if isinstance(value, np.ndarray) and value.dtype == object:
+        value = value.tolist()
     if not isinstance(value, (list, tuple)) or not value:
         return None
     first = value[0]
@@ -120,8 +137,11 @@ def look(thing: Any, path: Path) -> Any:
     for step in path:
         if isinstance(thing, Mapping):
             thing = thing.get(step)
-        elif isinstance(thing, (list, tuple, deque)) and isinstance(step, int):
-            thing = thing[step] if step < len(thing) else None
+        elif isinstance(thing, (list, tuple, deque, np.ndarray)) and not isinstance(step, str):
+            try:
+                thing = thing[step]  # type: ignore[call-overload,index]  # a whole number, or several for an array
+            except (IndexError, TypeError):
+                return None
         else:
             thing = getattr(thing, str(step), None)
         if thing is None:
@@ -138,19 +158,37 @@ def put(thing: Any, path: Path, value: Array) -> None:
     if isinstance(present, list):
         present[:] = value.tolist()
         return
-    holder, last = look(thing, path[:-1]) if path[:-1] else thing, path[-1]
     plain = (
         value.item() if value.ndim == 0 else tuple(value.tolist()) if isinstance(present, tuple) else value
     )
-    _set(holder, last, plain)
+    _set(look(thing, path[:-1]), path[-1], plain)
 
 
-def _set(holder: Any, step: str | int, value: Any) -> None:
+def _set(holder: Any, step: Any, value: Any) -> None:
     """Let a container or an object, also a frozen one, hold something else at a step."""
-    if isinstance(holder, (dict, list, deque)):
-        holder[step] = value  # type: ignore[index]  # a list's step is an int, a dict's what it holds
+    if isinstance(holder, (dict, list, deque, np.ndarray)):
+        holder[step] = value
     else:
         object.__setattr__(holder, str(step), value)
+
+
+def fill(thing: Any, paths: Iterable[Path], number: float) -> None:
+    """Write one number everywhere into what stands at these places, where something does."""
+    for path in paths:
+        present = look(thing, path)
+        if present is not None:
+            put(thing, path, np.full(np.shape(present), number))
+
+
+def moved(value: Any, way: int, rng: np.random.Generator) -> Array:
+    """Other values: near these and of their signs, or further away and of both."""
+    array = np.array(value, np.float64)
+    size = float(np.sqrt((array**2).mean())) if array.size else 0.0
+    if way:
+        return np.asarray(array + (size or 1.0) * rng.normal(size=array.shape))
+    return np.asarray(
+        array * rng.uniform(0.6, 1.4, array.shape) + (array == 0) * rng.uniform(0.05, 0.1, array.shape)
+    )
 
 
 def is_same(one: Any, other: Any) -> bool:
@@ -160,15 +198,22 @@ def is_same(one: Any, other: Any) -> bool:
 
 
 def as_text(path: Path) -> str:
-    """A path as it is written in Python: layers[0].W."""
-    parts = [f"[{step!r}]" if isinstance(step, int) else f".{step}" for step in path]
+    """A path as it is written in Python: layers[0].W; params.W for params["W"]."""
+    parts = [f".{step}" if isinstance(step, str) and step.isidentifier() else f"[{step!r}]" for step in path]
     return "".join(parts).lstrip(".")
 
 
 def as_path(text: str) -> Path:
-    """'params.W1' or 'params[0]' as a path."""
-    parts = text.replace("[", ".").replace("]", "").replace("'", "").replace('"', "").split(".")
-    return tuple(int(part) if part.isdigit() else part for part in parts if part)
+    """'params.W1', 'params["W1"]' or 'params[0]' as a path."""
+    return tuple(name or _key(key) for key, name in re.findall(r"\[(.*?)\](?=[.\[]|$)|([^.\[\]]+)", text))
+
+
+def _key(text: str) -> Hashable:
+    try:
+        key: Hashable = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return key
 
 
 def copied(target: Any, memory: dict[int, Any] | None = None) -> Any:
@@ -187,26 +232,75 @@ class Original:
 
     def __init__(self, thing: Any) -> None:
         self.thing = thing
-        self.numbers = numbers_of(thing)
+        #: What a copy shares and is given of its own, such as what the class holds; and what has no copy.
+        self._shared: dict[Path, Any] = {}
+        self._single: dict[Path, Any] = {}
         trial = copied(thing)
-        #: The arrays that a copy would share: those of the class, and those that a __deepcopy__ hands on.
-        self._shared = [
-            path
-            for path, value in self.numbers.items()
-            if isinstance(value, np.ndarray) and look(trial, path) is value
-        ]
+        for path, value in walk(thing):
+            is_holder = isinstance(value, np.ndarray) or _inside(value) is not None
+            is_known = _is_in(path, self._shared) or _is_in(path, self._single)
+            if path and is_holder and not is_known and look(trial, path) is value:
+                if not _is_single(value):
+                    self._shared[path] = value
+                elif not isinstance(value, tuple):
+                    self._single[path] = value
+        #: The numbers of which a copy has its own.
+        self.numbers = {p: v for p, v in numbers_of(thing).items() if not _is_in(p, self._single)}
 
-    def copy(self, dtypes: Mapping[Path, Any] | None = None) -> Any:
-        """A copy; the arrays at some places in other dtypes, wherever they stand."""
-        replaced: dict[int, Any] = {}
-        for path, dtype in (dtypes or {}).items():
-            array = self.numbers.get(path)
-            if isinstance(array, np.ndarray):
-                replaced[id(array)] = np.array(array, dtype=dtype)
-        made = copied(self.thing, dict(replaced))
-        for path in self._shared:
-            array = self.numbers[path]
-            holder = look(made, path[:-1]) if path[:-1] else made
-            own = replaced.get(id(array))
-            _set(holder, path[-1], array.copy() if own is None else own)
+    def copy(self, cast: Iterable[Path] = (), dtype: str = "float64") -> Any:
+        """A copy; the arrays at some places in a dtype, wherever they stand."""
+        arrays = [self.numbers.get(path) for path in cast]
+        memory: dict[int, Any] = {id(a): a.astype(dtype) for a in arrays if isinstance(a, np.ndarray)}
+        made = copied(self.thing, memory)
+        for path, value in self._shared.items():
+            _set(look(made, path[:-1]), path[-1], copied(value, memory))
         return made
+
+    @cached_property
+    def out_of_reach(self) -> dict[Path, Array]:
+        """The arrays of floats that copies share: in closures, on the class itself, and in what has no copy."""
+        held = {**self._shared, **self._single}
+        found = {(*path, *inner): value for path, top in held.items() for inner, value in walk(top)}
+        found |= dict(_captured(self.thing, set()))
+        return {path: v for path, v in found.items() if isinstance(v, np.ndarray) and is_floats(v) and v.size}
+
+
+def _is_single(thing: Any) -> bool:
+    """Whether there is no copy of it."""
+    try:
+        return copied(thing) is thing
+    except ArgumentError:
+        return True
+
+
+def _is_in(path: Path, places: Mapping[Path, Any]) -> bool:
+    return any(path[:k] in places for k in range(1, len(path) + 1))
+
+
+def _captured(thing: Any, seen: set[int]) -> Iterator[tuple[Path, Any]]:
+    """What stands in closures of the functions that an object keeps, and of its methods."""
+    for path, each in walk(thing):
+        for way, function in _functions(each):
+            cells = function.__closure__ or ()
+            if id(function) in seen:
+                continue
+            seen.add(id(function))
+            for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
+                with suppress(ValueError):  # an empty one
+                    start = (*path, *way, name)
+                    for inside in (walk(cell.cell_contents), _captured(cell.cell_contents, seen)):
+                        yield from (((*start, *inner), value) for inner, value in inside)
+
+
+def _functions(thing: Any) -> Iterator[tuple[Path, FunctionType]]:
+    """A function itself, or the methods of an object that may keep something."""
+    if isinstance(thing, FunctionType):
+        yield (), thing
+    elif isinstance(thing, MethodType):
+        yield from _functions(thing.__func__)
+    elif _inside(thing) is not None:
+        for cls in type(thing).__mro__:
+            for name, member in vars(cls).items():
+                function = getattr(member, "fget", getattr(member, "__func__", member))
+                if isinstance(function, FunctionType):
+                    yield (name,), function

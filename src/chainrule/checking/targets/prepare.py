@@ -10,11 +10,12 @@ import numpy as np
 
 from chainrule.arguments import one_of
 from chainrule.arrays import Array, is_float
-from chainrule.checking.targets.contracts import Adding, Updating, adding, updating
-from chainrule.checking.targets.first_run import FirstRun, Runs, first_run, started
+from chainrule.checking.targets.calling import calling_of
+from chainrule.checking.targets.contracts import adding, updating
+from chainrule.checking.targets.first_run import FirstRun, first_run, started
 from chainrule.checking.targets.inputs import as_data
 from chainrule.checking.targets.naming import STATISTICS, Path
-from chainrule.checking.targets.objects import ObjectTarget
+from chainrule.checking.targets.objects import Adding, ObjectTarget, Updating
 from chainrule.checking.targets.parameters import (
     Place,
     aliases,
@@ -22,7 +23,6 @@ from chainrule.checking.targets.parameters import (
     is_of_interest,
     named,
     pair_by_names,
-    read_by,
 )
 from chainrule.checking.targets.places import (
     Original,
@@ -33,6 +33,7 @@ from chainrule.checking.targets.places import (
     look,
     numbers_of,
 )
+from chainrule.checking.targets.reading import read_by
 from chainrule.checking.targets.target import Contract, in_order_and_by_name, key_of
 from chainrule.errors import ArgumentError
 
@@ -46,127 +47,139 @@ def object_target(
     ignore: Collection[str],
 ) -> ObjectTarget:
     """The target that an object is, on these inputs. Where a run of it fails, the check itself tells how."""
-    name, original = type(thing).__name__, Original(thing)
-    runs = Runs(original, data, plain)
-    bare = ObjectTarget(
-        name, name, dict(data), without_gradient=without_gradient, original=original, plain=plain
+    name = type(thing).__name__
+    target = ObjectTarget(
+        name,
+        name,
+        dict(data),
+        without_gradient=without_gradient,
+        original=Original(thing),
+        calling=calling_of(thing, list(data)),
+        plain=plain,
+        draws=True,  # what it draws is held while it is learnt from
     )
     try:
-        runs = started(runs)
-        run = first_run(runs)
+        target = started(target)
+        run = first_run(target)
     except (Exception, SystemExit):
-        return replace(bare, calling=runs.calling)
+        return replace(target, draws=False)
     _refuse_unknown(ignore, run)
-    found = _Search(run, ignore, gradients or {}).parameters()
-    return _completed(replace(bare, original=runs.original), run, found, frozenset(ignore))
+    search = _Search(run, ignore, gradients or {})
+    search.parameters()
+    return replace(_completed(search, frozenset(ignore)), draws=False)
 
 
 def _refuse_unknown(ignore: Collection[str], run: FirstRun) -> None:
     """ArgumentError for a name of which nothing is there."""
-    paths = [*numbers_of(run.thing), *run.runs.original.numbers]
-    there = {str(path[-1]) for path in paths} | {
-        as_text(path[: k + 1]) for path in paths for k in range(len(path))
-    }
+    original = run.target.original
+    paths = [*numbers_of(run.thing), *original.numbers, *original.out_of_reach]
+    there = {name for path in paths for name in _names_of(path)}
     for name in ignore:
-        one_of("ignore", name, sorted(there | set(run.runs.values)), owner="check")
+        one_of("ignore", name, sorted(there | set(run.target.values)), owner="check")
 
 
-@dataclass
-class _Found:
-    """The parameters of an object, what it depends on and is no known parameter, and what is to be said."""
-
-    places: dict[str, Place] = field(default_factory=dict)
-    uncompared: list[str] = field(default_factory=list)
-    remarks: list[str] = field(default_factory=list)
-    updated: Updating = field(default_factory=lambda: Updating({}))
+def _names_of(path: Path) -> set[str]:
+    """By what a place may be named: its last name, its path, and the path of what holds it."""
+    return {str(path[-1]), *(as_text(path[: k + 1]) for k in range(len(path)))}
 
 
 @dataclass
 class _Search:
-    """The search for the parameters of one object."""
+    """The search for the parameters of one object, and what is to be said of what it found."""
 
     run: FirstRun
     ignore: Collection[str]
     named: Mapping[str, str]
+    #: The parameters, by name.
+    places: dict[str, Place] = field(default_factory=dict)
+    updates: Updating = field(default_factory=Updating)
+    #: What the output depends on and is no known parameter, and sentences.
+    uncompared: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     #: The gradients that were found by their names.
     used: set[Path] = field(default_factory=set)
 
-    def parameters(self) -> _Found:
-        """All of them: named by the caller, found by their names, returned by backward, or updated by it."""
-        start, run = self.run.runs.original, self.run
-        found = _Found()
-        given = {} if run.failed else dict(self._given())
-        pairs = pair_by_names(start.numbers, run.thing, run.by_backward)
+    def parameters(self) -> None:
+        """Find all: named by the caller, found by their names, returned by backward, or updated by it."""
+        run, numbers = self.run, self.run.target.original.numbers
+        if not run.failed:
+            self._take_given()
+        pairs = pair_by_names(numbers, run.thing, run.by_backward)
         if self._extra or in_order_and_by_name(run.result)[1]:  # then what is kept may be of no use
             pairs = {path: g for path, g in pairs.items() if any(each in run.by_backward for each in g)}
-        groups = aliases(start.numbers)
         self.used = {gradient for gradients in pairs.values() for gradient in gradients}
-        unsure = [
-            path
-            for path in groups
-            if path not in given.values() and path not in self.used and self._is_unsure(path, pairs)
-        ]
-        read = read_by(run.runs.forward, start, unsure)
+        given = [place.path for place in self.places.values()]
+        groups = {
+            path: others
+            for path, others in aliases(numbers).items()
+            if path not in self.used and not any(each in given for each in others)
+        }
+        unsure = [path for path in groups if self._is_unsure(path, pairs)]
+        read = read_by(run.target, unsure)
         left: list[Path] = []
-        for name, path in given.items():
-            found.places[name] = Place(path, (as_path(self.named[name]),))
         for path, others in groups.items():
-            is_new = not any(place.path in others for place in found.places.values())
-            if (
-                not is_new
-                or path in self.used
-                or self._is_ignored(others)
-                or (path in unsure and path not in read)
-            ):
+            if any(map(self._is_ignored, others)) or (path in unsure and path not in read):
                 continue
             if STATISTICS.fullmatch(str(path[-1])):
-                found.remarks.append(
-                    f"{self._cls}.{as_text(path)} was not compared: it is a running statistic, no parameter."
-                )
+                text = f"{self._cls}.{as_text(path)}"
+                self.remarks.append(f"{text} was not compared: it is a running statistic, no parameter.")
             elif path in pairs:
-                found.places[self._free(path, found.places)] = Place(path, pairs[path])
+                self._take(Place(path, pairs[path]))
             elif path in read:
                 left.append(path)
-        self._without_a_gradient(left, found)
-        return found
+        self._without_a_gradient(left)
+        compared = [place.path for place in self.places.values()]
+        shared = {p: v for p, v in run.target.original.out_of_reach.items() if p not in compared}
+        read = read_by(run.target, aliases(shared), shared) if shared else set()
+        for path in shared:
+            if path in read and not self._is_ignored(path):
+                self._leave(
+                    path,
+                    "the output depends on it, and a copy has none of its own: it stands in a closure, on an "
+                    "object without a copy, or is read by the name of its class. Keep it on the object, make it an "
+                    "input",
+                )
 
     @property
     def _cls(self) -> str:
-        return type(self.run.thing).__name__
+        return self.run.target.name
 
     @property
     def _extra(self) -> list[tuple[int, ...]]:
         """The shapes of the gradients that backward returns behind those of the inputs."""
         order, _ = in_order_and_by_name(self.run.result)
-        inputs = self.run.runs.values
-        floats = [
-            name for name, value in inputs.items() if is_float(value) and name not in self.run.runs.plain
-        ]
+        inputs = self.run.target.values
+        floats = [name for name, v in inputs.items() if is_float(v) and name not in self.run.target.plain]
         behind = order[len(inputs if len(order) > len(inputs) else floats) :]
         return [each.shape for each in behind if isinstance(each, np.ndarray)]
 
     def _is_unsure(self, path: Path, pairs: Mapping[Path, tuple[Path, ...]]) -> bool:
         """Whether it takes a trial to see if forward reads it: all but what has a gradient that backward wrote."""
-        value = self.run.runs.original.numbers[path]
+        value = self.run.target.original.numbers[path]
         if path not in pairs:
             return is_floats(value) and np.size(value) > 0
         return path in self.run.by_forward or not any(g in self.run.by_backward for g in pairs[path])
 
-    def _is_ignored(self, places: Collection[Path]) -> bool:
-        return any(
-            as_text(path[: k + 1]) in self.ignore or str(path[-1]) in self.ignore
-            for path in places
-            for k in range(len(path))
+    def _is_ignored(self, path: Path) -> bool:
+        return not _names_of(path).isdisjoint(self.ignore)
+
+    def _take(self, place: Place) -> None:
+        """It is a parameter; its name is told apart from that of an input of forward."""
+        name = named(place.path, self.places)
+        self.places[f"self.{name}" if name in self.run.target.values else name] = place
+
+    def _leave(self, path: Path, because: str) -> None:
+        """It is left uncompared, for a reason, and with what else can be done."""
+        text = as_text(path)
+        self.uncompared.append(text)
+        self.remarks.append(
+            f"{self._cls}.{text} was not compared: {because}, or say that it is no parameter, "
+            f'ignore=["{text}"].'
         )
 
-    def _free(self, path: Path, taken: Collection[str]) -> str:
-        """A parameter's name, told apart from that of an input of forward."""
-        name = named(path, taken)
-        return f"self.{name}" if name in self.run.runs.values else name
-
-    def _given(self) -> Iterator[tuple[str, Path]]:
+    def _take_given(self) -> None:
         """The parameters that the caller names."""
-        before, after = self.run.runs.original.thing, self.run.thing
+        before, after = self.run.target.original.thing, self.run.thing
         for parameter, gradient in self.named.items():
             for thing, what in ((before, parameter), (after, gradient)):
                 if look(thing, as_path(what)) is None:
@@ -174,44 +187,40 @@ class _Search:
                         f"check: gradients: {parameter!r} in {gradient!r}: {self._cls} has no {what!r} after "
                         f"forward and backward; its attributes: {', '.join(sorted(attributes_of(after))) or 'none'}"
                     )
-            yield parameter, as_path(parameter)
+            self.places[parameter] = Place(as_path(parameter), (as_path(gradient),))
 
-    def _without_a_gradient(self, left: list[Path], found: _Found) -> None:
+    def _without_a_gradient(self, left: list[Path]) -> None:
         """What forward reads, and has no gradient on the object: returned, updated, forgotten, or not known."""
-        run, numbers = self.run, self.run.runs.original.numbers
+        run, numbers = self.run, self.run.target.original.numbers
         others = any(isinstance(look(run.thing, path), float) for path in run.by_backward)
         left = [path for path in left if is_of_interest(path, numbers[path], others)]
         for path in self._returned(left):
-            found.places[self._free(path, found.places)] = Place(path)
+            self._take(Place(path))
             left.remove(path)
-        changed = [path for path in numbers if path in run.by_backward]
-        found.updated = updating(
-            run.runs,
-            [p for p in changed if p in left or any(place.path == p for place in found.places.values())],
-        )
+        known = [*left, *(place.path for place in self.places.values())]
+        self.updates = updating(run.target, [p for p in numbers if p in run.by_backward and p in known])
         for path in left:
-            text, rates = as_text(path), found.updated.rates
+            text, rates = as_text(path), self.updates.rates
             if rates.get(path) is not None:
-                found.places[self._free(path, found.places)] = Place(path, rate=rates[path])
+                self._take(Place(path, rate=rates[path]))
             elif path in rates:
-                found.uncompared.append(text)
-                found.remarks.append(
-                    f"{self._cls} updates its weights in backward by a rule of its own, so {text} was not "
-                    f'compared: let backward keep its gradient, and name that in gradients={{"{text}": ...}}.'
+                self._leave(
+                    path,
+                    f"{self._cls} updates its weights in backward by a rule of its own. Let backward keep its "
+                    f'gradient, and name that, gradients={{"{text}": ...}}',
                 )
             elif is_declared(path, numbers[path]) and not self._is_kept_elsewhere(path):
-                found.places[self._free(path, found.places)] = Place(path)
+                self._take(Place(path))
             else:
-                found.uncompared.append(text)
-                found.remarks.append(
-                    f"{self._cls}.{text} was not compared: the output depends on it, and no gradient of it was "
-                    f'found. Name that, gradients={{"{text}": "{_likely(path)}"}}, or say that it is no parameter, '
-                    f'ignore=["{text}"].'
+                self._leave(
+                    path,
+                    f"the output depends on it, and no gradient of it was found. Name that, "
+                    f'gradients={{"{text}": "{_likely(path)}"}}',
                 )
 
     def _is_kept_elsewhere(self, path: Path) -> bool:
         """Whether backward wrote an array that may be its gradient, under a name that says nothing of it."""
-        shape = np.shape(self.run.runs.original.numbers[path])
+        shape = np.shape(self.run.target.original.numbers[path])
         written = self.run.by_backward - self.run.by_forward - self.used
         return path in self.run.by_forward or any(np.shape(look(self.run.thing, p)) == shape for p in written)
 
@@ -220,12 +229,11 @@ class _Search:
         _, by_name = in_order_and_by_name(self.run.result)
         found = [path for path in left if key_of(by_name, str(path[-1])) is not None]
         rest = [path for path in left if path not in found]
-        shapes = [np.shape(self.run.runs.original.numbers[path]) for path in rest]
         for shape in self._extra:
             if rest:
-                place = shapes.index(shape) if shape in shapes else 0
-                found.append(rest.pop(place))
-                shapes.pop(place)
+                fitting = [p for p in rest if np.shape(self.run.target.original.numbers[p]) == shape]
+                found.append((fitting or rest)[0])
+                rest.remove(found[-1])
         return found
 
 
@@ -235,21 +243,21 @@ def _likely(path: Path) -> str:
     return as_text((*path[:at], f"d{path[at]}", *path[at + 1 :]))
 
 
-def _completed(target: ObjectTarget, run: FirstRun, found: _Found, ignore: Collection[str]) -> ObjectTarget:
+def _completed(search: _Search, ignore: frozenset[str]) -> ObjectTarget:
     """The target with its parameters, its contract and its remarks."""
-    runs, thing, cls = run.runs, run.runs.original.thing, target.name
+    run, target, updates = search.run, search.run.target, search.updates
+    thing, cls = target.original.thing, target.name
     values = dict(target.values)
-    for name, place in found.places.items():
+    for name, place in search.places.items():
         values[name] = as_data(look(thing, place.path), name, whole=False)
-    gradients = [path for place in found.places.values() for path in place.gradients]
-    adds = Adding() if run.failed else adding(runs, gradients)
-    updates = found.updated
-    remarks = [*found.remarks, *_remarks(cls, adds, updates, run)]
-    ignored = frozenset(ignore) & values.keys()
+    gradients = [path for place in search.places.values() for path in place.gradients]
+    adds = adding(target, gradients)
+    remarks = [*search.remarks, *_remarks(target, adds, updates)]
+    ignored = ignore & values.keys()
     without = target.without_gradient | ignored
-    uncompared = list(found.uncompared)
+    uncompared = list(search.uncompared)
     data = [name for name in target.values if is_float(target.values[name]) and name not in without]
-    if _only_of_parameters(run.result, data, found.places):
+    if _only_of_parameters(run.result, data, search.places):
         uncompared += data
         without |= frozenset(data)
         told = ", ".join(data)
@@ -259,20 +267,17 @@ def _completed(target: ObjectTarget, run: FirstRun, found: _Found, ignore: Colle
         values=values,
         without_gradient=without,
         straight_through=ignored,
-        calling=replace(runs.calling, kept=run.kept),
-        places=found.places,
-        updated=tuple(updates.rates),
-        added=adds.paths,
-        cleared=adds.meant,
-        stacks=run.stacks,
+        places=search.places,
+        updates=updates,
+        adds=adds,
         remarks=tuple(remarks),
         uncompared=tuple(uncompared),
         contract=Contract(
             adds=adds.alone,
-            pops=bool(run.stacks),
+            pops=bool(target.stacks),
             updates=tuple(map(as_text, updates.rates)),
             updates_early=updates.early,
-            without_upstream=runs.calling.takes in ("inputs", "answers"),
+            without_upstream=target.calling.takes in ("inputs", "answers"),
         ),
     )
 
@@ -284,15 +289,15 @@ def _only_of_parameters(result: Any, data: Collection[str], places: Mapping[str,
     return any(key_of(result, str(place.path[-1])) is not None for place in places.values())
 
 
-def _remarks(cls: str, adds: Adding, updates: Updating, run: FirstRun) -> Iterator[str]:
+def _remarks(target: ObjectTarget, adds: Adding, updates: Updating) -> Iterator[str]:
     if adds.meant:
-        yield f"{cls} adds into its gradients by contract: {adds.cleared} between two backwards."
+        yield f"{target.name} adds into its gradients by contract: {adds.cleared} between two backwards."
     known = [as_text(path) for path, rate in updates.rates.items() if rate is not None]
     if known:
-        yield f"backward of {cls} updates {', '.join(known)}: after each call they were put back."
-    if run.stacks:
-        kept = ", ".join(map(as_text, run.stacks))
+        yield f"backward of {target.name} updates {', '.join(known)}: after each call they were put back."
+    if target.stacks:
+        kept = ", ".join(map(as_text, target.stacks))
         yield (
-            f"{cls} keeps the inputs of all its calls in {kept}: backward has to be called as often as forward, in "
-            f"reverse."
+            f"{target.name} keeps the inputs of all its calls in {kept}: backward has to be called as often as "
+            f"forward, in reverse."
         )

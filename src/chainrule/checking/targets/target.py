@@ -14,7 +14,7 @@ import numpy as np
 
 from chainrule.arrays import Array, is_float
 from chainrule.checking.targets.naming import is_gradient_of
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, DataError
 
 #: Inputs of these names are answers or places, and have no gradient even where they hold floats.
 ANSWERS = frozenset(
@@ -210,6 +210,20 @@ def in_order_and_by_name(result: Any) -> tuple[list[Any], dict[str, Any]]:
 def key_of(by_name: Mapping[str, Any], name: str) -> str | None:
     """Under which name the gradient of an input stands: W, dW, W_grad."""
     return name if name in by_name else next((key for key in by_name if is_gradient_of(key, name)), None)
+
+
+def copies(values: Mapping[str, Array]) -> dict[str, Array]:
+    """Arrays of their own."""
+    return {name: value.copy() for name, value in values.items()}
+
+
+def refuse_infinite(array: Array, name: str) -> None:
+    """DataError for floats that are not finite."""
+    if is_float(array) and not np.isfinite(array).all():
+        place = tuple(int(i) for i in np.argwhere(~np.isfinite(array))[0])
+        raise DataError(
+            f"check: {name} holds {array[place]} at {list(place)}; differences need finite numbers"
+        )
 
 
 def source_of(function: Any) -> str | None:
