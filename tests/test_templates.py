@@ -21,8 +21,9 @@ from chainrule.drawing.png import png_url
 
 SOURCE = Path(chainrule.__file__).parent
 TEMPLATES = {
-    "drawing/page.html",
-    *(f"reports/{path.name}" for path in (SOURCE / "reports/templates").iterdir()),
+    f"{room}/{path.name}"
+    for room in ("drawing", "reports")
+    for path in (SOURCE / room / "templates").iterdir()
 }
 
 
@@ -59,7 +60,7 @@ def test_every_template_is_used() -> None:
     templates = [page._shipped(name, "templates") for name in TEMPLATES]
     named = set(re.findall(r'"((?:drawing|reports)/\w+\.html)"', "\n".join([code, *templates])))
     of_sections = re.findall(r'Section\(\s*"\w+",\s*"[^"]+",\s*"(\w+)"', code)
-    assert named | {f"reports/{name}.html" for name in of_sections} == TEMPLATES | {"drawing/graph.html"}
+    assert named | {f"reports/{name}.html" for name in of_sections} == TEMPLATES
     assert all('"safe"' not in each and "| safe" not in each for each in templates)
 
 

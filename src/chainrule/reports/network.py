@@ -159,8 +159,8 @@ def _check_cells(row: dict[str, Any]) -> list[Any]:
     colour = {"ok": "good", "wrong": "bad"}.get(verdict, "faint")
     size = f"{as_floats([error])[0]:.0e}" if isinstance(error, (int, float)) else str(error or "")
     return [
-        row.get("node", ""),
-        row.get("input", ""),
+        str(row.get("node", "")),
+        str(row.get("input", "")),
         shown,
         f"{row.get('checked', '')} of {row.get('of', '')}",
         size,
