@@ -43,7 +43,13 @@ def test_a_run_and_its_report_made_anew():
     before = Path("mine/report.html").read_text()
     _, (x, t) = cr.datasets.load_digits()
     right = percent(cr.load("mine/model.safetensors").accuracy(x, t), 2)
-    for told in ("Nothing looks wrong", "Layers over time", "Confusions", "13 gradients compared", right):
+    for told in (
+        "Nothing looks wrong",
+        "Layers over time",
+        "Confusion matrix",
+        "13 gradients compared",
+        right,
+    ):
         assert told in before
     kept = json.loads(Path("mine/evaluation.json").read_text())
     given = cr.load("mine/model.safetensors").predict(x).argmax(axis=1)

@@ -143,7 +143,7 @@ def test_several_labels_a_sample_have_no_confusion(digits):
     net = cr.Network(cr.Affine(3), input_shape=64, loss=cr.SigmoidCrossEntropy(), seed=0)
     labels = np.stack([t > 2, t > 5, t % 2 == 0], axis=1).astype(float)
     assert judge(net, x, labels) is None
-    assert "Confusions" not in report(history, net, x, labels).html()
+    assert "Confusion matrix" not in report(history, net, x, labels).html()
 
 
 def test_a_regression():
@@ -167,7 +167,7 @@ def test_a_regression():
 def test_a_history_alone(digits):
     page = report(digits[1]).html()
     assert "Loss" in page
-    assert "Confusions" not in page
+    assert "Confusion matrix" not in page
     assert "Nothing looks wrong" in page
     assert "<h1>training run</h1>" in page
 
@@ -451,7 +451,7 @@ def test_a_loss_at_chance():
 def test_oscillation_and_spikes():
     up_and_down = [1.0, 0.5, 0.8, 0.4, 0.7, 0.4, 0.8, 0.5, 0.9, 0.4]
     made = report(run_of(FALLING, train_loss=up_and_down))
-    assert "in 4 of 8 epochs" in finding(made, "oscillation").text
+    assert "in 4 of 10 epochs" in finding(made, "oscillation").text
     spiked = list(FALLING)
     spiked[222] = 40.0
     found = finding(report(run_of(spiked)), "spike")
@@ -707,7 +707,7 @@ def test_what_is_missing_is_named(folder, name, damage):
         assert "<b>Missing</b>" in page
         assert (name if damage != "missing" else name.replace("y.json", "y.jsonl")) in page
         assert "so the report has" in page
-    assert ("Confusions" in page) == (name != "evaluation.json")
+    assert ("Confusion matrix" in page) == (name != "evaluation.json")
     assert ('data-chart="0"' in page) == (name != "history.json")
 
 

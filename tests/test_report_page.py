@@ -120,6 +120,7 @@ def test_the_pointer_reads_and_zooms(browser, digits):
         chart = page.locator(".chart").first
         values = chart.locator(".legend .value")
         at_the_end = values.all_text_contents()
+        chart.scroll_into_view_if_needed()
         box = chart.locator(".u-over").bounding_box()
         assert box is not None
         page.mouse.move(box["x"] + 20, box["y"] + 50)
@@ -195,7 +196,7 @@ def test_a_cell_of_the_matrix_chooses_examples(browser, digits):
         true, given = cell.get_attribute("data-true"), cell.get_attribute("data-given")
         cell.hover()
         words = page.locator("#confusion-words").text_content()
-        assert words.startswith(f"{true} taken for {given}: ")
+        assert words.startswith(f"{true} predicted as {given}: ")
         assert "%" in words
         cell.click()
         found = shown.evaluate_all("all => all.map(e => [e.dataset.true, e.dataset.given])")
@@ -215,7 +216,7 @@ def test_the_matrix_by_keyboard(browser, digits):
             page.keyboard.press(key)
         place = page.evaluate("[document.activeElement.dataset.true, document.activeElement.dataset.given]")
         assert place == ["2", "0"]
-        assert page.locator("#confusion-words").text_content().startswith("2 taken for 0")
+        assert page.locator("#confusion-words").text_content().startswith("2 predicted as 0")
         miss = page.locator(".confusion td.miss").first
         miss.focus()
         page.keyboard.press("Enter")

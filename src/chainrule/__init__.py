@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from chainrule.checking import assert_gradients, check
     from chainrule.drawing import draw
     from chainrule.reports import report
+    from chainrule.reports.live import watch
     from chainrule.saving.checkpoint import Checkpoint
     from chainrule.saving.resuming import resume
     from chainrule.versions import show_versions
@@ -74,6 +75,7 @@ __all__ = [
     "save",
     "schedules",
     "show_versions",
+    "watch",
     *_layers,
 ]
 
@@ -87,6 +89,7 @@ _LATER = {
     "report": "chainrule.reports",
     "resume": "chainrule.saving.resuming",
     "show_versions": "chainrule.versions",
+    "watch": "chainrule.reports.live",
 }
 
 

@@ -112,7 +112,7 @@ def command_of(context: typer.Context) -> str:
     for parameter in context.command.params:
         name = str(parameter.name)
         source = context.get_parameter_source(name)
-        if name in ("data", "out", "force") or source is None or source.name != "COMMANDLINE":
+        if name in ("data", "out", "force", "watch") or source is None or source.name != "COMMANDLINE":
             continue
         words += _option(parameter, context.params[name])
     data = str(context.params.get("data", ""))

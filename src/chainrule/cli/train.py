@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import shlex
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import KW_ONLY, dataclass, field, fields, replace
 from functools import partial
 from pathlib import Path
@@ -43,13 +45,14 @@ from chainrule.loop import History
 from chainrule.loop.interrupts import Interrupts
 from chainrule.network import Network
 from chainrule.network.finite import not_finite
+from chainrule.reports.live.watching import watching
 from chainrule.saving.checkpoint import EVERY, Checkpoint
 from chainrule.saving.intervals import interval_of
 from chainrule.saving.model import RUN_ID
 from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, HISTORY, MODEL, REPORT, RunFolder
 
 CHECKED_UP_TO = 1_000_000
-NO_OPTIONS = frozenset({"context", "command", "_"})
+NO_OPTIONS = frozenset({"context", "command", "watch", "_"})
 NOT_SETTINGS = NO_OPTIONS | {"out", "force", "checkpoint_every"}
 
 of_data = partial(typer.Option, rich_help_panel="Data and files")
@@ -92,6 +95,13 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         Path | None, of_data(metavar="DIR", help="The run folder. Default: a new one under runs/.")
     ] = None
     force: Annotated[bool, of_data("--force", help="Write into a run folder that exists.")] = False
+    watch: Annotated[
+        bool,
+        of_data(
+            "--watch",
+            help="Show the report while it grows, in a browser on this machine: its address is printed.",
+        ),
+    ] = False
     checkpoint_every: Annotated[
         str,
         of_data(
@@ -112,6 +122,10 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         if self.epochs is not None and self.iterations is not None:
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
         every = checkpoint_interval(self.checkpoint_every)
+        if self.watch and every is None:
+            raise ArgumentError(
+                "--watch: expected checkpoints, whose history it shows, got --checkpoint-every never; leave one out"
+            )
         self.command = command_of(self.context)
         optimizer, callbacks = self.make_optimizer(), self.make_callbacks()
         run_folder(self.out, stem_of(self.data), self.force)  # refused before the data are read
@@ -124,7 +138,17 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         with begin(self.out, stem_of(self.data), self.force, settings) as folder:
             checkpoint = None if every is None else Checkpoint(folder, every=every)
             fit = partial(self.fit, network, data, optimizer, callbacks, checkpoint)
-            self.complete(folder, network, data, fit)
+            with self._watched(folder.path):
+                self.complete(folder, network, data, fit)
+
+    def _watched(self, folder: Path) -> AbstractContextManager[object]:
+        """The growing report, served until the training has ended, where it is asked for."""
+        if not self.watch:
+            return nullcontext()
+        served = watching(folder)
+        print_rows([("watch", served.address)])
+        sys.stdout.flush()
+        return served
 
     def load(self, name: str) -> Dataset:
         """The data of that name, which say how long to train where nobody did."""

@@ -46,8 +46,9 @@ def page(
     data: Mapping[str, Any] | None = None,
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
+    asks_its_server: bool = False,
 ) -> str:
-    """A whole HTML page that stands alone.
+    """A whole HTML page that stands alone, unless it asks the server that it came from for more.
 
     `body` is HTML, as `render` makes it. `styles` and `scripts` name files as `asset` does, which come after
     common.css and common.js. `data` is handed to the scripts, `pageData("graph")`; NaN and infinity become the
@@ -59,7 +60,7 @@ def page(
     return render(
         "drawing/page.html",
         title=title,
-        policy=_POLICY,
+        policy=_POLICY + ("; connect-src 'self'" if asks_its_server else ""),
         body=as_html(body),
         style=as_html(style),
         data=[(name, as_html(content)) for name, content in given],

@@ -11,6 +11,7 @@ from chainrule.errors import ArgumentError
 from chainrule.loop.callbacks import Callback, Examiner, Run
 
 EXAMINATIONS = 40  # of a training, unless told otherwise
+FEW, SECONDS = 10, 0.1  # so many at least, where they take no longer than this: a curve needs some points
 SHARE = 0.045  # of the time of a training, which they are planned to take at most: a twentieth, with a margin
 
 
@@ -67,7 +68,9 @@ class Health(Callback, Configured):
                 f"chainrule.loop.Trainee, or leave Health out"
             )
         self._examiner = run.training.examiner(self.rows)
-        self.every_iteration = self.every or iterations_apart(run.total, self._examiner.cost)
+        self.every_iteration = self.every or iterations_apart(
+            run.total, self._examiner.cost, getattr(self._examiner, "seconds", math.inf)
+        )
 
     def on_iteration(self, run: Run) -> None:
         self._examine(run)
@@ -90,13 +93,15 @@ class Health(Callback, Configured):
                     _note(record, measure, value)
 
 
-def iterations_apart(total: int, cost: float) -> int:
-    """How many iterations there are between two examinations, each of which costs as much as `cost` steps.
+def iterations_apart(total: int, cost: float, seconds: float = math.inf) -> int:
+    """How many iterations there are between two examinations, each of which costs as much as `cost` steps, or takes
+    about so many seconds.
 
     Decided by numbers alone, not by the clock, so that a training can be repeated.
     """
     affordable = int(SHARE * total / cost) - 1  # besides the first
-    return math.ceil(total / max(1, min(EXAMINATIONS, affordable)))
+    few = min(FEW, int(SECONDS / seconds)) if seconds > 0 else FEW
+    return math.ceil(total / max(1, few, min(EXAMINATIONS, affordable)))
 
 
 def _note(record: dict[str, Any], measure: str, value: str | float) -> None:

@@ -65,6 +65,56 @@ class HistoryLines:
         self._begins = self._resumes = False
 
 
+class HistoryTail:
+    """A history that another thread or process is writing: `read` adds what has come since."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._begin_anew()
+
+    def _begin_anew(self) -> None:
+        self.history, self.run, self._at, self._begun = History(), "", 0, False
+
+    def read(self) -> bool:
+        """Whether there was more. What is no whole line yet is left for the next time; a shorter file is another.
+
+        Raises: FileError for what is no history.
+        """
+        try:
+            with open(self.path, "rb") as file:
+                size = file.seek(0, os.SEEK_END)
+                if size < self._at:
+                    self._begin_anew()
+                file.seek(self._at)
+                content = file.read(MOST_BYTES)
+        except FileNotFoundError:
+            has_gone = self._at > 0
+            self._begin_anew()
+            return has_gone
+        except OSError as error:
+            raise FileError(f"could not read {self.path}: {error.strerror or error}") from error
+        whole = content[: content.rfind(b"\n") + 1]
+        self._at += len(whole)
+        for line in filter(bytes.strip, whole.split(b"\n")):
+            self._take(line)
+        return bool(whole)
+
+    def _take(self, line: bytes) -> None:
+        try:
+            part = json.loads(line)
+        except (ValueError, RecursionError):
+            return  # cut off by a kill, after which another process went on
+        try:
+            if not self._begun:
+                if part.get("format") != FORMAT:
+                    raise ValueError(f"it is not of the format {FORMAT!r}")
+                self._begun, self.run = True, str(part.get("run", ""))
+            else:
+                _add(self.history, part)
+        except (ValueError, TypeError, KeyError, AttributeError, OverflowError, RecursionError) as error:
+            raise FileError(f"the history {self.path} is damaged: {str(error)[:200]}") from None
+
+
 def is_lines(content: bytes) -> bool:
     """Whether this is how `HistoryLines` begins."""
     return content.startswith(b'{"format": "' + FORMAT.encode())

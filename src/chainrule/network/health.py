@@ -30,13 +30,22 @@ def steps_worth(program: Program, rows: int) -> float:
     """
     table = program.training
     assert table is not None
-    row = PARAMETER * program.params.flat.size + NUMBER * sum(
-        p.width for p in table.places if p.space == "arena"
-    )
     in_python = sum(turn.kind == "python" for turn in table.turns)
-    step = ROW_OF_STEP * program.batch_size * row + INSTRUCTION * len(table.instructions)
+    step = ROW_OF_STEP * program.batch_size * _seconds_of_row(program) + INSTRUCTION * len(table.instructions)
     step = (step + IN_PYTHON * in_python) / table.parts
-    return (rows * row + NODE * len(program.graph)) / step
+    return seconds_of(program, rows) / step
+
+
+def seconds_of(program: Program, rows: int) -> float:
+    """About how long an examination takes; a number that is the same on every machine."""
+    return rows * _seconds_of_row(program) + NODE * len(program.graph)
+
+
+def _seconds_of_row(program: Program) -> float:
+    table = program.training
+    assert table is not None
+    numbers = sum(place.width for place in table.places if place.space == "arena")
+    return PARAMETER * program.params.flat.size + NUMBER * numbers
 
 
 class NetworkExaminer:
@@ -54,9 +63,10 @@ class NetworkExaminer:
         state: OptimizerState,
         next_rate: Callable[[], float],
         cost: float,
+        seconds: float,
     ) -> None:
         graph = network.graph
-        self.network, self.optimizer, self.cost = network, optimizer, cost
+        self.network, self.optimizer, self.cost, self.seconds = network, optimizer, cost, seconds
         self.rows = len(feeds["t"])
         whole = graph.index_leaves()
         self._feeds = {

@@ -28,7 +28,7 @@ from chainrule.loop import (
     train,
 )
 from chainrule.network.divergence import diverged_by_update, diverged_in_step
-from chainrule.network.health import NetworkExaminer, steps_worth
+from chainrule.network.health import NetworkExaminer, seconds_of, steps_worth
 from chainrule.network.programs import measured
 from chainrule.network.scales import warn_of_nothing_learnt
 from chainrule.network.training_state import put_state, state_of
@@ -292,9 +292,9 @@ class Training:
         rng = stream(self.batches.seed, Purpose.SAMPLE, 0, 0, 1)  # batches are drawn from (.., 0, epoch)
         chosen = np.sort(rng.choice(useful, min(rows, len(useful)), replace=False))
         feeds = {name: array[chosen] for name, array in self.data.items()}
-        cost = steps_worth(self.program, len(chosen))
+        cost, seconds = steps_worth(self.program, len(chosen)), seconds_of(self.program, len(chosen))
         return NetworkExaminer(
-            self.network, feeds, self.optimizer, self.optimizer_state, self._next_rate, cost
+            self.network, feeds, self.optimizer, self.optimizer_state, self._next_rate, cost, seconds
         )
 
     def _next_rate(self) -> float:

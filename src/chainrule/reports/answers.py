@@ -36,16 +36,16 @@ def answers(run: TrainingRun) -> list[Section]:
 
 
 def confusion(found: Classified) -> Section:
-    """Who is taken for whom, and precision and recall of each class."""
+    """How often each class was predicted as which, and precision and recall of each class."""
     values: dict[str, Any] = {"samples": found.samples, "nothing": NOTHING_COUNTED}
     if not found.samples:
-        return Section("confusion", "Confusions", "confusion", values)
+        return Section("confusion", "Confusion matrix", "confusion", values)
     right = int(np.trace(found.confusion))
     is_large = len(found.classes) > MOST_CLASSES
     choose = " Choose a cell to see its samples." if found.wrong and not is_large else ""
     values |= {
         "lead": f"{right:,} of {counted(found.samples, 'sample')} are right: {percent(found.accuracy, 2)}. "
-        f"A row is what samples are, a column what they were taken for.{choose}",
+        f"A row is the true class, a column the predicted one.{choose}{_uncounted(found)}",
         "pairs": _pairs(found) if is_large else None,
         "classes": [
             [name, f"{int(found.counts[k]):,}", float(found.precision[k]), float(found.recall[k])]
@@ -58,7 +58,15 @@ def confusion(found: Classified) -> Section:
             "" if not long else " named" if len(found.classes) <= ACROSS else " named long"
         )
         values |= {"names": found.classes, "matrix": _matrix(found)}
-    return Section("confusion", "Confusions", "confusion", values)
+    return Section("confusion", "Confusion matrix", "confusion", values)
+
+
+def _uncounted(found: Classified | Estimated) -> str:
+    """How many samples are in no number here, as a sentence; "" for none."""
+    if not found.not_finite:
+        return ""
+    are = "is not counted: its output is" if found.not_finite == 1 else "are not counted: their output is"
+    return f" {counted(found.not_finite, 'sample')} {are} NaN or infinite."
 
 
 def _matrix(found: Classified) -> list[list[dict[str, Any]]]:
@@ -69,11 +77,11 @@ def _matrix(found: Classified) -> list[list[dict[str, Any]]]:
 
 
 def _cell(found: Classified, k: int, j: int, most: int) -> dict[str, Any]:
-    """How often class k was taken for class j, in a colour as strong as it is often."""
+    """How often class k was predicted as class j, in a colour as strong as it is often."""
     count, name = int(found.confusion[k, j]), found.classes[k]
     share = count / max(int(found.counts[k]), 1)
     strength = share if k == j else count / most
-    what = "found" if k == j else f"taken for {found.classes[j]}"
+    what = "predicted rightly" if k == j else f"predicted as {found.classes[j]}"
     return {
         "kind": "hit" if k == j else ("miss" if count else "none"),
         "strength": 0.12 + 0.88 * strength if count else 0,
@@ -96,7 +104,7 @@ def _pairs(found: Classified) -> list[list[str]]:
 
 
 def examples(run: TrainingRun, found: Classified) -> Section | None:
-    """The most wrong and the least certain samples."""
+    """The misclassified samples that are most wrong, and the least certain ones."""
     if not found.wrong and not found.unsure:
         return None
     values = {
@@ -105,7 +113,7 @@ def examples(run: TrainingRun, found: Classified) -> Section | None:
         "shown": SHOWN,
         "has_more": min(len(found.wrong), MOST_WRONG) > SHOWN,
     }
-    return Section("examples", "Examples", "examples", values)
+    return Section("examples", "Misclassified" if found.wrong else "Least certain", "examples", values)
 
 
 def _told(example: Example, run: TrainingRun, classes: Sequence[str]) -> dict[str, Any]:
@@ -119,7 +127,8 @@ def _told(example: Example, run: TrainingRun, classes: Sequence[str]) -> dict[st
         "sample": _sample(example, run.about.columns, run.image_shape),
         "true": true,
         "given": given,
-        "heading": f"{classes[true]}, " + ("found" if true == given else f"taken for {classes[given]}"),
+        "heading": f"{classes[true]}, "
+        + ("predicted rightly" if true == given else f"predicted as {classes[given]}"),
         "odds": [
             {"is_true": k == true, "name": classes[k], "share": shares[k], "shown": _probability(shares[k])}
             for k in order
@@ -160,15 +169,16 @@ def residuals(run: TrainingRun, found: Estimated) -> Section:
     """Predicted against true, what is left over, and the samples that are furthest off."""
     values: dict[str, Any] = {"samples": found.samples, "nothing": NOTHING_COUNTED}
     if not found.samples:
-        return Section("answers", "Predictions", "predictions", values)
+        return Section("answers", "Predictions and residuals", "predictions", values)
     errors = zip(found.names, found.r_squared, found.rmse, found.mean_absolute, strict=True)
     values |= {
         "rows": [[name, r2_text(r2), error_text(rmse), error_text(mae)] for name, r2, rmse, mae in errors],
         "label": f"Errors on {counted(found.samples, 'sample')}",
+        "uncounted": _uncounted(found),
         "worst": [_estimate(each, run) for each in found.worst],
     }
     charts = scatter(found.true[:, 0], found.predicted[:, 0], found.names[0]) if len(found.true) else []
-    return Section("answers", "Predictions", "predictions", values, charts)
+    return Section("answers", "Predictions and residuals", "predictions", values, charts)
 
 
 def scatter(true: Array, predicted: Array, name: str) -> list[Chart]:
@@ -183,27 +193,29 @@ def scatter(true: Array, predicted: Array, name: str) -> list[Chart]:
         ],
         [
             {"name": "predicted", "color": 0, "dots": True},
-            {"name": "right", "color": "raw", "width": 1},
+            {"name": "exact", "color": "raw", "width": 1},
         ],
         kind="points",
         x=f"true {name}",
+        y=f"predicted {name}",
         summary=f"{counted(len(true), 'sample')} from {short(ends[0])} to {short(ends[1])}",
     )
     left = predicted - true
     order = np.argsort(predicted, kind="stable")
     ends = [float(predicted.min()), float(predicted.max())]
     two = Chart(
-        "What is left: predicted less true",
+        "Residuals: predicted - true",
         [
             {"x": rounded(predicted[order]), "y": [rounded(left[order])]},
             {"x": rounded(ends), "y": [[0, 0]]},
         ],
         [
-            {"name": "predicted less true", "color": 1, "dots": True},
-            {"name": "right", "color": "raw", "width": 1},
+            {"name": "residual", "color": 1, "dots": True},
+            {"name": "exact", "color": "raw", "width": 1},
         ],
         kind="points",
         x=f"predicted {name}",
+        y="residual",
         summary=f"From {short(float(left.min()))} to {short(float(left.max()))}",
     )
     return [one, two]
@@ -213,5 +225,5 @@ def _estimate(example: Example, run: TrainingRun) -> dict[str, Any]:
     values = [example.predicted, example.true, example.predicted - example.true]
     return {
         "sample": _sample(example, run.about.columns, run.image_shape),
-        "told": list(zip(("predicted", "true", "off by"), alike(values), strict=True)),
+        "told": list(zip(("predicted", "true", "residual"), alike(values), strict=True)),
     }

@@ -29,6 +29,7 @@ EXPLAINED: dict[str, set[str]] = {
     "oscillation": _ALL,
     "spike": _ALL,
     "dead": {"vanishing"} | _LEARNED_LITTLE,
+    "resting": {"vanishing"} | _LEARNED_LITTLE,
     "saturated": {"vanishing"} | _LEARNED_LITTLE,
     "vanishing": _LEARNED_LITTLE,
     "exploding": _LEARNED_LITTLE,
@@ -41,7 +42,7 @@ EXPLAINED: dict[str, set[str]] = {
     "missed class": set(),
     "before": set(),
 }
-ONLY_AS_CAUSES = {"scale", "first update"}
+ONLY_AS_CAUSES = {"scale", "first update", "resting"}
 """These are no harm by themselves: they are told where they explain one."""
 MOST_EFFECTS = 3
 _ORDER = {"error": 0, "warning": 1, "note": 2}

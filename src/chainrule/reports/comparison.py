@@ -14,7 +14,7 @@ from chainrule.reports.findings import findings_of
 from chainrule.reports.network import as_text, as_words
 from chainrule.reports.parts import Chart, Section, whole_page
 from chainrule.reports.run import TrainingRun
-from chainrule.reports.run_page import NOTHING_WRONG
+from chainrule.reports.run_page import fine
 from chainrule.text import counted, duration, percent, short
 
 Measure = Callable[[TrainingRun], float]
@@ -163,5 +163,8 @@ def _settings(runs: Sequence[TrainingRun]) -> dict[str, Any]:
 
 
 def _findings(runs: Sequence[TrainingRun]) -> dict[str, Any]:
-    told = [{"name": run.name, "found": findings_of(run), "missing": run.missing} for run in runs]
-    return {"runs": told, "nothing": NOTHING_WRONG}
+    told = [
+        {"name": run.name, "found": findings_of(run), "missing": run.missing, "fine": fine(run)}
+        for run in runs
+    ]
+    return {"runs": told}

@@ -16,6 +16,12 @@ MOST_ROWS = 100
 """Of more epochs than this, some even apart are in the table."""
 MOST_SERIES = 24
 """Of more layers than this, some even apart are drawn."""
+FEWEST_LOOKS = 4
+"""Fewer looks at the layers than this are no curve: then there is the table of how they ended."""
+MANY_FOLD = 100.0
+"""A curve that falls, or rises, so many-fold is drawn on a logarithmic axis."""
+KINDS = {"Affine": "Affine (dense, fully connected)"}
+"""Layers by the names that other libraries have for them."""
 
 
 def curves(run: TrainingRun) -> Section | None:
@@ -49,8 +55,24 @@ def loss_chart(run: TrainingRun) -> Chart | None:
         f"Loss{in_unit(run.about.loss_unit)}",
         tables,
         series,
+        log=spans_decades(smoothed(run.loss), *(as_floats(each) for each in _losses(run))),
+        y="loss",
         summary=f"Loss of a batch: {short(run.loss[0])} at the start, {short(run.loss[-1])} at the end",
     )
+
+
+def _losses(run: TrainingRun) -> tuple[list[float], list[float]]:
+    return run.history.train_loss, run.history.test_loss
+
+
+def spans_decades(*curves: Array) -> bool:
+    """Whether curves of positive numbers fall or rise so far that a linear axis shows but one end of them."""
+    values = np.concatenate([np.asarray(each, dtype=np.float64).ravel() for each in curves])
+    values = values[np.isfinite(values)]
+    if len(values) < 2 or values.min() < 0:
+        return False
+    values = values[values > 0]
+    return bool(len(values) > 1 and values.max() >= MANY_FOLD * values.min())
 
 
 def in_unit(unit: str) -> str:
@@ -61,10 +83,17 @@ def in_unit(unit: str) -> str:
 def accuracy_chart(run: TrainingRun) -> Chart | None:
     """The accuracies over all the data."""
     measured = _measured(run, "accuracy")
-    if measured is None:
+    if measured is None or len(measured[0]["x"]) < 2:  # one number is on its card
         return None
     ends = ", ".join(f"{percent(_last(run, part))} of the {part} data" for part in ("train", "test"))
-    return Chart("Accuracy", [measured[0]], measured[1], percent=True, summary=f"Right at the end: {ends}")
+    return Chart(
+        "Accuracy",
+        [measured[0]],
+        measured[1],
+        percent=True,
+        y="accuracy",
+        summary=f"Right at the end: {ends}",
+    )
 
 
 def rate_chart(run: TrainingRun) -> Chart | None:
@@ -75,7 +104,10 @@ def rate_chart(run: TrainingRun) -> Chart | None:
     kept = thinned(rates, 100)
     words = f"From {short(rates[0])} to {short(rates[-1])}, at most {short(float(rates.max()))}"
     data = [{"x": (kept + 1).tolist(), "y": [rounded(rates[kept])]}]
-    return Chart("Learning rate", data, [{"name": "learning rate", "color": 2, "width": 2}], summary=words)
+    series = [{"name": "learning rate", "color": 2, "width": 2}]
+    return Chart(
+        "Learning rate", data, series, log=spans_decades(rates[rates > 0]), y="learning rate", summary=words
+    )
 
 
 def _last(run: TrainingRun, part: str) -> float:
@@ -119,14 +151,14 @@ def _epochs(run: TrainingRun) -> dict[str, Any]:
 
 
 _MEASURES = (
-    # measure, title, share, logarithmic
-    ("mean", "Mean of the output", False, False),
-    ("std", "Spread of the output", False, False),
-    ("zeros", "Zeros in the output", True, False),
-    ("dead", "Dead units", True, False),
-    ("saturated", "Saturated values", True, False),
-    ("gradient_std", "Gradients of the layers (spread of the values)", False, True),
-    ("gradient_norm", "Gradients of the layers (norm)", False, True),
+    # measure, title, what is along the axis, share, logarithmic
+    ("mean", "Mean of the output", "mean", False, False),
+    ("std", "Standard deviation of the output", "standard deviation", False, False),
+    ("zeros", "Zeros in the output", "share of values", True, False),
+    ("dead", "Dead units", "share of units", True, False),
+    ("saturated", "Saturated values", "share of values", True, False),
+    ("gradient_std", "Gradients of the layers", "standard deviation", False, True),
+    ("gradient_norm", "Gradients of the layers", "norm", False, True),
 )
 
 
@@ -135,33 +167,41 @@ def health(run: TrainingRun) -> Section | None:
     if not run.layers and not run.parameters:
         return None
     charts: list[Chart] = []
-    for measure, title, share, log in _MEASURES:
+    for measure, title, y, share, log in _MEASURES:
         if measure == "gradient_norm" and any(chart.title.startswith("Gradients") for chart in charts):
             continue
-        charts += _over_time(run, run.layers, measure, title, share, log)
+        charts += _over_time(run, run.layers, measure, title, y, share, log)
     charts += _over_time(
-        run, run.parameters, "gradient_norm", "Gradients of the parameters (norm)", False, True
+        run, run.parameters, "gradient_norm", "Gradients of the parameters", "norm", False, True
     )
-    charts += _over_time(
-        run, run.parameters, "update_ratio", "Updates beside their weights (about 0.001)", False, True
-    )
-    values = {"samples": run.history.health.get("rows", "some"), **_health_table(run)}
-    return Section("layers", "Layers over time", "layers", values, charts)
+    title = "Update-to-weight ratio (about 0.001 is usual)"
+    charts += _over_time(run, run.parameters, "update_ratio", title, "update / weight", False, True)
+    table, looks = _health_table(run), len(run.iterations)
+    if not charts and not table["rows"]:
+        return None
+    values = {
+        "samples": run.history.health.get("rows", "some"),
+        "looks": looks,
+        "is_curve": bool(charts),
+        **table,
+    }
+    return Section("layers", "Layers over time" if charts else "Layers", "layers", values, charts)
 
 
 def _over_time(
-    run: TrainingRun, records: list[LayerHealth], measure: str, title: str, share: bool, log: bool
+    run: TrainingRun, records: list[LayerHealth], measure: str, title: str, y: str, share: bool, log: bool
 ) -> list[Chart]:
     having = [each for each in records if measure in each.measures and len(each.measures[measure])]
     having = [having[k] for k in spread_over(len(having), MOST_SERIES).tolist()] if having else []
-    if not having or not len(run.iterations):
+    if not having or len(run.iterations) < FEWEST_LOOKS:
         return []
     kept = thinned(run.iterations, 100)
     values = [rounded(each.measures[measure][kept], 4) for each in having]
     series = [{"name": each.name, "color": k, "of": len(having), "width": 2} for k, each in enumerate(having)]
     ends = ", ".join(f"{each.name} {_shown(each.last(measure), share)}" for each in having[:8])
     tables = [{"x": rounded(run.iterations[kept], 9), "y": values}]
-    return [Chart(title, tables, series, log=log, percent=share, summary=f"At the end: {ends}")]
+    is_log = log or (measure == "std" and spans_decades(*(each.measures[measure] for each in having)))
+    return [Chart(title, tables, series, log=is_log, percent=share, y=y, summary=f"At the end: {ends}")]
 
 
 def _shown(value: float, share: bool) -> str:
@@ -185,7 +225,11 @@ def _health_table(run: TrainingRun) -> dict[str, Any]:
     if not columns:
         return {"rows": []}
     rows = [
-        [layer.name, layer.kind, *(_cell(layer, name, share) for name, _, share in columns)]
+        [
+            layer.name,
+            KINDS.get(layer.kind, layer.kind),
+            *(_cell(layer, name, share) for name, _, share in columns),
+        ]
         for layer in run.layers
     ]
     head = ["layer", "kind", *(title for _, title, _ in columns)]

@@ -11,6 +11,18 @@ from chainrule.reports.run import TrainingRun
 Severity = Literal["error", "warning", "note"]
 
 
+class Advice(str):
+    """What to try, as a phrase, with the lines to run: commands of the shell, or Python."""
+
+    __slots__ = ("lines",)
+    lines: tuple[str, ...]
+
+    def __new__(cls, text: str, lines: tuple[str, ...] = ()) -> Advice:
+        made = super().__new__(cls, text)
+        made.lines = lines
+        return made
+
+
 @dataclass(frozen=True)
 class RunFinding:
     """One thing that looks wrong: what it is, what to try, and where.
@@ -28,6 +40,11 @@ class RunFinding:
     severity: Severity = "warning"
     effect: str = ""
     cause: str = ""
+
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """What to run to try it: commands of the shell, or lines of Python."""
+        return self.advice.lines if isinstance(self.advice, Advice) else ()
 
     @property
     def sign(self) -> str:

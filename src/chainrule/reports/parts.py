@@ -8,6 +8,9 @@ from typing import Any
 
 from chainrule.drawing.page import page, render
 
+STYLES = ("reports/vendor/uPlot.min.css", "drawing/picture.css", "reports/report.css")
+SCRIPTS = ("reports/vendor/uPlot.iife.min.js", "reports/report.js")
+
 
 @dataclass(frozen=True)
 class Chart:
@@ -25,6 +28,8 @@ class Chart:
     #: "lines", or "points" for a scatter with its line of equality.
     kind: str = "lines"
     x: str = "iteration"
+    #: What the curves are of: the title of the other axis.
+    y: str = ""
     #: What the picture says, for who cannot see it.
     summary: str = ""
 
@@ -57,15 +62,18 @@ def whole_page(
     title: str, lead: str, sections: Sequence[Section], cards: Sequence[Card] | None = None
 ) -> str:
     """The sections below each other, with the data of all their charts."""
+    body, charts = body_of(title, lead, sections, cards)
+    return page(f"{title}: training run", body, data={"charts": charts}, styles=STYLES, scripts=SCRIPTS)
+
+
+def body_of(
+    title: str, lead: str, sections: Sequence[Section], cards: Sequence[Card] | None = None
+) -> tuple[str, list[dict[str, Any]]]:
+    """The sections as HTML, and the data of their charts."""
     shown: list[dict[str, Any]] = []
     charts: list[Chart] = []
     for section in sections:
         shown.append({**section.values, **vars(section), "first_chart": len(charts)})
         charts += section.charts
-    return page(
-        f"{title}: training run",
-        render("reports/report.html", title=title, lead=lead, sections=shown, cards=cards),
-        data={"charts": [chart.to_data() for chart in charts]},
-        styles=("reports/vendor/uPlot.min.css", "drawing/picture.css", "reports/report.css"),
-        scripts=("reports/vendor/uPlot.iife.min.js", "reports/report.js"),
-    )
+    body = render("reports/report.html", title=title, lead=lead, sections=shown, cards=cards)
+    return body, [chart.to_data() for chart in charts]

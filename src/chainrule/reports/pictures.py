@@ -173,7 +173,7 @@ def _confusion(figure: Canvas, found: Classified) -> None:
         axes.set_yticks(range(len(names)), names)
     axes.set(
         title=or_not_measured(found.accuracy, lambda share: f"{percent(share, 2)} right"),
-        xlabel="taken for",
+        xlabel="predicted",
         ylabel="true",
     )
 
@@ -182,7 +182,7 @@ def _examples(figure: Canvas, run: TrainingRun, found: Classified) -> None:
     shape = run.image_shape
     assert shape is not None
     shown = [each for each in found.wrong[:EXAMPLES] if len(each.x) == math.prod(shape)]
-    figure.suptitle("Most wrong: true, taken for")
+    figure.suptitle("Misclassified: true, predicted")
     rows = max(math.ceil(len(shown) / COLUMNS), 1)
     for k, axes in enumerate(figure.subplots(rows, COLUMNS, squeeze=False).ravel()):
         axes.axis("off")
@@ -205,7 +205,7 @@ def _predictions(figure: Canvas, found: Estimated) -> None:
     right.axhline(0, color=GREY, linewidth=1)
     right.plot(given, given - true, ".", color=ORANGE, markersize=4, alpha=0.6)
     _finish(left, "Predicted against true", f"true {_short(found.names[0])}")
-    _finish(right, "Predicted less true", f"predicted {_short(found.names[0])}")
+    _finish(right, "Residuals", f"predicted {_short(found.names[0])}")
 
 
 def _compare(figure: Figure | SubFigure, runs: Sequence[TrainingRun], title: str) -> None:

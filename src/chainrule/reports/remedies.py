@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from chainrule.reports.changes import line_of
+from chainrule.reports.finding import Advice
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.setup import ADAPTIVE, Setup
 from chainrule.text import short
@@ -43,7 +45,11 @@ REMEDIES: dict[str, Remedy] = {
         "cr.schedules.Cosine() as the learning rate",
         lambda run: not run.is_scheduled,
     ),
-    "clip": Remedy("--clip-norm 1.0", "clip_norm=1.0 in the optimizer", lambda run: not run.is_clipped),
+    "clip": Remedy(
+        "--clip-norm 1.0",
+        "clip_norm=1.0 in the optimizer",
+        lambda run: not run.is_clipped and not run.rate_is_high,
+    ),
     "adaptive": Remedy("--optimizer adam", "cr.Adam()", lambda run: run.optimizer not in ADAPTIVE),
     "less decay": Remedy(
         "a smaller --weight-decay", "a smaller weight_decay", lambda run: run.is_strongly_decayed
@@ -135,17 +141,26 @@ OTHERWISE = Remedy("another --learning-rate", "another learning rate")
 """What is advised where nothing else suits a run."""
 
 
-def advice(run: TrainingRun, *names: str) -> str:
-    """The remedies of these names that suit the run, the most promising first, as one phrase; never ""."""
+def advice(run: TrainingRun, *names: str) -> Advice:
+    """The remedies of these names that suit the run, the most promising first: a phrase, never "", and lines."""
     setup = Setup.of(run)
-    chosen = [REMEDIES[name] for name in names if REMEDIES[name].suits(setup)]
+    chosen = [name for name in names if REMEDIES[name].suits(setup)]
     rated = _rates(setup)
-    texts = [
-        text + (rated if remedy in (REMEDIES["smaller rate"], REMEDIES["larger rate"]) else "")
-        for remedy in chosen
-        if (text := remedy.in_words(setup))
-    ] or [OTHERWISE.in_words(setup) + rated]
-    return ", or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+    texts, lines = [], []
+    for name in chosen:
+        if text := REMEDIES[name].in_words(setup):
+            texts.append(text + (rated if name in ("smaller rate", "larger rate") else ""))
+            lines.append(line_of(run, setup, name))
+    if not texts:
+        texts = [OTHERWISE.in_words(setup) + rated]
+    text = ", or ".join([", ".join(texts[:-1]), texts[-1]] if len(texts) > 1 else texts)
+    return Advice(text, tuple(dict.fromkeys(filter(None, lines))))
+
+
+def together(run: TrainingRun, *names: str) -> Advice:
+    """Remedies that belong together, as one phrase and one line."""
+    line = line_of(run, Setup.of(run), *names)
+    return Advice(" and ".join(advice(run, name) for name in names), (line,) if line else ())
 
 
 def _rates(setup: Setup) -> str:

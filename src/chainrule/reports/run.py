@@ -18,6 +18,9 @@ from chainrule.network import Network
 from chainrule.saving.evaluations import About
 from chainrule.saving.run_parts import Standing
 
+USUAL_EPOCHS = 20
+"""How long a training is taken to be that stopped before its end and does not say."""
+
 
 @dataclass(frozen=True)
 class LayerHealth:
@@ -90,6 +93,41 @@ class TrainingRun:
     def parameters(self) -> list[LayerHealth]:
         """The parameters that were examined. Their kind is the name of the layer that they belong to."""
         return list(_records(self.history.health.get("parameters"), len(self.iterations)))
+
+    @property
+    def epoch_length(self) -> int:
+        """The iterations of an epoch; 0 where that is not known."""
+        settings = self.history.settings
+        samples, size = settings.get("samples"), settings.get("batch_size")
+        if not isinstance(samples, int) or not isinstance(size, int) or samples < 1 or size < 1:
+            return 0
+        is_last_smaller = settings.get("sampling") != "replacement" and "last_batch" not in settings
+        return max(samples // size + (is_last_smaller and samples % size > 0), 1)
+
+    @property
+    def epochs(self) -> int:
+        """The epochs that were asked for; 0 for a training that was counted in iterations."""
+        asked, length = self.history.settings.get("epochs"), self.epoch_length
+        if isinstance(asked, int):
+            return asked
+        if not length or "iterations" in self.history.settings:
+            return 0
+        if self.history.stopped != "finished":
+            return max(math.ceil(len(self.loss) / length), USUAL_EPOCHS)
+        return 0 if len(self.loss) % length else len(self.loss) // length
+
+    def when(self, place: int) -> str:
+        """When the measures of this place were taken, as whoever made the run counts: "epoch 7"."""
+        at = self.history.measured_at
+        done = at[place] if place < len(at) else place + 1
+        if not self.counts_epochs:
+            return f"iteration {done:,}"
+        return f"epoch {math.ceil(done / self.epoch_length) if self.epoch_length else place + 1}"
+
+    @property
+    def counts_epochs(self) -> bool:
+        """Whether the training was asked for in epochs, as far as it is known."""
+        return self.epochs > 0 or not (self.epoch_length or "iterations" in self.history.settings)
 
     @property
     def seconds(self) -> float:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 from chainrule.evaluation import Classified, Estimated, error_text, or_not_measured, r2_text
 from chainrule.reports import answers, columns, curves, network
 from chainrule.reports.findings import findings_of
+from chainrule.reports.outlook import looked_at, not_looked_at, to_improve, why
 from chainrule.reports.parts import Card, Section, whole_page
 from chainrule.reports.run import TrainingRun
 from chainrule.text import counted, duration, percent, short
@@ -25,13 +29,29 @@ def run_page(run: TrainingRun) -> str:
         network.repeating(run),
     ]
     sections = [section for section in found if section is not None]
+    return whole_page(run.name, lead(run), [findings(run), *sections], cards(run))
+
+
+def findings(run: TrainingRun) -> Section:
+    """What looks wrong, or in what nothing does."""
+    values = {"found": findings_of(run), "fine": fine(run), "missing": run.missing}
+    return Section("findings", "Findings", "findings", values)
+
+
+def fine(run: TrainingRun) -> dict[str, Any]:
+    """What is said where nothing looks wrong."""
     nothing = NOTHING_WRONG if not run.missing else "In what could be read, nothing looks wrong."
-    values = {"found": findings_of(run), "nothing": nothing, "missing": run.missing}
-    findings = Section("findings", "Findings", "findings", values)
-    return whole_page(run.name, _lead(run), [findings, *sections], _cards(run))
+    advice = to_improve(run)
+    return {
+        "nothing": nothing,
+        "looked": looked_at(run),
+        "not_looked": not_looked_at(run),
+        "why": why(run) if advice else "",
+        "advice": advice or "",
+    }
 
 
-def _lead(run: TrainingRun) -> str:
+def lead(run: TrainingRun) -> str:
     """Data, network and end of the run in one line."""
     about = run.about
     parts = []
@@ -39,7 +59,7 @@ def _lead(run: TrainingRun) -> str:
         counts = [
             f"{count:,} samples to {what} on"
             for count, what in ((about.samples, "train"), (about.test_samples, "test"))
-            if count is not None
+            if count
         ]
         parts.append(f"{about.data}: {', '.join(counts)}" if counts else about.data)
     if about.network:
@@ -48,31 +68,38 @@ def _lead(run: TrainingRun) -> str:
     return ". ".join(parts) + ("." if parts else "")
 
 
-def _cards(run: TrainingRun) -> list[Card]:
+def cards(run: TrainingRun) -> list[Card]:
     """The numbers that count most, large."""
-    cards: list[Card] = []
+    found: list[Card] = []
     history = run.history
-    measures = [("accuracy", "%"), ("loss", "")]
+    measures = [("accuracy", True), ("loss", False)]
     if isinstance(run.answers, Estimated):
-        cards, measures = _errors(run, run.answers), []
-    for what, digits in measures:
-        train, test = run.latest(f"train_{what}"), run.latest(f"test_{what}")
-        shown = [
-            percent(value, 2) if digits else short(value) for value in (train, test) if value is not None
-        ]
-        if test is not None:
-            more = f"{shown[0]} on the training data" if train is not None else ""
-            cards.append(Card(f"Test {what}", shown[-1], more))
-        elif train is not None:
-            cards.append(Card(f"Training {what}", shown[0], "no test data"))
+        found, measures = _errors(run, run.answers), []
+    for what, is_share in measures:
+        found += _measured(run, what, _percent if is_share else short)
     if isinstance(run.answers, Classified) and not history.test_accuracy:
-        cards.append(Card("Accuracy", or_not_measured(run.answers.accuracy, _percent), _counted(run.answers)))
+        found.append(Card("Accuracy", or_not_measured(run.answers.accuracy, _percent), _counted(run.answers)))
+    if not found and len(run.loss):
+        found.append(Card("Loss", "not measured", "over all the data: it ended within its first epoch"))
     if len(run.loss):
-        cards.append(Card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
+        found.append(Card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
     if history.stopped:
         word, _, rest = history.stopped.partition(":")
-        cards.append(Card("Ended", word.strip(), (rest.strip()[:120] + ("..." if len(rest) > 120 else ""))))
-    return cards
+        found.append(Card("Ended", word.strip(), (rest.strip()[:120] + ("..." if len(rest) > 120 else ""))))
+    return found
+
+
+def _measured(run: TrainingRun, what: str, shown: Callable[[float], str]) -> list[Card]:
+    """A measure over all the data as a card: of the test data, where there are any."""
+    train, test = run.latest(f"train_{what}"), run.latest(f"test_{what}")
+    values = [or_not_measured(value, shown) for value in (train, test) if value is not None]
+    at, kept = run.history.measured_at[-1:], run.history.settings.get("weights_after_iteration")
+    is_of_before = bool(at) and at[0] < len(run.loss) and kept is None
+    when = [f"after iteration {at[0]:,}, the last that was measured"] if is_of_before else []
+    if test is not None:
+        more = [f"{values[0]} on the training data"] if train is not None else []
+        return [Card(f"Test {what}", values[-1], ", ".join(more + when))]
+    return [Card(f"Training {what}", values[0], ", ".join(["no test data", *when]))] if values else []
 
 
 def _percent(share: float) -> str:

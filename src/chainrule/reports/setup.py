@@ -72,6 +72,12 @@ class Setup:
     #: Whether the data were a table, and how many rows were trained on; infinitely many where it is not known.
     is_of_table: bool
     rows: float
+    #: How long it trained, and how many epochs without improvement early stopping waited for; 0 where not known.
+    epochs: int
+    iterations: int
+    patience: int
+    #: The samples of each class among those that were judged.
+    class_counts: tuple[int, ...]
 
     @classmethod
     def of(cls, run: TrainingRun) -> Setup:
@@ -83,7 +89,7 @@ class Setup:
         rates = rates[np.isfinite(rates)]
         return cls(
             is_of_shell=bool(run.about.command),
-            is_by_epochs="iterations" not in settings,
+            is_by_epochs=run.counts_epochs,
             optimizer="" if name is None else name[0].lower(),
             rate=float(rates.max()) if len(rates) else math.nan,
             middle_rate=float(np.median(rates)) if len(rates) else math.nan,
@@ -105,6 +111,10 @@ class Setup:
             input_size=_input_size(run),
             is_of_table=run.about.columns is not None,
             rows=math.inf if run.about.samples is None else run.about.samples,
+            epochs=run.epochs,
+            iterations=len(run.loss),
+            patience=_patience(str(settings.get("early_stopping", ""))),
+            class_counts=tuple(run.answers.counts.tolist()) if isinstance(run.answers, Classified) else (),
         )
 
     @property
@@ -138,6 +148,11 @@ def is_bias(parameter: LayerHealth) -> bool:
     norms = parameter.measures.get("norm")
     at_zero = norms is not None and len(norms) > 0 and bool(np.isfinite(norms[0])) and norms[0] == 0
     return at_zero or parameter.name.startswith("b")
+
+
+def _patience(text: str) -> int:
+    found = re.search(r"\d+", text)
+    return 0 if found is None else int(found[0])
 
 
 def _decay(optimizer: str) -> float:

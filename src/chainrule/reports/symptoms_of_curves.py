@@ -101,7 +101,8 @@ def oscillates(run: TrainingRun) -> Iterator[RunFinding]:
     if rises >= LEAST_RISES and rises >= RISING_SHARE * len(steps):
         text = (
             f"The loss over the training data goes up and down: it rose by more than {percent(RISE, 0)} in {rises} "
-            f"of {len(steps)} epochs. The learning rate looks too high"
+            f"of {len(measured)} {'epochs' if run.counts_epochs else 'measurements'}. The learning rate looks too "
+            f"high"
         )
         yield RunFinding("oscillation", text, remedies, effect="the loss goes up and down")
         return
@@ -134,8 +135,10 @@ def overfits(run: TrainingRun) -> Iterator[RunFinding]:
         rise = 1 + max(TEST_RISE, TEST_ERRORS * _test_samples(run) ** -0.5)
         if lasts and np.median(test[-3:]) > rise * test[best] and train[-1] < train[best]:
             at = history.measured_at[best] if best < len(history.measured_at) else best + 1
+            when = run.when(best)
+            when += "" if when.startswith("iteration") else f" (iteration {at:,})"
             text = (
-                f"Overfitting: the test loss rises since epoch {best + 1} (iteration {at:,}), from "
+                f"Overfitting: the test loss rises since {when}, from "
                 f"{short(test[best])} to {short(test[-1])}, while the training loss falls"
             )
             yield RunFinding("overfitting", text, remedies, effect="it fits the training data only")

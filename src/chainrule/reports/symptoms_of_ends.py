@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from chainrule.reports.finding import RunFinding
+from chainrule.reports.finding import Advice, RunFinding
 from chainrule.reports.run import TrainingRun
 from chainrule.text import counted
 
@@ -24,7 +24,7 @@ def not_ended(run: TrainingRun) -> Iterator[RunFinding]:
     else:
         force, resume = "--force", f"chainrule resume {shlex.quote(str(run.folder))}"
     again = f"training again from the start, with {force}: it has no checkpoint"
-    advice = f"{resume}, which goes on" if run.standing.has_checkpoint else again
+    advice = Advice(f"{resume}, which goes on", (resume,)) if run.standing.has_checkpoint else again
     yield RunFinding("not ended", f"The training was {run.standing.how} after {done}", advice)
 
 
@@ -41,8 +41,8 @@ def before(run: TrainingRun) -> Iterator[RunFinding]:
     )
     how = "diverged" if diverged or run.standing.how == "diverged" else f"was {run.standing.how}"
     text = f"The {what} kept in {places}, since the new one {how}"
-    advice = f"chainrule report {shlex.quote(str(run.standing.before[0]))}"
-    yield RunFinding("before", text, advice, severity="note")
+    line = f"chainrule report {shlex.quote(str(run.standing.before[0]))}"
+    yield RunFinding("before", text, Advice(line, (line,)), severity="note")
 
 
 RULES = (not_ended, before)

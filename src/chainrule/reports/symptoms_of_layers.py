@@ -5,6 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 
+import numpy as np
+
+from chainrule.evaluation import Answers, Classified, Estimated
 from chainrule.initializers import He
 from chainrule.reports.finding import RunFinding
 from chainrule.reports.remedies import advice
@@ -14,6 +17,9 @@ from chainrule.text import fold, percent, short
 
 DEAD = 0.4
 """A tenth or two of the units of a ReLU layer may rest without harm; by four tenths a layer is too narrow."""
+HARMFUL = 0.9
+"""Of a network that has learned, up to so many units are not needed, and do no harm: it is told where they do."""
+LEARNED_R2, LEARNED_ACCURACY = 0.5, 0.97
 SATURATED = 0.5
 """Where half of the values are at the flat ends, half of the gradient is lost in each such layer."""
 SHRINKS, GROWS = 100.0, 100.0
@@ -38,7 +44,9 @@ def dead_units(run: TrainingRun) -> Iterator[RunFinding]:
             rate = ("smaller rate",) if layer.first("dead") < share / 2 else ()
             remedies = advice(run, "he", *rate, "leaky", "scaled inputs")
             effect = f"{percent(share, 0)} of {layer.name}'s units are dead"
-            yield RunFinding("dead", text, remedies, layer.name, effect=effect)
+            is_harmless = share < HARMFUL and has_learned(run.answers)
+            cause = "resting" if is_harmless else ""
+            yield RunFinding("dead", text, remedies, layer.name, effect=effect, cause=cause)
 
 
 def saturated(run: TrainingRun) -> Iterator[RunFinding]:
@@ -103,7 +111,7 @@ def updates(run: TrainingRun) -> Iterator[RunFinding]:
     """Steps that are large, or tiny, beside the weights that they change."""
     weights = [weight for weight in run.parameters if not is_bias(weight)]
     weights = [weight for weight in weights if math.isfinite(weight.middle("update_ratio"))]
-    large = max(((each, each.middle("update_ratio")) for each in weights), key=_second, default=None)
+    large = max(((each, _middle_update(run, each)) for each in weights), key=_second, default=None)
     # A schedule ends near 0: updates are small where the largest of them is.
     small = min(((each, each.largest("update_ratio")) for each in weights), key=_second, default=None)
     first = max(((each, _first_update(run, each)) for each in weights), key=_second, default=None)
@@ -132,16 +140,38 @@ def updates(run: TrainingRun) -> Iterator[RunFinding]:
 RULES = (dead_units, saturated, changing_gradients, huge_gradients, updates)
 
 
+def has_learned(answers: Answers | None) -> bool:
+    """Whether the answers are such as no network gives that most of is missing."""
+    if isinstance(answers, Estimated):
+        return bool(answers.samples) and answers.means["r2"] >= LEARNED_R2
+    return isinstance(answers, Classified) and answers.samples > 0 and answers.accuracy >= LEARNED_ACCURACY
+
+
 def _first_update(run: TrainingRun, weight: LayerHealth) -> float:
     """The first update beside the weights, or beside He's of that shape where they start smaller: from 0, or nearly
     0, any rate changes them by a multiple of their size.
     """
-    ratio, norm = weight.first("update_ratio"), weight.first("norm")
+    norm = weight.first("norm")
+    return weight.first("update_ratio") * min(1.0, norm / _usual_norm(run, weight, norm))
+
+
+def _middle_update(run: TrainingRun, weight: LayerHealth) -> float:
+    """The median of the updates after the first, likewise."""
+    ratios, norms = weight.measures["update_ratio"][1:], weight.measures.get("norm", np.zeros(0))[1:]
+    if len(norms) != len(ratios) or not len(ratios):
+        return weight.middle("update_ratio")
+    with np.errstate(all="ignore"):
+        ratios = ratios * np.minimum(1.0, norms / _usual_norm(run, weight, 0.0))
+    ratios = ratios[np.isfinite(ratios)]
+    return float(np.median(ratios)) if len(ratios) else math.nan
+
+
+def _usual_norm(run: TrainingRun, weight: LayerHealth, otherwise: float) -> float:
+    """The norm of weights of this shape by He's rule; where the shape is not known, `otherwise`."""
     if run.network is None or weight.name not in run.network.params:
-        return ratio
+        return otherwise or 1e-30
     shape = run.network.params[weight.name].shape
-    usual = He().standard_deviation(shape) * math.sqrt(math.prod(shape))
-    return ratio * min(1.0, norm / usual)
+    return He().standard_deviation(shape) * math.sqrt(math.prod(shape))
 
 
 def _second(pair: tuple[LayerHealth, float]) -> float:

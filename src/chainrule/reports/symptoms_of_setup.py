@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 from chainrule.evaluation import Estimated
 from chainrule.network.fitting import misfit, out_of_reach
-from chainrule.reports.finding import RunFinding
-from chainrule.reports.remedies import advice
+from chainrule.reports.finding import Advice, RunFinding
+from chainrule.reports.python_lines import network_line
+from chainrule.reports.remedies import together
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.setup import Setup
 from chainrule.text import short
@@ -30,7 +31,8 @@ def output_activation(run: TrainingRun) -> Iterator[RunFinding]:
         text = out_of_reach(run.network.output, run.answers.true)
     if text:
         problem, _, remedy = text.rpartition(": ")
-        yield RunFinding("output activation", problem, remedy, "", "error")
+        line = network_line(run, lambda layers: layers[:-1]) if remedy.startswith("leave ") else ""
+        yield RunFinding("output activation", problem, Advice(remedy, (line,) if line else ()), "", "error")
 
 
 def scale(run: TrainingRun) -> Iterator[RunFinding]:
@@ -45,9 +47,9 @@ def scale(run: TrainingRun) -> Iterator[RunFinding]:
         return
     wrong.sort(key=lambda each: -abs(math.log(max(each[0], 1e-30))))
     texts = [f"the {name} are {'large' if size > 1 else 'small'}: {how}" for size, name, how in wrong]
-    remedies = [advice(run, f"scaled {name}") for _, name, _ in wrong]
+    remedies = together(run, *(f"scaled {name}" for _, name, _ in wrong))
     text = f"{', and '.join(texts)}, where about 1 is usual"
-    yield RunFinding("scale", text[0].upper() + text[1:], " and ".join(remedies), cause="scale")
+    yield RunFinding("scale", text[0].upper() + text[1:], remedies, cause="scale")
 
 
 RULES = (output_activation, scale)

@@ -32,6 +32,8 @@ from chainrule.saving.runs import CHECKPOINT, RunFolder
 from chainrule.versions import facts
 
 EVERY = "60s"
+HISTORY_SECONDS, HISTORY_SHARE = 1.0, 0.002
+"""Between checkpoints the history is written so often, for who watches; of the time, so much is spent on it."""
 
 
 class Checkpoint(Callback):
@@ -110,6 +112,8 @@ class Checkpoint(Callback):
             return
         if run.iteration % self._iterations == 0 if self._iterations else self._open.age >= self._seconds:
             self._open.keep(run)
+        else:
+            self._open.tell_history(run)
 
 
 class _Open:
@@ -121,6 +125,7 @@ class _Open:
         self._written: Future[None] | None = None
         self._facts, self._last, self.kept_at = facts(), time.perf_counter(), -1
         self._warned = False
+        self._told_at, self._tell_cost = self._last, 0.0
 
     @property
     def age(self) -> float:
@@ -151,6 +156,18 @@ class _Open:
         except Exception as error:  # no trouble with a checkpoint ends a training
             self._tell(error)
         self._last = time.perf_counter()
+
+    def tell_history(self, run: Run) -> None:
+        """Write what is new in the history, now and then."""
+        begun = time.perf_counter()
+        if begun - self._told_at < max(HISTORY_SECONDS, self._tell_cost / HISTORY_SHARE):
+            return
+        try:
+            self._folder.append_history(run.history)
+        except Exception as error:  # no trouble with it ends a training
+            self._tell(error)
+        self._told_at = time.perf_counter()
+        self._tell_cost = self._told_at - begun
 
     def _content(self, run: Run) -> tuple[int, dict[str, Array], dict[str, str]]:
         """The iteration, copies of the arrays, and the texts of a checkpoint."""

@@ -1,6 +1,7 @@
 // The report of a training run: its curves, and the matrix that chooses examples.
 (() => {
-  const HEIGHT = 230;
+  const HEIGHT = 250;
+  const FONT = "12px system-ui, sans-serif";
   const root = document.documentElement;
   const css = (name) => getComputedStyle(root).getPropertyValue(name).trim();
   const element = (tag, text, attributes = {}) => {
@@ -51,6 +52,16 @@
         });
         tools.append(log);
       }
+      if (spec.percent && this.moves()) {
+        this.whole = false;
+        const whole = element("button", "All", { type: "button", class: "whole", "aria-pressed": "false", title: "All values, not only where the curves move" });
+        whole.addEventListener("click", () => {
+          this.whole = !this.whole;
+          whole.setAttribute("aria-pressed", this.whole);
+          this.draw();
+        });
+        tools.append(whole);
+      }
       head.append(place.querySelector("figcaption"), tools);
       const words = `${spec.title}. ${place.querySelector(".summary").textContent}. Arrow keys read the values, + and - zoom, 0 shows all.`;
       this.plot = element("div", null, { class: "plot", tabindex: "0", role: "img", "aria-label": words });
@@ -100,7 +111,7 @@
       const data = this.joined(this.log);
       this.data = this.log ? this.joined(false) : data;  // what is read, zeros included
       const axis = (extra) => ({
-        stroke: () => css("--faint"), font: "12px system-ui, sans-serif", grid: { stroke: () => css("--track"), width: 1 },
+        stroke: () => css("--faint"), font: FONT, labelFont: FONT, labelSize: 17, grid: { stroke: () => css("--track"), width: 1 },
         ticks: { show: false }, ...extra,
       });
       const nearest = (u, s, at) => {
@@ -120,8 +131,8 @@
           y: this.log ? { distr: 3 } : { range: (u, low, high) => this.range(low, high) },
         },
         axes: [
-          axis({ values: (u, all) => all.map((v) => (this.along === "seconds" ? `${short(v)} s` : short(v))), space: 70, size: 30 }),
-          axis({ values: (u, all) => all.map((v) => (v == null ? null : shown(v))), size: 58, gap: 6 }),
+          axis({ values: (u, all) => all.map((v) => short(v)), space: 70, size: 28, label: this.along === "seconds" ? "seconds" : spec.x }),
+          axis({ values: (u, all) => all.map((v) => (v == null ? null : shown(v))), size: 58, gap: 6, ...(spec.y && { label: spec.y }) }),
         ],
         cursor: {
           dataIdx: nearest,
@@ -142,9 +153,22 @@
       this.read(this.u);
     }
 
+    // Where shares begin to move by little: above the first climb, where that takes more than half of the axis.
+    moves() {
+      const values = this.spec.tables.flatMap((table) => table.y.flat()).filter((v) => v != null).sort((a, b) => a - b);
+      const [low, high] = [values[0], values[values.length - 1]];
+      const usual = values[Math.floor(values.length * 0.15)];
+      if (values.length < 8 || !(high > 0.5) || high - usual > 0.5 * (high - low)) return null;
+      return Math.max(usual - 0.3 * (high - usual), low);
+    }
+
     range(low, high) {
       if (low == null) return [0, 1];
-      if (this.spec.percent) return [low < 0.5 * high ? 0 : Math.max(0, low - 0.1 * (high - low)), high <= 1 && high > 0.9 ? 1 : Math.max(high + 0.05 * (high - low), low + 0.01)];
+      if (this.spec.percent) {
+        const usual = low < 0.5 * high ? 0 : Math.max(0, low - 0.1 * (high - low));
+        const bottom = (this.whole === false ? this.moves() : null) ?? usual;
+        return [bottom, high <= 1 && high > 0.9 ? 1 : Math.max(high + 0.05 * (high - low), low + 0.01)];
+      }
       const gap = high - low || Math.abs(high) || 1;
       const bottom = low >= 0 && low < 0.4 * high ? 0 : low - 0.08 * gap;
       return [bottom, high + 0.08 * gap];
@@ -185,6 +209,18 @@
       });
     }
 
+    // The same curves, longer: what is zoomed stays so.
+    update(spec) {
+      const { min, max } = this.u.scales.x;
+      const isZoomed = !this.all.hidden;
+      this.spec = spec;
+      const data = this.joined(this.log);
+      this.data = this.log ? this.joined(false) : data;
+      this.u.setData(data, !isZoomed);
+      if (isZoomed) this.u.setScale("x", { min, max });
+      this.read(this.u);
+    }
+
     zoomed(u) {
       const xs = u.data[0];
       this.all.hidden = u.scales.x.min <= xs[0] && u.scales.x.max >= xs[xs.length - 1];
@@ -221,10 +257,19 @@
     }
   }
 
-  const specs = pageData("charts");
-  const charts = [...document.querySelectorAll("[data-chart]")].map(
-    (place) => new Chart(place, specs[Number(place.dataset.chart)]),
-  );
+  let charts = [];
+  const drawAll = (specs) => {
+    charts.forEach((chart) => chart.u.destroy());
+    charts = [...document.querySelectorAll("[data-chart]")].map(
+      (place) => new Chart(place, specs[Number(place.dataset.chart)]),
+    );
+  };
+  drawAll(pageData("charts"));
+  // A page that grows while its run trains hands over new data, or new places.
+  document.addEventListener("reportgrown", ({ detail }) => {
+    if (detail.anew) drawAll(detail.charts);
+    else charts.forEach((chart) => chart.update(detail.charts[Number(chart.place.dataset.chart)]));
+  });
   document.addEventListener("themechange", () => charts.forEach((chart) => { chart.paint(); chart.u.redraw(false, true); }));
 
   const along = [...document.querySelectorAll("[data-along]")];
@@ -232,6 +277,42 @@
     along.forEach((each) => each.setAttribute("aria-pressed", each === button));
     charts.forEach((chart) => { chart.along = button.dataset.along; chart.draw(); });
   }));
+
+  // Lines to copy, and tables to sort -------------------------------------------------------------------------
+  document.addEventListener("click", async (event) => {
+    const button = event.target.closest(".copy");
+    if (!button) return;
+    const line = button.parentElement.querySelector("code");
+    getSelection().selectAllChildren(line);
+    try {
+      await navigator.clipboard.writeText(line.textContent);
+      button.textContent = "Copied";
+    } catch {
+      button.textContent = "Selected";  // where a page may not write: the keys copy it
+    }
+    setTimeout(() => { button.textContent = "Copy"; }, 1500);
+  });
+
+  document.addEventListener("click", (event) => {
+    const head = event.target.closest("th[aria-sort]");
+    if (!head || !event.target.closest("button")) return;
+    const table = head.closest("table");
+    const column = [...head.parentElement.children].indexOf(head);
+    const isDown = head.getAttribute("aria-sort") === "ascending";
+    head.parentElement.querySelectorAll("th[aria-sort]").forEach((each) => each.setAttribute("aria-sort", "none"));
+    head.setAttribute("aria-sort", isDown ? "descending" : "ascending");
+    const keyOf = (row) => {
+      const cell = row.children[column];
+      return cell.dataset.value === undefined ? cell.textContent.trim() : cell.dataset.value === "" ? null : Number(cell.dataset.value);
+    };
+    const compare = (a, b) => {
+      if (a === null || b === null) return (a === null) - (b === null);  // what is not there comes last
+      const order = typeof a === "number" && typeof b === "number" ? a - b : String(a).localeCompare(String(b), "en", { numeric: true });
+      return isDown ? -order : order;
+    };
+    const body = table.tBodies[0];
+    body.append(...[...body.rows].map((row) => [keyOf(row), row]).sort((one, other) => compare(one[0], other[0])).map(([, row]) => row));
+  });
 
   // The matrix and the examples that it chooses ------------------------------------------------------------
   const grid = document.querySelector(".confusion");

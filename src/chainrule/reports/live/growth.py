@@ -1,0 +1,148 @@
+"""The growing report: read from the run folder as the training writes it, and made anew when it is asked for."""
+
+from __future__ import annotations
+
+import math
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from chainrule.drawing.page import page
+from chainrule.errors import FileError
+from chainrule.loop.history_lines import HistoryTail
+from chainrule.reports.curves import curves, health
+from chainrule.reports.parts import SCRIPTS, STYLES, Card, Section, body_of
+from chainrule.reports.run import TrainingRun
+from chainrule.reports.run_page import cards, findings
+from chainrule.saving.evaluations import About
+from chainrule.saving.locks import is_locked
+from chainrule.saving.runs import HISTORY, LOCK, REPORT, RUN, RunRecord, record_of
+from chainrule.text import duration, percent
+
+SHARE = 0.01
+"""The share of the time that is spent on making the report anew."""
+SECONDS = 1.0
+"""It is not made anew more often than this."""
+
+
+@dataclass(frozen=True)
+class Grown:
+    """The report as it was at one moment: its HTML, and its charts."""
+
+    version: int
+    body: str
+    charts: list[dict[str, Any]]
+
+    def to_data(self) -> dict[str, Any]:
+        """For the script of the page."""
+        return {"version": self.version, "body": self.body, "charts": self.charts}
+
+
+class Growth:
+    """The report of the run in a folder, which may be there only later. Threads may ask at the same time.
+
+    A run that has ended before is not the one that is waited for.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._tail = HistoryTail(folder / HISTORY)
+        self._lock = threading.Lock()
+        before = self._record()
+        self._before = before.id if before is not None and self._is_over(before) else ""
+        self._made, self._made_at, self._cost = self._make(None), time.monotonic(), 0.0
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has begun, and has ended, was interrupted or killed."""
+        record = self._record()
+        return record is not None and record.id != self._before and self._is_over(record)
+
+    def now(self) -> Grown:
+        """The report now, or as it was a moment ago: of the time, a hundredth is spent on it."""
+        with self._lock:
+            begun = time.monotonic()
+            if begun - self._made_at < max(SECONDS, self._cost / SHARE):
+                return self._made
+            record = self._record()
+            try:
+                has_more = self._tail.read()
+            except FileError:  # it is being replaced
+                has_more = False
+            if has_more:
+                self._made = self._make(record)
+            self._made_at = time.monotonic()
+            self._cost = self._made_at - begun
+            return self._made
+
+    def page(self) -> str:
+        """A page of the report as it is now, which asks for more."""
+        made = self.now()
+        data = {"charts": made.charts, "live": {"version": made.version, "folder": str(self.folder)}}
+        title = f"{self.folder.name}: training"
+        return page(
+            title,
+            made.body,
+            data=data,
+            styles=STYLES,
+            scripts=(*SCRIPTS, "reports/live.js"),
+            asks_its_server=True,
+        )
+
+    def last_page(self) -> bytes | None:
+        """The report that the training has written at its end; None where it has written none."""
+        try:
+            return (self.folder / REPORT).read_bytes()
+        except OSError:
+            return None
+
+    def _record(self) -> RunRecord | None:
+        try:
+            return record_of(self.folder)
+        except (FileError, OSError):
+            return None
+
+    def _is_over(self, record: RunRecord) -> bool:
+        return record.state != "running" or not is_locked(self.folder / LOCK)
+
+    def _make(self, record: RunRecord | None) -> Grown:
+        version = 1 + (self._made.version if hasattr(self, "_made") else 0)
+        name = self.folder.resolve().name
+        if record is None or record.id == self._before or self._tail.run != record.id:
+            waiting = Section("findings", "Waiting", "waiting", {"folder": str(self.folder), "record": RUN})
+            return Grown(version, *body_of(name, "The training has not begun.", [waiting], []))
+        run = TrainingRun(
+            name=name,
+            history=self._tail.history,
+            about=About(command=str(record.settings.get("command", ""))),
+        )
+        planned = _planned(record, run)
+        sections = [findings(run), curves(run), health(run)]
+        shown = [section for section in sections if section is not None]
+        lead = "It is training; this page grows with it." if not run.history.stopped else _LAST
+        found = [_progress(run, planned), *cards(run)]
+        return Grown(version, *body_of(name, lead, shown, found))
+
+
+_LAST = "The training has ended; its report is being made."
+
+
+def _planned(record: RunRecord, run: TrainingRun) -> int:
+    """How many iterations there will be; 0 where the record does not say."""
+    options = record.settings.get("options")
+    given = options if isinstance(options, dict) else {}
+    iterations, epochs = given.get("iterations"), given.get("epochs")
+    if isinstance(iterations, int):
+        return iterations
+    return epochs * run.epoch_length if isinstance(epochs, int) else 0
+
+
+def _progress(run: TrainingRun, planned: int) -> Card:
+    done = len(run.loss)
+    if not planned:
+        return Card("Progress", f"{done:,}", "iterations so far")
+    left = (planned - done) * run.seconds / done if done else math.nan
+    soon = f", about {duration(left)} left" if math.isfinite(left) and left > 0 else ""
+    return Card("Progress", percent(done / planned, 0), f"{done:,} of {planned:,} iterations{soon}")

@@ -1,0 +1,96 @@
+"""A server for one report on the loopback address, for the browsers of this machine alone."""
+
+from __future__ import annotations
+
+import json
+import threading
+import time
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+from chainrule.drawing.page import as_json
+from chainrule.reports.live.growth import Growth
+
+HOST = "127.0.0.1"
+POLLED = 3.0
+"""A page that has asked in so many seconds is open, and waits for the last report."""
+
+
+class ReportServer(ThreadingHTTPServer):
+    """Serves the growing report of a run, and at its end the one that the training wrote."""
+
+    daemon_threads = True
+
+    def __init__(self, growth: Growth) -> None:
+        self.growth = growth
+        self.over = threading.Event()
+        self.asked_at = -1e9
+        self.has_told_the_end = threading.Event()
+        super().__init__((HOST, 0), _Handler)
+
+    @property
+    def address(self) -> str:
+        """What a browser opens."""
+        return f"http://{HOST}:{self.server_port}/"
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether a page is open that asks for more."""
+        return time.monotonic() - self.asked_at < POLLED
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A browser that has gone away is no trouble of the training's."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    server: ReportServer
+    timeout = 10.0
+    server_version, sys_version = "chainrule", ""
+
+    def do_GET(self) -> None:  # as http.server names it
+        """The page, or what has grown since."""
+        if self.headers.get("Host") not in self._names():
+            self.send_error(403, "Host: expected the address that was printed")
+            return
+        place = urlsplit(self.path)
+        if place.path == "/":
+            self._send_page()
+        elif place.path == "/growth":
+            self._send_growth(parse_qs(place.query).get("version", [""])[0])
+        else:
+            self.send_error(404)
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing: the terminal is the training's."""
+
+    def _names(self) -> set[str]:
+        """What a browser of this machine calls this server. Where a page elsewhere leads here, it is another name."""
+        port = self.server.server_port
+        return {f"{HOST}:{port}", f"localhost:{port}"}
+
+    def _send_page(self) -> None:
+        last = self.server.growth.last_page() if self.server.over.is_set() else None
+        self._send("text/html; charset=utf-8", last or self.server.growth.page().encode())
+        if self.server.over.is_set():
+            self.server.has_told_the_end.set()
+
+    def _send_growth(self, version: str) -> None:
+        self.server.asked_at = time.monotonic()
+        if self.server.over.is_set():
+            has_page = self.server.growth.last_page() is not None
+            self._send("application/json", json.dumps({"over": True, "has_page": has_page}).encode())
+            if not has_page:
+                self.server.has_told_the_end.set()
+            return
+        made = self.server.growth.now()
+        content = {"version": made.version} if str(made.version) == version else made.to_data()
+        self._send("application/json", as_json(content).encode())
+
+    def _send(self, kind: str, content: bytes) -> None:
+        self.send_response(200)
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(content)))
+        self.send_header("Cache-Control", "no-store")
+        self.send_header("X-Content-Type-Options", "nosniff")
+        self.end_headers()
+        self.wfile.write(content)
