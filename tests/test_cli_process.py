@@ -21,7 +21,15 @@ from chainrule.cli.streams import Output
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and streams as POSIX has them")
 
-FILES = ["curves.png", "evaluation.json", "history.jsonl", "model.safetensors", "report.html", "run.json"]
+FILES = [
+    "curves.png",
+    "evaluation.json",
+    "graph.html",
+    "history.jsonl",
+    "model.safetensors",
+    "report.html",
+    "run.json",
+]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 PROGRAM = [sys.executable, "-W", "error", "-m", "chainrule"]
 TRAIN = ["train", "t.csv", "--target", "k", "--epochs", "2", "--no-check", "--out", "mine"]

@@ -20,7 +20,15 @@ from chainrule.cli.results import results
 from chainrule.reports.run import TrainingRun
 from chainrule.saving.evaluations import About
 
-FILES = ["curves.png", "evaluation.json", "history.jsonl", "model.safetensors", "report.html", "run.json"]
+FILES = [
+    "curves.png",
+    "evaluation.json",
+    "graph.html",
+    "history.jsonl",
+    "model.safetensors",
+    "report.html",
+    "run.json",
+]
 RNG = np.random.default_rng(0)
 
 
@@ -96,6 +104,7 @@ def test_digits(tmp_path):
         "model",
         "history",
         "curves",
+        "graph",
         "report",
     ]
     assert "64 -> 32 -> 16 -> 10, 2,778 parameters" in lines[0]

@@ -70,6 +70,8 @@ def fingerprint(array: Array) -> str:
 
 def as_floats(values: Any) -> Array:
     """A list of numbers as float64; whole numbers too large for it become infinite, what is no number NaN."""
+    if set(map(type, values)) <= {float}:  # ten times faster, for the losses of a long training
+        return np.array(values, dtype=np.float64)
     return np.array([_as_float(value) for value in values], dtype=np.float64)
 
 

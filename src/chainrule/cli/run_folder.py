@@ -13,13 +13,18 @@ from typing import Any
 import typer
 
 from chainrule.cli.data import Dataset
-from chainrule.errors import BusyError, FileError
+from chainrule.drawing import draw
+from chainrule.errors import BusyError, ChainruleError, FileError
 from chainrule.evaluation import Estimated, image_shape_of_network, judge, numbered
 from chainrule.loop import History
 from chainrule.network import Network
+from chainrule.network.finite import not_finite
 from chainrule.reports import TrainingReport, report
 from chainrule.saving.evaluations import About, write_evaluation
-from chainrule.saving.runs import CHECKPOINT, CURVES, REPORT, RunFolder, is_alive, is_taken
+from chainrule.saving.runs import CHECKPOINT, CURVES, GRAPH, REPORT, RunFolder, is_alive, is_taken
+
+DRAWN_ROWS, MOST_DRAWN = 16, 2_000_000
+"""The page of a network shows so many rows, and there is none of one with more parameters."""
 
 
 def run_folder(out: Path | None, stem: str, force: bool) -> Path:
@@ -69,6 +74,18 @@ def keep_run(folder: RunFolder, network: Network, history: History) -> None:
     picture = io.BytesIO()
     history.plot().savefig(picture, format="png", dpi=130)
     folder.write(CURVES, lambda file: file.write(picture.getvalue()))
+
+
+def keep_graph(folder: RunFolder, network: Network, data: Dataset) -> None:
+    """Write the page of the trained network with rows of its data; none of one that is too large, or diverged."""
+    if network.params.flat.size > MOST_DRAWN or not_finite(network.params):
+        return
+    title = f"{folder.path.resolve().name}, trained"
+    try:
+        content = draw(network, data.x[:DRAWN_ROWS], data.t[:DRAWN_ROWS], title=title).html().encode()
+    except ChainruleError:
+        return
+    folder.write(GRAPH, lambda file: file.write(content))
 
 
 def end_run(folder: RunFolder, history: History) -> TrainingReport:

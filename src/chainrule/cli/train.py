@@ -32,6 +32,7 @@ from chainrule.cli.run_folder import (
     command_of,
     end_run,
     keep_evaluation,
+    keep_graph,
     keep_run,
     run_folder,
     settings_of,
@@ -49,7 +50,7 @@ from chainrule.reports.live.watching import watching
 from chainrule.saving.checkpoint import EVERY, Checkpoint
 from chainrule.saving.intervals import interval_of
 from chainrule.saving.model import RUN_ID
-from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, HISTORY, MODEL, REPORT, RunFolder
+from chainrule.saving.runs import CHECK, CHECKPOINT, CURVES, GRAPH, HISTORY, MODEL, REPORT, RunFolder
 
 CHECKED_UP_TO = 1_000_000
 NO_OPTIONS = frozenset({"context", "command", "watch", "_"})
@@ -186,6 +187,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         if not checks.is_interrupted:
             self._check(checks, network, data, folder)
         with Interrupts() as interrupts:
+            keep_graph(folder, network, data)
             page = end_run(folder, history)
         folder.close()
         print_rows([*results(page.runs[0], network, data, self._worded), ("gradients", checks.compared)])
@@ -195,7 +197,8 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             typer.echo()
         print_findings(page)
         checked = () if checks.report is None else (CHECK,)
-        print_rows(kept_files(folder.path, MODEL, HISTORY, *checked, CURVES, REPORT))
+        drawn = (GRAPH,) if (folder.path / GRAPH).exists() else ()
+        print_rows(kept_files(folder.path, MODEL, HISTORY, *checked, CURVES, *drawn, REPORT))
         if history.stopped == "interrupted":
             raise KeyboardInterrupt(how_to_go_on(folder.path))
         if checks.is_interrupted or interrupts.asked:

@@ -100,8 +100,10 @@ def as_html(html: str) -> Markup:
 
 def text(value: object) -> str:
     """A text as HTML or SVG shows it, whatever characters are in it; those that no page can hold become U+FFFD."""
-    allowed = "".join(c if c in "\t\n" or (c >= " " and not _is_unfit(c)) else "�" for c in str(value))
-    return html.escape(allowed)
+    given = str(value)
+    if not given.isprintable():
+        given = "".join(c if c in "\t\n" or (c >= " " and not _is_unfit(c)) else "�" for c in given)
+    return html.escape(given)
 
 
 def _is_unfit(character: str) -> bool:

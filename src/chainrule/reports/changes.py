@@ -129,15 +129,15 @@ def _units(change: Callable[[tuple[int, ...]], Sequence[int]]) -> Maker:
 
 
 def _resized(codes: list[str], units: Sequence[int]) -> list[str]:
-    """The layers with other numbers of hidden units; none where they are not as many."""
-    places = [k for k, code in enumerate(codes) if code.startswith("cr.Affine(")][:-1]
-    if len(places) != len(units):
+    """The layers with other numbers of hidden units, and as many hidden layers; none where there are fewer."""
+    places = [k for k, code in enumerate(codes) if code.startswith("cr.Affine(")]
+    if len(places) - 1 < len(units):
         return []
-    made = list(codes)
-    for place, count in zip(places, units, strict=True):
-        _, comma, rest = codes[place].removeprefix("cr.Affine(").rpartition(")")[0].partition(", ")
-        made[place] = f"cr.Affine({count}{comma}{rest})"
-    return made
+    made = codes[: places[0]]
+    for start, end, count in zip(places, places[1:], units, strict=False):
+        _, comma, rest = codes[start].removeprefix("cr.Affine(").removesuffix(")").partition(", ")
+        made += [f"cr.Affine({count}{comma}{rest})", *codes[start + 1 : end]]
+    return made + codes[places[-1] :]
 
 
 def _larger(hidden: tuple[int, ...]) -> Sequence[int]:

@@ -7,11 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from chainrule.arrays import as_floats
-from chainrule.drawing.thinning import rounded
+from chainrule.drawing.thinning import rounded, smoothed
 from chainrule.evaluation import Classified, Estimated, error_text, r2_text
-from chainrule.reports.curves import in_unit, smooth_table
+from chainrule.reports import compared_tables
+from chainrule.reports.curves import in_unit, smooth_table, spans_decades
 from chainrule.reports.findings import findings_of
-from chainrule.reports.network import as_text, as_words
 from chainrule.reports.parts import Chart, Section, whole_page
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.run_page import fine
@@ -23,12 +23,15 @@ Measure = Callable[[TrainingRun], float]
 def comparison_page(runs: Sequence[TrainingRun], title: str) -> str:
     """The report of several runs as one HTML page."""
     charts = [chart for chart in _charts(runs) if chart is not None]
-    sections = [
+    found = [
         Section("results", "Results", "compared_results", _results(runs)),
         Section("curves", "Curves", "compared_curves", {}, charts),
-        Section("settings", "Settings that differ", "compared_settings", _settings(runs)),
+        compared_tables.settings(runs),
+        compared_tables.classes(runs),
+        compared_tables.layers(runs),
         Section("findings", "Findings", "compared_findings", _findings(runs)),
     ]
+    sections = [section for section in found if section is not None]
     return whole_page(title, f"{counted(len(runs), 'run')} side by side.", sections)
 
 
@@ -58,9 +61,14 @@ def _results(runs: Sequence[TrainingRun]) -> dict[str, Any]:
             finite = [best * value for value in values if math.isfinite(value)]
             is_best = best and len(set(finite)) > 1 and best * values[k] == max(finite)
             is_best = is_best and _are_of_a_kind(runs, values, is_loss=title.endswith("loss"))
-            shown = show(values[k]) if math.isfinite(values[k]) else "none"
-            cells.append({"shown": shown, "is_best": is_best})
-        cells += [run.history.stopped.partition(":")[0], f"{len(findings_of(run)):,}"]
+            is_there = math.isfinite(values[k])
+            shown = show(values[k]) if is_there else "not measured"
+            cells.append({"shown": shown, "is_best": is_best, "value": values[k] if is_there else None})
+        wrong = len(findings_of(run))
+        cells += [
+            run.history.stopped.partition(":")[0],
+            {"shown": f"{wrong:,}", "is_best": False, "value": wrong},
+        ]
         rows.append(cells)
     head = ["run", *(each[0] for each in found), "ended", "findings"]
     kinds = "t" + "n" * len(found) + "tn"
@@ -113,7 +121,14 @@ def _charts(runs: Sequence[TrainingRun]) -> list[Chart | None]:
         tables = [smooth_table(run.loss, as_floats(run.history.seconds)) for _, run in having]
         series = [{"name": run.name, "color": k % 8, "width": 2} for k, run in having]
         charts.append(
-            Chart(f"Training loss{unit}, smoothed", tables, series, summary="Running means of the batches")
+            Chart(
+                f"Training loss{unit}, smoothed",
+                tables,
+                series,
+                log=spans_decades(*(smoothed(run.loss) for _, run in having)),
+                y="loss",
+                summary="Running means of the batches",
+            )
         )
     charts += [
         _measured(runs, "test_loss", f"Test loss{unit}", False),
@@ -140,26 +155,17 @@ def _measured(runs: Sequence[TrainingRun], name: str, title: str, share: bool) -
     ends = ", ".join(
         f"{each['name']} {short(_end(content))}" for each, content in zip(series, tables, strict=True)
     )
-    return Chart(title, tables, series, percent=share, summary=f"At the end: {ends}") if tables else None
+    if not tables:
+        return None
+    losses = [as_floats(getattr(run.history, name)) for run in runs]
+    is_log = not share and spans_decades(*losses)
+    y = "accuracy" if share else "loss"
+    return Chart(title, tables, series, log=is_log, percent=share, y=y, summary=f"At the end: {ends}")
 
 
 def _end(content: dict[str, Any]) -> float:
     value = content["y"][0][-1]
     return math.nan if value is None else float(value)
-
-
-def _settings(runs: Sequence[TrainingRun]) -> dict[str, Any]:
-    names = dict.fromkeys(name for run in runs for name in run.history.settings)
-    rows: list[list[str | None]] = []
-    for name in names:
-        values = [as_text(run.history.settings[name]) if name in run.history.settings else "" for run in runs]
-        if len(set(values)) > 1:
-            rows.append([as_words(name), *(value or None for value in values)])
-    for name in dict.fromkeys(name for run in runs for name in run.about.versions):
-        values = [run.about.versions.get(name, "") for run in runs]
-        if len(set(values)) > 1:
-            rows.append([name, *values])
-    return {"names": [run.name for run in runs], "rows": rows}
 
 
 def _findings(runs: Sequence[TrainingRun]) -> dict[str, Any]:

@@ -24,14 +24,14 @@ KINDS = {"Affine": "Affine (dense, fully connected)"}
 """Layers by the names that other libraries have for them."""
 
 
-def curves(run: TrainingRun) -> Section | None:
+def curves(run: TrainingRun, with_table: bool = True) -> Section | None:
     """Loss, accuracy and learning rate, and the numbers of each epoch as a table."""
     if not len(run.loss) and not run.history.measured_at:
         return None
     charts = [chart for chart in (loss_chart(run), accuracy_chart(run), rate_chart(run)) if chart]
-    rates = as_floats(run.history.learning_rate)
+    rates = run.rates
     constant = len(rates) and float(np.ptp(rates)) == 0
-    values = {"rate": short(rates[0]) if constant else None, **_epochs(run)}
+    values = {"rate": short(rates[0]) if constant else None, **(_epochs(run) if with_table else {"rows": []})}
     return Section("curves", "Curves", "curves", values, charts)
 
 
@@ -98,7 +98,7 @@ def accuracy_chart(run: TrainingRun) -> Chart | None:
 
 def rate_chart(run: TrainingRun) -> Chart | None:
     """The learning rate, where it changes."""
-    rates = as_floats(run.history.learning_rate)
+    rates = run.rates
     if not len(rates) or float(np.ptp(rates)) == 0:
         return None
     kept = thinned(rates, 100)
@@ -214,7 +214,7 @@ def _health_table(run: TrainingRun) -> dict[str, Any]:
         (measure, title, share)
         for measure, title, share in (
             ("mean", "mean", False),
-            ("std", "spread", False),
+            ("std", "standard deviation", False),
             ("zeros", "zeros", True),
             ("dead", "dead", True),
             ("saturated", "saturated", True),

@@ -6,6 +6,7 @@ import json
 import math
 import re
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -43,7 +44,8 @@ def picture(run: TrainingRun) -> Section | None:
     drawn = None if run.network is None else network_svg(run.network, run.sample)
     if drawn is None:
         return None
-    return Section("network", "Network", "network", {"picture": as_html(drawn)})
+    link = quote(run.graph)
+    return Section("network", "Network", "network", {"picture": as_html(drawn), "link": link})
 
 
 def network_svg(network: Network, sample: tuple[Any, Any] | None) -> str | None:

@@ -26,6 +26,7 @@ from chainrule.saving.runs import (
     CHECK,
     CHECKPOINT,
     EVALUATION,
+    GRAPH,
     HISTORY,
     MODEL,
     OLD_HISTORY,
@@ -86,6 +87,7 @@ def read_run(folder: str | os.PathLike[str]) -> TrainingRun:
         sample=sample,
         missing=tuple(parts.missing),
         folder=path,
+        graph=GRAPH if parts.has(GRAPH) and not is_of_before(path, GRAPH) else "",
         standing=standing,
     )
 

@@ -72,12 +72,19 @@ class TrainingRun:
     missing: tuple[str, ...] = ()
     #: Where it is kept, and how it stands by its record there, if it has one.
     folder: Path | None = None
+    #: Where the page of the network is, from where the report is; "" for none.
+    graph: str = ""
     standing: Standing | None = None
 
     @cached_property
     def loss(self) -> Array:
         """The loss of every batch."""
         return as_floats(self.history.loss)
+
+    @cached_property
+    def rates(self) -> Array:
+        """The learning rate of every batch."""
+        return as_floats(self.history.learning_rate)
 
     @cached_property
     def iterations(self) -> Array:

@@ -85,7 +85,7 @@ class Setup:
         settings = run.history.settings
         optimizer = str(settings.get("optimizer", ""))
         name = re.match(r"\w*", optimizer)
-        rates = as_floats(run.history.learning_rate)
+        rates = run.rates
         rates = rates[np.isfinite(rates)]
         return cls(
             is_of_shell=bool(run.about.command),

@@ -159,7 +159,7 @@ def ended_early(run: TrainingRun) -> Iterator[RunFinding]:
     history = run.history
     if history.stopped not in ("finished", "interrupted") or not np.isfinite(run.loss).all():
         return
-    rates = as_floats(history.learning_rate)
+    rates = run.rates
     if len(rates) and rates[-1] <= ENDED * rates.max():  # a schedule came to its end
         return
     measured = as_floats(history.test_loss or history.train_loss)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import html
 import os
 from collections import Counter
@@ -64,7 +65,7 @@ class TrainingReport:
         """Write the page, "report.html", or a summary as one picture, "report.png"."""
         ending = Path(path).suffix.lower()
         if ending in (".html", ".htm"):
-            return write_bytes(path, self.html().encode())
+            return write_bytes(path, self._beside(Path(path)).html().encode())
         if ending == ".png":
             from chainrule.reports.pictures import summary_png
 
@@ -84,8 +85,19 @@ class TrainingReport:
         return (
             '<iframe sandbox="allow-scripts" '
             'style="width:100%;height:780px;border:1px solid #8886;border-radius:6px" '
-            f'title="{html.escape(self.title)}" srcdoc="{html.escape(self.html())}"></iframe>'
+            f'title="{html.escape(self.title)}" srcdoc="{html.escape(self._beside(None).html())}"></iframe>'
         )
+
+    def _beside(self, path: Path | None) -> TrainingReport:
+        """The report for this place, from which links lead to the pages of its networks; None for no place."""
+        runs = []
+        for run in self.runs:
+            link = ""
+            if path is not None and run.graph and run.folder is not None:
+                with contextlib.suppress(ValueError):  # on another drive
+                    link = os.path.relpath(run.folder.resolve() / run.graph, path.resolve().parent)
+            runs.append(replace(run, graph=Path(link).as_posix() if link else ""))
+        return TrainingReport(runs, self.title)
 
     def __str__(self) -> str:
         lines = [str(each) for each in self.findings]

@@ -29,10 +29,11 @@ RUN, LOCK = "run.json", "run.lock"
 MODEL, CHECKPOINT = "model.safetensors", "checkpoint.safetensors"
 HISTORY, OLD_HISTORY = "history.jsonl", "history.json"
 CHECK, EVALUATION, CURVES, REPORT = "check.json", "evaluation.json", "curves.png", "report.html"
+GRAPH = "graph.html"
 #: All that a run writes, the record first.
-NAMES = (RUN, MODEL, CHECKPOINT, HISTORY, OLD_HISTORY, CHECK, EVALUATION, CURVES, REPORT)
+NAMES = (RUN, MODEL, CHECKPOINT, HISTORY, OLD_HISTORY, CHECK, EVALUATION, CURVES, GRAPH, REPORT)
 #: What is made when the training has ended, or was interrupted.
-OF_THE_END = (MODEL, CHECK, EVALUATION, CURVES, REPORT)
+OF_THE_END = (MODEL, CHECK, EVALUATION, CURVES, GRAPH, REPORT)
 FORMAT = "chainrule run 1"
 
 DIVERGED = "diverged"

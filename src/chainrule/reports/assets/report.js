@@ -16,11 +16,14 @@
     if (value == null) return "";
     if (value === 0) return "0";
     const size = Math.abs(value);
-    if (size < 1e-3 || size >= 1e6) return value.toExponential(1).replace("e+", "e");
+    if (size < 1e-3 || size >= 1e6) return value.toExponential(1).replace(".0e", "e").replace("e+", "e");
     if (size >= 1e4) return Math.round(value).toLocaleString("en");
     return Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 10 });
   };
   const percent = (value) => (value == null ? "" : `${Number((100 * value).toPrecision(4))} %`);
+
+  // Where a line stands on a logarithmic axis: at powers of ten.
+  const decade = (value) => (Math.abs(Math.log10(value) - Math.round(Math.log10(value))) < 1e-6 ? value : null);
 
   // Eight colours where that is enough; of more layers, hues in the order of the layers.
   const colour = (series) => {
@@ -132,7 +135,7 @@
         },
         axes: [
           axis({ values: (u, all) => all.map((v) => short(v)), space: 70, size: 28, label: this.along === "seconds" ? "seconds" : spec.x }),
-          axis({ values: (u, all) => all.map((v) => (v == null ? null : shown(v))), size: 58, gap: 6, ...(spec.y && { label: spec.y }) }),
+          axis({ values: (u, all) => all.map((v) => (v == null ? null : shown(v))), size: 58, gap: 6, grid: { stroke: () => css("--track"), width: 1, filter: (u, splits) => (this.log ? splits.map(decade) : splits) }, ...(spec.y && { label: spec.y }) }),
         ],
         cursor: {
           dataIdx: nearest,
@@ -159,7 +162,7 @@
       const [low, high] = [values[0], values[values.length - 1]];
       const usual = values[Math.floor(values.length * 0.15)];
       if (values.length < 8 || !(high > 0.5) || high - usual > 0.5 * (high - low)) return null;
-      return Math.max(usual - 0.3 * (high - usual), low);
+      return Math.max(Math.min(usual - 0.3 * (high - usual), high - 0.01), low);
     }
 
     range(low, high) {

@@ -5,11 +5,12 @@ from __future__ import annotations
 import math
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chainrule.drawing.page import page
+from chainrule.drawing.page import as_json, page
 from chainrule.errors import FileError
 from chainrule.loop.history_lines import HistoryTail
 from chainrule.reports.curves import curves, health
@@ -22,7 +23,7 @@ from chainrule.saving.runs import HISTORY, LOCK, REPORT, RUN, RunRecord, record_
 from chainrule.text import duration, percent
 
 SHARE = 0.01
-"""The share of the time that is spent on making the report anew."""
+"""The share of the time that making the report anew may take from the training."""
 SECONDS = 1.0
 """It is not made anew more often than this."""
 
@@ -35,9 +36,10 @@ class Grown:
     body: str
     charts: list[dict[str, Any]]
 
-    def to_data(self) -> dict[str, Any]:
+    @cached_property
+    def json(self) -> bytes:
         """For the script of the page."""
-        return {"version": self.version, "body": self.body, "charts": self.charts}
+        return as_json({"version": self.version, "body": self.body, "charts": self.charts}).encode()
 
 
 class Growth:
@@ -63,9 +65,9 @@ class Growth:
     def now(self) -> Grown:
         """The report now, or as it was a moment ago: of the time, a hundredth is spent on it."""
         with self._lock:
-            begun = time.monotonic()
-            if begun - self._made_at < max(SECONDS, self._cost / SHARE):
+            if time.monotonic() - self._made_at < max(SECONDS, self._cost / SHARE):
                 return self._made
+            begun = time.thread_time()
             record = self._record()
             try:
                 has_more = self._tail.read()
@@ -73,8 +75,8 @@ class Growth:
                 has_more = False
             if has_more:
                 self._made = self._make(record)
-            self._made_at = time.monotonic()
-            self._cost = self._made_at - begun
+                assert self._made.json  # made here, where its time is counted
+            self._made_at, self._cost = time.monotonic(), time.thread_time() - begun
             return self._made
 
     def page(self) -> str:
@@ -115,11 +117,16 @@ class Growth:
             return Grown(version, *body_of(name, "The training has not begun.", [waiting], []))
         run = TrainingRun(
             name=name,
-            history=self._tail.history,
+            history=replace(self._tail.history, settings={**_given(record), **self._tail.history.settings}),
             about=About(command=str(record.settings.get("command", ""))),
         )
         planned = _planned(record, run)
-        sections = [findings(run), curves(run), health(run)]
+        layers = health(run)
+        sections = [
+            findings(run),
+            curves(run, with_table=False),
+            layers if layers and layers.charts else None,
+        ]
         shown = [section for section in sections if section is not None]
         lead = "It is training; this page grows with it." if not run.history.stopped else _LAST
         found = [_progress(run, planned), *cards(run)]
@@ -129,10 +136,19 @@ class Growth:
 _LAST = "The training has ended; its report is being made."
 
 
+def _given(record: RunRecord) -> dict[str, Any]:
+    """The options of the command that the run was begun with."""
+    options = record.settings.get("options")
+    return (
+        {name: each for name, each in options.items() if each is not None}
+        if isinstance(options, dict)
+        else {}
+    )
+
+
 def _planned(record: RunRecord, run: TrainingRun) -> int:
     """How many iterations there will be; 0 where the record does not say."""
-    options = record.settings.get("options")
-    given = options if isinstance(options, dict) else {}
+    given = _given(record)
     iterations, epochs = given.get("iterations"), given.get("epochs")
     if isinstance(iterations, int):
         return iterations

@@ -8,7 +8,6 @@ import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
-from chainrule.drawing.page import as_json
 from chainrule.reports.live.growth import Growth
 
 HOST = "127.0.0.1"
@@ -64,7 +63,7 @@ class _Handler(BaseHTTPRequestHandler):
         """Nothing: the terminal is the training's."""
 
     def _names(self) -> set[str]:
-        """What a browser of this machine calls this server. Where a page elsewhere leads here, it is another name."""
+        """What a browser of this machine calls this server; where a page elsewhere leads here, it is otherwise."""
         port = self.server.server_port
         return {f"{HOST}:{port}", f"localhost:{port}"}
 
@@ -83,8 +82,9 @@ class _Handler(BaseHTTPRequestHandler):
                 self.server.has_told_the_end.set()
             return
         made = self.server.growth.now()
-        content = {"version": made.version} if str(made.version) == version else made.to_data()
-        self._send("application/json", as_json(content).encode())
+        is_known = str(made.version) == version
+        content = json.dumps({"version": made.version}).encode() if is_known else made.json
+        self._send("application/json", content)
 
     def _send(self, kind: str, content: bytes) -> None:
         self.send_response(200)

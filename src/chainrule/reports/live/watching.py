@@ -79,8 +79,8 @@ class Watching:
 def watch(run: str | os.PathLike[str]) -> Watching:
     """Serve the report of a run while it trains, on the loopback address, which is printed.
 
-    `run` is the folder that `fit(..., checkpoint=cr.Checkpoint(folder))` or `chainrule train` writes, in this process
-    or in another; the run may begin later. The page grows by itself, and ends with the training.
+    `run` is the folder that `fit(..., checkpoint=cr.Checkpoint(folder))` or `chainrule train` writes, in this
+    process or in another; the run may begin later. The page grows by itself, and ends with the training.
 
     Raises: ArgumentError for what is no path; FileError for a file that is no folder.
     """
