@@ -369,3 +369,8 @@ def test_columns_to_drop_may_be_a_list():
     result = invoke("train", "t.csv", "--target", "kind", "--no-check", "--epochs", 1, "--drop", "Id,address")
     assert result.exit_code == 0, result.output
     assert "'c'" in result.stdout
+
+
+def test_a_training_that_keeps_no_history_cannot_be_watched():
+    told = refused(*TRAIN, "--watch", "--checkpoint-every", "never")
+    assert "--watch: expected checkpoints, whose history it shows, got --checkpoint-every never" in told

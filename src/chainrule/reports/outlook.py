@@ -67,10 +67,13 @@ def to_improve(run: TrainingRun) -> Advice | None:
 
 
 def why(run: TrainingRun) -> str:
-    """What the suggestion follows from, as the beginning of a sentence."""
+    """What the suggestion follows from, as the beginning of a sentence; "" where nothing is known of the result."""
     trained, tested = _results(run)
+    if math.isnan(trained) and math.isnan(tested):
+        return ""
     if tested >= NEARLY_ALL:
-        return "There is hardly anything left to win on these test data. To be surer of that, try"
+        surer = " To be surer of that, try" if to_improve(run) else ""
+        return f"There is hardly anything left to win on these test data.{surer}"
     if trained - tested > GAP:
         both = f"{_shown(run, trained)} on the training data and {_shown(run, tested)} on the test data"
         return f"If better is wanted: {both}, so less fitting helps. Try"

@@ -46,7 +46,7 @@ def fine(run: TrainingRun) -> dict[str, Any]:
         "nothing": nothing,
         "looked": looked_at(run),
         "not_looked": not_looked_at(run),
-        "why": why(run) if advice else "",
+        "why": why(run),
         "advice": advice or "",
     }
 

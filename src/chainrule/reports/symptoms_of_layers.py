@@ -160,8 +160,10 @@ def _middle_update(run: TrainingRun, weight: LayerHealth) -> float:
     ratios, norms = weight.measures["update_ratio"][1:], weight.measures.get("norm", np.zeros(0))[1:]
     if len(norms) != len(ratios) or not len(ratios):
         return weight.middle("update_ratio")
-    with np.errstate(all="ignore"):
-        ratios = ratios * np.minimum(1.0, norms / _usual_norm(run, weight, 0.0))
+    usual = _usual_norm(run, weight, 0.0)
+    if weight.first("norm") < min(usual, float(np.nanmedian(norms))):  # they grew from nearly 0
+        with np.errstate(all="ignore"):
+            ratios = ratios * np.minimum(1.0, norms / usual)
     ratios = ratios[np.isfinite(ratios)]
     return float(np.median(ratios)) if len(ratios) else math.nan
 

@@ -170,7 +170,8 @@
       if (this.spec.percent) {
         const usual = low < 0.5 * high ? 0 : Math.max(0, low - 0.1 * (high - low));
         const bottom = (this.whole === false ? this.moves() : null) ?? usual;
-        return [bottom, high <= 1 && high > 0.9 ? 1 : Math.max(high + 0.05 * (high - low), low + 0.01)];
+        const top = high <= 1 && high > 0.9 ? 1 : Math.max(high + 0.05 * (high - low), low + 0.01);
+        return [Math.min(bottom, top - 0.01), top];
       }
       const gap = high - low || Math.abs(high) || 1;
       const bottom = low >= 0 && low < 0.4 * high ? 0 : low - 0.08 * gap;
@@ -280,6 +281,15 @@
     along.forEach((each) => each.setAttribute("aria-pressed", each === button));
     charts.forEach((chart) => { chart.along = button.dataset.along; chart.draw(); });
   }));
+
+  // Rows that can be swiped, on a narrow page, are reached by the keyboard too.
+  const reach = () => document.querySelectorAll(".cards, .charts, .examples").forEach((row) => {
+    if (row.scrollWidth > row.clientWidth) row.tabIndex = 0;
+    else row.removeAttribute("tabindex");
+  });
+  reach();
+  addEventListener("resize", reach);
+  document.addEventListener("reportgrown", reach);
 
   // Lines to copy, and tables to sort -------------------------------------------------------------------------
   document.addEventListener("click", async (event) => {
