@@ -53,6 +53,11 @@ class Calls(ABC):
     def backward(self, dy: Any) -> Returned:
         """The gradients after the latest forward, as they were returned."""
 
+    def output(self, values: Mapping[str, Array]) -> Array:
+        """The output for copies of these arrays, in float64."""
+        with np.errstate(all="ignore"):
+            return np.array(self.forward(copies(values)), np.float64)
+
     def show_writes(self) -> None:  # noqa: B027  # most are given the arrays themselves
         """Write into the arrays that were given what was written into tensors made from them."""
 
