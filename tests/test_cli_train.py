@@ -17,7 +17,8 @@ import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.cli.data import Dataset
 from chainrule.cli.results import results
-from chainrule.drawing.report.material import About, Material
+from chainrule.reports.run import TrainingRun
+from chainrule.saving.evaluations import About
 
 FILES = ["curves.png", "evaluation.json", "history.jsonl", "model.safetensors", "report.html", "run.json"]
 RNG = np.random.default_rng(0)
@@ -319,7 +320,7 @@ def test_a_finding_names_options(optimizer, usual):
 
 def test_what_was_not_measured_is_said_so(tmp_path):
     net = cr.Network(cr.Affine(10), input_shape=64, loss=cr.SoftmaxCrossEntropy(), seed=0)
-    page = Material(name="run", history=cr.History(loss=[2.0], seconds=[0.1]), about=About())
+    page = TrainingRun(name="run", history=cr.History(loss=[2.0], seconds=[0.1]), about=About())
     _, (x, t) = cr.datasets.load_digits()
     data = Dataset("digits", x, t, x, t, [str(k) for k in range(10)])
     told = dict(results(page, net, data, str))

@@ -33,7 +33,7 @@ OUT_OF_REACH = {
     "datasets/tables/other_files.py": "it says how Python reads such a file, and that the commands do not",
     "datasets/fetching.py": "the commands download, and name no folder",
     "drawing/drawing.py": AS_WANTED,
-    "drawing/report/run_report.py": AS_WANTED,
+    "reports/training_report.py": AS_WANTED,
     "elsewhere.py": IN_PYTHON,
     "errors.py": IN_PYTHON,
     "graph/graph.py": IN_PYTHON,
@@ -52,7 +52,7 @@ OUT_OF_REACH = {
     "saving/model.py": IN_PYTHON,
 }
 #: Of what these files hold, findings are tried as findings, patterns are no messages, and help is of options.
-NO_MESSAGES = ("cli/wording.py", "drawing/report/remedies.py", "checking/mistakes.py")
+NO_MESSAGES = ("cli/wording.py", "reports/remedies.py", "checking/mistakes.py")
 ARGUMENT = re.compile(r"(?<![-\w.])([a-z_]+)=(?![=}])")
 NAME = re.compile(r"\bcr\.\w+(?:\.\w+)*")
 OWNED = re.compile(r"^[A-Z]\w*: expected ([a-z_]+) to be")

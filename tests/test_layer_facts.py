@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from chainrule.drawing.report.inside import weights_of_images
-from chainrule.drawing.report.material import About, Material, described
 from chainrule.layers import Layer, Loss
 from chainrule.loop import History
+from chainrule.reports.network import weights_of_images
+from chainrule.reports.run import TrainingRun
+from chainrule.saving.evaluations import About, described
 from layer_cases import LayerCase, all_cases, all_layers
 
 CASES = all_cases()
@@ -184,7 +185,7 @@ def test_layers_of_ones_own_are_examined_drawn_and_described_by_what_they_say() 
     labels = {node.name: (node.kind, node.label) for node in cr.draw(net).scene.nodes}
     assert labels["square1"] == ("operation", "x²")
     assert labels["dense1"] == ("layer", "Dense")
-    found = weights_of_images(Material("run", History(), About(), net, image_shape=(2, 2)))
+    found = weights_of_images(TrainingRun("run", History(), About(), net, image_shape=(2, 2)))
     assert found is not None
     assert found[0] == "K1"
 

@@ -17,18 +17,17 @@ import pytest
 from sklearn.metrics import confusion_matrix, precision_score, r2_score, recall_score
 
 import chainrule as cr
-from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.answers import from_json, to_json
-from chainrule.drawing.report.folder import read_run, write_evaluation
-from chainrule.drawing.report.inside import weights_of_images
-from chainrule.drawing.report.judged import alike
-from chainrule.drawing.report.material import About, described
-from chainrule.drawing.report.pixels import image_shape_of, picture
-from chainrule.drawing.report.thinning import smoothed, thinned
-from chainrule.drawing.report.words import floats, rounded
+from chainrule.arrays import as_floats
+from chainrule.drawing.thinning import rounded, smoothed, thinned
 from chainrule.errors import ArgumentError, ChainruleError, FileError
-from chainrule.evaluation import Classified, Estimated, judge
+from chainrule.evaluation import Classified, Estimated, image_shape_of, judge
 from chainrule.loop import Health, History
+from chainrule.reports import TrainingReport, report
+from chainrule.reports.answers import alike
+from chainrule.reports.images import picture
+from chainrule.reports.network import weights_of_images
+from chainrule.reports.reading import read_run
+from chainrule.saving.evaluations import About, described, from_json, to_json, write_evaluation
 from chainrule.text import duration, fold, percent, short
 
 ODD_NAMES = [
@@ -881,7 +880,7 @@ def test_numbers_as_people_read_them():
     assert [fold(each) for each in (400, 1234, 5e7)] == ["400-fold", "1,200-fold", "5e7-fold"]
     assert percent(0.93035) == "93.0 %"
     assert rounded([1.23456789, math.nan, -math.inf, 3.0]) == [1.23457, None, None, 3]
-    assert floats([10**400, "x", None, 2]).tolist()[0] == math.inf
+    assert as_floats([10**400, "x", None, 2]).tolist()[0] == math.inf
 
 
 @pytest.mark.parametrize("count", [0, 1, 2, 1199, 1200, 1201, 5000])

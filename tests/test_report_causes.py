@@ -12,14 +12,14 @@ import typer
 
 import chainrule as cr
 from chainrule.cli.app import app
-from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.causes import EXPLAINED, ONLY_AS_CAUSES
-from chainrule.drawing.report.material import About
-from chainrule.drawing.report.remedies import REMEDIES, advice
-from chainrule.drawing.report.setup import Setup
 from chainrule.errors import ChainruleWarning, DivergedError
 from chainrule.evaluation import Classified
 from chainrule.loop import Health, History
+from chainrule.reports import TrainingReport, report
+from chainrule.reports.causes import EXPLAINED, ONLY_AS_CAUSES
+from chainrule.reports.remedies import REMEDIES, advice
+from chainrule.reports.setup import Setup
+from chainrule.saving.evaluations import About
 
 HE = cr.initializers.He()
 RNG = np.random.default_rng(0)
@@ -227,7 +227,7 @@ def test_every_code_has_its_place_among_the_causes():
     import ast
     from pathlib import Path
 
-    folder = Path(cr.__file__).parent / "drawing" / "report"
+    folder = Path(cr.__file__).parent / "reports"
     codes = set()
     for path in folder.glob("symptoms_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):

@@ -21,9 +21,9 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.cli.models import load_model
-from chainrule.drawing.report import TrainingReport
 from chainrule.errors import ChainruleError, ChainruleWarning, FileError
 from chainrule.loop import History
+from chainrule.reports import TrainingReport
 from chainrule.saving import run_parts, runs
 from chainrule.saving.container import pieces_of, read_container
 from chainrule.saving.runs import RunFolder, RunRecord

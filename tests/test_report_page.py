@@ -10,8 +10,8 @@ import pytest
 
 import chainrule as cr
 from browsing import needs_browser, opened, started_browser
-from chainrule.drawing.report import report
 from chainrule.loop import Health
+from chainrule.reports import report
 
 pytestmark = needs_browser
 ODD = [

@@ -20,7 +20,7 @@ SOURCE = Path(chainrule.__file__).parent
 #: From high to low. Rooms on one line may import each other, but not in a circle.
 LINES = [
     ["cli"],
-    ["notebook"],
+    ["reports", "notebook"],
     ["estimators", "drawing", "checking"],
     ["saving"],
     ["versions", "evaluation"],
@@ -42,7 +42,7 @@ LINES = [
 ]
 HEIGHT = {room: -line for line, rooms in enumerate(LINES) for room in rooms}
 EXEMPT = {"__init__", "__main__"}
-HEAVY = ("matplotlib", "sklearn", "pandas", "scipy", "rich", "typer", "pooch")
+HEAVY = ("matplotlib", "sklearn", "pandas", "scipy", "rich", "typer", "pooch", "PIL", "jinja2")
 
 Import = tuple[str, str, str]  # the file and line, the room that imports, the room that is imported
 

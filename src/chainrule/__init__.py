@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from chainrule import datasets
     from chainrule.checking import assert_gradients, check
     from chainrule.drawing import draw
-    from chainrule.drawing.report import report
+    from chainrule.reports import report
     from chainrule.saving.checkpoint import Checkpoint
     from chainrule.saving.resuming import resume
     from chainrule.versions import show_versions
@@ -84,7 +84,7 @@ _LATER = {
     "assert_gradients": "chainrule.checking",
     "check": "chainrule.checking",
     "draw": "chainrule.drawing",
-    "report": "chainrule.drawing.report",
+    "report": "chainrule.reports",
     "resume": "chainrule.saving.resuming",
     "show_versions": "chainrule.versions",
 }

@@ -66,3 +66,17 @@ def fingerprint(array: Array) -> str:
     """Shape, dtype and a hash of the content: '(1437, 64) float32 3f9a0c11d2b4e587'."""
     content = np.ascontiguousarray(array).reshape(-1).view(np.uint8).data
     return f"{array.shape} {array.dtype} {hashlib.sha256(content).hexdigest()[:16]}"
+
+
+def as_floats(values: Any) -> Array:
+    """A list of numbers as float64; whole numbers too large for it become infinite, what is no number NaN."""
+    return np.array([_as_float(value) for value in values], dtype=np.float64)
+
+
+def _as_float(value: Any) -> float:
+    try:
+        return float(value)
+    except OverflowError:
+        return math.inf
+    except (TypeError, ValueError):
+        return math.nan

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
-from chainrule.arrays import Array, ArrayLike
+from chainrule.arrays import Array, ArrayLike, Shape
 from chainrule.errors import ArgumentError
 from chainrule.layers.activation import log_softmax
 from chainrule.network import Network
@@ -127,6 +127,11 @@ def r2_text(r2: float) -> str:
     if math.isnan(r2):
         return "not defined"
     return f"{r2:.4f}" if abs(r2) < 1_000 else short(r2)
+
+
+def or_not_measured(value: float, shown: Callable[[float], str]) -> str:
+    """A measure as text; NaN, which stands for none, as "not measured"."""
+    return "not measured" if math.isnan(value) else shown(value)
 
 
 def error_text(error: float) -> str:
@@ -279,3 +284,57 @@ def _kept_values(row: Array) -> Array:
     """A sample's values with three digits, enough to look at."""
     values = np.asarray(row[:MOST_VALUES], dtype=np.float64)
     return np.array([float(f"{value:.3g}") for value in values.tolist()])
+
+
+# Inputs that are images ------------------------------------------------------------------------------------
+
+#: Sizes of inputs that are taken for images unless `image_shape` says otherwise.
+KNOWN: Mapping[int, Shape] = {64: (8, 8), 784: (28, 28), 3072: (32, 32, 3)}
+
+
+def image_shape_of(input_shape: Shape, wanted: Sequence[int] | None, columns: object = None) -> Shape | None:
+    """(H, W) or (H, W, 3) or (3, H, W) of a sample that is an image, or None.
+
+    Raises: ArgumentError when the shape that is wanted does not fit the input.
+    """
+    size = math.prod(input_shape)
+    if wanted is not None:
+        shape = tuple(int(length) for length in wanted)
+        if not shape:
+            return None
+        if math.prod(shape) != size or not is_image(shape):
+            raise ArgumentError(
+                f"image_shape: expected (H, W), (H, W, 3) or (3, H, W) of {size} values in all, as the network's "
+                f"input has, got {shape}; () shows no images"
+            )
+        return _without_one(shape)
+    if columns is not None:  # a table's columns are no pixels
+        return None
+    if len(input_shape) == 2:  # more likely a table or a sequence, unless it is as the known ones are
+        return input_shape if input_shape in KNOWN.values() else None
+    if len(input_shape) == 3:
+        return _without_one(input_shape) if is_image(input_shape) else None
+    return KNOWN.get(size) if len(input_shape) == 1 else None
+
+
+def image_shape_of_network(
+    network: Network, wanted: Sequence[int] | None, columns: object = None
+) -> Shape | None:
+    """The same of a network's first input; one that holds indices is no image unless it is said to be."""
+    name, shape = next(iter(network.input_shapes.items()))
+    if wanted is None and network.graph.position(name) in network.graph.index_leaves():
+        return None
+    return image_shape_of(shape, wanted, columns)
+
+
+def is_image(shape: Shape) -> bool:
+    """Whether it is as an image is: two axes of some length, and at most one of one or three colours."""
+    if len(shape) == 3 and 1 in (shape[0], shape[2]):
+        return True
+    return len(shape) == 2 or (len(shape) == 3 and 3 in (shape[0], shape[2]))
+
+
+def _without_one(shape: Shape) -> Shape:
+    if len(shape) == 3 and shape[0] == 1:
+        return shape[1:]
+    return shape[:2] if len(shape) == 3 and shape[2] == 1 else shape

@@ -11,8 +11,8 @@ from rich.markup import escape
 
 from chainrule.cli.options import Force, refuse_taken
 from chainrule.cli.writing import print_rows
-from chainrule.drawing.report import TrainingReport, report
 from chainrule.files import write_bytes
+from chainrule.reports import TrainingReport, report
 from chainrule.saving.run_parts import folder_of
 from chainrule.saving.runs import REPORT
 

@@ -9,9 +9,9 @@ from rich.markup import escape
 
 from chainrule.cli.data import Dataset
 from chainrule.datasets.tables import told_of
-from chainrule.drawing.report.material import Material
 from chainrule.evaluation import Estimated, error_text, r2_text
 from chainrule.network import Network
+from chainrule.reports.run import TrainingRun
 
 NOT_MEASURED = "not measured: the training ended within its first epoch"
 
@@ -27,7 +27,7 @@ def on_both(of_test: str, of_training: str) -> str:
 
 
 def results(
-    run: Material, network: Network, data: Dataset, worded: Callable[[str], str]
+    run: TrainingRun, network: Network, data: Dataset, worded: Callable[[str], str]
 ) -> Iterator[tuple[str, str]]:
     """The results of a training, as labels and texts. `worded` makes options of the arguments in a remedy."""
     history = run.history

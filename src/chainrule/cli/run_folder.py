@@ -6,20 +6,19 @@ import io
 import os
 import shlex
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import typer
 
 from chainrule.cli.data import Dataset
-from chainrule.drawing.report import TrainingReport, report
-from chainrule.drawing.report.folder import write_evaluation
-from chainrule.drawing.report.material import About, described, loss_unit_of, versions
-from chainrule.drawing.report.pixels import image_shape_of_network
 from chainrule.errors import BusyError, FileError
-from chainrule.evaluation import Estimated, judge, numbered
+from chainrule.evaluation import Estimated, image_shape_of_network, judge, numbered
 from chainrule.loop import History
 from chainrule.network import Network
+from chainrule.reports import TrainingReport, report
+from chainrule.saving.evaluations import About, write_evaluation
 from chainrule.saving.runs import CHECKPOINT, CURVES, REPORT, RunFolder, is_alive, is_taken
 
 
@@ -92,16 +91,13 @@ def _keep_page(folder: RunFolder) -> TrainingReport:
 def keep_evaluation(folder: RunFolder, network: Network, data: Dataset, command: str) -> None:
     """Write what a report needs beside the model and the history. `command` repeats the run."""
     of_training = None if data.classes is not None else judge(network, data.x, data.t)
-    about = About(
+    about = replace(
+        About.of(network),
         data=data.name,
         samples=len(data.x),
         test_samples=len(data.x_test),
-        network=described(network),
-        parameters=int(network.params.flat.size),
         command=command,
-        versions=versions(),
         columns=data.columns,
-        loss_unit=loss_unit_of(network),
         on_training=of_training.means if isinstance(of_training, Estimated) else {},
         notes=[note.removeprefix(f"{Path(str(network.metadata.get('data')))}: ") for note in data.notes],
     )

@@ -13,12 +13,12 @@ from chainrule import layers, optimizers
 from chainrule.cli.class_weights import class_weights
 from chainrule.cli.data import Dataset
 from chainrule.cli.options import SCHEDULES, choose
-from chainrule.drawing.report.setup import USUAL_RATES
 from chainrule.errors import ArgumentError
 from chainrule.loop import Callback, EarlyStopping, Health, History
 from chainrule.loop.batches import BATCH_SIZE
 from chainrule.network import Network
 from chainrule.optimizers import Optimizer
+from chainrule.reports.setup import USUAL_RATES
 from chainrule.schedules import Schedule
 
 DECAY, MOST_DECAY = 5.0, 0.1

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.drawing.page import D3_ZOOM, asset, page, text
+from chainrule.drawing.page import D3_ZOOM, as_html, page, render
 from chainrule.drawing.rules import Rule, Source, rules_of
 from chainrule.drawing.scene import Scene, formula_of
 from chainrule.drawing.summary import as_rows, summarize
@@ -22,7 +22,7 @@ MOST_CELLS = 200_000  # numbers that a page holds, all arrays together
 FEWEST_CELLS, MOST_CELLS_OF_ONE = 16, 4_096
 MOST_ROWS, MOST_COLUMNS = 256, 128  # of a table
 SCRIPTS = tuple(
-    f"{name}.js"
+    f"drawing/{name}.js"
     for name in (
         "graph_dom",
         "heatmap",
@@ -41,11 +41,9 @@ MOST_RULES = 3_000  # nodes whose rules are written out with numbers
 def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin_small: bool) -> str:
     """The whole page. `full` and `small` are two views of one graph; a page needs at least one."""
     views = [("full", full), ("collapsed", small)]
-    pictures = "".join(
-        f'<div class="picture" data-view="{name}" hidden>{as_svg(scene, view=name, alone=False)}</div>'
-        for name, scene in views
-        if scene is not None
-    )
+    pictures = [
+        (name, as_html(as_svg(scene, view=name, alone=False))) for name, scene in views if scene is not None
+    ]
     arrays = _Arrays(
         [each for _, scene in views if scene is not None for each in (*scene.nodes, *scene.edges)]
     )
@@ -58,12 +56,11 @@ def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin
         "views": {name: _view(scene, arrays, kinds, rules) for name, scene in views if scene is not None},
     }
     data |= {"kinds": kinds.content, "arrays": arrays.content}
-    body = asset("graph.html").replace("<!-- title -->", text(source.scene.title))
     return page(
         source.scene.title,
-        body.replace("<!-- pictures -->", pictures),
+        render("drawing/graph.html", title=source.scene.title, pictures=pictures),
         data={"graph": data},
-        styles=("picture.css", "graph.css"),
+        styles=("drawing/picture.css", "drawing/graph.css"),
         scripts=(*D3_ZOOM, *SCRIPTS),
     )
 

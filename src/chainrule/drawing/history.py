@@ -8,10 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, as_floats
 from chainrule.drawing.page import text
-from chainrule.drawing.report.thinning import smoothed, thinned, window_of
-from chainrule.drawing.report.words import floats
+from chainrule.drawing.thinning import smoothed, thinned, window_of
 from chainrule.loop import History
 from chainrule.loop.wording import extent, number
 from chainrule.text import duration, short
@@ -40,7 +39,7 @@ def history_html(history: History) -> str:
     """The history as one <div> that needs nothing else."""
     told = extent(history)
     if history.seconds:
-        told.append(duration(float(floats(history.seconds[-1:])[0])))
+        told.append(duration(float(as_floats(history.seconds[-1:])[0])))
     if history.stopped:
         told.append(history.stopped)
     charts = [_chart("loss of each batch", _loss_lines(history)), _chart(*_epoch_lines(history))]
@@ -56,7 +55,7 @@ def history_html(history: History) -> str:
 
 def _shown(values: Sequence[float]) -> Array:
     """The values as a curve can show them: NaN for the largest, 0 for the smallest of them."""
-    y = floats(values)
+    y = as_floats(values)
     y = np.where(np.abs(y) < LARGEST, y, np.nan)
     return np.where(np.abs(y) < 1 / LARGEST, 0, y)
 
@@ -76,7 +75,7 @@ def _epoch_lines(history: History) -> tuple[str, list[Line]]:
     lines = []
     for part, colour, dashes in (("train", BLUE, ""), ("test", ORANGE, "5 3")):
         values = _shown(getattr(history, f"{part}_{kind}"))
-        at = floats(history.measured_at)
+        at = as_floats(history.measured_at)
         count = min(len(values), len(at))
         if count:
             x, y = at[-count:], values[-count:]

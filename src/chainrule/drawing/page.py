@@ -8,11 +8,17 @@ import math
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from chainrule.text import percent, short
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+    from markupsafe import Markup
 
 #: What d3-zoom is made of, in the order in which the parts need each other.
 D3_ZOOM = tuple(
-    f"vendor/d3-{part}.min.js"
+    f"drawing/vendor/d3-{part}.min.js"
     for part in (
         "dispatch",
         "selection",
@@ -25,8 +31,6 @@ D3_ZOOM = tuple(
         "zoom",
     )
 )
-UPLOT = ("vendor/uPlot.iife.min.js",)
-UPLOT_STYLE = ("vendor/uPlot.min.css",)
 
 #: A browser that reads this fetches nothing, whatever a name or a label in the page says.
 _POLICY = (
@@ -45,24 +49,52 @@ def page(
 ) -> str:
     """A whole HTML page that stands alone.
 
-    `body` is HTML, every text in it escaped by `text()`. `styles` and `scripts` name files of the folder `assets`,
-    which come after common.css and common.js. `data` is handed to the scripts, `pageData("graph")`; NaN and
-    infinity become the words "nan", "inf" and "-inf".
+    `body` is HTML, as `render` makes it. `styles` and `scripts` name files as `asset` does, which come after
+    common.css and common.js. `data` is handed to the scripts, `pageData("graph")`; NaN and infinity become the
+    words "nan", "inf" and "-inf".
     """
-    style = "\n".join(asset(name) for name in ("common.css", *styles))
-    given = "\n".join(
-        f'<script type="application/json" id="data-{name}">{as_json(value)}</script>'
-        for name, value in (data or {}).items()
+    style = "\n".join(asset(name) for name in ("drawing/common.css", *styles))
+    code = [asset(name) for name in ("drawing/common.js", *scripts)]
+    given = [(name, as_json(value)) for name, value in (data or {}).items()]
+    return render(
+        "drawing/page.html",
+        title=title,
+        policy=_POLICY,
+        body=as_html(body),
+        style=as_html(style),
+        data=[(name, as_html(content)) for name, content in given],
+        scripts=[as_html(each) for each in code],
     )
-    code = "\n".join(f"<script>{asset(name)}</script>" for name in ("common.js", *scripts))
-    return (
-        '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        '<link rel="icon" href="data:,">\n'
-        f"<title>{text(title)}</title>\n<style>{style}</style>\n</head>\n<body>\n{body}\n{given}\n{code}\n"
-        "</body>\n</html>\n"
+
+
+def render(template: str, **values: Any) -> str:
+    """A file in the folder `templates` of a room, "drawing/page.html", with values in it, their texts escaped."""
+    return _environment().get_template(template).render(**values)
+
+
+@cache
+def _environment() -> Environment:
+    """How templates are read: all that is no HTML by its type is escaped, by `text`."""
+    from jinja2 import Environment, FunctionLoader, StrictUndefined
+
+    environment = Environment(
+        loader=FunctionLoader(lambda name: _shipped(name, "templates")),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+        undefined=StrictUndefined,
+        finalize=lambda value: value if hasattr(value, "__html__") else as_html(text(value)),
     )
+    environment.filters |= {"percent": percent, "short": short}
+    return environment
+
+
+def as_html(html: str) -> Markup:
+    """A text that is HTML already, for a template."""
+    from markupsafe import Markup
+
+    return Markup(html)
 
 
 def text(value: object) -> str:
@@ -83,8 +115,13 @@ def as_json(value: Any) -> str:
 
 @cache
 def asset(name: str) -> str:
-    """The text of a file that is shipped with the package."""
-    return resources.files(__package__).joinpath("assets", *name.split("/")).read_text(encoding="utf-8")
+    """The text of a file in the folder `assets` of a room: "drawing/common.css"."""
+    return _shipped(name, "assets")
+
+
+def _shipped(name: str, folder: str) -> str:
+    room, *path = name.split("/")
+    return resources.files("chainrule").joinpath(room, folder, *path).read_text(encoding="utf-8")
 
 
 def _plain(value: Any) -> Any:

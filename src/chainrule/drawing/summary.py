@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import base64
-import io
 import math
 from dataclasses import dataclass
 
 import numpy as np
 
 from chainrule.arrays import Array, Shape
+from chainrule.drawing.png import png_url
 
 #: An array with at most so many rows and columns is drawn element by element, a larger one as a histogram.
 MOST_ROWS, MOST_COLUMNS = 32, 64
@@ -133,8 +132,6 @@ def heights(array: Array) -> list[float]:
 
 def image(array: Array) -> str:
     """The elements as a tiny PNG, one pixel each, in a data URI. Blue is below 0, red above, clear is 0."""
-    from PIL import Image
-
     rows = np.asarray(as_rows(array), dtype=np.float64)
     finite = np.isfinite(rows)
     largest = float(np.abs(rows[finite]).max(initial=0.0))
@@ -145,6 +142,4 @@ def image(array: Array) -> str:
     pixels[..., :3] = np.where((rows < 0)[..., None], BELOW, ABOVE)
     pixels[..., 3] = np.round(255 * strength)
     pixels[~finite] = (*NOT_FINITE, 255)
-    file = io.BytesIO()
-    Image.fromarray(pixels, "RGBA").save(file, format="PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode("ascii")
+    return png_url(pixels)

@@ -76,14 +76,14 @@ def as_svg(scene: Scene, *, view: str = "full", alone: bool = True) -> str:
 @cache
 def light() -> dict[str, str]:
     """The colours of the light theme, by name."""
-    root = asset("common.css").split("}")[0]
+    root = asset("drawing/common.css").split("}")[0]
     return dict(re.findall(r"--(\w+): (#\w+);", root))
 
 
 @cache
 def stand_alone_style() -> str:
     """The picture's style with the light theme's colours put in: a viewer of SVG need not know variables."""
-    style = re.sub(r"/\*.*?\*/\s*", "", asset("picture.css"), flags=re.DOTALL)
+    style = re.sub(r"/\*.*?\*/\s*", "", asset("drawing/picture.css"), flags=re.DOTALL)
     return re.sub(r"var\(--(\w+)\)", lambda found: light()[found[1]], style)
 
 

@@ -123,6 +123,16 @@ def read_json(path: Path) -> tuple[dict[str, Any], str]:
     return content, run
 
 
+def read_check(path: Path) -> tuple[dict[str, Any], str]:
+    """The gradient check of a run, as `CheckReport.to_dict` gives it, and the id of its run. Raises FileError."""
+    content, run = read_json(path)
+    rows, findings = content.get("rows"), content.get("findings")
+    whole = isinstance(rows, list) and isinstance(findings, list) and isinstance(content.get("passed"), bool)
+    if not whole or not all(isinstance(each, dict) for each in [*(rows or []), *(findings or [])]):
+        raise FileError(f"{path.name} is damaged: expected what CheckReport.to_dict gives")
+    return content, run
+
+
 def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found: dict[str, Any] = {}
     for name, value in pairs:
