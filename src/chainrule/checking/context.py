@@ -50,7 +50,7 @@ class Check:
     y: Array = field(default_factory=lambda: np.zeros(()))
     dy: Array = field(default_factory=lambda: np.zeros(()))
     returned: Returned = field(default_factory=dict)
-    #: The gradients that came, as float64 of their input's shape, and what came in another shape.
+    #: The gradients returned, as float64 of their input's shape, and those of another shape.
     analytic: dict[str, Array] = field(default_factory=dict)
     misshapen: dict[str, Misshapen] = field(default_factory=dict)
     compared: dict[str, list[Compared]] = field(default_factory=dict)

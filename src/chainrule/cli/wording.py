@@ -70,7 +70,7 @@ def in_options(
 ) -> str:
     """The message with arguments as options of the running command, or as those of `chainrule train`.
 
-    The options are told by the names of their arguments: {"batch_size": "--batch-size"}. What stands in quotes or
+    Options are written by the names of their arguments: {"batch_size": "--batch-size"}. What stands in quotes or
     after "Known:", and the user's `own` words, stay as they are.
     """
     if "task" not in options:

@@ -57,7 +57,7 @@ class ObjectTarget(Target):
     calling: Calling = field(default_factory=Calling)
     #: The names of its forward and backward.
     methods: Methods = FORWARD_AND_BACKWARD[0]
-    #: By the name of a parameter: where it stands, and how its gradient is had.
+    #: By the name of a parameter: where it stands, and how to get its gradient.
     places: dict[str, Place] = field(default_factory=dict)
     #: Inputs that forward is given as plain numbers.
     plain: frozenset[str] = frozenset()

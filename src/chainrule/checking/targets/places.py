@@ -19,7 +19,7 @@ from chainrule.arrays import Array, is_float
 from chainrule.checking.targets.naming import Path
 from chainrule.errors import ArgumentError
 
-#: So deep, and at so many things, a walk looks.
+#: How deep a walk goes, and how many things it looks at.
 DEPTH = 50
 MOST = 20_000
 

@@ -76,7 +76,7 @@ def object_target(
 
 
 def _refuse_unknown(ignore: Collection[str], run: FirstRun) -> None:
-    """ArgumentError for a name of which nothing is there."""
+    """ArgumentError for a name that nothing has."""
     original = run.target.original
     others = [path for path, value in walk(original.thing) if is_other_array(value)]
     paths = [
@@ -98,7 +98,7 @@ def _names_of(path: Path) -> set[str]:
 
 @dataclass
 class _Search:
-    """The search for the parameters of one object, and what is to be said of what it found."""
+    """The search for the parameters of one object, and the remarks on what it found."""
 
     run: FirstRun
     ignore: Collection[str]
@@ -197,7 +197,7 @@ class _Search:
         return not _names_of(path).isdisjoint(self.ignore)
 
     def _take(self, place: Place) -> None:
-        """It is a parameter; its name is told apart from that of an input of forward."""
+        """It is a parameter; its name must differ from that of an input of forward."""
         name = named(place.path, self.places)
         self.places[f"self.{name}" if name in self.run.target.values else name] = place
 

@@ -24,7 +24,7 @@ from chainrule.checking.targets.target import Calls, Refused, Returned, Target, 
 
 #: Inputs that are asked for alone, at most: a module may have hundreds of parameters.
 ASKED_ALONE = 6
-#: Below so many numbers, several threads take longer than one to begin.
+#: Below this many numbers, several threads take longer to start than one takes to finish.
 SMALL = 100_000
 
 WRONG_COUNT = re.compile(r"returned an incorrect number of gradients \(expected (\d+), got (\d+)\)")
