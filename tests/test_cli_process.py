@@ -149,7 +149,7 @@ def test_a_signal_between(number: signal.Signals, place: str, told: str, files: 
     assert (status, err) == (130, f"chainrule: {'; '.join(filter(None, ['interrupted', told]))}\n")
     assert (sorted(os.listdir("mine")) if Path("mine").exists() else None) == (files and sorted(files))
     if files:
-        assert [line.split()[0] for line in out.splitlines()[-2:]] == ["curves", "report"]
+        assert [line.split()[0] for line in out.splitlines()[-3:]] == ["curves", "graph", "report"]
 
 
 SLOW = """

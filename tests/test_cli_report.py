@@ -60,6 +60,14 @@ def test_a_run_and_its_report_made_anew():
     assert result.stdout == "report     mine/report.html\n"
     assert Path("mine/report.html").read_text() == before
     run("report", "mine")  # again, over it
+    assert 'href="graph.html"' in before
+    assert '"ran":"backward"' in Path("mine/graph.html").read_text()
+    Path("elsewhere").mkdir()
+    run("report", "mine", "--out", "elsewhere/digits.html")
+    assert 'href="../mine/graph.html"' in Path("elsewhere/digits.html").read_text()
+    Path("mine/graph.html").unlink()
+    run("report", "mine")
+    assert "graph.html" not in Path("mine/report.html").read_text()
 
 
 def test_the_command_repeats_the_run(tmp_path):
@@ -244,6 +252,8 @@ def test_the_remedy_is_the_option_that_did_it(data, options, told):
     result = CliRunner().invoke(app, ["train", data, *map(str, [*target, *options]), "--no-check"])
     shown = " ".join(result.stdout.split())
     assert told in shown
+    tried = [line.split(maxsplit=1)[1] for line in result.stdout.splitlines() if line.startswith("try ")]
+    assert tried[0].startswith(f"chainrule train {data} ")
     assert "fits the training data only" not in shown
     page = next(Path("runs").glob("*/report.html")).read_text()
     assert re.search(r"<dt>init</dt>\s*<dd>half-he</dd>", page)

@@ -65,4 +65,7 @@ def print_findings(made: TrainingReport) -> None:
     for finding in made.findings:
         where = finding.where.partition(": ")[0] if len(made.runs) > 1 else ""
         place = f"{where}: " if where else ""
-        print_rows([("finding", escape(f"{place}{finding}"))])
+        lines = [
+            each for each in finding.lines if each.startswith("chainrule ") and each not in finding.advice
+        ]
+        print_rows([("finding", escape(f"{place}{finding}")), *(("try", escape(each)) for each in lines)])
