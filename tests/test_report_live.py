@@ -94,7 +94,13 @@ def test_it_grows_with_the_training_and_ends_with_it(tmp_path, capsys):
     same = json.loads(get(f"{made.address}growth?version={first['version']}")[1])
     assert set(same) == {"version"}
     held.go.set()
+    last: dict = {}
+    while "over" not in last:  # a page that asks is waited for
+        last = grown(made.address)
     thread.join()
+    assert not last["has_page"]
+    (loss,) = [chart for chart in last["charts"] if chart["title"] == "Loss"]
+    assert loss["tables"][0]["x"][-1] == 40
     assert made.wait(20)
     with pytest.raises(OSError, match=r".*"):
         urllib.request.urlopen(made.address, timeout=5)

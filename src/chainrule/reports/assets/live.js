@@ -42,8 +42,12 @@
       const grown = await answer.json();
       failures = 0;
       if (grown.over) {
-        if (grown.has_page) location.reload();
-        else tell(`The training has ended. chainrule report ${folder} makes its report.`);
+        if (grown.has_page) {
+          location.reload();
+          return;
+        }
+        put(grown);
+        tell(`The training has ended. chainrule report ${folder} makes its report.`);
         return;
       }
       if (grown.version !== version) {

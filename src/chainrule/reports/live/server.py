@@ -76,15 +76,19 @@ class _Handler(BaseHTTPRequestHandler):
     def _send_growth(self, version: str) -> None:
         self.server.asked_at = time.monotonic()
         if self.server.over.is_set():
-            has_page = self.server.growth.last_page() is not None
-            self._send("application/json", json.dumps({"over": True, "has_page": has_page}).encode())
-            if not has_page:
-                self.server.has_told_the_end.set()
+            self._send("application/json", self._end())
             return
         made = self.server.growth.now()
         is_known = str(made.version) == version
         content = json.dumps({"version": made.version}).encode() if is_known else made.json
         self._send("application/json", content)
+
+    def _end(self) -> bytes:
+        """That the run has ended; where it has written no report, with what there is of it."""
+        if self.server.growth.last_page() is not None:
+            return b'{"over": true, "has_page": true}'
+        self.server.has_told_the_end.set()
+        return b'{"over": true, "has_page": false, ' + self.server.growth.now(at_once=True).json[1:]
 
     def _send(self, kind: str, content: bytes) -> None:
         self.send_response(200)
