@@ -18,7 +18,7 @@ MOST_SERIES = 24
 """Of more layers than this, some even apart are drawn."""
 FEWEST_LOOKS = 4
 """Fewer looks at the layers than this are no curve: then there is the table of how they ended."""
-MANY_FOLD = 100.0
+MANY_FOLD = 30.0
 """A curve that falls, or rises, so many-fold is drawn on a logarithmic axis."""
 KINDS = {"Affine": "Affine (dense, fully connected)"}
 """Layers by the names that other libraries have for them."""
