@@ -116,8 +116,9 @@ def test_health_is_recorded_unless_it_is_not_wanted():
 
 def test_findings_are_told_beside_the_report():
     result = train("digits", "--learning-rate", 1e-6, "--epochs", 3)
-    found = [line for line in result.stdout.splitlines() if line.startswith("finding")]
+    found = [line for line in result.stdout.splitlines() if line.startswith(("finding ", "try "))]
     assert any("Try: a larger --learning-rate" in line for line in found)
+    assert "try        chainrule train digits --epochs 3 --no-check --learning-rate 0.001" in found
     again = run("report", "mine").stdout.splitlines()
     assert again == [*found, "report     mine/report.html"]
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -113,7 +114,8 @@ def examples(run: TrainingRun, found: Classified) -> Section | None:
         "shown": SHOWN,
         "has_more": min(len(found.wrong), MOST_WRONG) > SHOWN,
     }
-    return Section("examples", "Misclassified" if found.wrong else "Least certain", "examples", values)
+    section = Section("examples", "Misclassified", "examples", values)
+    return section if found.wrong else replace(section, title="Least certain")
 
 
 def _told(example: Example, run: TrainingRun, classes: Sequence[str]) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from chainrule.reports.setup import FAR, Setup
 from chainrule.text import short
 
 USUAL_UNITS, MOST_UNITS = 50, 4096
+LEFT_OUT: dict[str, str | None] = {"--checkpoint-every": None}
+"""Options that make no difference to what a run comes to."""
 FEWER, MORE = 0.3, 3.0
 """A learning rate that is not far from the usual one is tried about a third as large, or three times."""
 
@@ -42,7 +44,9 @@ def line_of(run: TrainingRun, setup: Setup, *names: str) -> str:
     if len(found) < len(names):
         return ""
     if setup.is_of_shell:
-        options = {name: value for made in found for name, value in made.options.items()}
+        options = dict(LEFT_OUT)
+        for made in found:
+            options |= made.options
         return changed_command(run.about.command, options) if all(made.options for made in found) else ""
     changes = [made.layers for made in found if made.layers is not None]
     loss = next((made.loss for made in found if made.loss), "")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -185,7 +186,8 @@ def health(run: TrainingRun) -> Section | None:
         "is_curve": bool(charts),
         **table,
     }
-    return Section("layers", "Layers over time" if charts else "Layers", "layers", values, charts)
+    section = Section("layers", "Layers over time", "layers", values, charts)
+    return section if charts else replace(section, title="Layers")
 
 
 def _over_time(
