@@ -39,6 +39,10 @@ class View {
     this.svg.setAttribute("role", "group");
     this.rows = new Rows(this);
     this.levels = new Levels(this);
+    for (const images of this.svg.querySelectorAll(".images")) { // these can be told from afar
+      images.parentNode.classList.add("pictured");
+      loadImages(images.parentNode);
+    }
     this.notes = [...this.all.querySelectorAll(":scope > .note")];
     this.zoom = new Zoom(this.svg, (transform, byHand) => {
       this.all.setAttribute("transform", `translate(${transform.x},${transform.y}) scale(${transform.k})`);
@@ -114,11 +118,7 @@ class View {
     const drawn = this.drawnEdges[n];
     this.rows.ensure(n);
     if (!drawn.parentNode) this.all.insertBefore(drawn, this.drawnNodes[0]);
-    if (!near) return;
-    for (const image of drawn.querySelectorAll("image[data-href]")) {
-      image.setAttribute("href", image.dataset.href);
-      delete image.dataset.href;
-    }
+    if (near) loadImages(drawn);
   }
 
   // Whether an edge goes through a part of the picture.
@@ -232,6 +232,14 @@ class View {
 
   find(name) {
     return this.nodes.findIndex((node) => node.name === name && node.kind !== "output");
+  }
+}
+
+// Small pictures are read when they are first seen.
+function loadImages(drawn) {
+  for (const image of drawn.querySelectorAll("image[data-href]")) {
+    image.setAttribute("href", image.dataset.href);
+    delete image.dataset.href;
   }
 }
 
