@@ -631,9 +631,12 @@ def test_a_node_and_an_edge_are_told_in_full(show: Any) -> None:
         "Affine(units=12)",
         "(6, 12)",
         "float32",
+        "mean",
+        "std",
         "Computed from",
     ):
         assert words in shown.panel
+    assert "object" not in shown.panel
     shown.page.click("text=Code of backward")
     assert "def backward" in shown.panel
     assert shown.page.locator(".code .keyword", has_text="def").count() >= 1

@@ -7,7 +7,8 @@ const GROWN = [1, 1.3, 1.6, 2, 2.6]; // how much larger boxes are drawn from afa
 const WIDEST = 300; // ... but none wider than this
 const READABLE = 0.75; // how large a box wants to be seen
 const FEWEST_PIXELS = 5; // of a letter
-const CELLS = 4; // numbers across and down, that are written out
+const [ACROSS, DOWN] = [6, 5]; // numbers that are written out
+const [WIDE, HIGH] = [23, 6.4]; // of each
 const SVG = "http://www.w3.org/2000/svg";
 
 const levelOf = (scale) => (scale < FAR ? "far" : scale > VERY_NEAR ? "numbers" : "near");
@@ -115,30 +116,35 @@ class Levels {
       for (const what of ["value", "gradient"]) {
         const tile = this.view.drawnEdges[k].querySelector(`:scope > .${what}`);
         const array = arrayOf(this.view.edges[k][what]);
-        if (!tile || !array || array.number !== null || array.picture || tile.querySelector(".numbers")) continue;
+        if (!tile || !array || array.number !== null || array.picture || tile.querySelector(".cells")) continue;
         tile.append(numbersIn(array));
       }
     }
   }
 }
 
-// The upper left of an array as a small table, over its small picture.
+// The upper left of an array as a table, in place of its picture and its statistics.
 function numbersIn(array) {
   const made = (name, attributes, words) => {
     const each = document.createElementNS(SVG, name);
     for (const [key, value] of Object.entries(attributes)) each.setAttribute(key, value);
-    if (words) each.textContent = words;
+    each.textContent = words;
     return each;
   };
-  const [down, across] = [Math.min(array.rows.length, CELLS), Math.min(array.columns.length, CELLS)];
-  const group = made("g", { class: "numbers" });
-  group.append(made("rect", { width: 42, height: 6.4 * down + 1.6, y: 1 }));
+  const [down, across] = [Math.min(array.rows.length, DOWN), Math.min(array.columns.length, ACROSS)];
+  const isPart = down < array.rows.length || across < array.columns.length;
+  const group = made("g", { class: "cells" }, "");
+  const shape = shapeText(array.shape);
+  group.append(made("text", { class: "shape-of", x: 0, y: 6 }, isPart ? `${shape}, the first:` : shape));
   const numbers = numbersOf(array);
+  const least = largestOf(array) * (array.bytes === 4 ? 2 ** -23 : 2 ** -52);
   for (let row = 0; row < down; row++) {
     for (let column = 0; column < across; column++) {
       const value = numbers[row * array.columns.length + column];
-      const words = Number.isFinite(value) ? brief(Number(value.toPrecision(2))) : brief(value);
-      group.append(made("text", { x: 10.4 * (column + 1), y: 6.4 * row + 6.4 }, words));
+      const shown = Math.abs(value) < least ? 0 : value;
+      const words = brief(Number.isFinite(shown) ? Number(shown.toPrecision(2)) : shown);
+      const bad = Number.isFinite(value) ? "" : "bad";
+      group.append(made("text", { class: bad, x: WIDE * (column + 1), y: HIGH * (row + 2) }, words));
     }
   }
   return group;

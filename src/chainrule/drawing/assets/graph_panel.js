@@ -74,7 +74,7 @@ function statistics(array) {
     { class: "statistics" },
     tell("shape", `(${array.shape.join(", ")}${array.shape.length === 1 ? "," : ""})`),
     tell("dtype", array.dtype),
-    array.labels ? [] : [tell("mean", of(array.mean)), tell("std", of(array.std))],
+    ...(array.labels ? [] : [tell("mean", of(array.mean)), tell("std", of(array.std))]),
     tell("min", of(array.low)),
     tell("max", of(array.high)),
     tell("zeros", `${count(Math.round(array.zeros * size))} of ${count(size)}`),

@@ -65,6 +65,13 @@ class Typesetter {
     return mathElement("mo", SIGNS[token] ?? token);
   }
 
+  // Words, with a space before and behind them.
+  words(first) {
+    const found = [first];
+    while (/^[A-Za-z]/.test(this.next ?? "") && !NAME.test(this.next) && !FUNCTION.has(this.next)) found.push(this.take());
+    return mathElement("mtext", `\u00a0${found.join(" ")}\u00a0`);
+  }
+
   named(token) {
     const partialOf = /^dL\/d(\w+)$/.exec(token);
     if (partialOf) return mathElement("mfrac", withD("L"), withD(partialOf[1]));
@@ -75,7 +82,7 @@ class Typesetter {
       return below ? mathElement("msub", sign, mathElement("mi", below)) : sign;
     }
     if (FUNCTION.has(word)) return mathElement("mi", word);
-    if (!NAME.test(token)) return mathElement("mtext", `\u00a0${token}\u00a0`);
+    if (!NAME.test(token)) return this.words(token);
     if (word === "T" && this.tokens[this.at - 2] === "^") return mathElement("mo", "⊤");
     const sign = mathElement("mi", (GREEK[word] ?? word).replace("'", "′"));
     return below ? mathElement("msub", sign, mathElement("mi", below)) : sign;
