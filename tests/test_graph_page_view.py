@@ -368,3 +368,38 @@ def test_the_legend_names_what_is_drawn(show: Any) -> None:
     assert "an operation" not in words
     assert "a constant" not in words
     assert "an operation" in show("many").inner_text("#panel .signs")
+
+
+# What repeats ------------------------------------------------------------------------------------------------
+
+
+@needs_browser
+def test_a_box_opens_in_its_place_and_closes_again(show: Any) -> None:
+    page = show("ten")
+    page.click("#fold")
+    page.keyboard.press("End")
+    shown = ".picture:not([hidden])"
+    block = page.locator(f"{shown} g.node.block")
+    assert block.count() == 1
+    nodes = page.locator(f"{shown} g.node").count()
+    block.locator(".label").click()
+    page.click("#panel [data-open]")
+    assert page.get_attribute("html", "data-view") == "collapsed"
+    inside = page.locator(f"{shown} g.node.block .inside g.node")
+    assert inside.count() == 5 * 4
+    assert page.evaluate(SEEN)["outside"] == 0
+    frame = page.locator(f"{shown} .inside > .shape").bounding_box()
+    for box in (each.bounding_box() for each in inside.locator(".shape").all()):
+        assert frame["x"] <= box["x"] <= box["x"] + box["width"] <= frame["x"] + frame["width"]
+        assert frame["y"] <= box["y"] <= box["y"] + box["height"] <= frame["y"] + frame["height"]
+    inside.filter(has_text="affine3").locator(".shape").click()
+    assert page.inner_text("#panel h2") == "affine3"
+    for step, there in (("1", False), ("2", True)):
+        page.evaluate(f"location.hash = '#step={step}'")
+        page.wait_for_selector(f"html[data-step='{int(step) - 1}']", state="attached")
+        assert ("later" not in str(block.get_attribute("class"))) == there
+    page.keyboard.press("End")
+    page.locator(f"{shown} .inside > .label").click()
+    page.click("#panel [data-open]")
+    assert page.locator(f"{shown} g.node").count() == nodes
+    assert page.evaluate(SEEN)["outside"] == 0

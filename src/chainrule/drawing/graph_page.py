@@ -32,6 +32,7 @@ SCRIPTS = tuple(
         "graph_rows",
         "graph_levels",
         "graph_map",
+        "graph_open",
         "graph_view",
         "graph_steps",
         "graph_math",

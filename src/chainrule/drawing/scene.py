@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -70,11 +70,13 @@ def scene_of(
     *,
     title: str,
     last: int | None = None,
+    shares: Mapping[int, Sequence[Array | None]] | None = None,
     findings: Sequence[Finding] = (),
 ) -> Scene:
     """The scene of a graph up to the node at `last` (the output), with the values and gradients of a pass.
 
-    The values of parameters and constants are known without one.
+    The values of parameters and constants are known without one. `shares` are what the run backward gave each edge;
+    without them, the layers are asked again.
     """
     last = len(graph) - 1 if last is None else last
     shown = [i for i in graph.ancestors(last) if not _is_left_out(graph, pass_, i)]
@@ -89,9 +91,11 @@ def scene_of(
     edges = []
     for i in shown:
         sources = graph.source_positions(i)
-        shares = _shares(graph, pass_, gradients, i)
+        given = (
+            _shares(graph, pass_, gradients, i) if shares is None else shares.get(i, [None] * len(sources))
+        )
         slots = slots_of(graph, i)
-        for port, (source, slot, share) in enumerate(zip(sources, slots, shares, strict=True)):
+        for port, (source, slot, share) in enumerate(zip(sources, slots, given, strict=True)):
             if source not in place:
                 continue
             called = (slot, graph.name_of(source))

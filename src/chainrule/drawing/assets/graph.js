@@ -22,14 +22,20 @@ const state = { view: null, steps: [], at: 0, chosen: null };
 
 // Views and walking -----------------------------------------------------------------------------------------
 
-// Show one of the views. They are made ready when first shown, as a large graph takes a while.
-function show(name) {
-  const isNew = !views[name];
-  if (isNew) {
+// A view by its name, made when it is first asked for.
+function viewOf(name) {
+  if (!views[name]) {
     const view = new View(document.querySelector(`.picture[data-view="${name}"]`), content.views[name]);
     const steps = stepsOf(view, content.ran);
     views[name] = { view, steps, times: timesOf(view, steps) };
   }
+  return views[name];
+}
+
+// Show one of the views. They are made ready when first shown, as a large graph takes a while.
+function show(name) {
+  const isNew = !views[name]?.isShown;
+  viewOf(name).isShown = true;
   const before = state.steps[state.at];
   const named = before && before.node >= 0 ? state.view.nodes[before.node].name : null;
   const { view, steps } = views[name];
@@ -109,7 +115,7 @@ function refresh() {
   const step = steps[at];
   view.showUntil(at, views[view.name].times);
   const marks = step ? marksOf(view, step) : [];
-  if (chosen) marks.push(chosen.node === undefined ? ["edge", chosen.edge, "chosen"] : ["node", chosen.node, "chosen"]);
+  if (chosen) marks.push(chosen.node === undefined ? ["edge", chosen.edge, "chosen"] : ["node", chosen.block ?? chosen.node, "chosen"]);
   view.mark(marks);
   root.dataset.step = step ? at : "all";
   root.dataset.phase = step ? step.phase : "all";
@@ -133,7 +139,8 @@ function refresh() {
 function fill(view, step, chosen) {
   const panel = $("panel");
   let parts;
-  if (chosen) parts = chosen.node === undefined ? edgeDetails(view, chosen.edge) : nodeDetails(view, chosen.node);
+  if (chosen?.block !== undefined) parts = nodeDetails(viewOf("full").view, chosen.node);
+  else if (chosen) parts = chosen.node === undefined ? edgeDetails(view, chosen.edge) : nodeDetails(view, chosen.node);
   else parts = step ? stepDetails(view, step) : overview(view);
   if (chosen && step) parts.push(element("p", {}, element("button", { type: "button", "data-close": "" }, "Back to the step")));
   panel.replaceChildren(...parts);
@@ -170,6 +177,12 @@ function showMembers() {
   state.view.revealAll(numbers);
 }
 
+// Open a block in its place, or close it.
+function openBlock(k) {
+  state.view.toggleBlock(k, viewOf("full").view);
+  refresh();
+}
+
 // Listening ---------------------------------------------------------------------------------------------------
 
 function clicked(event) {
@@ -181,11 +194,14 @@ function clicked(event) {
   } else if (button?.dataset.edgeGoto !== undefined) choose({ edge: Number(button.dataset.edgeGoto) }, { reveal: true });
   else if (button?.dataset.close !== undefined) close();
   else if (button?.dataset.show !== undefined) showMembers();
+  else if (button?.dataset.open !== undefined) openBlock(Number(button.dataset.open));
   else if (button?.dataset.step) moveBy(button.dataset.step);
   else if (button?.dataset.zoom) zoomBy(button.dataset.zoom);
   else if (target.closest("svg.graph")) {
     const hit = state.view.under(event);
-    if (hit) choose(hit);
+    const isTwice = event.detail === 2 && content.views.full && state.view.nodes[hit?.block ?? hit?.node]?.kind === "block";
+    if (isTwice && hit.block === undefined) openBlock(hit.node);
+    else if (hit) choose(hit);
     else if (state.chosen) choose(null);
   }
   if (!target.closest(".search")) $("hits").hidden = true;

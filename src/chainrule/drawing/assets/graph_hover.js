@@ -1,27 +1,27 @@
 // What one points at: the array that flows along an edge, and what comes back, in a card beside the pointer.
 
 const REST = 180; // milliseconds that the pointer stays on an edge
-const hovering = { timer: null, edge: null };
+const hovering = { timer: null, drawn: null };
 
 function hoverOver(event) {
   if (event.pointerType === "touch") return;
   const drawn = event.target.closest?.("g.edge");
-  const edge = drawn && state.view.svg.contains(drawn) ? Number(drawn.dataset.edge) : null;
-  if (edge === hovering.edge) return;
-  hovering.edge = edge;
+  const isShown = drawn && state.view.svg.contains(drawn);
+  if (drawn === hovering.drawn) return;
+  hovering.drawn = drawn;
   clearTimeout(hovering.timer);
   $("card").hidden = true;
-  if (edge !== null) hovering.timer = setTimeout(() => showCard(edge, event.clientX, event.clientY), REST);
+  if (isShown) hovering.timer = setTimeout(() => showCard(drawn, event.clientX, event.clientY), REST);
 }
 
-function showCard(k, x, y) {
-  const { view } = state;
-  const edge = view.edges[k];
+function showCard(drawn, x, y) {
+  const view = drawn.closest(".inside") ? viewOf("full").view : state.view;
+  const edge = view.edges[drawn.dataset.edge];
   const [from, to] = [view.nodes[edge.source], view.nodes[edge.target]];
   const parts = [element("p", { class: "between" }, `${from.name} → ${to.kind === "output" ? "output" : to.name}`)];
   for (const [what, role, seen] of [["value", "of-value", "no-value"], ["gradient", "of-gradient", "no-gradient"]]) {
     const array = arrayOf(edge[what]);
-    if (!array || view.drawnEdges[k].classList.contains(seen)) continue;
+    if (!array || drawn.classList.contains(seen)) continue;
     parts.push(element("p", {}, element("span", { class: `role ${role}` }, what), inLine(array, role)));
     if (array.picture) parts.push(stripOf(array));
     else if (array.number === null && array.rows.length && array.columns.length) {
@@ -38,6 +38,6 @@ function showCard(k, x, y) {
 
 function hideCard() {
   clearTimeout(hovering.timer);
-  hovering.edge = null;
+  hovering.drawn = null;
   $("card").hidden = true;
 }

@@ -31,9 +31,9 @@ class Levels {
       const cap = WIDEST / (9 * Math.min(label.length, 24) + 24);
       if (cap < GROWN.at(-1)) view.drawnNodes[k].style.setProperty("--cap", Math.max(cap, 1).toFixed(2));
     });
-    for (const drawn of view.drawnEdges) {
-      if (drawn.classList.contains("hanging")) view.drawnNodes[view.edges[drawn.dataset.edge].source].classList.add("hung");
-    }
+    view.drawnEdges.forEach((drawn, k) => {
+      if (drawn.classList.contains("hanging")) view.drawnNodes[view.edges[k].source].classList.add("hung");
+    });
   }
 
   show(scale, phase) {
@@ -64,6 +64,10 @@ class Levels {
 
   // One figure in each box: the number, or the typical size of the numbers, that comes out or comes back.
   tell(phase) {
+    for (const { levels } of this.view.opened?.values() ?? []) {
+      levels.level = this.level;
+      levels.tell(phase);
+    }
     if (this.level !== "far" || this.told === phase) return;
     this.told = phase;
     const what = phase === "backward" ? "gradient" : "value";

@@ -133,10 +133,13 @@ function nodeDetails(view, k) {
 
 function membersOf(node) {
   const show = content.views.full
-    ? element("button", { type: "button", "data-show": "" }, "Show them")
+    ? element("button", { type: "button", "data-show": "" }, "Show them in the whole graph")
     : null;
+  const k = state.view.nodes.indexOf(node);
+  const words = state.view.opened.has(k) ? "Close the box" : "Open the box";
+  const open = content.views.full ? element("button", { type: "button", "data-open": k }, words) : null;
   const names = node.members.map((name) => element("li", { dir: "auto" }, name));
-  return section(node.label, show, folded(plural(names.length, "node"), element("ul", { class: "names" }, ...names)));
+  return section(node.label, open, " ", show, folded(plural(names.length, "node"), element("ul", { class: "names" }, ...names)));
 }
 
 function formulaSection(node) {

@@ -16,20 +16,34 @@ class Rows {
     this.pieces = numbers.map(([left, top, bottom], k) => ({ left, top, bottom, right: numbers[k + 1]?.[0] ?? Number(svg.dataset.end) }));
     if (!this.pieces.length) this.pieces = [{ left: 0, right: view.size.width, top: 0, bottom: view.size.height }];
     this.own = nodes.map((node, k) => placeOfDrawn(view.drawnNodes[k]));
-    this.lines = view.drawnEdges.map((drawn) => ({
-      forth: drawn.querySelector(".flow"),
-      back: drawn.querySelector(".back"),
-      points: pointsOf(drawn.querySelector(".flow").getAttribute("d")),
-      lower: drawn.querySelector(".back") && pointsOf(drawn.querySelector(".back").getAttribute("d")),
-      first: this.pieceAt(this.own[edges[drawn.dataset.edge].source].x),
-      last: this.pieceAt(this.own[edges[drawn.dataset.edge].target].x),
-    }));
+    this.lines = view.drawnEdges.map((drawn, k) => lineOf(drawn, ...["source", "target"].map((end) => this.pieceAt(this.own[edges[k][end]].x))));
     this.crossing = this.pieces.map(() => new Set()); // the nodes whose lines go from a piece into the next
     this.lines.forEach(({ first, last }, k) => {
       for (let piece = first; piece < last; piece++) this.crossing[piece].add(edges[k].source);
     });
     this.breaks = null;
+    this.asMade = { pieces: this.pieces, own: this.own, lines: this.lines.map(({ points, lower }) => ({ points, lower })) };
+    this.shift = (x) => x;
     this.markShared();
+  }
+
+  // Make room for nodes that are drawn larger than they were made: all that is right of one moves on.
+  // `frames`: for each such node, how wide it was made, and how wide and high it is.
+  grow(frames) {
+    const { pieces, own, lines } = this.asMade;
+    const extras = [...frames].map(([k, { made, width }]) => ({ right: own[k].x + made / 2 - 1, extra: Math.max(width - made, 0) }));
+    this.shift = (x) => extras.reduce((sum, { right, extra }) => sum + (x >= right ? extra : 0), x);
+    this.isGrown = extras.length > 0;
+    this.own = own.map(({ x, y }, k) => ({ x: this.shift(x) + (frames.has(k) ? (frames.get(k).width - frames.get(k).made) / 2 : 0), y }));
+    this.pieces = pieces.map((piece) => ({ ...piece, left: this.shift(piece.left), right: this.shift(piece.right) }));
+    for (const [k, { height }] of frames) {
+      const piece = this.pieces[this.pieceAt(this.own[k].x)];
+      piece.top = Math.min(piece.top, this.own[k].y - height / 2);
+      piece.bottom = Math.max(piece.bottom, this.own[k].y + height / 2);
+    }
+    const moved = (points) => points?.map(([x, y]) => [this.shift(x), y]);
+    this.lines.forEach((line, k) => Object.assign(line, { points: moved(lines[k].points), lower: moved(lines[k].lower) }));
+    this.breaks = null;
   }
 
   // What is used at many places has one line, to the last of them; the others lie over it, and are seen when marked.
@@ -149,9 +163,10 @@ class Rows {
     const drawn = this.view.drawnEdges[k];
     const { rows } = this.plan;
     const [from, to] = line.rows;
-    const move = (row) => `translate(${row.dx.toFixed(1)},${row.dy.toFixed(1)})`;
-    if (from === to) {
-      drawn.setAttribute("transform", move(rows[from]));
+    const made = this.asMade.lines[k];
+    const by = ([x], row) => `translate(${(row.dx + this.shift(x) - x).toFixed(1)},${row.dy.toFixed(1)})`;
+    if (from === to && (!this.isGrown || drawn.classList.contains("hanging"))) {
+      drawn.setAttribute("transform", by(made.points[0], rows[from]));
       this.asBefore(line, drawn);
       return;
     }
@@ -159,14 +174,15 @@ class Rows {
     line.forth.setAttribute("d", this.path(line.points, from, to, k, 0));
     if (line.back) line.back.setAttribute("d", this.path(line.lower, from, to, k, PAIR));
     line.isBroken = true;
-    const [start, end] = [move(rows[from]), move(rows[to])];
+    const [start, end] = [by(made.points[0], rows[from]), by(made.points.at(-1), rows[to])];
     const ends = { forth: end, to: start };
     for (const [name, moved] of Object.entries(ends)) drawn.querySelector(`.tip.${name}`)?.setAttribute("transform", moved);
     for (const what of [".value", ".gradient"]) {
       const tile = drawn.querySelector(`:scope > ${what}`);
       line[what] ??= placeOfDrawn(tile);
-      const row = rows[this.rowOf[this.pieceAt(line[what].x)]];
-      tile.setAttribute("transform", `translate(${(line[what].x + row.dx).toFixed(1)},${(line[what].y + row.dy).toFixed(1)})`);
+      const x = this.shift(line[what].x);
+      const row = rows[this.rowOf[this.pieceAt(x)]];
+      tile.setAttribute("transform", `translate(${(x + row.dx).toFixed(1)},${(line[what].y + row.dy).toFixed(1)})`);
     }
   }
 
@@ -200,8 +216,15 @@ class Rows {
       const y = row.bottom + GUTTER / 2 + 6 + step * inner - off;
       d += curveOf(moved(here, row), !d) + turned([[right, out + row.dy], [right, y], [left, y], [left, into + next.dy]]);
     }
-    return d + curveOf(moved(rest, rows[to]), false);
+    return d + curveOf(moved(rest, rows[to]), !d);
   }
+}
+
+// What there is of an edge as it was drawn, and the pieces that it begins and ends in.
+function lineOf(drawn, first, last) {
+  const [forth, back] = [drawn.querySelector(".flow"), drawn.querySelector(".back")];
+  const lower = back && pointsOf(back.getAttribute("d"));
+  return { forth, back, points: pointsOf(forth.getAttribute("d")), lower, first, last };
 }
 
 const moved = (points, { dx, dy }) => points.map(([x, y]) => [x + dx, y + dy]);

@@ -5,8 +5,10 @@ const MATH = "http://www.w3.org/1998/Math/MathML";
 const GREEK = { gamma: "γ", beta: "β", alpha: "α", epsilon: "ε", pi: "π", delta: "δ" };
 const FUNCTION = new Set(["exp", "log", "sqrt", "tanh", "max", "softmax", "sign"]);
 const NAME = /^(?:[A-Za-z]'?(?:_[A-Za-z0-9]+)?|d[A-Z]\/d\w+|gamma|beta|alpha|epsilon|delta|pi|sum(?:_\w+)?|std|var|mean)$/;
-const TOKEN = /dL\/d\w+|[A-Za-z]\w*'?(?:_\w+)?|\d+(?:\.\d+)?(?:e-?\d+)?|\*\*|<=|>=|[^\s\w]/g;
+const TOKEN = /[A-Za-z]\w*'s\b|dL\/d\w+|[A-Za-z]\w*'?(?:_\w+)?|\d+(?:\.\d+)?(?:e-?\d+)?|\*\*|<=|>=|[^\s\w`]/g;
 const SIGNS = { "*": "×", "-": "−", "<=": "≤", ">=": "≥", "@": "" };
+
+const isWord = (token) => /^[A-Za-z]/.test(token ?? "") && !NAME.test(token) && !FUNCTION.has(token);
 
 const mathElement = (tag, ...children) => {
   const made = document.createElementNS(MATH, tag);
@@ -33,7 +35,7 @@ class Typesetter {
     const parts = [];
     while (this.next !== undefined && this.next !== closing) {
       const token = this.next;
-      if (token === "/" && parts.length) {
+      if (token === "/" && parts.length && parts.at(-1).tagName !== "mtext") {
         this.take();
         const above = parts.pop();
         parts.push(mathElement("mfrac", bare(above), bare(this.factor())));
@@ -41,7 +43,11 @@ class Typesetter {
         this.take();
         const base = parts.pop() ?? mathElement("mrow");
         parts.push(mathElement("msup", base, bare(this.factor())));
-      } else parts.push(this.factor());
+      } else {
+        const isPrefix = token === "-" && (!parts.length || parts.at(-1).tagName === "mo");
+        parts.push(this.factor());
+        if (isPrefix) parts.at(-1).setAttribute("form", "prefix");
+      }
     }
     return parts;
   }
@@ -49,6 +55,7 @@ class Typesetter {
   factor() {
     const token = this.take();
     if (token === undefined) return mathElement("mrow");
+    if (token === "(" && isWord(this.next)) return this.aside();
     if (token === "(") {
       const inner = mathElement("mrow", mathElement("mo", "("), ...this.row(")"), mathElement("mo", ")"));
       this.take();
@@ -65,11 +72,20 @@ class Typesetter {
     return mathElement("mo", SIGNS[token] ?? token);
   }
 
+  // "(at 0 too)": brackets that hold words.
+  aside() {
+    const words = [];
+    while (this.next !== undefined && this.next !== ")") words.push(this.take());
+    this.take();
+    return mathElement("mtext", `\u00a0(${words.join(" ")})`);
+  }
+
   // Words, with a space before and behind them.
   words(first) {
     const found = [first];
-    while (/^[A-Za-z]/.test(this.next ?? "") && !NAME.test(this.next) && !FUNCTION.has(this.next)) found.push(this.take());
-    return mathElement("mtext", `\u00a0${found.join(" ")}\u00a0`);
+    while (isWord(this.next)) found.push(this.take());
+    const behind = /^[.,;:)\]]?$/.test(this.next ?? "") ? "" : "\u00a0";
+    return mathElement("mtext", `\u00a0${found.join(" ")}${behind}`);
   }
 
   named(token) {
@@ -77,11 +93,14 @@ class Typesetter {
     if (partialOf) return mathElement("mfrac", withD("L"), withD(partialOf[1]));
     if (token === "sqrt" && this.next === "(") return mathElement("msqrt", bare(this.factor()));
     const [word, below] = token.split("_");
-    if (word === "sum" && (below || this.next !== "of")) {
-      const sign = mathElement("mo", "∑");
-      return below ? mathElement("msub", sign, mathElement("mi", below)) : sign;
+    if (word === "sum" && below) {
+      const sign = mathElement("msub", mathElement("mo", "∑"), mathElement("mi", below));
+      return /^[A-Za-z]/.test(this.next ?? "") ? mathElement("mrow", sign, this.factor()) : sign;
     }
-    if (FUNCTION.has(word)) return mathElement("mi", word);
+    if (FUNCTION.has(word)) {
+      const name = mathElement("mi", word);
+      return this.next === "(" ? mathElement("mrow", name, this.factor()) : mathElement("mrow", name, mathElement("mtext", "\u2009"));
+    }
     if (!NAME.test(token)) return this.words(token);
     if (word === "T" && this.tokens[this.at - 2] === "^") return mathElement("mo", "⊤");
     const sign = mathElement("mi", (GREEK[word] ?? word).replace("'", "′"));
@@ -89,7 +108,11 @@ class Typesetter {
   }
 }
 
-const withD = (word) => mathElement("mrow", mathElement("mo", "∂"), mathElement("mi", GREEK[word] ?? word));
+function withD(words) {
+  const [word, below] = words.split("_");
+  const name = mathElement("mi", GREEK[word] ?? word);
+  return mathElement("mrow", mathElement("mo", "∂"), below ? mathElement("msub", name, mathElement("mi", below)) : name);
+}
 
 // Without the brackets that a fraction, a root or a raised sign needs no more.
 function bare(part) {
@@ -103,6 +126,7 @@ function typeset(formula) {
   return clauses.map((clause) => {
     const math = mathElement("math", ...new Typesetter(clause).row());
     math.setAttribute("aria-hidden", "true");
+    math.setAttribute("displaystyle", "true");
     return element("span", { class: "typeset" }, element("span", { class: "slash" }, pretty(clause)), math);
   });
 }

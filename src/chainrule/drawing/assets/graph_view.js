@@ -39,6 +39,7 @@ class View {
     this.svg.setAttribute("role", "group");
     this.rows = new Rows(this);
     this.levels = new Levels(this);
+    this.opened = new Map();
     for (const images of this.svg.querySelectorAll(".images")) { // these can be told from afar
       images.parentNode.classList.add("pictured");
       loadImages(images.parentNode);
@@ -172,6 +173,24 @@ class View {
     this.zoom.go(this.zoom.scaled(factor, [width / 2, height / 2]), calm.matches ? 0 : 150);
   }
 
+  // How wide and high a node's shape was made.
+  boxOf(k) {
+    const box = this.drawnNodes[k].querySelector(".shape:not(.inside *)").getBBox();
+    return { width: box.width, height: box.height };
+  }
+
+  // Open a block in its place, or close it again; true when it is open then.
+  toggleBlock(k, full) {
+    const opened = this.opened.get(k);
+    if (opened) {
+      opened.close();
+      this.opened.delete(k);
+    } else this.opened.set(k, new Opened(this, k, full));
+    this.rows.grow(new Map([...this.opened].map(([n, { size }]) => [n, size])));
+    this.fit(true);
+    return !opened;
+  }
+
   // Bring a node and what stands on its edges into the window, if they are outside; `legible`: so that they can be read.
   reveal(k, { legible = false } = {}) {
     const { width, height } = this.window;
@@ -217,6 +236,9 @@ class View {
       drawn.classList.toggle("no-gradient", step < times.edges[k].gradient);
     });
     this.drawnNodes.forEach((drawn, k) => drawn.classList.toggle("later", step < times.nodes[k]));
+    for (const k of this.opened.keys()) {
+      this.drawnNodes[k].classList.toggle("no-gradient", step < times.edges[this.nodes[k].edges[0]].gradient);
+    }
   }
 
   // What was clicked: a node, an edge, or an edge's line a few pixels away, which is thin to hit.
@@ -224,6 +246,11 @@ class View {
     for (const [dx, dy] of NEARBY) {
       const hit = document.elementFromPoint(event.clientX + dx, event.clientY + dy)?.closest("g.node, g.edge");
       if (!hit || !this.svg.contains(hit)) continue;
+      const block = hit.closest("g.node.opened");
+      if (block && block !== hit) {
+        const member = this.opened.get(Number(block.dataset.node)).memberAt(hit);
+        return member === null ? { node: Number(block.dataset.node) } : { node: member, block: Number(block.dataset.node) };
+      }
       if (hit.dataset.edge !== undefined) return { edge: Number(hit.dataset.edge) };
       if (this.nodes[hit.dataset.node].kind !== "output") return { node: Number(hit.dataset.node) };
     }
