@@ -107,7 +107,7 @@ class Rows {
     return { rows, step, width: width + 2 * (EDGE + side), height: y + EDGE };
   }
 
-  // The rows that let all be as large as possible in a window; the fewest of those that let it be in full size.
+  // The rows that let all be as large as possible in a window; the fewest of those with which it can be read.
   best({ width, height }) {
     const { pieces } = this;
     const whole = pieces.at(-1).right;
@@ -116,7 +116,7 @@ class Rows {
       const plan = this.planned(this.broken(whole / count));
       const scale = Math.min(width / plan.width, height / plan.height);
       if (!best || scale > best.scale * 1.02) best = { ...plan, scale };
-      if (scale >= 1 || plan.rows.length === pieces.length) break;
+      if (scale >= LEGIBLE || plan.rows.length === pieces.length) break;
       if (count > 40 && scale < best.scale / 2) break;
     }
     return best;
