@@ -282,3 +282,24 @@ def test_the_stated_sharpness_is_true(dtype: str) -> None:
         found += not report.passed
     assert found >= 39
     assert stated < {"float64": 1e-4, "float32": 2e-3}[dtype]
+
+
+def test_a_reference_s_error_without_words_is_called_by_its_kind() -> None:
+    def fails(x: Array) -> Array:
+        raise AssertionError
+
+    with pytest.raises(cr.errors.ArgumentError, match=r"and raised AssertionError$"):
+        cr.check(softmax, X, backward=softmax_backward, reference=fails)
+
+
+def test_windows_that_backward_does_not_visit_are_a_tail() -> None:
+    """Sums of two neighbours of seven: the last one alone has no gradient."""
+
+    def backward(dy: Array, x: Array) -> Array:
+        dx = np.zeros_like(x)
+        dx[:, :6] = np.repeat(dy[:, :3], 2, axis=1)
+        return dx
+
+    x = np.random.default_rng(0).normal(size=(3, 7))
+    report = cr.check(lambda x: np.add.reduceat(x, [0, 2, 4, 6], axis=1), x, backward=backward)
+    assert report.mistakes == ("tail",)

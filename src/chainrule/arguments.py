@@ -34,7 +34,7 @@ def number(
 def whole_number(
     name: str, value: object, at_least: int | None = None, *, owner: object = None, remedy: str = ""
 ) -> int:
-    """The value as an int, or ArgumentError unless it is a whole number, of at least so many."""
+    """The value as an int, or ArgumentError unless it is a whole number, and not too small."""
     found = as_whole(value)
     if found is None or (at_least is not None and found < at_least):
         limit = "" if at_least is None else f" of at least {at_least}"

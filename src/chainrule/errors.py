@@ -1,4 +1,4 @@
-"""What can go wrong, as types. Every message says what was expected, what came, and the remedy."""
+"""What can go wrong, as types. Every message says what was expected, what was given instead, and the remedy."""
 
 from __future__ import annotations
 

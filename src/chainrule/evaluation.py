@@ -18,11 +18,11 @@ from chainrule.network.residuals import Errors, errors_of
 from chainrule.text import short
 
 MOST_WRONG, LEAST_CERTAIN = 24, 12
-"""So many samples of each kind are kept."""
+"""The most samples of each kind that are kept."""
 EACH_CONFUSION, ALL_EXAMPLES = 2, 100
-"""Beside them, so many for each pair of classes that were confused, up to so many in all."""
+"""Beside them, the most for each pair of classes that were confused, and the most in all."""
 POINTS = 1_000
-"""So many samples of a regression are drawn."""
+"""The most samples of a regression that are drawn."""
 UNEVEN = 1.5
 """A class with half as many samples again as its fair share makes the classes uneven."""
 

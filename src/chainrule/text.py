@@ -15,7 +15,7 @@ def percent(share: float, digits: int = 1) -> str:
 
 
 def short(value: float, digits: int = 4) -> str:
-    """A number with so many significant digits: '0.2515', '1,438', '2e-09'."""
+    """A number with `digits` significant digits: '0.2515', '1,438', '2e-09'."""
     if not math.isfinite(value):
         return str(value)
     if value == 0:

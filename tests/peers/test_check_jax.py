@@ -241,3 +241,18 @@ def test_what_is_refused() -> None:
     with pytest.raises(DataError, match=r"x holds nan at \[0, 1\]"):
         cr.check(right, np.where(X[0, 1] == X, np.nan, X), W)
     assert found(lambda x: x.astype(complex), jnp.array(X)) == [("raises", None)]
+
+
+def test_arrays_of_jax_kept_by_an_object_of_numpys_are_named() -> None:
+    class Mixed:
+        def __init__(self) -> None:
+            self.W = jnp.ones((4, 3))
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            return np.asarray(x @ np.asarray(self.W))
+
+        def backward(self, dy: np.ndarray) -> np.ndarray:
+            return np.asarray(dy @ np.asarray(self.W).T)
+
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    assert cr.check(Mixed(), x).uncompared == ("W",)

@@ -638,3 +638,47 @@ def test_exact_kinks_with_a_reference_are_no_alarm() -> None:
     for dtype in ("float32", "bfloat16"):
         report = cr.check(Relu, x, reference=torch.relu, dtype=dtype)
         assert report.passed, report
+
+
+def test_a_module_that_makes_its_parameters_in_its_first_call() -> None:
+    module = torch.nn.LazyLinear(3)
+    report = cr.check(module, torch.randn(5, 4))
+    assert [row.input for row in report.rows if row.verdict == "ok"] == ["input", "weight", "bias"]
+    assert torch.nn.parameter.is_lazy(module.weight), "the module itself is not called"
+
+
+@pytest.mark.parametrize("kind", [torch.nn.Embedding, torch.nn.EmbeddingBag])
+def test_a_row_for_padding_has_no_gradient_by_design(kind: Any) -> None:
+    report = cr.check(kind(6, 3, padding_idx=0), torch.tensor([[1, 2, 0, 5, 2]]))
+    assert report.passed, str(report)
+    assert "weight[0] is padding, and has no gradient by design." in report.remarks
+
+
+def test_tensors_kept_by_an_object_of_arrays_are_named() -> None:
+    class Mixed:
+        def __init__(self) -> None:
+            self.W, self.unused = torch.randn(4, 3, dtype=torch.float64), torch.ones(3)
+
+        def forward(self, x: np.ndarray) -> np.ndarray:
+            return np.asarray(x @ self.W.numpy())
+
+        def backward(self, dy: np.ndarray) -> np.ndarray:
+            return np.asarray(dy @ self.W.numpy().T)
+
+    x = np.random.default_rng(0).normal(size=(5, 4))
+    assert cr.check(Mixed(), x).uncompared == ("W",)
+    assert cr.check(Mixed(), x, ignore=["W"]).passed
+
+
+def test_a_gradient_that_is_cut_off_is_missing() -> None:
+    class Cut(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.a = torch.nn.Parameter(torch.randn(4, 3))
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return x @ self.a.detach()
+
+    report = cr.check(Cut(), torch.randn(5, 4))
+    assert report.mistakes == ("missing",)
+    assert ".detach()" in report.findings[0].advice

@@ -282,7 +282,7 @@ def directional_error(
     try:
         gradients = _as_float64(check.gradients(values, dy))
         differences = check.differences_at(values, dy, measured=check.accuracy != "float64")
-    except Exception:  # it cannot be used with these values, which is told elsewhere if it matters
+    except Exception:  # it cannot be used with these values; reported elsewhere if it matters
         return None
     worst = 0.0
     for name in names:

@@ -11,28 +11,24 @@ from typing import Any
 import numpy as np
 
 from chainrule.arguments import checked_dtype, checked_seed, one_of
-from chainrule.arrays import Array, ArrayLike
+from chainrule.arrays import ArrayLike
 from chainrule.checking.examine import examine
 from chainrule.checking.graphs import check_graph
 from chainrule.checking.precision import EPSILONS, lowest
 from chainrule.checking.randomness import fixed_randomness
 from chainrule.checking.report import CheckReport, Finding, LookedAt, Row
 from chainrule.checking.sizes import Sizes, check_sizes
-from chainrule.checking.targets.calling import as_given, plain_inputs
-from chainrule.checking.targets.functions import FunctionTarget
-from chainrule.checking.targets.inputs import as_data, complete, inputs_for
-from chainrule.checking.targets.jax_targets import jax_target, takes_jax
-from chainrule.checking.targets.kernels import answers_among, refuse_unknown_inputs
+from chainrule.checking.targets.choice import are_methods_of_one, target_of
+from chainrule.checking.targets.jax_targets import takes_jax
 from chainrule.checking.targets.layers import LayerTarget
-from chainrule.checking.targets.objects import ObjectTarget, checked_object
-from chainrule.checking.targets.places import copied, look
-from chainrule.checking.targets.prepare import object_target
-from chainrule.checking.targets.target import ANSWERS, Target, input_names
-from chainrule.checking.targets.torch_inputs import takes_torch, torch_target
+from chainrule.checking.targets.objects import ObjectTarget
+from chainrule.checking.targets.places import look
+from chainrule.checking.targets.target import Target
+from chainrule.checking.targets.torch_inputs import takes_torch
 from chainrule.checking.wider import named_in_float32
 from chainrule.errors import ArgumentError
 from chainrule.graph import Graph
-from chainrule.layers import Layer, Loss
+from chainrule.layers import Layer
 from chainrule.native.blas import one_thread
 from chainrule.network import Network
 
@@ -117,10 +113,8 @@ def check(
             f"check: {next(iter(feeds))}=... is for graphs; give the inputs in order, check(target, x, ...)"
         )
     began = time.perf_counter()
-    checked = _target(target, inputs, backward, gradients, names, ignore, seed, asked, training)
+    checked = target_of(target, inputs, backward, gradients, names, ignore, seed, asked, training)
     checked = _without_straight_through(checked, straight_through)
-    if not isinstance(checked, ObjectTarget):
-        checked = _without_ignored(checked, ignore)
     if asked is None and not checked.native and _all_in_float32(checked, inputs):
         said = "All that was given is in float32, and so the check was made in float32."
         asked, checked = "float32", replace(checked, remarks=(*checked.remarks, said))
@@ -180,17 +174,6 @@ def _refuse_for_graphs(**options: Any) -> None:
             )
 
 
-def _without_ignored(target: Target, names: Collection[str]) -> Target:
-    """The target without the gradients of inputs that are constants."""
-    for name in names:
-        one_of("ignore", name, target.values, owner="check")
-    return replace(
-        target,
-        without_gradient=target.without_gradient | frozenset(names),
-        straight_through=target.straight_through | frozenset(names),
-    )
-
-
 def _without_straight_through(target: Target, names: Collection[str]) -> Target:
     """The target without the gradients that are wrong by design."""
     if isinstance(names, str):
@@ -220,6 +203,7 @@ def _refuse_options(target: Any, backward: Any, gradients: Any, names: Any, igno
     known = isinstance(target, (Graph, Network, Layer)) or is_class
     known = known or takes_torch(target, ()) or takes_jax(target, ())
     is_function = backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target)
+    is_function = is_function and not are_methods_of_one(target, backward)
     what = "a class" if is_class else f"a {type(target).__name__}"
     if backward is not None and (known or has_backward):
         raise ArgumentError(f"check: backward=... goes with a function; {what} has its own")
@@ -285,130 +269,3 @@ def _graph(
         findings, rows, remarks, looked_at = check_graph(graph, given, seed, wide, training)
     name = f"{'network' if isinstance(target, Network) else 'graph'} of {len(graph.nodes)} nodes"
     return _report(name, findings, rows, began, seed, wide, tuple(remarks), (), looked_at)
-
-
-def _target(
-    target: Any,
-    inputs: tuple[Any, ...],
-    backward: Callable[..., Any] | None,
-    gradients: Mapping[str, str] | None,
-    names: Sequence[str] | None,
-    ignore: Collection[str],
-    seed: int,
-    dtype: str | None,
-    training: bool,
-) -> Target:
-    """The target, by what it is: a layer, PyTorch's, JAX's, two functions, or an object."""
-    if isinstance(target, Layer):
-        return _layer(target, inputs, seed, training)
-    if backward is None and takes_torch(target, inputs):
-        return torch_target(target, inputs, names, dtype)
-    if backward is None and takes_jax(target, inputs):
-        return jax_target(target, inputs, names, dtype)
-    if backward is not None or inspect.isfunction(target) or inspect.isbuiltin(target):
-        return _functions(target, backward, inputs, names)
-    checked_object(target)
-    return _object(target, inputs, gradients, names, ignore)
-
-
-def _values(names: Sequence[str], inputs: Sequence[Any], whole: Sequence[str] = ()) -> dict[str, Array]:
-    return {
-        name: as_data(value, name, whole=name in ANSWERS or name in whole)
-        for name, value in zip(names, inputs, strict=True)
-    }
-
-
-def _layer(layer: Layer, inputs: tuple[Any, ...], seed: int, training: bool) -> Target:
-    rng = np.random.default_rng([seed, 7])
-    if inputs:
-        signature = layer.signature
-        most = None if signature.variadic else len(signature.inputs)
-        if most is not None and len(inputs) > most:
-            raise ArgumentError(
-                f"check: {layer!r} takes {', '.join(signature.inputs)}; {len(inputs)} inputs were given"
-            )
-        called = [
-            signature.inputs[k] if k < len(signature.inputs) else f"input {k + 1}" for k in range(len(inputs))
-        ]
-        answers = list(signature.inputs[1:]) if isinstance(layer, Loss) else []
-        data = _values(called, inputs, [*layer.index_inputs, *answers])
-    else:
-        data = inputs_for(layer, rng)
-    values, state = complete(layer, data, rng)
-    without = frozenset(layer.signature.inputs[1:]) if isinstance(layer, Loss) else frozenset()
-    return LayerTarget(
-        type(layer).__name__,
-        repr(layer),
-        values,
-        without_gradient=frozenset(layer.index_inputs) | without,
-        layer=layer,
-        training=training,
-        state=state,
-        seed=seed,
-    )
-
-
-def _functions(
-    forward: Callable[..., Any],
-    backward: Callable[..., Any] | None,
-    inputs: tuple[Any, ...],
-    names: Sequence[str] | None,
-) -> Target:
-    name = getattr(forward, "__name__", type(forward).__name__)
-    if backward is None:
-        raise ArgumentError(
-            f"check: {name} is a function; give its backward too: cr.check({name}, x, backward=...)"
-        )
-    refuse_unknown_inputs(name, inputs)
-    called = input_names(forward, len(inputs), names)
-    plain = plain_inputs(dict(zip(called, inputs, strict=True)))
-
-    def runs(values: Mapping[str, Array]) -> None:
-        forward(*as_given(values, plain))
-
-    values = _read(called, inputs, runs, plain)
-    without = answers_among(called) | plain
-    return FunctionTarget(
-        name, "function", values, without_gradient=without, forward=forward, backward=backward, plain=plain
-    )
-
-
-def _read(
-    names: Sequence[str],
-    inputs: Sequence[Any],
-    runs: Callable[[Mapping[str, Array]], None],
-    whole: Collection[str] = (),
-) -> dict[str, Array]:
-    """The inputs as arrays. Whole numbers become floats, unless the forward can only use them as they are."""
-    values = _values(names, inputs, tuple(whole))
-    kept = {name: as_data(given, name, whole=True) for name, given in zip(names, inputs, strict=True)}
-    turned = [name for name in names if values[name].dtype != kept[name].dtype]
-    if not turned:
-        return values
-    try:
-        with np.errstate(all="ignore"), fixed_randomness(runs):
-            runs({name: value.copy() for name, value in values.items()})
-    except (IndexError, TypeError):
-        return _values(names, inputs, [*turned, *whole])
-    except (Exception, SystemExit):  # the check itself will tell
-        return values
-    return values
-
-
-def _object(
-    target: Any,
-    inputs: tuple[Any, ...],
-    gradients: Mapping[str, str] | None,
-    names: Sequence[str] | None,
-    ignore: Collection[str],
-) -> Target:
-    cls = type(target).__name__
-    refuse_unknown_inputs(cls, inputs, "an object", "(...)")
-    called = input_names(target.forward, len(inputs), names)
-    plain = plain_inputs(dict(zip(called, inputs, strict=True)))
-
-    def runs(values: Mapping[str, Array]) -> None:
-        copied(target).forward(*as_given(values, plain))
-
-    data = _read(called, inputs, runs, plain)
-    return object_target(target, data, plain, answers_among(called) | plain, gradients, ignore)

@@ -22,7 +22,7 @@ from chainrule.layers import Loss
 
 WHOLE = "the whole graph"
 
-#: A call of a layer takes as long as reading and writing so many numbers.
+#: A call of a layer takes as long as reading and writing this many numbers.
 OF_A_NODE = 3000
 
 

@@ -98,7 +98,8 @@ _ALL = (
         "zero",
         "the gradient is zero",
         "The gradient of {input:this input} is 0 everywhere, and should not be. Look for an array of "
-        "zeros that is never filled, a mask that is never true, or whole numbers where fractions belong.",
+        "zeros that is never filled, a mask that is never true, whole numbers where fractions belong, or, in "
+        "a loop over time, = for +=: then the last one written stays.",
     ),
     Mistake(
         "transpose",
@@ -150,7 +151,8 @@ _ALL = (
         "there is no gradient",
         "There is no gradient of {input:some input}: expected {expected:one for each input and "
         "parameter}, got {came:fewer}. backward returns one for each input, in their order; a layer that "
-        "holds its own parameters keeps one for each, such as self.dW for self.W.",
+        "holds its own parameters keeps one for each, such as self.dW for self.W; in PyTorch, .detach(), "
+        ".data, torch.no_grad() and what goes through NumPy cut a gradient off.",
     ),
     Mistake(
         "mutates-upstream",

@@ -30,7 +30,7 @@ def reference_of(target: Target, forward: Callable[..., Any], shape: Shape) -> R
         try:
             y = _output(candidate, target.values)
         except (Exception, SystemExit) as error:
-            said = said or f"{type(error).__name__}: {error}"
+            said = said or f"{type(error).__name__}: {error}".rstrip(": ")
             continue
         ignored = {name for name in target.parameters if _ignores(candidate, target.values, name, y)}
         takes = frozenset(target.values) - ignored

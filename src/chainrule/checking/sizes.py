@@ -31,7 +31,7 @@ def resized(inputs: Sequence[Any], sizes: Sizes) -> Iterator[tuple[int, int, lis
 
 
 def check_sizes(report: CheckReport, inputs: Sequence[Any], sizes: Sizes, check: Check) -> CheckReport:
-    """A report with what is found at other sizes: by `check` of other inputs, of which a mistake is told once."""
+    """A report with the mistakes found at other sizes too, by `check` of other inputs; each is reported once."""
     findings, rows, remarks = list(report.findings), list(report.rows), list(report.remarks)
     refused, uncompared = [], list(report.uncompared)
     for length, other, some in resized(inputs, sizes):

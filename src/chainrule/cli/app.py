@@ -34,7 +34,7 @@ class Command(Protocol):
     """What every command is, beside its fields."""
 
     def run(self) -> None:
-        """Do the work, and print what came of it."""
+        """Do the work, and print the result."""
 
 
 COMMANDS: dict[str, Callable[..., Command]] = {

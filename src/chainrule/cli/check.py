@@ -29,7 +29,7 @@ from chainrule.errors import ArgumentError, FileError
 from chainrule.network import Network
 
 OF_FILE = "For what is in a Python file"
-#: What is told of code alone: the options' names, by those of the arguments of `cr.check`.
+#: The options for Python files alone, by the names of the arguments of `cr.check`.
 OPTIONS_OF_CODE = {
     "reference": "--reference",
     "sizes": "--sizes",
@@ -216,7 +216,7 @@ class Check(TableOptions):
         return check_code(path, name, self.inputs or [], self.arguments or [], self.seed, self.dtype, texts)
 
     def _of_code(self) -> dict[str, str | list[str] | None]:
-        """What is told of code alone, by the options' names."""
+        """The options given that are for Python files alone, by name."""
         return {option: getattr(self, argument) for argument, option in OPTIONS_OF_CODE.items()}
 
 
@@ -236,7 +236,7 @@ def as_json(report: CheckReport, more: Mapping[str, str] = MappingProxyType({}))
 def check_network(
     network: Network, feeds: Mapping[str, ArrayLike], seed: int = 0, dtype: str = "float64"
 ) -> CheckReport:
-    """Check a network on a batch. What overflows is told by the report, not by NumPy."""
+    """Check a network on a batch. The report says what overflows, not NumPy."""
     with np.errstate(all="ignore"):
         return check(network, feeds, seed=seed, dtype=dtype)
 

@@ -70,7 +70,7 @@ def check_code(
 
 
 def _options(texts: Mapping[str, Any]) -> dict[str, Any]:
-    """The options of `cr.check` that are told by names and numbers."""
+    """The options of `cr.check` that consist of names and numbers."""
     options: dict[str, Any] = {}
     if "--sizes" in texts:
         options["sizes"] = parse_sizes(texts["--sizes"])

@@ -169,7 +169,7 @@ def load_answered(
 def _prepared(
     reading: TableOptions, path: Path, target: str | int | None, network: Network, **more: Any
 ) -> Table:
-    """A table with the columns that the model was trained on; what is done to them is told as notes."""
+    """A table with the columns that the model was trained on; notes say what is done to them."""
     how, columns = network.preparation, Notes.of(network).columns
     if ending_of(path) in TEXT and how is None and columns is not None:  # a model of before 0.6
         if len(set(columns)) < len(columns):

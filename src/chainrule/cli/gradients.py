@@ -17,7 +17,7 @@ from chainrule.text import duration
 
 ROWS_CHECKED = 3
 CALLS = 3
-"""Of so many calls of backpropagation the fastest is told: the first prepares, and others may be interrupted."""
+"""The fastest of this many calls of backpropagation counts: the first prepares, and others may be interrupted."""
 SECONDS = 0.5
 """About so long the differences may take."""
 OF_A_NODE, OF_A_PARAMETER = 5e-6, 2e-9

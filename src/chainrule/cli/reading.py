@@ -62,7 +62,7 @@ class TableOptions:
                 raise ArgumentError(f"{option} is for {because}, so leave {option} out")
 
     def read(self, path: Path, target: str | int | None, **more: Any) -> Table:
-        """The table in a file. What was found in reading it is told as notes."""
+        """The table in a file. Notes say what was found in reading it."""
         if ending_of(path) not in TEXT:
             self.refuse(f"text files, and {path} holds arrays", *OF_TEXT)
         separator = self.separator

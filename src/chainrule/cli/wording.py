@@ -43,7 +43,10 @@ PHRASES: tuple[tuple[str, str], ...] = (
     (r"make it with loss=cr\.\w+\(\) or another", "make it with one in Python, or use predict"),
     (r"give them: cr\.check\(.*", "give them, such as --input 4x5"),
     (r"give its backward too: cr\.check\(.*", "give its backward too, FILE.py:forward,backward"),
-    (r"is a function given together with backward=\.\.\.", "is two functions, FILE.py:forward,backward"),
+    (
+        r"is a function given together with backward=\.\.\., also two methods: check\(.*?\)",
+        "is two functions, FILE.py:forward,backward",
+    ),
     (r"^(?:\w+: )?unknown (\w+) (?=')", r"\1: there is no "),
     (r"^\w+(?:\(.*?\))?: expected (\w+) to be ", r"\1: expected "),
 )
@@ -67,7 +70,7 @@ def in_options(
 ) -> str:
     """The message with arguments as options of the running command, or as those of `chainrule train`.
 
-    The options are told by the names of their arguments: {"batch_size": "--batch-size"}. What stands in quotes or
+    Options are written by the names of their arguments: {"batch_size": "--batch-size"}. What stands in quotes or
     after "Known:", and the user's `own` words, stay as they are.
     """
     if "task" not in options:

@@ -53,7 +53,7 @@ def size_of(file: IO[bytes]) -> int:
 
 
 def read_bytes(stream: Stream, count: int, each_chunk: Callable[[bytes], object] | None = None) -> bytearray:
-    """`count` bytes, or fewer where the content ends. Memory grows with what came, not with `count`."""
+    """`count` bytes, or fewer where the content ends. Memory grows with what was read, not with `count`."""
     content = bytearray()
     while len(content) < count:
         chunk = stream.read(min(_CHUNK, count - len(content)))

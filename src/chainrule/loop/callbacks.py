@@ -68,7 +68,7 @@ class Trainee(Protocol):
         """Put back the weights that `snapshot` returned."""
 
     def examiner(self, rows: int) -> Examiner:
-        """What examines the layers, on at most so many rows of the data."""
+        """What examines the layers, on at most `rows` rows of the data."""
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""A training in words: how long it was, what came of it, how it ended."""
+"""A training in words: how long it was, what it reached, how it ended."""
 
 from __future__ import annotations
 

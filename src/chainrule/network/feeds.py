@@ -75,7 +75,7 @@ class Feeds:
         return self.with_columns(column_names(x)).columns
 
     def learning(self, t: Any, iterations: int) -> Feeds:
-        """The same with the classes of these targets, where none are known yet after so many iterations."""
+        """The same with the classes of these targets, where none are known yet after `iterations`."""
         learned = self.labels.learned(t, iterations)
         return self if learned == self.classes else self.with_classes(learned)
 
@@ -104,7 +104,7 @@ class Feeds:
         return Labels(self.the_loss(), self.output_shape, self.classes)
 
     def targets(self, t: Any, rows: int, weight: ArrayLike | None = None) -> tuple[Array, Array | None]:
-        """The targets of so many rows, and their weights if there are any."""
+        """The targets of the first `rows` rows, and their weights if there are any."""
         labels = self.labels
         targets = labels.taken(t)
         if targets.ndim == 0 or len(targets) != rows:

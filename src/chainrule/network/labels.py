@@ -288,7 +288,7 @@ def checked_names(names: Any, loss: Loss | None, output_shape: Shape) -> list[La
 
 
 def doubts(names: Sequence[Label], iterations: int) -> Iterator[str]:
-    """What is probably not as meant about names that were learned after so many iterations.
+    """What is probably not as meant about names that were learned after `iterations`.
 
     Names that look like a missing value, two that differ by capitals or spaces only, and names after numbers.
     """

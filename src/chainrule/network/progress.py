@@ -69,7 +69,7 @@ class Progress:
         return made
 
     def total_for(self, steps: int) -> int:
-        """The length of the training that the schedule is told, which must have room for so many more steps."""
+        """The length of the training that the schedule gets, which must have room for these further steps."""
         assert self.optimizer is not None
         assert self.state is not None
         schedule, done = self.optimizer.schedule, self.state.iteration
@@ -87,7 +87,7 @@ class Progress:
         return self.total
 
     def next_batches(self, most: int) -> Array:
-        """The row numbers of the next batches, at most so many, all of one size."""
+        """The row numbers of the next batches, `most` at most, all of one size."""
         assert self.batches is not None
         epoch, begin = self.place
         if self.order[0] != epoch:
@@ -99,7 +99,7 @@ class Progress:
         raise AssertionError("an epoch has as many batches as it says")
 
     def batch_without(self, useful: Array, steps: int) -> tuple[int, int] | None:
-        """The epoch and the number of the first batch, of so many to come, that holds none of the useful rows."""
+        """The epoch and the number of the first of the coming batches that holds none of the useful rows."""
         assert self.batches is not None
         epoch, begin = self.place
         ahead = steps if np.sum(~useful) >= self.batches.smallest else 0

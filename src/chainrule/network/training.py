@@ -286,7 +286,7 @@ class Training:
             self.network.graph.keep_statistics({name: array.copy() for name, array in statistics.items()})
 
     def examiner(self, rows: int) -> NetworkExaminer:
-        """What examines the layers, on at most so many rows of the data. Rows of weight 0 train nothing."""
+        """What examines the layers, on at most `rows` rows of the data. Rows of weight 0 train nothing."""
         weights = self.data.get("sample_weight")
         useful = np.arange(self.batches.samples) if weights is None else np.flatnonzero(weights)
         rng = stream(self.batches.seed, Purpose.SAMPLE, 0, 0, 1)  # batches are drawn from (.., 0, epoch)

@@ -47,7 +47,7 @@ class Call:
     statistics: Mapping[str, Array] = field(default_factory=dict)
     """What layers keep from step to step, by name."""
     threads: int | None = None
-    """At most so many; by default as `program.threads` says."""
+    """The most threads to use; by default as `program.threads` says."""
     measured: bool = True
     """Of a prediction: whether to find the loss too."""
     is_doubtful: bool = False

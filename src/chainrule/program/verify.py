@@ -40,7 +40,7 @@ WHOLE: tuple[Space, ...] = ("parameters", "gradient", "spares", "constants")
 
 
 def verify(table: Table, parameters: int) -> None:
-    """Hold every place and every instruction of a table to the rules, for a network of so many parameters.
+    """Hold every place and every instruction of a table to the rules, for a network of `parameters` parameters.
 
     Raises: TableError, which names the instruction.
     """

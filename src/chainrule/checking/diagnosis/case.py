@@ -26,7 +26,7 @@ class Diagnosis:
 
 @dataclass
 class Case:
-    """One wrong gradient: at the elements compared, what came (`a`) and what is right (`n`)."""
+    """One wrong gradient: at the elements compared, the one returned (`a`) and the right one (`n`)."""
 
     check: Check
     name: str
@@ -77,7 +77,7 @@ class Case:
         return bool(self.near(candidate.reshape(-1)[self.index], self.n).all())
 
     def is_it(self, candidate: Array) -> bool:
-        """Whether an array is what came."""
+        """Whether an array equals the gradient returned."""
         if candidate.shape != self.analytic.shape:
             return False
         size = float(np.abs(self.analytic).max(initial=0))

@@ -112,7 +112,8 @@ def _path_through_a_statistic(case: Case) -> Diagnosis | None:
             without = missing - slope * centred
             if float(np.abs(without).max()) <= allowed:
                 detail = (
-                    "What is missing grows with the distance from the mean: the path through the variance."
+                    "What is missing grows with the distance from the mean: the path through the variance, or "
+                    "its factor (N for N - 1)."
                 )
                 return Diagnosis("fan-out", 0.9, {"detail": detail})
             rest = without - without.mean(axis=axes, keepdims=True)

@@ -64,11 +64,16 @@ def places(check: Check, name: str) -> tuple[Array, Array]:
 
 
 def in_the_tail(case: Case) -> Diagnosis | None:
-    """Wrong in the last, partial block of an axis, and nowhere else."""
+    """Wrong in the last, partial block of an axis, or 0 in all of its last slices, and nowhere else."""
     wrong, seen = places(case.check, case.name)
+    if wrong.sum() < 2:
+        return None
     for axis, length in enumerate(wrong.shape):
         others = tuple(i for i in range(wrong.ndim) if i != axis)
         bad, of = np.flatnonzero(wrong.any(axis=others)), np.flatnonzero(seen.any(axis=others))
-        if wrong.sum() > 1 and tail_of(length, int(bad[0])) and np.isin(of[of >= bad[0]], bad).all():
+        first = int(bad[0])
+        last = np.moveaxis(wrong & (case.analytic == 0), axis, 0)[first:]
+        is_unfilled = first > 0 and 2 * first >= length and last.size >= 3 and last.all()
+        if is_unfilled or (tail_of(length, first) and np.isin(of[of >= first], bad).all()):
             return Diagnosis("tail", 0.85)
     return None

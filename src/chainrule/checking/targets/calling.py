@@ -58,10 +58,11 @@ class Calling:
         return given[self.takes], options
 
 
-def calling_of(thing: Any, names: Sequence[str]) -> Calling:
-    """How backward is called, as its arguments say; `names` are the inputs of forward."""
+def calling_of(thing: Any, backward: str, names: Sequence[str]) -> Calling:
+    """How the backward of that name is called, as its arguments say; `names` are the inputs of forward."""
+    method = getattr(thing, backward)
     try:
-        found = list(inspect.signature(thing.backward).parameters.values())
+        found = list(inspect.signature(method).parameters.values())
     except (TypeError, ValueError):
         return Calling()
     positional = [p for p in found if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
@@ -73,7 +74,7 @@ def calling_of(thing: Any, names: Sequence[str]) -> Calling:
         kept = rate_on(thing)
         rate = (rates[0].name, float(given) if given else RATE if kept is None else kept[1])
     needed = [p.name for p in positional if p.default is p.empty and p not in rates]
-    if not accepts(thing.backward, 1) and not needed and not rates:
+    if not accepts(method, 1) and not needed and not rates:
         return Calling("nothing")
     if len(needed) > 1 and len(needed) == len(names):
         return Calling("inputs", rate)

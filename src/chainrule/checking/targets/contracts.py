@@ -24,7 +24,7 @@ def adding(target: ObjectTarget, gradients: Collection[Path]) -> Adding:
     """Which gradients backward adds to on purpose: those that are cleared, or all, where all start at zero."""
     try:
         calls = target.start()
-        calls.result(np.ones_like(calls.output()))
+        calls.result(np.ones_like(calls.output(target.values)))
         from_zero, _ = _backward_from(calls, gradients, 0.0)
         from_one, by_forward = _backward_from(calls, gradients, 1.0)
     except (Exception, SystemExit):
@@ -53,7 +53,7 @@ def _backward_from(
 ) -> tuple[dict[Path, Array], set[Path]]:
     """The gradients after a backward that found a number in each of them; those that forward had set to 0."""
     fill(calls.object, paths, start)
-    y = calls.output()
+    y = calls.output(calls.target.values)
     by_forward = {path for path in paths if not np.any(look(calls.object, path))}
     fill(calls.object, paths, start)
     calls.result(np.ones_like(y))
@@ -97,7 +97,7 @@ def _multiples(target: ObjectTarget, paths: Collection[Path]) -> set[Path]:
     before = {path: np.array(look(calls.object, path), np.float64) for path in paths}
     updates = []
     for times in (1.0, 1.0, 3.0) if target.calling.has_upstream else (1.0, 1.0, 1.0):
-        calls.result(times * np.ones_like(calls.output()))
+        calls.result(times * np.ones_like(calls.output(target.values)))
         updates.append({p: (start - np.array(look(calls.object, p))) / times for p, start in before.items()})
         for path, value in before.items():
             put(calls.object, path, value)
@@ -119,7 +119,8 @@ def _is_early(target: ObjectTarget) -> bool | None:
             return None
         put(slower.object, found[0], np.asarray(SMALLER * found[1]))
     one, other = (
-        in_order_and_by_name(each.result(np.ones_like(each.output())))[0] for each in (calls, slower)
+        in_order_and_by_name(each.result(np.ones_like(each.output(target.values))))[0]
+        for each in (calls, slower)
     )
     pairs = zip(one, other, strict=False)
     return not all(a is None or np.allclose(a, b, rtol=1e-9, atol=1e-12) for a, b in pairs)

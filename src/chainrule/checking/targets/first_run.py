@@ -37,7 +37,7 @@ def first_run(target: ObjectTarget) -> FirstRun:
     """Forward and backward of a copy; what forward raises is raised, what backward raises is remembered."""
     calls, original = target.start(), target.original.thing
     before = _state(calls.object)
-    y = calls.output()
+    y = calls.output(target.values)
     between, lengths = _state(calls.object), _lengths(calls.object)
     run = FirstRun(target, calls.object, by_forward=_differences(before, between))
     try:
@@ -103,7 +103,7 @@ def started(target: ObjectTarget) -> ObjectTarget:
     elsewhere, again = _after(replace(target, values=others)), _after(target)
     used = later.start()
     before = _state(used.object)
-    used.output()
+    used.output(target.values)
     by_forward = _differences(before, _state(used.object))
     kept = []
     for path in made:
@@ -117,5 +117,5 @@ def _after(target: ObjectTarget) -> Any:
     """A copy after a forward, also one that failed on the way."""
     calls = target.start()
     with suppress(Exception, SystemExit):
-        calls.output()
+        calls.output(target.values)
     return calls.object

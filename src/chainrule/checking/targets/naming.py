@@ -44,6 +44,23 @@ OUTPUTS = ("output", "outputs", "out", "y", "a", "activation", "activations", "r
 INPUT_GRADIENTS = ("dinputs", "dinput", "dx", "input_gradient", "grad_input", "gradient", "grad", "dout")
 
 
+class Methods(NamedTuple):
+    """The names of the two methods that are held against each other."""
+
+    forward: str
+    backward: str
+
+
+#: What they are called, the usual first.
+FORWARD_AND_BACKWARD = (
+    Methods("forward", "backward"),
+    Methods("__call__", "backward"),
+    Methods("fprop", "bprop"),
+    Methods("forward_pass", "backward_pass"),
+    Methods("forward_prop", "backward_prop"),
+)
+
+
 class Key(NamedTuple):
     """A path in which all ways to write one name are alike, and the path as it is written."""
 
@@ -89,7 +106,12 @@ def is_gradient_of(gradient: str, name: str) -> bool:
 
 
 def _plain(name: str) -> str:
-    return name.strip("_").lower()
+    return _unmangled(name).strip("_").lower()
+
+
+def _unmangled(name: str) -> str:
+    """A name that begins with two underscores, as it is written in its class, not as Python keeps it."""
+    return re.sub(r"^_[A-Za-z]\w*?__(?=\w)", "", name)
 
 
 def _stems(step: Hashable) -> Iterator[Hashable]:
@@ -97,7 +119,7 @@ def _stems(step: Hashable) -> Iterator[Hashable]:
     if isinstance(step, tuple):
         for k, part in enumerate(step):
             yield from ((*step[:k], stem, *step[k + 1 :]) for stem in _stems(part))
-    name = step.strip("_") if isinstance(step, str) else ""
+    name = _unmangled(step).strip("_") if isinstance(step, str) else ""
     for k in range(1, len(name)):
         if _BEFORE.fullmatch(name[:k].lower()):
             yield name[k:].strip("_")

@@ -12,7 +12,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.checking.randomness import held
 from chainrule.checking.targets.calling import Calling, as_given
-from chainrule.checking.targets.naming import Path
+from chainrule.checking.targets.naming import FORWARD_AND_BACKWARD, Methods, Path
 from chainrule.checking.targets.parameters import Place
 from chainrule.checking.targets.places import Original, fill, look, put
 from chainrule.checking.targets.target import (
@@ -20,7 +20,6 @@ from chainrule.checking.targets.target import (
     Returned,
     Target,
     WrongCount,
-    copies,
     in_order_and_by_name,
     returned_in_order,
     source_of,
@@ -56,7 +55,9 @@ class ObjectTarget(Target):
 
     original: Original = field(default_factory=lambda: Original(None))
     calling: Calling = field(default_factory=Calling)
-    #: By the name of a parameter: where it stands, and how its gradient is had.
+    #: The names of its forward and backward.
+    methods: Methods = FORWARD_AND_BACKWARD[0]
+    #: By the name of a parameter: where it stands, and how to get its gradient.
     places: dict[str, Place] = field(default_factory=dict)
     #: Inputs that forward is given as plain numbers.
     plain: frozenset[str] = frozenset()
@@ -76,11 +77,11 @@ class ObjectTarget(Target):
 
     @property
     def source(self) -> str | None:
-        return source_of(type(self.original.thing).backward)
+        return source_of(getattr(type(self.original.thing), self.methods.backward, None))
 
     @property
     def method(self) -> Any:
-        return self.original.thing.forward
+        return getattr(self.original.thing, self.methods.forward)
 
     @property
     def data(self) -> list[str]:
@@ -99,33 +100,29 @@ class ObjectTarget(Target):
 
 class ObjectCalls(Calls):
     def __init__(self, target: ObjectTarget, dtype: str) -> None:
-        self._target = target
+        self.target = target
         self.object = target.original.copy(target.places_to_cast(), dtype)
         fill(self.object, target.adds.paths, 0.0)
         self._scalar = False
         self._inputs: list[Any] = []
 
     def forward(self, values: Mapping[str, Array]) -> Any:
-        target = self._target
+        target = self.target
         for name, place in target.places.items():
             put(self.object, place.path, values[name])
         self._forget()
         self._inputs = as_given({name: values[name] for name in target.data}, target.plain)
-        with held(self.object.forward, target.draws):
-            result = self.object.forward(*self._inputs)
+        forward = getattr(self.object, target.methods.forward)
+        with held(forward, target.draws):
+            result = forward(*self._inputs)
         if result is None and target.calling.output is not None:
             result = look(self.object, target.calling.output)
         self._scalar = not isinstance(result, np.ndarray)
         return result
 
-    def output(self) -> Array:
-        """The output at the values of the target, in float64."""
-        with np.errstate(all="ignore"):
-            return np.array(self.forward(copies(self._target.values)), np.float64)
-
     def _forget(self) -> None:
         """Keep stacks short that forward pushes to, where backward is not called."""
-        for path in self._target.stacks:
+        for path in self.target.stacks:
             stack = look(self.object, path)
             while stack is not None and len(stack) > REMEMBERED:
                 del stack[0]
@@ -133,12 +130,13 @@ class ObjectCalls(Calls):
     def result(self, dy: Any) -> Any:
         """What backward itself returns after the latest forward."""
         upstream = dy[()] if self._scalar and isinstance(dy, np.ndarray) else dy
-        arguments, options = self._target.calling.arguments(upstream, self._inputs)
-        with np.errstate(all="ignore"), held(self.object.backward, self._target.draws, seed=1):
-            return self.object.backward(*arguments, **options)
+        arguments, options = self.target.calling.arguments(upstream, self._inputs)
+        backward = getattr(self.object, self.target.methods.backward)
+        with np.errstate(all="ignore"), held(backward, self.target.draws, seed=1):
+            return backward(*arguments, **options)
 
     def backward(self, dy: Any) -> Returned:
-        target = self._target
+        target = self.target
         fill(self.object, target.adds.meant, 0.0)
         before = {path: np.array(look(self.object, path)) for path in target.updates.rates}
         returned = self._returned(self.result(dy))
@@ -154,7 +152,7 @@ class ObjectCalls(Calls):
 
     def _returned(self, result: Any) -> Returned:
         """The gradients that backward returned, and those that it left on the object."""
-        target = self._target
+        target = self.target
         kept: dict[str, tuple[Path, ...]] = {name: (path,) for name, path in target.calling.kept.items()}
         kept |= {name: place.gradients for name, place in target.places.items() if place.gradients}
         measured = {name for name, place in target.places.items() if place.rate is not None}
@@ -175,22 +173,24 @@ class ObjectCalls(Calls):
 
     def replace_parameter(self, name: str, value: Array) -> None:
         """Let a parameter have another value from now on."""
-        put(self.object, self._target.places[name].path, value)
+        put(self.object, self.target.places[name].path, value)
 
     def parameters(self) -> dict[str, Array]:
-        found = {name: look(self.object, place.path) for name, place in self._target.places.items()}
+        found = {name: look(self.object, place.path) for name, place in self.target.places.items()}
         return {name: np.asarray(value) for name, value in found.items()}
 
 
-def checked_object(target: Any) -> None:
-    """ArgumentError unless it has forward and backward, and is an object rather than its class."""
+def methods_of(target: Any) -> Methods:
+    """The names of the forward and the backward of an object; ArgumentError where it has none, or is a class."""
     if inspect.isclass(target):
         raise ArgumentError(
             f"check takes an object, got the class {target.__name__}: make one, {target.__name__}(...)"
         )
-    for method in ("forward", "backward"):
-        if not callable(getattr(target, method, None)):
-            raise ArgumentError(
-                f"check: {type(target).__name__} has no method {method}(); what is checked has forward and "
-                f"backward, or is a function given together with backward=..."
-            )
+    for methods in FORWARD_AND_BACKWARD:
+        if all(callable(getattr(target, method, None)) for method in methods):
+            return methods
+    missing = next(name for name in FORWARD_AND_BACKWARD[0] if not callable(getattr(target, name, None)))
+    raise ArgumentError(
+        f"check: {type(target).__name__} has no method {missing}(); what is checked has forward and backward, or "
+        f"is a function given together with backward=..., also two methods: check(net.run, x, backward=net.back)"
+    )

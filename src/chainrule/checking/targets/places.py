@@ -7,7 +7,6 @@ import copy
 import re
 from collections import deque
 from collections.abc import Hashable, Iterable, Iterator, Mapping
-from contextlib import suppress
 from enum import Enum
 from functools import cached_property, partial
 from logging import Logger
@@ -20,8 +19,8 @@ from chainrule.arrays import Array, is_float
 from chainrule.checking.targets.naming import Path
 from chainrule.errors import ArgumentError
 
-#: So deep, and at so many things, a walk looks.
-DEPTH = 10
+#: How deep a walk goes, and how many things it looks at.
+DEPTH = 50
 MOST = 20_000
 
 _CLOSED = (
@@ -59,15 +58,30 @@ def walk(thing: Any) -> Iterator[tuple[Path, Any]]:
             waiting.extend(((*path, step), value) for step, value in inside)
 
 
+def is_whole(thing: Any) -> bool:
+    """Whether a walk comes to all that an object keeps."""
+    found = list(walk(thing))
+    return len(found) < MOST and not any(len(path) == DEPTH and _inside(value) for path, value in found)
+
+
+def is_holder(thing: Any) -> bool:
+    """Whether it is a container, or an object that may keep something."""
+    return _inside(thing) is not None
+
+
 def _inside(thing: Any) -> list[tuple[Hashable, Any]] | None:
     """What a container or an object holds, by the step that leads there; None for all else."""
     if isinstance(thing, Mapping):
         return list(thing.items())
     if isinstance(thing, (list, tuple, deque)):
-        return list(enumerate(thing)) if len(thing) <= 1000 and as_number_list(thing) is None else []
+        return list(enumerate(thing)) if len(thing) <= MOST and as_number_list(thing) is None else []
     if isinstance(thing, np.ndarray) and thing.dtype == object and as_number_list(thing) is None:
-        places = np.ndindex(thing.shape) if thing.size <= 1000 else ()
+        places = np.ndindex(thing.shape) if thing.size <= MOST else ()
         return [(place[0] if len(place) == 1 else place, thing[place]) for place in places]
+    if isinstance(thing, np.ndarray) and thing.dtype.names is not None:
+        return [(name, thing[name]) for name in thing.dtype.names]
+    if is_other_array(thing):
+        return None
     if isinstance(thing, MethodType):
         return [("__self__", thing.__self__)]
     if isinstance(thing, partial):
@@ -88,9 +102,13 @@ def attributes_of(thing: Any) -> dict[str, Any]:
 
 
 def _slots(thing: Any) -> list[str]:
-    named = [vars(cls).get("__slots__", ()) for cls in reversed(type(thing).__mro__)]
-    each = [name for slots in named for name in ((slots,) if isinstance(slots, str) else slots)]
-    return [name for name in each if name not in ("__dict__", "__weakref__")]
+    found = []
+    for cls in reversed(type(thing).__mro__):
+        slots = vars(cls).get("__slots__", ())
+        for name in (slots,) if isinstance(slots, str) else slots:
+            is_private = name.startswith("__") and not name.endswith("__")
+            found.append(f"_{cls.__name__.lstrip('_')}{name}" if is_private else name)
+    return [name for name in found if name not in ("__dict__", "__weakref__")]
 
 
 def numbers_of(thing: Any) -> dict[Path, Any]:
@@ -105,6 +123,13 @@ def is_numbers(value: Any) -> bool:
     if isinstance(value, (float, int, np.integer)):
         return not isinstance(value, bool)
     return as_number_list(value) is not None
+
+
+def is_other_array(value: Any) -> bool:
+    """Whether it is an array of floats of another library, or of complex numbers."""
+    if isinstance(value, (np.ndarray, np.generic)):
+        return isinstance(value, np.ndarray) and value.dtype.kind == "c"
+    return hasattr(type(value), "__array__") and "float" in str(getattr(value, "dtype", ""))
 
 
 def is_floats(value: Any) -> bool:
@@ -137,6 +162,8 @@ def look(thing: Any, path: Path) -> Any:
     for step in path:
         if isinstance(thing, Mapping):
             thing = thing.get(step)
+        elif isinstance(thing, np.ndarray) and step in (thing.dtype.names or ()):
+            thing = thing[str(step)]
         elif isinstance(thing, (list, tuple, deque, np.ndarray)) and not isinstance(step, str):
             try:
                 thing = thing[step]  # type: ignore[call-overload,index]  # a whole number, or several for an array
@@ -149,9 +176,12 @@ def look(thing: Any, path: Path) -> Any:
     return thing
 
 
-def put(thing: Any, path: Path, value: Array) -> None:
+def put(thing: Any, path: Path, value: Any) -> None:
     """Write a value there: into the array or list at that place, so that all who hold it see it, else instead."""
     present = look(thing, path)
+    if not isinstance(value, np.ndarray):
+        _set(look(thing, path[:-1]), path[-1], value)
+        return
     if isinstance(present, np.ndarray):
         present[...] = value
         return
@@ -180,8 +210,10 @@ def fill(thing: Any, paths: Iterable[Path], number: float) -> None:
             put(thing, path, np.full(np.shape(present), number))
 
 
-def moved(value: Any, way: int, rng: np.random.Generator) -> Array:
+def moved(value: Any, way: int, rng: np.random.Generator) -> Any:
     """Other values: near these and of their signs, or further away and of both."""
+    if is_other_array(value):
+        return -value - 1 if way else value * 1.3 + 0.05
     array = np.array(value, np.float64)
     size = float(np.sqrt((array**2).mean())) if array.size else 0.0
     if way:
@@ -258,11 +290,10 @@ class Original:
 
     @cached_property
     def out_of_reach(self) -> dict[Path, Array]:
-        """The arrays of floats that copies share: in closures, on the class itself, and in what has no copy."""
+        """The arrays of floats that copies share: on the class itself, and in what has no copy."""
         held = {**self._shared, **self._single}
-        found = {(*path, *inner): value for path, top in held.items() for inner, value in walk(top)}
-        found |= dict(_captured(self.thing, set()))
-        return {path: v for path, v in found.items() if isinstance(v, np.ndarray) and is_floats(v) and v.size}
+        found = (((*path, *inner), value) for path, top in held.items() for inner, value in walk(top))
+        return {path: v for path, v in found if isinstance(v, np.ndarray) and is_floats(v) and v.size}
 
 
 def _is_single(thing: Any) -> bool:
@@ -275,32 +306,3 @@ def _is_single(thing: Any) -> bool:
 
 def _is_in(path: Path, places: Mapping[Path, Any]) -> bool:
     return any(path[:k] in places for k in range(1, len(path) + 1))
-
-
-def _captured(thing: Any, seen: set[int]) -> Iterator[tuple[Path, Any]]:
-    """What stands in closures of the functions that an object keeps, and of its methods."""
-    for path, each in walk(thing):
-        for way, function in _functions(each):
-            cells = function.__closure__ or ()
-            if id(function) in seen:
-                continue
-            seen.add(id(function))
-            for name, cell in zip(function.__code__.co_freevars, cells, strict=True):
-                with suppress(ValueError):  # an empty one
-                    start = (*path, *way, name)
-                    for inside in (walk(cell.cell_contents), _captured(cell.cell_contents, seen)):
-                        yield from (((*start, *inner), value) for inner, value in inside)
-
-
-def _functions(thing: Any) -> Iterator[tuple[Path, FunctionType]]:
-    """A function itself, or the methods of an object that may keep something."""
-    if isinstance(thing, FunctionType):
-        yield (), thing
-    elif isinstance(thing, MethodType):
-        yield from _functions(thing.__func__)
-    elif _inside(thing) is not None:
-        for cls in type(thing).__mro__:
-            for name, member in vars(cls).items():
-                function = getattr(member, "fget", getattr(member, "__func__", member))
-                if isinstance(function, FunctionType):
-                    yield (name,), function

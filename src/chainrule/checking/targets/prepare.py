@@ -11,10 +11,11 @@ import numpy as np
 from chainrule.arguments import one_of
 from chainrule.arrays import Array, is_float
 from chainrule.checking.targets.calling import calling_of
+from chainrule.checking.targets.captured import captured
 from chainrule.checking.targets.contracts import adding, updating
 from chainrule.checking.targets.first_run import FirstRun, first_run, started
 from chainrule.checking.targets.inputs import as_data
-from chainrule.checking.targets.naming import STATISTICS, Path
+from chainrule.checking.targets.naming import STATISTICS, Methods, Path, is_gradient_of
 from chainrule.checking.targets.objects import Adding, ObjectTarget, Updating
 from chainrule.checking.targets.parameters import (
     Place,
@@ -30,8 +31,11 @@ from chainrule.checking.targets.places import (
     as_text,
     attributes_of,
     is_floats,
+    is_other_array,
+    is_whole,
     look,
     numbers_of,
+    walk,
 )
 from chainrule.checking.targets.reading import read_by
 from chainrule.checking.targets.target import Contract, in_order_and_by_name, key_of
@@ -40,6 +44,7 @@ from chainrule.errors import ArgumentError
 
 def object_target(
     thing: Any,
+    methods: Methods,
     data: Mapping[str, Array],
     plain: frozenset[str],
     without_gradient: frozenset[str],
@@ -54,7 +59,8 @@ def object_target(
         dict(data),
         without_gradient=without_gradient,
         original=Original(thing),
-        calling=calling_of(thing, list(data)),
+        calling=calling_of(thing, methods.backward, list(data)),
+        methods=methods,
         plain=plain,
         draws=True,  # what it draws is held while it is learnt from
     )
@@ -70,9 +76,16 @@ def object_target(
 
 
 def _refuse_unknown(ignore: Collection[str], run: FirstRun) -> None:
-    """ArgumentError for a name of which nothing is there."""
+    """ArgumentError for a name that nothing has."""
     original = run.target.original
-    paths = [*numbers_of(run.thing), *original.numbers, *original.out_of_reach]
+    others = [path for path, value in walk(original.thing) if is_other_array(value)]
+    paths = [
+        *numbers_of(run.thing),
+        *original.numbers,
+        *original.out_of_reach,
+        *captured(original.thing),
+        *others,
+    ]
     there = {name for path in paths for name in _names_of(path)}
     for name in ignore:
         one_of("ignore", name, sorted(there | set(run.target.values)), owner="check")
@@ -85,7 +98,7 @@ def _names_of(path: Path) -> set[str]:
 
 @dataclass
 class _Search:
-    """The search for the parameters of one object, and what is to be said of what it found."""
+    """The search for the parameters of one object, and the remarks on what it found."""
 
     run: FirstRun
     ignore: Collection[str]
@@ -120,7 +133,7 @@ class _Search:
         for path, others in groups.items():
             if any(map(self._is_ignored, others)) or (path in unsure and path not in read):
                 continue
-            if STATISTICS.fullmatch(str(path[-1])):
+            if STATISTICS.fullmatch(str(path[-1])) and not self._is_learnt(path, pairs.get(path, ())):
                 text = f"{self._cls}.{as_text(path)}"
                 self.remarks.append(f"{text} was not compared: it is a running statistic, no parameter.")
             elif path in pairs:
@@ -129,16 +142,36 @@ class _Search:
                 left.append(path)
         self._without_a_gradient(left)
         compared = [place.path for place in self.places.values()]
-        shared = {p: v for p, v in run.target.original.out_of_reach.items() if p not in compared}
-        read = read_by(run.target, aliases(shared), shared) if shared else set()
-        for path in shared:
+        shared = {p: v for p, v in self._shared.items() if p not in compared}
+        self._leave_read(
+            shared,
+            shared,
+            "and a copy has none of its own: it stands in a closure, in the module, on an object without a copy, "
+            "or is read by the name of its class. Keep it on the object, make it an input",
+        )
+        foreign = {path: value for path, value in walk(run.target.original.thing) if is_other_array(value)}
+        self._leave_read(
+            foreign, {}, "and it is no NumPy array of real numbers. Keep it as one, make it an input"
+        )
+        if not is_whole(run.thing):
+            self.uncompared.append("the rest")
+            self.remarks.append(f"{self._cls} keeps so much that only a part of it was looked at.")
+
+    @property
+    def _shared(self) -> dict[Path, Array]:
+        original = self.run.target.original
+        return original.out_of_reach | captured(original.thing)
+
+    def _is_learnt(self, path: Path, gradients: Collection[Path]) -> bool:
+        """Whether backward writes what has a name as the gradient of it has."""
+        return any(g in self.run.by_backward and is_gradient_of(str(g[-1]), str(path[-1])) for g in gradients)
+
+    def _leave_read(self, found: Mapping[Path, Any], shared: Mapping[Path, Array], why: str) -> None:
+        """Those of these that the output depends on are left uncompared."""
+        read = read_by(self.run.target, aliases(found), shared)
+        for path in found:
             if path in read and not self._is_ignored(path):
-                self._leave(
-                    path,
-                    "the output depends on it, and a copy has none of its own: it stands in a closure, on an "
-                    "object without a copy, or is read by the name of its class. Keep it on the object, make it an "
-                    "input",
-                )
+                self._leave(path, f"the output depends on it, {why}")
 
     @property
     def _cls(self) -> str:
@@ -164,7 +197,7 @@ class _Search:
         return not _names_of(path).isdisjoint(self.ignore)
 
     def _take(self, place: Place) -> None:
-        """It is a parameter; its name is told apart from that of an input of forward."""
+        """It is a parameter; its name must differ from that of an input of forward."""
         name = named(place.path, self.places)
         self.places[f"self.{name}" if name in self.run.target.values else name] = place
 

@@ -53,6 +53,11 @@ class Calls(ABC):
     def backward(self, dy: Any) -> Returned:
         """The gradients after the latest forward, as they were returned."""
 
+    def output(self, values: Mapping[str, Array]) -> Array:
+        """The output for copies of these arrays, in float64."""
+        with np.errstate(all="ignore"):
+            return np.array(self.forward(copies(values)), np.float64)
+
     def show_writes(self) -> None:  # noqa: B027  # most are given the arrays themselves
         """Write into the arrays that were given what was written into tensors made from them."""
 
@@ -241,7 +246,7 @@ def largest(values: Iterable[Array | None]) -> float:
 
 
 def accepts(function: Callable[..., Any], count: int) -> bool:
-    """Whether a function can be called with so many positional arguments."""
+    """Whether a function can be called with `count` positional arguments."""
     try:
         inspect.signature(function).bind(*[None] * count)
     except TypeError:

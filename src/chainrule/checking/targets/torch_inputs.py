@@ -29,6 +29,7 @@ from chainrule.checking.targets.torch_targets import (
     TorchCalls,
     TorchTarget,
     as_numpy,
+    fixed_rows,
     functions_in,
     read_unseen,
 )
@@ -65,6 +66,8 @@ def torch_target(
     if module is not None and dtype is not None:
         module = copy.deepcopy(module).to(getattr(torch, dtype))
     arguments = Arguments(dict(zip(called, inputs, strict=True)), mapped_builtin)
+    if module is not None:
+        module = _with_its_parameters(module, inputs)
     paths = {} if module is None else _parameters(module, called)
     apply: Any = function.apply if function else target
 
@@ -104,8 +107,21 @@ def torch_target(
         remarks.append(
             f"No gradient of {', '.join(constant)} is asked for, and none was compared: other inputs require one."
         )
+    rows = fixed_rows(module, paths)
+    remarks += [f"{name}[{row}] is padding, and has no gradient by design." for name, row in rows.items()]
     chosen.remarks = (*remarks, *_learned(chosen, calls), *_expanded(chosen))
     return chosen
+
+
+def _with_its_parameters(module: Any, inputs: Sequence[Any]) -> Any:
+    """A module after a first call, where it makes its parameters in that."""
+    torch = sys.modules["torch"]
+    if not any(map(torch.nn.parameter.is_lazy, module.parameters())):
+        return module
+    made = copy.deepcopy(module)
+    with torch.no_grad():
+        made(*(torch.as_tensor(each) if isinstance(each, np.ndarray) else each for each in inputs))
+    return made
 
 
 def _constants(target: TorchTarget, inputs: Sequence[Any], called: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ from chainrule.checking.targets.target import Calls, Refused, Returned, Target, 
 
 #: Inputs that are asked for alone, at most: a module may have hundreds of parameters.
 ASKED_ALONE = 6
-#: Below so many numbers, several threads take longer than one to begin.
+#: Below this many numbers, several threads take longer to start than one takes to finish.
 SMALL = 100_000
 
 WRONG_COUNT = re.compile(r"returned an incorrect number of gradients \(expected (\d+), got (\d+)\)")
@@ -352,12 +352,27 @@ def _nodes(calls: TorchCalls) -> Iterator[Any]:
             waiting += [following for following, _ in node.next_functions]
 
 
+def fixed_rows(module: Any, paths: Mapping[str, str]) -> dict[str, int]:
+    """The row of each embedding that stands for padding, which PyTorch holds constant."""
+    torch = sys.modules["torch"]
+    found = {}
+    for name, path in paths.items():
+        owner = module.get_submodule(path.rpartition(".")[0])
+        is_embedding = isinstance(owner, (torch.nn.Embedding, torch.nn.EmbeddingBag))
+        if is_embedding and owner.padding_idx is not None:
+            found[name] = owner.padding_idx
+    return found
+
+
 def _calling_module(
     module: Any, paths: Mapping[str, str], arguments: Arguments
 ) -> Callable[[Mapping[str, Any]], Any]:
     """Call a copy of a module, which shares its parameters and buffers, with other tensors in their places."""
     torch = sys.modules["torch"]
     kept = {id(each): each for each in (*module.parameters(), *module.buffers())}
+    rows = {
+        name: (row, module.get_parameter(paths[name])[row]) for name, row in fixed_rows(module, paths).items()
+    }
     try:
         own = copy.deepcopy(module, dict(kept))
     except Exception:  # what it holds cannot be copied
@@ -366,6 +381,10 @@ def _calling_module(
     def call(arrays: Mapping[str, Any]) -> Any:
         state = {name: buffer.clone() for name, buffer in own.named_buffers()}
         state |= {path: arrays[name] for name, path in paths.items()}
+        for name, (row, value) in rows.items():
+            weight = state[paths[name]]
+            at = torch.tensor([row], device=weight.device)
+            state[paths[name]] = weight.index_copy(0, at, value.detach()[None].to(weight.dtype))
         return torch.func.functional_call(own, state, tuple(arguments.filled(arrays)))
 
     return call

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     import pandas
 
 CELLS, ROWS = 1_500_000, 1000
-"""About so many cells are read at once, and so many rows at least: pandas takes its time over each column."""
+"""About this many cells are read at once, and at least this many rows: pandas takes its time over each column."""
 
 
 @dataclass(frozen=True, eq=False)

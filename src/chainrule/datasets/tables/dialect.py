@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, kw_only=True)
 class Dialect:
-    """How a text file is written. None is what is to be found from the file itself.
+    """How a text file is written. What is None is found from the file itself.
 
     separator: one character, or " " for any number of spaces. decimal: "." or ",". header: whether the first line
     names the columns. missing: further words that stand for a missing value.

@@ -55,7 +55,7 @@ class Text:
             raise unreadable(self.path, error) from error
 
     def refuse_cells(self, count: int) -> None:
-        """Refuse so many cells, of 8 bytes each, where a small packed file unpacks to them."""
+        """Refuse `count` cells, of 8 bytes each, where a small packed file unpacks to them."""
         if self.path.suffix.lower() == ".gz":
             where, packed = f"{self.path} ({count:,} cells of 8 bytes)", self.path.stat().st_size
             refuse_bomb(where, count * 8, packed, "unpack it, and read the file that comes of it")

@@ -181,7 +181,7 @@ def _all_plain(texts: Sequence[str]) -> Array | None:
 
 
 def _is_other_text(texts: Sequence[str]) -> bool:
-    """Whether most of so many different texts are surely no numbers, from some of them."""
+    """Whether most of these different texts are surely no numbers, judged by some of them."""
     some = texts[:: max(len(texts) // _SOME, 1)]
     return len(texts) > _SOME and sum(_taken_apart(text) is not None for text in some) < len(some) / 2
 

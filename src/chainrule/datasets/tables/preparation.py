@@ -48,7 +48,7 @@ class Encoding:
 
     @property
     def is_constant(self) -> bool:
-        """Whether training had one value only, of which nothing can be learnt: every other counts as that."""
+        """Whether training had one value only: nothing is learnt from it, and any other value counts as that."""
         return len(self.categories) == 1 if self.form.kind == "text" else self.span[0] == self.span[1]
 
     @property
@@ -102,7 +102,7 @@ class Preparation:
         numbers: Array | None = None,
         where: str = "",
     ) -> Prepared:
-        """The numbers of these columns, which are told by their names.
+        """The numbers of these columns, which are found by name.
 
         A text that is none of the categories counts as none of them: all its columns are 0. That is said in the
         lines, as is what was filled in, and numbers that are further from those of training than these from each
@@ -241,7 +241,7 @@ def _missing_cell(each: Encoding, absent: Array, numbers: Array) -> str:
 
 
 def told_of_filled(filled: Iterable[tuple[Encoding, int]]) -> list[tuple[str, str]]:
-    """Which columns had so many missing cells, and what was put there: labels and texts."""
+    """Which columns had how many missing cells, and what was put there: labels and texts."""
     by_median, by_frequency = [], []
     for each, count in filled:
         if isinstance(each.fill, float) and each.form.kind in ("number", "date"):

@@ -19,7 +19,7 @@ from chainrule.incoming import are_signs, looks_missing
 DIFFERENT, FEW = 10, 0.02
 """A column of more different numbers than this is one of numbers; else one of which a smaller share is none."""
 ONE_IN = 10
-"""One cell in so many that is no number may be a mistake, whatever it is."""
+"""One cell in this many that is no number may be a mistake, whatever it is."""
 _PAIRS = {
     "true/false": ("true", "false"),
     "yes/no": ("yes", "no"),

@@ -21,7 +21,7 @@ Task: TypeAlias = Literal["classification", "regression"]
 _WHOLE = re.compile(r"[+-]?[0-9]{1,18}")
 _NUMBER = re.compile(r"[+-]?([0-9]+(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]+)?")
 _ESTIMATED = "numbers to estimate"
-#: Whole numbers are classes where there are so many different ones at most, with so many rows of each on average.
+#: Whole numbers are classes where at most this many differ, with this many rows of each on average.
 MOST_CLASSES, ROWS_OF_EACH = 20, 5
 FEW, OF_ROWS = 10, 0.5
 """Text of more different values than FEW, and than this share of the rows, names the rows."""

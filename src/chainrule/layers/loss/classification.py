@@ -35,7 +35,7 @@ class SoftmaxCrossEntropy(Loss):
     `label_smoothing`. With w_ik = s_i c_k t'_ik / D:
         dL/dx_ik = dL/dy * (p_ik * sum_j w_ij - w_ik), which is dL/dy * (p - t) / N in the plain case,
         dL/dt_ik = dL/dy * s_i c_k / D * (-(1 - e) log p_ik - y), for a float distribution.
-    Labels and distributions are told apart by their number of axes. The logarithm is taken of the softmax,
+    Labels and distributions are distinguished by their number of axes. The logarithm is taken of the softmax,
     not of its rounded value plus an epsilon: the loss is finite for any finite x, and the gradient is the
     loss's.
 

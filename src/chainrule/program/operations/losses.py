@@ -67,7 +67,7 @@ def _has_labels(operands: tuple[Place, ...], D: int, T: int) -> bool:
 
 
 def _has_classes(D: int, K: int | None, classes: int) -> bool:
-    """Whether a row is divided into so many classes, each with a weight where there are K."""
+    """Whether a row holds `classes` classes, each with a weight where there are K."""
     return classes <= D and D % classes == 0 and K in (None, classes)
 
 
