@@ -15,7 +15,7 @@ from chainrule.drawing.formulas import formula_of
 from chainrule.drawing.images import strip
 from chainrule.drawing.page import as_html, page, render
 from chainrule.drawing.rules import Rule, Source, rules_of
-from chainrule.drawing.scene import Scene, SceneNode
+from chainrule.drawing.scene import Scene, SceneEdge, SceneNode
 from chainrule.drawing.summary import as_rows, listed, summarize
 from chainrule.drawing.svg import as_svg
 from chainrule.layers import Layer
@@ -100,8 +100,8 @@ def _view(scene: Scene, arrays: _Arrays, kinds: _Kinds, rules: _Rules) -> dict[s
                 "value": arrays.number_of(node.value),
                 "gradient": arrays.number_of(node.gradient),
                 "edges": own,
-                "members": list(node.members),
-                "findings": [vars(finding) for finding in node.findings],
+                **({"members": list(node.members)} if node.members else {}),
+                **_found(node),
             }
         )
     edges = [
@@ -112,11 +112,16 @@ def _view(scene: Scene, arrays: _Arrays, kinds: _Kinds, rules: _Rules) -> dict[s
             "value": arrays.number_of(edge.value),
             "gradient": arrays.number_of(edge.gradient),
             "rule": told.get(k),
-            "findings": [vars(finding) for finding in edge.findings],
+            **_found(edge),
         }
         for k, edge in enumerate(scene.edges)
     ]
     return {"nodes": nodes, "edges": edges}
+
+
+def _found(holder: SceneNode | SceneEdge) -> dict[str, Any]:
+    """What a check found there; of most places, nothing, which a large page need not say thousands of times."""
+    return {"findings": [vars(finding) for finding in holder.findings]} if holder.findings else {}
 
 
 class _Rules:

@@ -1,6 +1,10 @@
 // The page of a graph: what its buttons, its keys and its clicks do.
 
 const content = pageData("graph");
+for (const { nodes, edges } of Object.values(content.views)) { // empty lists are not written into the page
+  for (const each of [...nodes, ...edges]) each.findings ??= [];
+  for (const node of nodes) node.members ??= [];
+}
 const root = document.documentElement;
 const $ = (id) => document.getElementById(id);
 
