@@ -64,7 +64,6 @@ def timed(browser: Any, path: Path) -> tuple[float, float, float]:
     page.goto(path.as_uri())
     page.wait_for_selector("html[data-ready=yes]", state="attached")
     opened = 1000 * (time.perf_counter() - begun)
-    page.click("[data-step=first]")
     step = statistics.median(page.evaluate(TIMED, "[data-step=next]") for _ in range(5))
     zoom = statistics.median(page.evaluate(TIMED, "[data-zoom=in]") for _ in range(3))
     context.close()

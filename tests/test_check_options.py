@@ -303,3 +303,19 @@ def test_windows_that_backward_does_not_visit_are_a_tail() -> None:
     x = np.random.default_rng(0).normal(size=(3, 7))
     report = cr.check(lambda x: np.add.reduceat(x, [0, 2, 4, 6], axis=1), x, backward=backward)
     assert report.mistakes == ("tail",)
+
+
+def test_a_backward_that_rounds_inside_is_named_for_each_input() -> None:
+    def half(x: Array) -> Array:
+        return x.astype(np.float16).astype(np.float64)
+
+    def backward(dy: Array, x: Array, w: Array) -> tuple[Array, Array]:
+        slope = dy * (1 - half(np.tanh(x * w)) ** 2)
+        return slope * w, slope * x
+
+    rng = np.random.default_rng(0)
+    report = cr.check(
+        lambda x, w: np.tanh(x * w), *rng.normal(size=(2, 6, 5)), backward=backward, names=["x", "w"]
+    )
+    assert [(each.mistake, each.input) for each in report.findings] == [("dtype", "x"), ("dtype", "w")]
+    assert all("rounds to float16" in each.advice for each in report.findings)

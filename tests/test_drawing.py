@@ -120,6 +120,26 @@ def test_a_vector_is_not_taken_for_a_number_nor_nearly_all_for_all() -> None:
     assert {share: share_text(share) for share in shares} == shares
 
 
+def test_the_gradients_of_the_edges_are_those_of_the_one_run_backward(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[str] = []
+    plain = cr.Affine.backward
+
+    def counted(self: cr.Affine, dy: Any, saved: Any, **asked: Any) -> Any:
+        called.append(type(self).__name__)
+        return plain(self, dy, saved, **asked)
+
+    monkeypatch.setattr(cr.Affine, "backward", counted)
+    net = cr.Network(cr.Affine(3), cr.ReLU(), cr.Affine(2), input_shape=4, loss=cr.MeanSquaredError(), seed=0)
+    rng = np.random.default_rng(0)
+    x, t = rng.normal(size=(5, 4)).astype("f4"), rng.normal(size=(5, 2)).astype("f4")
+    drawn = cr.draw(net, x, t)
+    assert called == ["Affine", "Affine"]
+    assert drawn.svg()
+    assert called == ["Affine", "Affine"]
+
+
 def test_a_drawing_keeps_what_it_drew() -> None:
     """What is only computed when a page or a picture is asked for is computed from what was there."""
     for dtype in ("float32", "float64"):

@@ -23,13 +23,14 @@ def source_of_report(report: CheckReport, title: str | None = None) -> Source:
         return Source(None, None, None, _with_advice(scene, findings, report))
     output = pass_.values[-1]
     gradients: list[Array | None] | None = None
+    shares: dict[int, list[Array | None]] = {}
     if output is not None and output.size == 1:
         try:
             with np.errstate(all="ignore"):
-                gradients = graph.run_backward(pass_, np.ones_like(output))
+                gradients = graph.run_backward(pass_, np.ones_like(output), shares=shares)
         except Exception:  # a handwritten backward may raise anything; that is among the findings
-            gradients = None
-    scene = scene_of(graph, pass_, gradients, title=title, findings=findings)
+            gradients, shares = None, {}
+    scene = scene_of(graph, pass_, gradients, title=title, shares=shares, findings=findings)
     return Source(graph, pass_, gradients, _with_advice(scene, findings, report))
 
 

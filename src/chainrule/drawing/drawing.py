@@ -211,8 +211,9 @@ def _drawn_pass(
         pass_ = graph.run(feeds, last, training, 0)
         output = pass_.values[last]
         gradients: list[Array | None] | None = None
+        shares: dict[int, list[Array | None]] = {}
         if backward and output is not None and output.size == 1:
-            gradients = graph.run_backward(pass_, np.ones_like(output))
+            gradients = graph.run_backward(pass_, np.ones_like(output), shares=shares)
         held, back = copied(pass_, gradients)
-        scene = scene_of(graph, held, back, title=title, last=last)
+        scene = scene_of(graph, held, back, title=title, last=last, shares=shares)
     return Source(graph, held, back, scene)

@@ -11,10 +11,12 @@ from typing import Any
 import numpy as np
 
 from chainrule.arrays import Array
-from chainrule.drawing.page import D3_ZOOM, as_html, page, render
+from chainrule.drawing.formulas import formula_of
+from chainrule.drawing.images import strip
+from chainrule.drawing.page import as_html, page, render
 from chainrule.drawing.rules import Rule, Source, rules_of
-from chainrule.drawing.scene import Scene, formula_of
-from chainrule.drawing.summary import as_rows, summarize
+from chainrule.drawing.scene import Scene, SceneEdge, SceneNode
+from chainrule.drawing.summary import as_rows, listed, summarize
 from chainrule.drawing.svg import as_svg
 from chainrule.layers import Layer
 
@@ -26,11 +28,21 @@ SCRIPTS = tuple(
     for name in (
         "graph_dom",
         "heatmap",
+        "graph_zoom",
+        "graph_rows",
+        "graph_levels",
+        "graph_map",
+        "graph_open",
         "graph_view",
         "graph_steps",
         "graph_math",
+        "graph_typeset",
         "graph_panel",
         "graph_story",
+        "graph_legend",
+        "graph_hover",
+        "graph_search",
+        "graph_play",
         "graph",
     )
 )
@@ -42,7 +54,9 @@ def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin
     """The whole page. `full` and `small` are two views of one graph; a page needs at least one."""
     views = [("full", full), ("collapsed", small)]
     pictures = [
-        (name, as_html(as_svg(scene, view=name, alone=False))) for name, scene in views if scene is not None
+        (name, as_html(as_svg(scene, view=name, alone=False, fold=True)))
+        for name, scene in views
+        if scene is not None
     ]
     arrays = _Arrays(
         [each for _, scene in views if scene is not None for each in (*scene.nodes, *scene.edges)]
@@ -61,7 +75,7 @@ def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin
         render("drawing/graph.html", title=source.scene.title, pictures=pictures),
         data={"graph": data},
         styles=("drawing/picture.css", "drawing/graph.css"),
-        scripts=(*D3_ZOOM, *SCRIPTS),
+        scripts=SCRIPTS,
     )
 
 
@@ -81,13 +95,13 @@ def _view(scene: Scene, arrays: _Arrays, kinds: _Kinds, rules: _Rules) -> dict[s
                 "name": node.name,
                 "kind": node.kind,
                 "label": node.label,
-                "layer": kinds.name_of(node.layer),
+                "layer": kinds.name_of(node.layer, [scene.edges[each].slot for each in own]),
                 "settings": None if node.layer is None else repr(node.layer),
                 "value": arrays.number_of(node.value),
                 "gradient": arrays.number_of(node.gradient),
                 "edges": own,
-                "members": list(node.members),
-                "findings": [vars(finding) for finding in node.findings],
+                **({"members": list(node.members)} if node.members else {}),
+                **_found(node),
             }
         )
     edges = [
@@ -98,11 +112,16 @@ def _view(scene: Scene, arrays: _Arrays, kinds: _Kinds, rules: _Rules) -> dict[s
             "value": arrays.number_of(edge.value),
             "gradient": arrays.number_of(edge.gradient),
             "rule": told.get(k),
-            "findings": [vars(finding) for finding in edge.findings],
+            **_found(edge),
         }
         for k, edge in enumerate(scene.edges)
     ]
     return {"nodes": nodes, "edges": edges}
+
+
+def _found(holder: SceneNode | SceneEdge) -> dict[str, Any]:
+    """What a check found there; of most places, nothing, which a large page need not say thousands of times."""
+    return {"findings": [vars(finding) for finding in holder.findings]} if holder.findings else {}
 
 
 class _Rules:
@@ -134,23 +153,25 @@ class _Kinds:
 
     def __init__(self) -> None:
         self.content: dict[str, dict[str, str | None]] = {}
-        self._names: dict[type[Layer], str] = {}
+        self._names: dict[tuple[type[Layer], str], str] = {}
 
-    def name_of(self, layer: Layer | None) -> str | None:
-        """The name of the layer's kind in the page: that of its class, numbered where two classes share it."""
+    def name_of(self, layer: Layer | None, inputs: Sequence[str]) -> str | None:
+        """The name of the layer's kind in the page: that of its class, numbered where two kinds share it."""
         if layer is None:
             return None
-        if type(layer) not in self._names:
+        formula = formula_of(layer, inputs)
+        kind = type(layer), formula
+        if kind not in self._names:
             name = type(layer).__name__
-            same = sum(each.__name__ == name for each in self._names)
-            self._names[type(layer)] = name if not same else f"{name} ({same + 1})"
-            self.content[self._names[type(layer)]] = {
-                "formula": formula_of(layer),
+            same = sum(each.__name__ == name for each, _ in self._names)
+            self._names[kind] = name if not same else f"{name} ({same + 1})"
+            self.content[self._names[kind]] = {
+                "formula": formula,
                 "documentation": inspect.getdoc(type(layer)) if type(layer).__doc__ else None,
                 "forward": _code(layer, "forward"),
                 "backward": _code(layer, "backward"),
             }
-        return self._names[type(layer)]
+        return self._names[kind]
 
 
 def _code(layer: Layer, method: str) -> str | None:
@@ -169,6 +190,11 @@ class _Arrays:
         self._number: dict[int, int] = {}
         distinct = {id(a): a for each in holders for a in (each.value, each.gradient) if a is not None}
         self._kept = list(distinct.values())  # so that no id is used again
+        self._leaves = {
+            id(each.value): each
+            for each in holders
+            if isinstance(each, SceneNode) and (each.image is not None or each.is_labels)
+        }
         self._cells = _fair_share([array.size for array in self._kept])
 
     def number_of(self, array: Array | None) -> int | None:
@@ -189,11 +215,21 @@ class _Arrays:
         numbers = chosen.astype("<f4" if is_single else "<f8")
         return {
             **vars(summarize(array)),
+            **self._meaning(array),
             "rows": _places(of_rows, rows.shape[0]),
             "columns": _places(of_columns, rows.shape[1]),
             "numbers": base64.b64encode(numbers.tobytes()).decode("ascii"),
             "bytes": 4 if is_single else 8,
         }
+
+    def _meaning(self, array: Array) -> dict[str, Any]:
+        """What its numbers stand for, where they do: images, labels."""
+        leaf = self._leaves.get(id(array))
+        if leaf is None:
+            return {}
+        if leaf.image is not None:
+            return {"picture": vars(strip(array, leaf.image))}
+        return {"labels": listed(array)}
 
 
 def _fair_share(sizes: Sequence[int]) -> int:

@@ -16,22 +16,6 @@ if TYPE_CHECKING:
     from jinja2 import Environment
     from markupsafe import Markup
 
-#: What d3-zoom is made of, in the order in which the parts need each other.
-D3_ZOOM = tuple(
-    f"drawing/vendor/d3-{part}.min.js"
-    for part in (
-        "dispatch",
-        "selection",
-        "color",
-        "interpolate",
-        "timer",
-        "ease",
-        "transition",
-        "drag",
-        "zoom",
-    )
-)
-
 #: A browser that reads this fetches nothing, whatever a name or a label in the page says.
 _POLICY = (
     "default-src 'none'; img-src data:; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "

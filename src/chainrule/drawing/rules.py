@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import product
 
 import numpy as np
@@ -31,6 +32,16 @@ class Source:
     pass_: Pass | None
     gradients: Sequence[Array | None] | None
     scene: Scene
+
+    @cached_property
+    def shares(self) -> dict[int, dict[int, Array]]:
+        """What each node gave its inputs, by the node's position in the graph and the input's number."""
+        found: dict[int, dict[int, Array]] = {}
+        for edge in self.scene.edges:
+            position = self.scene.nodes[edge.target].position
+            if position is not None and edge.gradient is not None:
+                found.setdefault(position, {})[edge.port] = edge.gradient
+        return found
 
 
 @dataclass(frozen=True)
@@ -64,8 +75,8 @@ def rules_of(source: Source, i: int) -> list[Rule | None]:
     upstream = source.gradients[i]
     if upstream is None or not sources:
         return [None] * len(sources)
-    wanted = [True] * len(graph)
-    shares = graph.local_gradients(i, upstream, pass_, wanted)
+    given = source.shares.get(i, {})
+    shares = [given.get(port) for port in range(len(sources))]
     work = sum(share.size for share in shares if share is not None)
     if work > MOST_WORK:
         return [None] * len(sources)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from chainrule.arrays import Array
+from chainrule.arrays import Array, Shape
 from chainrule.checking import Finding
+from chainrule.drawing.images import image_shape
 from chainrule.drawing.summary import number_text
 from chainrule.graph import Constant, Graph, Input, Parameter
 from chainrule.graph.values import Pass
@@ -33,6 +33,10 @@ class SceneNode:
     findings: tuple[Finding, ...] = ()
     #: The place of the node in its graph.
     position: int | None = None
+    #: Of an input that is a batch of images, the shape of each.
+    image: Shape | None = None
+    #: Whether it holds whole numbers that stand for something: labels, ids.
+    is_labels: bool = False
 
 
 @dataclass(frozen=True)
@@ -66,11 +70,13 @@ def scene_of(
     *,
     title: str,
     last: int | None = None,
+    shares: Mapping[int, Sequence[Array | None]] | None = None,
     findings: Sequence[Finding] = (),
 ) -> Scene:
     """The scene of a graph up to the node at `last` (the output), with the values and gradients of a pass.
 
-    The values of parameters and constants are known without one.
+    The values of parameters and constants are known without one. `shares` are what the run backward gave each edge;
+    without them, the layers are asked again.
     """
     last = len(graph) - 1 if last is None else last
     shown = [i for i in graph.ancestors(last) if not _is_left_out(graph, pass_, i)]
@@ -85,9 +91,11 @@ def scene_of(
     edges = []
     for i in shown:
         sources = graph.source_positions(i)
-        shares = _shares(graph, pass_, gradients, i)
+        given = (
+            _shares(graph, pass_, gradients, i) if shares is None else shares.get(i, [None] * len(sources))
+        )
         slots = slots_of(graph, i)
-        for port, (source, slot, share) in enumerate(zip(sources, slots, shares, strict=True)):
+        for port, (source, slot, share) in enumerate(zip(sources, slots, given, strict=True)):
             if source not in place:
                 continue
             called = (slot, graph.name_of(source))
@@ -119,8 +127,20 @@ def _node(
     node, name = graph.nodes[i], graph.name_of(i)
     kind, label = _kind_and_label(graph, i, value)
     at = tuple(found.get(name, ()))
-    is_named = node.name is not None
-    return SceneNode(name, kind, label, node.layer, value, gradient, is_named, findings=at, position=i)
+    is_input = kind == "input" and value is not None
+    return SceneNode(
+        name,
+        kind,
+        label,
+        node.layer,
+        value,
+        gradient,
+        is_named=node.name is not None,
+        findings=at,
+        position=i,
+        image=image_shape(value) if is_input and value is not None else None,
+        is_labels=is_input and value is not None and value.dtype.kind in "iu" and i in graph.index_leaves(),
+    )
 
 
 def _is_left_out(graph: Graph, pass_: Pass | None, i: int) -> bool:
@@ -174,9 +194,3 @@ def _shares(
 def with_notes(scene: Scene, *notes: str) -> Scene:
     """The same scene with something more to say below it."""
     return replace(scene, notes=(*scene.notes, *notes))
-
-
-def formula_of(layer: Layer) -> str:
-    """The first paragraph of the layer's docstring: its equation and its gradient."""
-    text = inspect.getdoc(type(layer)) if type(layer).__doc__ else ""
-    return " ".join((text or "").split("\n\n")[0].split())

@@ -13,9 +13,12 @@ from chainrule.drawing.png import png_url
 #: An array with at most so many rows and columns is drawn element by element, a larger one as a histogram.
 MOST_ROWS, MOST_COLUMNS = 32, 64
 BINS = 15
-#: Colours of the small pictures: blue below 0, red above, and the larger the number, the less of the paper is seen.
-#: They are neither dark nor light, to be seen on any paper.
-BELOW, ABOVE, NOT_FINITE = (44, 123, 206), (208, 60, 66), (255, 0, 200)
+#: Colours of the small pictures: purple below 0, green above, and the larger the number, the less of the paper is
+#: seen; red is wrong: neither a number nor finite. Neither dark nor light, they are seen on any paper, and
+#: colour-blind eyes tell them apart (ColorBrewer's PRGn). common.css has the same for each theme.
+BELOW, ABOVE, NOT_FINITE = (138, 72, 158), (38, 138, 74), (222, 45, 60)
+ROUNDING = 4  # so many units of rounding of the largest element, or fewer, are 0
+FIRST = 8  # whole numbers of an array that are listed
 
 
 @dataclass(frozen=True)
@@ -63,11 +66,13 @@ def summarize(array: Array) -> Summary:
     low, high = float(finite.min()), float(finite.max())
     scale = max(abs(low), abs(high), np.finfo(float).tiny)  # so that squares of large numbers don't overflow
     scaled = np.asarray(finite, dtype=np.float64) / scale
+    rounding = ROUNDING * float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
+    mean, std = (0.0 if abs(of) <= rounding else of for of in (float(scaled.mean()), float(scaled.std())))
     return Summary(
         shape,
         dtype,
-        mean=float(scaled.mean()) * scale,
-        std=float(scaled.std()) * scale,
+        mean=mean * scale,
+        std=std * scale,
         low=low,
         high=high,
         zeros=float(1 - np.count_nonzero(array) / array.size),
@@ -131,15 +136,25 @@ def heights(array: Array) -> list[float]:
 
 
 def image(array: Array) -> str:
-    """The elements as a tiny PNG, one pixel each, in a data URI. Blue is below 0, red above, clear is 0."""
-    rows = np.asarray(as_rows(array), dtype=np.float64)
-    finite = np.isfinite(rows)
-    largest = float(np.abs(rows[finite]).max(initial=0.0))
-    strength = np.zeros(rows.shape)
+    """The elements as a tiny PNG, one pixel each, in a data URI."""
+    return png_url(signs(np.asarray(as_rows(array), dtype=np.float64)))
+
+
+def signs(numbers: Array) -> Array:
+    """A pixel of red, green, blue and opacity for each number: its sign gives the colour, 0 is clear."""
+    finite = np.isfinite(numbers)
+    largest = float(np.abs(numbers[finite]).max(initial=0.0))
+    strength = np.zeros(numbers.shape)
     if largest > 0:
-        np.divide(np.abs(rows), largest, out=strength, where=finite)
-    pixels = np.empty((*rows.shape, 4), dtype=np.uint8)
-    pixels[..., :3] = np.where((rows < 0)[..., None], BELOW, ABOVE)
+        np.divide(np.abs(numbers), largest, out=strength, where=finite)
+    pixels = np.empty((*numbers.shape, 4), dtype=np.uint8)
+    pixels[..., :3] = np.where((numbers < 0)[..., None], BELOW, ABOVE)
     pixels[..., 3] = np.round(255 * strength)
     pixels[~finite] = (*NOT_FINITE, 255)
-    return png_url(pixels)
+    return pixels
+
+
+def listed(array: Array) -> str:
+    """The first of some whole numbers: "5, 0, 4, 1 …"."""
+    first = ", ".join(str(int(each)) for each in array.reshape(-1)[:FIRST])
+    return f"{first} …" if array.size > FIRST else first

@@ -4,56 +4,39 @@ from __future__ import annotations
 
 import re
 import textwrap
-import unicodedata
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import cache
 
-from chainrule.arrays import Array
 from chainrule.checking import Finding
-from chainrule.drawing.layout import Box, Layout, Link, layered
+from chainrule.drawing.arranging import Arrangement, arranged
+from chainrule.drawing.layout import Box, Link
 from chainrule.drawing.page import asset, text
 from chainrule.drawing.scene import Scene, SceneEdge, SceneNode
-from chainrule.drawing.summary import (
-    Summary,
-    as_rows,
-    heights,
-    image,
-    is_small,
-    number_text,
-    shape_text,
-    share_text,
-    summarize,
-)
+from chainrule.drawing.tiles import LINE, Tile, tiles_of, width_of
 
 MARGIN = 24
 RADIUS = 22
 LONGEST_NAME = 24  # letters, then an ellipsis; the whole name is shown when one points at it
 BETWEEN = 7  # from the line forward to the dashed line back
-LINE = 12  # from one line of small text to the next
-THUMB = 42, 30  # the largest picture of an array
 NOTE_LINE, NARROWEST_NOTE = 17, 560
 LONGEST_DASHED = 4_000  # wide: browsers take seconds to draw many dashed lines that are longer
 OFFSET = 5  # between a line and what stands above or below it
 
 
-@dataclass(frozen=True)
-class Tile:
-    """What is told of one array beside an edge, with its size."""
+def as_svg(scene: Scene, *, view: str = "full", alone: bool = True, fold: bool = False) -> str:
+    """The scene as an SVG element. `alone`: with its own colours and paper, to stand in a file or a notebook.
 
-    width: float
-    height: float
-    content: str
-    is_bad: bool
-
-
-def as_svg(scene: Scene, *, view: str = "full", alone: bool = True) -> str:
-    """The scene as an SVG element. `alone`: with its own colours and paper, to stand in a file or a notebook."""
-    tiles = [_tiles(scene, edge) for edge in scene.edges]
+    `fold`: what a single layer uses, its weights, hangs beneath it, and the places where the picture may be broken
+    into rows are given in `data-pieces`.
+    """
+    tiles = [tiles_of(scene, edge) for edge in scene.edges]
     boxes = [_box(node) for node in scene.nodes]
     links = [_link(edge, *pair) for edge, pair in zip(scene.edges, tiles, strict=True)]
-    layout = layered(boxes, links)
-    parts = [_edge(k, scene, layout, *tiles[k]) for k in range(len(scene.edges))]
+    layout = arranged(scene, boxes, links, tiles, fold=fold)
+    parts = [
+        (_hanging if k in layout.hanging else _edge)(k, scene, layout, *tiles[k])
+        for k in range(len(scene.edges))
+    ]
     parts += [_node(k, node, layout) for k, node in enumerate(scene.nodes)]
     said = scene.notes if scene.nodes else (*scene.notes, "an empty graph: nothing to draw")
     letters = int(max(layout.width, NARROWEST_NOTE) / (0.63 * 12))
@@ -63,13 +46,18 @@ def as_svg(scene: Scene, *, view: str = "full", alone: bool = True) -> str:
     for k, note in enumerate(notes):
         y = layout.height + 8 + NOTE_LINE * (k + 1)
         parts.append(f'<text class="note" x="0" y="{y:.1f}">{text(note)}</text>')
+    drawn = "".join(parts)
+    if fold:  # a page with thousands of small pictures opens sooner where they are read when they are seen
+        drawn = drawn.replace(' href="data:', ' data-href="data:')
     style = f"<style>{stand_alone_style()}</style>" if alone else ""
     paper = f'<rect width="{width:.0f}" height="{height:.0f}" fill="{light()["paper"]}"/>' if alone else ""
+    pieces = " ".join(f"{each.left:.0f},{each.top:.0f},{each.bottom:.0f}" for each in layout.pieces)
+    broken = f'data-pieces="{pieces}" data-end="{layout.width:.0f}" ' if fold and scene.nodes else ""
     return (
-        f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" data-view="{view}" role="img" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" class="graph" data-view="{view}" role="img" {broken}'
         f'width="{width:.0f}" height="{height:.0f}" viewBox="0 0 {width:.0f} {height:.0f}">'
         f"<title>{text(scene.title)}</title>{style}{paper}"
-        f'<g class="all" transform="translate({MARGIN},{MARGIN})">{"".join(parts)}</g></svg>'
+        f'<g class="all" transform="translate({MARGIN},{MARGIN})">{drawn}</g></svg>'
     )
 
 
@@ -85,11 +73,6 @@ def stand_alone_style() -> str:
     """The picture's style with the light theme's colours put in: a viewer of SVG need not know variables."""
     style = re.sub(r"/\*.*?\*/\s*", "", asset("drawing/picture.css"), flags=re.DOTALL)
     return re.sub(r"var\(--(\w+)\)", lambda found: light()[found[1]], style)
-
-
-def width_of(words: str, size: float) -> float:
-    """About how wide a text is: wide letters (Chinese, emoji) count as two."""
-    return sum(size * (1.1 if unicodedata.east_asian_width(c) in "WF" else 0.63) for c in words)
 
 
 def shortened(name: str) -> str:
@@ -115,8 +98,8 @@ def _box(node: SceneNode) -> Box:
     return Box(width, 46 if caption else 32)
 
 
-def _node(k: int, node: SceneNode, layout: Layout) -> str:
-    box, place = _box(node), layout.boxes[k]
+def _node(k: int, node: SceneNode, layout: Arrangement) -> str:
+    box, place = _box(node), layout.places[k]
     half_width, half_height = box.width / 2, box.height / 2
     caption = _caption(node)
     label_at = -3.0 if caption and node.kind != "operation" else 5.0
@@ -168,104 +151,13 @@ def _accusation(finding: Finding) -> str:
 # Edges ---------------------------------------------------------------------------------------------------
 
 
-def _tiles(scene: Scene, edge: SceneEdge) -> tuple[Tile, Tile]:
-    """What stands above the edge, and what below."""
-    value = _tile(edge.value) if edge.value is not None else _pending("not computed")
-    if edge.gradient is not None:
-        return value, _tile(edge.gradient, edge.findings)
-    none = "no gradient" if scene.ran == "backward" else "not computed"
-    return value, _pending(none, edge.findings)
-
-
-def _pending(words: str, findings: Sequence[Finding] = ()) -> Tile:
-    lines, width = _compared(findings, 11)
-    content = f'<text class="pending" x="0" y="9">{words}</text>{lines}'
-    return Tile(max(width_of(words, 10), width), 12 + LINE * 2 * bool(lines), content, bool(findings))
-
-
-def _tile(array: Array, findings: Sequence[Finding] = ()) -> Tile:
-    told = summarize(array)
-    if told.number is not None:
-        words = number_text(told.number)
-        lines, width = _compared(findings, 13)
-        content = f'<text class="main" x="0" y="11">{words}</text>{lines}'
-        bad = bool(findings) or not told.is_finite
-        return Tile(max(width_of(words, 13), width), 14 + LINE * 2 * bool(lines), content, bad)
-    words, few = shape_text(told.shape), _statistics(told)
-    picture, wide, high = _thumbnail(array)
-    left = wide + 5 if wide else 0
-    parts = [picture, f'<text class="main" x="{left:.0f}" y="11">{words}</text>']
-    parts += [
-        f'<text class="few" x="{left:.0f}" y="{11 + LINE * (k + 1)}">{line}</text>'
-        for k, line in enumerate(few)
-    ]
-    width = left + max([width_of(words, 13), *(width_of(line, 10) for line in few)])
-    height = max(high, 13.0 + LINE * len(few))
-    lines, more = _compared(findings, height)
-    parts.append(lines)
-    bad = bool(findings) or not told.is_finite
-    return Tile(max(width, more), height + LINE * 2 * bool(lines), "".join(parts), bad)
-
-
-def _compared(findings: Sequence[Finding], below: float) -> tuple[str, float]:
-    """What backward gave at the worst element, and what differences gave: two lines."""
-    told = next((f for f in findings if f.analytic is not None and f.numerical is not None), None)
-    if told is None or told.analytic is None or told.numerical is None:
-        return "", 0.0
-    at = str(list(told.element)) if told.element else ""
-    words = [f"backward{at} {number_text(told.analytic)}", f"should be {number_text(told.numerical)}"]
-    lines = [
-        f'<text class="few bad" x="0" y="{below + LINE * (k + 1) - 2:g}">{line}</text>'
-        for k, line in enumerate(words)
-    ]
-    return "".join(lines), max(width_of(line, 10) for line in words)
-
-
-def _statistics(told: Summary) -> list[str]:
-    if told.low is None or told.high is None or told.mean is None or told.std is None:
-        return [told.trouble or "no elements"]
-    if told.low == told.high and not told.trouble:
-        return [f"all {number_text(told.low)}"]
-    lines = [
-        f"{number_text(told.mean)} ± {number_text(told.std)}",
-        f"{number_text(told.low)} … {number_text(told.high)}",
-    ]
-    if told.trouble:
-        return [*lines, told.trouble]
-    return [*lines, text(f"{share_text(told.zeros)} zeros")] if told.zeros > 0 else lines
-
-
-def _thumbnail(array: Array) -> tuple[str, float, float]:
-    """A small picture of an array, its width and its height: every element, or the histogram of a large one."""
-    wide, high = THUMB
-    if array.size == 0:
-        return "", 0.0, 0.0
-    if is_small(array):
-        rows = as_rows(array)
-        cell = min(wide / rows.shape[1], high / rows.shape[0], 10)
-        width = max(cell * rows.shape[1], min(10.0 * rows.shape[1], 12.0))
-        height = max(cell * rows.shape[0], min(10.0 * rows.shape[0], 18.0))  # stretched rather than too thin
-        place = f'x="0" y="1" width="{width:.1f}" height="{height:.1f}"'
-        shown = f'<image {place} preserveAspectRatio="none" image-rendering="optimizeSpeed" href="{image(array)}"/>'
-        return f'{shown}<rect class="frame" {place}/>', width, height + 2
-    bars = heights(array)
-    step = wide / len(bars) if bars else wide
-    path = "".join(
-        f"M{step * k:.1f},{high + 1}v{-high * bar:.1f}h{step - 0.6:.1f}v{high * bar:.1f}z"
-        for k, bar in enumerate(bars)
-        if bar
-    )
-    frame = f'<path class="frame" d="M0,{high + 1}h{wide}"/>'
-    return f'<path class="bars" d="{path}"/>{frame}', float(wide), high + 2.0
-
-
 def _link(edge: SceneEdge, value: Tile, gradient: Tile) -> Link:
     """Above the line the value, below it the gradient; the room that is kept is as much above as below."""
     high = max(value.height + OFFSET, gradient.height + OFFSET + BETWEEN)
     return Link(edge.source, edge.target, max(value.width, gradient.width) + 8, 2 * high + 4, edge.port)
 
 
-def _edge(k: int, scene: Scene, layout: Layout, value: Tile, gradient: Tile) -> str:
+def _edge(k: int, scene: Scene, layout: Arrangement, value: Tile, gradient: Tile) -> str:
     edge, route = scene.edges[k], layout.routes[k]
     x, y = route.label.x, route.label.y
     above = (
@@ -290,14 +182,43 @@ def _edge(k: int, scene: Scene, layout: Layout, value: Tile, gradient: Tile) -> 
     return f'<g class="edge{guilty}" data-edge="{k}">{arrows}{above}{below}</g>'
 
 
+def _hanging(k: int, scene: Scene, layout: Arrangement, value: Tile, gradient: Tile) -> str:
+    """The edge of a leaf that hangs beneath its layer: it goes up, and the numbers stand under the leaf."""
+    edge, route = scene.edges[k], layout.routes[k]
+    x, y = route.label.x, route.label.y
+    above = (
+        f'<g class="value{" bad" if value.is_bad else ""}" '
+        f'transform="translate({x - value.width / 2:.1f},{y:.1f})">{value.content}</g>'
+    )
+    below = (
+        f'<g class="gradient{" bad" if gradient.is_bad else ""}" transform="translate('
+        f'{x - gradient.width / 2:.1f},{y + value.height + OFFSET:.1f})">{gradient.content}</g>'
+    )
+    (from_x, from_y), (to_x, to_y) = route.points
+    guilty = " guilty" if edge.findings else ""
+    arrows = f'<path class="flow" d="{_upward(from_x, from_y, to_x, to_y)}"/>'
+    arrows += f'<path class="tip forth" d="M{to_x:.1f},{to_y:.1f}l-3.5,8h7z"/>'
+    if scene.ran != "backward" or edge.gradient is not None or edge.findings:
+        arrows += f'<path class="back" d="{_upward(from_x + BETWEEN, from_y, to_x + BETWEEN, to_y)}"/>'
+        arrows += f'<path class="tip to" d="M{from_x + BETWEEN:.1f},{from_y:.1f}l-3.5,-8h7z"/>'
+    return f'<g class="edge hanging{guilty}" data-edge="{k}">{arrows}{above}{below}</g>'
+
+
+def _upward(from_x: float, from_y: float, to_x: float, to_y: float) -> str:
+    middle = (from_y + to_y) / 2
+    return (
+        f"M{from_x:.1f},{from_y:.1f}C{from_x:.1f},{middle:.1f} {to_x:.1f},{middle:.1f} {to_x:.1f},{to_y:.1f}"
+    )
+
+
 def _to_borders(
-    points: Sequence[tuple[float, float]], scene: Scene, layout: Layout, edge: SceneEdge
+    points: Sequence[tuple[float, float]], scene: Scene, layout: Arrangement, edge: SceneEdge
 ) -> list[tuple[float, float]]:
     """The line, drawn on to where a circle begins."""
     line = list(points)
     for end, number, inward in ((0, edge.source, -1), (-1, edge.target, 1)):
         x, y = line[end]
-        off = abs(y - layout.boxes[number].y)
+        off = abs(y - layout.places[number].y)
         if scene.nodes[number].kind == "operation" and off < RADIUS:
             line[end] = (x + inward * (RADIUS - (RADIUS**2 - off**2) ** 0.5), y)
     return line

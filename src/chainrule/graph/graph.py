@@ -359,9 +359,16 @@ class Graph(Structure):
         return self.gradients
 
     def run_backward(
-        self, pass_: Pass, dy: Array, wrt: Iterable[str | Node] | None = None
+        self,
+        pass_: Pass,
+        dy: Array,
+        wrt: Iterable[str | Node] | None = None,
+        shares: dict[int, list[Array | None]] | None = None,
     ) -> list[Array | None]:
-        """One pass backward over what `pass_` kept: the gradients, by position."""
+        """One pass backward over what `pass_` kept: the gradients, by position.
+
+        Where `shares` is given, it is filled with the gradients that each node gave its inputs.
+        """
         gradients: list[Array | None] = [None] * len(self.nodes)
         gradients[-1] = dy
         wanted = (
@@ -371,9 +378,10 @@ class Graph(Structure):
             upstream, sources = gradients[i], self._sources[i]
             if upstream is None or not any(wanted[source] for source in sources):
                 continue
-            for source, gradient in zip(
-                sources, self.local_gradients(i, upstream, pass_, wanted), strict=True
-            ):
+            given = self.local_gradients(i, upstream, pass_, wanted)
+            if shares is not None:
+                shares[i] = [None if gradient is None else gradient.copy() for gradient in given]
+            for source, gradient in zip(sources, given, strict=True):
                 if gradient is not None and wanted[source]:
                     total = gradients[source]
                     gradients[source] = gradient if total is None else np.asarray(total + gradient)

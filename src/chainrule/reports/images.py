@@ -6,10 +6,11 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.drawing.png import png_url
+from chainrule.drawing.summary import ABOVE, BELOW
 
 LEVELS = 16
 """Steps of colour on each side of 0: finer ones are not told apart in a picture of a few dozen pixels."""
-POSITIVE, NEGATIVE = (31, 106, 196), (214, 86, 20)
+POSITIVE, NEGATIVE = ABOVE, BELOW
 
 
 def as_rows(values: Array, shape: Shape) -> Array:
@@ -29,7 +30,7 @@ def picture(values: Array, shape: Shape) -> str:
 
 
 def weights_picture(values: Array, shape: Shape, largest: float) -> str:
-    """Weights as a data URL: blue above 0, orange below, see-through at 0, so that it fits any page."""
+    """Weights as a data URL: by the colours for signs, see-through at 0, so that it fits any page."""
     image = as_rows(values, shape)
     if image.ndim == 3:
         image = image.mean(axis=2)

@@ -1,11 +1,15 @@
 // The page of a graph: what its buttons, its keys and its clicks do.
 
 const content = pageData("graph");
+for (const { nodes, edges } of Object.values(content.views)) { // empty lists are not written into the page
+  for (const each of [...nodes, ...edges]) each.findings ??= [];
+  for (const node of nodes) node.members ??= [];
+}
 const root = document.documentElement;
 const $ = (id) => document.getElementById(id);
-const MOST_HITS = 30;
 
 const KEYS = [
+  ["Space", "play, pause"],
   ["← →", "one step back, one step on"],
   ["Home End", "to the beginning; show everything"],
   ["Tab, Enter", "to the next node; open it"],
@@ -17,18 +21,25 @@ const KEYS = [
 ];
 
 const views = {};
+const map = new GraphMap($("map"), (x, y) => state.view.centreOn(x, y));
 const state = { view: null, steps: [], at: 0, chosen: null };
 
 // Views and walking -----------------------------------------------------------------------------------------
 
-// Show one of the views. They are made ready when first shown, as a large graph takes a while.
-function show(name) {
-  const isNew = !views[name];
-  if (isNew) {
+// A view by its name, made when it is first asked for.
+function viewOf(name) {
+  if (!views[name]) {
     const view = new View(document.querySelector(`.picture[data-view="${name}"]`), content.views[name]);
     const steps = stepsOf(view, content.ran);
     views[name] = { view, steps, times: timesOf(view, steps) };
   }
+  return views[name];
+}
+
+// Show one of the views. They are made ready when first shown, as a large graph takes a while.
+function show(name) {
+  const isNew = !views[name]?.isShown;
+  viewOf(name).isShown = true;
   const before = state.steps[state.at];
   const named = before && before.node >= 0 ? state.view.nodes[before.node].name : null;
   const { view, steps } = views[name];
@@ -36,11 +47,19 @@ function show(name) {
     && (step.node < 0 || view.nodes[step.node].name === named);
   const found = before ? steps.findIndex(isSame) : -1;
   Object.assign(state, { view, steps, at: found < 0 ? steps.length : found, chosen: null });
-  if (isNew) view.begin(); // while it is hidden: only what will be seen is then laid out
+  if (isNew) {
+    view.onMove = (transform) => map.draw(view, transform);
+    view.fit(false);
+  }
   for (const holder of document.querySelectorAll(".picture")) holder.hidden = holder.dataset.view !== name;
   root.dataset.view = name;
   tellFold();
+}
+
+function changeView(name) {
+  show(name);
   refresh();
+  map.draw(state.view, state.view.zoom.now);
 }
 
 function tellFold() {
@@ -49,14 +68,16 @@ function tellFold() {
   $("fold").title = isFolded ? "Show every node  c" : "Show what repeats as one box  c";
 }
 
-const fold = () => Object.keys(content.views).length > 1 && show(state.view.name === "full" ? "collapsed" : "full");
+const fold = () => Object.keys(content.views).length > 1 && changeView(state.view.name === "full" ? "collapsed" : "full");
 
 // Go to a step of the walk; the number of steps itself means that everything is shown.
 function goTo(at) {
   if (!state.steps.length) return;
   state.at = Math.min(Math.max(at, 0), state.steps.length);
   state.chosen = null;
+  root.dataset.begun = "yes";
   refresh();
+  keepInAddress();
   const step = state.steps[state.at];
   $("spoken").textContent = step ? `${progressOf(state.steps, state.at)}: ${spokenName(step)}` : "everything shown";
   if (step && step.node >= 0) state.view.reveal(step.node);
@@ -75,13 +96,21 @@ const moves = {
   last: () => goTo(state.steps.length),
 };
 
+// By hand: playing stops.
+function moveBy(name) {
+  pause();
+  moves[name]();
+}
+
 // Choose a node or an edge, whose details are then shown; null: none.
 function choose(chosen, { reveal = false } = {}) {
+  pause();
   state.chosen = chosen;
+  root.dataset.begun = "yes";
   refresh();
   if (!chosen) return;
-  if (reveal && chosen.node !== undefined) state.view.reveal(chosen.node);
-  if (reveal && chosen.edge !== undefined) state.view.reveal(state.view.edges[chosen.edge].target);
+  if (reveal && chosen.node !== undefined) state.view.reveal(chosen.node, { legible: true });
+  if (reveal && chosen.edge !== undefined) state.view.reveal(state.view.edges[chosen.edge].target, { legible: true });
 }
 
 // Draw and tell what the state says.
@@ -90,10 +119,11 @@ function refresh() {
   const step = steps[at];
   view.showUntil(at, views[view.name].times);
   const marks = step ? marksOf(view, step) : [];
-  if (chosen) marks.push(chosen.node === undefined ? ["edge", chosen.edge, "chosen"] : ["node", chosen.node, "chosen"]);
+  if (chosen) marks.push(chosen.node === undefined ? ["edge", chosen.edge, "chosen"] : ["node", chosen.block ?? chosen.node, "chosen"]);
   view.mark(marks);
   root.dataset.step = step ? at : "all";
   root.dataset.phase = step ? step.phase : "all";
+  view.levels.tell(root.dataset.phase);
   const slider = $("slider");
   slider.max = steps.length;
   slider.value = at;
@@ -113,11 +143,12 @@ function refresh() {
 function fill(view, step, chosen) {
   const panel = $("panel");
   let parts;
-  if (chosen) parts = chosen.node === undefined ? edgeDetails(view, chosen.edge) : nodeDetails(view, chosen.node);
+  if (chosen?.block !== undefined) parts = nodeDetails(viewOf("full").view, chosen.node);
+  else if (chosen) parts = chosen.node === undefined ? edgeDetails(view, chosen.edge) : nodeDetails(view, chosen.node);
   else parts = step ? stepDetails(view, step) : overview(view);
   if (chosen && step) parts.push(element("p", {}, element("button", { type: "button", "data-close": "" }, "Back to the step")));
   panel.replaceChildren(...parts);
-  panel.scrollTop = 0;
+  if (root.dataset.begun === "yes") panel.scrollTop = 0;
   panel.dataset.tells = chosen ? "details" : step ? "step" : "graph";
 }
 
@@ -135,57 +166,6 @@ function close() {
   } else if (state.at < state.steps.length) goTo(state.steps.length);
 }
 
-// Search ------------------------------------------------------------------------------------------------------
-
-function search() {
-  const words = $("search").value.trim().toLowerCase();
-  const fits = (node) => [node.name, node.kind, node.layer, node.label].some((text) => text?.toLowerCase().includes(words));
-  const found = words ? state.view.nodes.map((node, k) => [node, k]).filter(([node]) => node.kind !== "output" && fits(node)) : [];
-  const isBetter = ([node]) => (node.name.toLowerCase().startsWith(words) ? 0 : 1);
-  found.sort((a, b) => isBetter(a) - isBetter(b));
-  const hits = found.slice(0, MOST_HITS).map(([node, k], place) => element(
-    "li",
-    { role: "option", id: `hit-${place}`, "data-goto": k, "aria-selected": place === 0 ? "true" : "false" },
-    element("span", { dir: "auto" }, node.name),
-    element("span", { class: "faint" }, kindOf(node)),
-  ));
-  if (found.length > MOST_HITS) hits.push(element("li", { class: "faint" }, `and ${count(found.length - MOST_HITS)} more`));
-  if (words && !found.length) hits.push(element("li", { class: "faint" }, "nothing found"));
-  $("hits").replaceChildren(...hits);
-  $("hits").hidden = !words;
-  $("search").setAttribute("aria-expanded", String(Boolean(words)));
-  pickHit(0);
-}
-
-function pickHit(place) {
-  const hits = [...$("hits").querySelectorAll("[role=option]")];
-  if (!hits.length) return $("search").removeAttribute("aria-activedescendant");
-  const picked = (place + hits.length) % hits.length;
-  hits.forEach((hit, k) => hit.setAttribute("aria-selected", String(k === picked)));
-  hits[picked].scrollIntoView({ block: "nearest" });
-  return $("search").setAttribute("aria-activedescendant", hits[picked].id);
-}
-
-function searchKey(event) {
-  const hits = [...$("hits").querySelectorAll("[role=option]")];
-  const picked = hits.findIndex((hit) => hit.getAttribute("aria-selected") === "true");
-  if (event.key === "ArrowDown" || event.key === "ArrowUp") {
-    event.preventDefault();
-    pickHit(picked + (event.key === "ArrowDown" ? 1 : -1));
-  } else if (event.key === "Enter" && hits[picked]) {
-    goToNode(Number(hits[picked].dataset.goto));
-    endSearch();
-  } else if (event.key === "Escape") close();
-  event.stopPropagation();
-}
-
-function endSearch() {
-  $("hits").hidden = true;
-  $("search").setAttribute("aria-expanded", "false");
-  $("search").value = "";
-  $("search").blur();
-}
-
 function goToNode(k) {
   choose({ node: k }, { reveal: true });
   state.view.drawnNodes[k].focus({ preventScroll: true });
@@ -195,10 +175,16 @@ function goToNode(k) {
 function showMembers() {
   const step = state.steps[state.at];
   const block = state.view.nodes[state.chosen?.node ?? step.node];
-  show("full");
+  changeView("full");
   const numbers = block.members.map((name) => state.view.find(name)).filter((k) => k >= 0);
   state.view.mark(numbers.map((k) => ["node", k, "member"]));
   state.view.revealAll(numbers);
+}
+
+// Open a block in its place, or close it.
+function openBlock(k) {
+  state.view.toggleBlock(k, viewOf("full").view);
+  refresh();
 }
 
 // Listening ---------------------------------------------------------------------------------------------------
@@ -212,11 +198,14 @@ function clicked(event) {
   } else if (button?.dataset.edgeGoto !== undefined) choose({ edge: Number(button.dataset.edgeGoto) }, { reveal: true });
   else if (button?.dataset.close !== undefined) close();
   else if (button?.dataset.show !== undefined) showMembers();
-  else if (button?.dataset.step) moves[button.dataset.step]();
+  else if (button?.dataset.open !== undefined) openBlock(Number(button.dataset.open));
+  else if (button?.dataset.step) moveBy(button.dataset.step);
   else if (button?.dataset.zoom) zoomBy(button.dataset.zoom);
   else if (target.closest("svg.graph")) {
     const hit = state.view.under(event);
-    if (hit) choose(hit);
+    const isTwice = event.detail === 2 && content.views.full && state.view.nodes[hit?.block ?? hit?.node]?.kind === "block";
+    if (isTwice && hit.block === undefined) openBlock(hit.node);
+    else if (hit) choose(hit);
     else if (state.chosen) choose(null);
   }
   if (!target.closest(".search")) $("hits").hidden = true;
@@ -228,10 +217,11 @@ function zoomBy(how) {
 }
 
 const actions = {
-  ArrowRight: moves.next,
-  ArrowLeft: moves.back,
-  Home: moves.first,
-  End: moves.last,
+  " ": playOrPause,
+  ArrowRight: () => moveBy("next"),
+  ArrowLeft: () => moveBy("back"),
+  Home: () => moveBy("first"),
+  End: () => moveBy("last"),
   Escape: close,
   "/": () => $("search").focus(),
   "+": () => zoomBy("in"),
@@ -245,6 +235,7 @@ const actions = {
 function pressed(event) {
   if (event.ctrlKey || event.metaKey || event.altKey || $("keys").open) return;
   if (event.target === $("slider") && event.key.startsWith("Arrow")) return;
+  if (event.target.closest?.("button, select, summary, input:not([type=range])") && [" ", "ArrowUp", "ArrowDown"].includes(event.key)) return;
   const node = event.target.closest?.("g.node");
   if (node && (event.key === "Enter" || event.key === " ")) {
     event.preventDefault();
@@ -271,20 +262,38 @@ function help() {
   $("keys").append(element("h2", {}, "Keys"), element("dl", {}, ...rows), element("h2", {}, "Picture"), legend(), done);
 }
 
+// Begin at the step of the address, or at the beginning; of a check that found something, with everything shown.
+function begin() {
+  const asked = stepOfAddress();
+  if (asked !== null) goTo(asked);
+  else if (!state.view.nodes.some((node) => node.findings.length)) state.at = 0;
+  refresh();
+}
+
 function start() {
   help();
   $("fold").hidden = Object.keys(content.views).length < 2;
   $("fold").addEventListener("click", fold);
   $("help").addEventListener("click", actions["?"]);
-  $("slider").addEventListener("input", () => goTo(Number($("slider").value)));
+  $("slider").addEventListener("input", () => {
+    pause();
+    goTo(Number($("slider").value));
+  });
   $("search").addEventListener("input", search);
   $("search").addEventListener("keydown", searchKey);
   document.addEventListener("click", clicked);
   document.addEventListener("keydown", pressed);
+  $("stage").addEventListener("pointermove", hoverOver);
+  $("stage").addEventListener("pointerleave", hideCard);
+  $("stage").addEventListener("pointerdown", hideCard);
   document.addEventListener("focusin", focused);
   document.addEventListener("themechange", () => document.querySelectorAll(".heatmap").forEach((map) => map.repaint()));
+  root.dataset.begun = "no";
   show(content.begin);
-  new ResizeObserver(() => !state.view.isMoved && state.view.begin()).observe($("stage"));
+  startPlaying();
+  begin();
+  window.addEventListener("hashchange", () => stepOfAddress() !== null && goTo(stepOfAddress()));
+  new ResizeObserver(() => !state.view.isMoved && state.view.fit(false)).observe($("stage"));
   requestAnimationFrame(() => requestAnimationFrame(() => {
     root.dataset.ready = "yes";
   }));

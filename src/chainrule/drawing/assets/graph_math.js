@@ -38,6 +38,7 @@ function equation(left, ...lines) {
   return element("div", { class: "equation" }, ...rows.flat());
 }
 
+const ROUNDING = 4; // so many units of rounding of the largest term, or fewer, are 0
 const MOST_SHARES = 6; // of a sum, that are written out
 const FUNCTIONS = new Set(["exp", "log", "sqrt", "tanh", "max"]);
 
@@ -92,6 +93,8 @@ function ruleWithNumbers(edge, type) {
   );
   const left = partial("L", edge.slot, "downstream", index);
   const end = number(numeric(total), type, "downstream total");
+  const largest = Math.max(...terms.map(([, upstream, local]) => Math.abs(numeric(upstream) * numeric(local))));
+  if (Math.abs(numeric(total)) <= ROUNDING * (type === "float32" ? 2 ** -23 : 2 ** -52) * largest) end.textContent = "0";
   const upstream = partial("L", "y", "upstream", isSum ? "" : indexText(terms[0][0]));
   const signs = [isSum ? "Σ " : "", upstream, " × ", partial("y", edge.slot, "local", index)];
   if (!isSum) return equation(left, signs, [product(terms[0], 0), element("span", { class: "equals" }, " = "), end]);

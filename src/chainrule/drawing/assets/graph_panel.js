@@ -33,7 +33,8 @@ function headOf(small, name, kind = "") {
 function inLine(array, role = "") {
   if (!array) return element("span", { class: "faint" }, "none");
   if (array.number !== null) return number(numeric(array.number), array.dtype, role);
-  const shape = element("span", { class: `number ${role}` }, shapeText(array.shape));
+  const shape = element("span", { class: `number ${role}` }, shapeText(array.shape).replace("number", array.labels ? "label" : "number"));
+  if (array.labels) return element("span", { class: "inline" }, shape, element("span", { class: "number" }, array.labels));
   const bad = trouble(array);
   const isSame = array.low !== null && array.low === array.high;
   const spread = isSame ? `all ${brief(array.low)}` : `${brief(array.mean)} ± ${brief(array.std)}`;
@@ -52,7 +53,14 @@ function inFull(array, name, role) {
     return [element("p", { class: "big" }, element("span", { class: `number ${role}${bad}`, "data-exact": digits }, digits), type)];
   }
   if (!array.rows.length || !array.columns.length) return [statistics(array)];
-  return [heatMap(array, name, { width: roomForPictures() }), statistics(array)];
+  const map = heatMap(array, name, { width: roomForPictures() });
+  return array.picture ? [stripOf(array), folded("Numbers", map), statistics(array)] : [map, statistics(array)];
+}
+
+// Images of a batch, beside one another.
+function stripOf({ picture, shape }) {
+  const words = picture.count < shape[0] ? `${picture.count} of ${plural(shape[0], "image")}` : plural(shape[0], "image");
+  return element("img", { class: "strip", src: picture.url, alt: words, title: words, width: picture.count * Math.max(picture.width, 28) });
 }
 
 const roomForPictures = () => Math.min(document.getElementById("panel").clientWidth || 340, 420) - 42;
@@ -66,8 +74,7 @@ function statistics(array) {
     { class: "statistics" },
     tell("shape", `(${array.shape.join(", ")}${array.shape.length === 1 ? "," : ""})`),
     tell("dtype", array.dtype),
-    tell("mean", of(array.mean)),
-    tell("std", of(array.std)),
+    ...(array.labels ? [] : [tell("mean", of(array.mean)), tell("std", of(array.std))]),
     tell("min", of(array.low)),
     tell("max", of(array.high)),
     tell("zeros", `${count(Math.round(array.zeros * size))} of ${count(size)}`),
@@ -126,16 +133,19 @@ function nodeDetails(view, k) {
 
 function membersOf(node) {
   const show = content.views.full
-    ? element("button", { type: "button", "data-show": "" }, "Show them")
+    ? element("button", { type: "button", "data-show": "" }, "Show them in the whole graph")
     : null;
+  const k = state.view.nodes.indexOf(node);
+  const words = state.view.opened.has(k) ? "Close the box" : "Open the box";
+  const open = content.views.full ? element("button", { type: "button", "data-open": k }, words) : null;
   const names = node.members.map((name) => element("li", { dir: "auto" }, name));
-  return section(node.label, show, folded(plural(names.length, "node"), element("ul", { class: "names" }, ...names)));
+  return section(node.label, open, " ", show, folded(plural(names.length, "node"), element("ul", { class: "names" }, ...names)));
 }
 
 function formulaSection(node) {
   const { forward, back } = formulaOf(node.layer);
   if (!forward) return node.settings === null ? null : section("Settings", element("code", {}, node.settings));
-  const lines = [pretty(forward), ...Object.entries(back).map(([slot, rule]) => pretty(`dL/d${slot} = ${rule}`))];
+  const lines = [forward, ...Object.entries(back).map(([slot, rule]) => `dL/d${slot} = ${rule}`)].map(typeset);
   const shown = lines.map((line, n) => element("p", { class: `formula ${n ? "of-gradient" : "of-value"}` }, line));
   return section("Formula", ...shown, element("code", { class: "settings faint" }, node.settings));
 }

@@ -24,7 +24,8 @@ function stepsOf(view, ran) {
   return steps;
 }
 
-// For each edge, the step at which its value appears, and the one at which its gradient does.
+// For each edge, the step at which its value appears, and the one at which its gradient does; for each node, the step at
+// which it is computed.
 function timesOf(view, steps) {
   const forward = new Map();
   const backward = new Map();
@@ -34,10 +35,9 @@ function timesOf(view, steps) {
   });
   const lastOf = (phase) => steps.findLastIndex((step) => step.phase === phase);
   const [lastForward, last] = [lastOf("forward"), Math.max(lastOf("backward"), lastOf("forward"))];
-  return view.edges.map((edge) => ({
-    value: view.nodes[edge.source].edges.length ? forward.get(edge.source) ?? lastForward : 0,
-    gradient: backward.get(edge.target) ?? last,
-  }));
+  const nodes = view.nodes.map((node, k) => (node.edges.length ? forward.get(k) ?? lastForward : 0));
+  const edges = view.edges.map((edge) => ({ value: nodes[edge.source], gradient: backward.get(edge.target) ?? last }));
+  return { nodes, edges };
 }
 
 // What is marked in the picture at a step.

@@ -18,6 +18,8 @@ function tellLeaves(view, step, small) {
     headOf(small, "What goes in"),
     element("p", { class: "faint" }, "Inputs, parameters and constants. All else is computed from them."),
     table(view, lines, "of-value"),
+    content.ran === "forward" ? element("p", { class: "faint missing" }, `The gradients are ${NOT_COMPUTED}.`) : null,
+    section("How to read it", legend()),
   ];
 }
 
@@ -33,7 +35,7 @@ function tellCollected(view, step, small) {
 function table(view, lines, role) {
   const rows = lines.slice(0, MOST_LINES).map(([k, array, more]) => {
     const told = array ? inLine(array, role) : element("span", { class: "faint" }, role === "of-gradient" ? "no gradient" : "none");
-    return element("li", { "data-node": k }, linkTo(view, k), told, more ?? null);
+    return element("li", { "data-node": k }, linkTo(view, k), told, array?.picture ? stripOf(array) : null, more ?? null);
   });
   const left = lines.length - rows.length;
   if (left > 0) rows.push(element("li", { class: "faint" }, `and ${count(left)} more`));
@@ -86,7 +88,7 @@ function formulaLine(node) {
   if (!node.layer) return null;
   const { forward } = formulaOf(node.layer);
   const kind = element("span", { class: "kind" }, node.layer);
-  return element("p", { class: "formula" }, kind, forward ? pretty(forward) : "");
+  return element("p", { class: "formula" }, kind, forward ? typeset(forward) : "");
 }
 
 function tellBackward(view, k, small) {
@@ -126,7 +128,7 @@ function downstreamCard(view, k) {
     const upstream = arrayOf(target.gradient);
     const ends = upstream ? [shapeText(upstream.shape), shapeText(share.shape)] : [];
     const shapes = ends[0] === ends[1] ? "" : ends.join(" → ");
-    const left = words ? pretty(`dL/d${edge.slot} = ${words}`) : "as the layer's backward computes it";
+    const left = words ? typeset(`dL/d${edge.slot} = ${words}`) : "as the layer's backward computes it";
     const rule = target.kind === "block" ? `through ${plural(target.members.length, "node")}` : left;
     card.append(element("p", { class: "formula faint" }, rule, element("span", { class: "shapes" }, shapes)));
   }
@@ -184,18 +186,4 @@ function overview(view) {
 function guilty(view) {
   const found = view.nodes.map((node, k) => [node, k]).filter(([node]) => node.findings.length);
   return found.flatMap(([node, k]) => [element("p", { class: "accused" }, "in ", linkTo(view, k)), findingsOf(node.findings)]);
-}
-
-function legend() {
-  const line = (sign, words) => element("li", {}, element("span", { class: `sign ${sign}`, "aria-hidden": "true" }), element("span", {}, words));
-  return element(
-    "ul",
-    { class: "signs" },
-    line("flow", "a value flows forward, its number above the line"),
-    line("back", "a gradient flows back, its number below the line"),
-    line("is-input", "an input"),
-    line("is-parameter", "a parameter, to be learnt"),
-    line("is-layer", "a layer, or an operation in a circle"),
-    element("li", { class: "faint" }, "Step through with → and ←. Click a node or a line to see its numbers."),
-  );
 }

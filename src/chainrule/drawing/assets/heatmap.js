@@ -1,6 +1,6 @@
 // Arrays: their numbers, unpacked when first needed, and as a heat map whose every number can be read exactly.
 
-const NOT_FINITE = "rgb(255, 0, 200)"; // as in summary.py
+const NOT_FINITE = "rgb(222, 45, 60)"; // as in summary.py
 const LINE_LENGTH = 32; // of a vector, or of a table of one column, which are broken into lines
 const LARGEST_CELL = 26;
 
@@ -107,7 +107,7 @@ function largestOf(array) {
   return Math.max(Math.abs(numeric(array.low) ?? 0), Math.abs(numeric(array.high) ?? 0));
 }
 
-// Blue is below zero, red above, and the larger the number, the less of the paper is seen.
+// The colours for signs: the larger the number, the less of the paper is seen.
 function colourOf(value, largest, { below, above }) {
   if (!Number.isFinite(value)) return NOT_FINITE;
   const strength = largest > 0 ? Math.abs(value) / largest : 0;

@@ -33,6 +33,7 @@ class Grid:
         self.columns: list[list[int]] = []
         self.column: list[int] = []
         self.size: list[float] = []  # heights
+        self.below: list[float] = []  # room beneath each, for what hangs there
         self.lean: list[float] = []  # of a label: where at its target it arrives, from -1/2 (top) to 1/2
         self.left: list[list[int]] = []
         self.right: list[list[int]] = []
@@ -48,10 +49,11 @@ class Grid:
         """The label of a link."""
         return len(self.boxes) + link
 
-    def add(self, column: int, size: float = 0.0, lean: float = 0.0) -> int:
+    def add(self, column: int, size: float = 0.0, lean: float = 0.0, below: float = 0.0) -> int:
         """A new item in a column."""
         self.column.append(column)
         self.size.append(size)
+        self.below.append(below)
         self.lean.append(lean)
         self.left.append([])
         self.right.append([])
@@ -80,7 +82,7 @@ def make_grid(boxes: list[Box], links: list[Link]) -> Grid:
     sharing = Counter(link.source for link in links if rank[link.target] > rank[link.source] + 1)
     lean = {k: (i + 1) / (len(each) + 1) - 0.5 for each in grid.arriving for i, k in enumerate(each)}
     for i, box in enumerate(boxes):
-        grid.add(2 * rank[i], box.height)
+        grid.add(2 * rank[i], box.height, below=box.hang_height)
     for k, link in enumerate(links):
         grid.add(2 * rank[link.target] - 1, link.height, lean[k])
     for each in grid.arriving:

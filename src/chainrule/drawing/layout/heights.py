@@ -20,7 +20,7 @@ def find_heights(grid: Grid, gap: float) -> list[float]:
     rail, count = _rails(grid, follows)
     spaces = _spaces(grid, rail, gap)
     order, y = _as_high_as_possible(spaces, count)
-    tall = _TALL * max(sum(grid.size[i] + gap for i in column) for column in grid.columns)
+    tall = _TALL * max(sum(grid.size[i] + grid.below[i] + gap for i in column) for column in grid.columns)
     cuts = min(_CUTS, 2 + 100_000 // len(rail))
     while max(y) > tall and cuts and _cut(grid, follows, rail, spaces, y):
         rail, count = _rails(grid, follows)
@@ -73,7 +73,7 @@ def _spaces(grid: Grid, rail: list[int], gap: float) -> Spaces:
         for a, b in pairwise(column):
             pair = rail[a], rail[b]
             between = gap if grid.size[a] or grid.size[b] else gap / 2  # two threads may run closer
-            space = (grid.size[a] + grid.size[b]) / 2 + between
+            space = (grid.size[a] + grid.size[b]) / 2 + grid.below[a] + between
             if pair not in spaces or space > spaces[pair][0]:
                 spaces[pair] = space, number
     return spaces

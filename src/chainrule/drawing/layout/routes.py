@@ -29,14 +29,15 @@ def draw(grid: Grid, y: list[float], gap: float) -> Layout:
         line.across(start[column], end[column], y[label])
         line.across(start[column + 1], places[link.target].x - borders[link.target], arrival[k])
         routes.append(Route(tuple(dict.fromkeys(line.points)), places[label]))
-    height = max(at + size / 2 for at, size in zip(y, grid.size, strict=True))
+    height = max(at + size / 2 + below for at, size, below in zip(y, grid.size, grid.below, strict=True))
     return Layout(end[-1], height, tuple(places[: len(grid.boxes)]), tuple(routes))
 
 
 def _columns(grid: Grid, y: list[float], gap: float) -> tuple[list[float], list[float]]:
     """Where each column starts and ends: as wide as its widest item, with more room where lines are steep."""
     width = [0.0] * len(grid.columns)
-    widths = [box.width for box in grid.boxes] + [link.width for link in grid.links]  # threads have none
+    widths = [max(box.width, box.hang_width) for box in grid.boxes]
+    widths += [link.width for link in grid.links]  # threads have none
     for column, each in zip(grid.column, widths, strict=False):
         width[column] = max(width[column], each)
     rise = [0.0] * len(grid.columns)

@@ -9,10 +9,12 @@ Point = tuple[float, float]
 
 @dataclass(frozen=True)
 class Box:
-    """What must be placed: a node's rectangle."""
+    """What must be placed: a node's rectangle, and the room that is kept beneath it for what hangs there."""
 
     width: float
     height: float
+    hang_width: float = 0.0
+    hang_height: float = 0.0
 
 
 @dataclass(frozen=True)
