@@ -772,6 +772,26 @@ def test_a_failed_check_is_accused_in_red(show: Any) -> None:
 
 
 @needs_browser
+def test_many_findings_are_folded_after_the_first_ones(show: Any) -> None:
+    graph = apple_shop()
+    run, gradients = graph.last_pass
+    nodes = [node.name for node in graph.nodes][-5:]
+    findings = [
+        Finding("factor", name, f"of {name}", "a", (), 2.0 * k, 1.0, 0.5) for name in nodes for k in range(5)
+    ]
+    source = Source(graph, run, gradients, scene_of(graph, run, gradients, title="", findings=findings))
+    shown = show(Drawing(source))
+    assert shown.page.locator("#panel .accused:visible").count() == 3
+    assert shown.page.locator("#panel .finding:visible").count() == 9
+    shown.page.click("#panel details:has(.accused) > summary:has-text('2 more')")
+    assert shown.page.locator("#panel .accused:visible").count() == len(nodes)
+    shown.page.click("g.node.guilty .shape")
+    assert shown.page.locator("#panel .finding:visible").count() == 3
+    shown.page.locator("#panel summary", has_text="2 more").click()
+    assert shown.page.locator("#panel .finding:visible").count() == 5
+
+
+@needs_browser
 def test_the_theme_can_be_changed(show: Any) -> None:
     shown = show(draw(apple_shop()))
     paper = "getComputedStyle(document.body).backgroundColor"

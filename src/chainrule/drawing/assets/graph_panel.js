@@ -83,6 +83,14 @@ function statistics(array) {
   );
 }
 
+// Of more findings, or of more nodes that have some, the first ones are shown and the others folded away.
+const SHOWN = 3;
+
+function firstFew(parts) {
+  const rest = parts.splice(SHOWN);
+  return rest.length ? [...parts, folded(`${rest.length} more`, ...rest)] : parts;
+}
+
 // What went wrong in the check of a node or an edge, and what to do about it.
 function findingsOf(findings) {
   if (!findings.length) return null;
@@ -100,7 +108,7 @@ function findingsOf(findings) {
     if (finding.source) box.append(element("p", { class: "faint number" }, finding.source));
     return box;
   });
-  return element("div", { class: "findings" }, ...boxes);
+  return element("div", { class: "findings" }, ...firstFew(boxes));
 }
 
 // Why there is no gradient, where there is none.

@@ -185,5 +185,6 @@ function overview(view) {
 
 function guilty(view) {
   const found = view.nodes.map((node, k) => [node, k]).filter(([node]) => node.findings.length);
-  return found.flatMap(([node, k]) => [element("p", { class: "accused" }, "in ", linkTo(view, k)), findingsOf(node.findings)]);
+  const each = ([node, k]) => element("div", {}, element("p", { class: "accused" }, "in ", linkTo(view, k)), findingsOf(node.findings));
+  return firstFew(found.map(each));
 }
