@@ -33,6 +33,7 @@ OUT_OF_REACH = {
     "datasets/tables/other_files.py": "it says how Python reads such a file, and that the commands do not",
     "datasets/fetching.py": "the commands download, and name no folder",
     "drawing/drawing.py": AS_WANTED,
+    "reports/outlook.py": "of a run in Python; of that of a command it names options",
     "reports/training_report.py": AS_WANTED,
     "elsewhere.py": IN_PYTHON,
     "errors.py": IN_PYTHON,

@@ -13,7 +13,7 @@ import typer
 import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.errors import ChainruleWarning, DivergedError
-from chainrule.evaluation import Classified
+from chainrule.evaluation import Classified, Estimated
 from chainrule.loop import Health, History
 from chainrule.reports import TrainingReport, report
 from chainrule.reports.causes import EXPLAINED, ONLY_AS_CAUSES
@@ -487,3 +487,21 @@ def test_losses_of_different_kinds_and_tasks_are_not_compared():
     assert bold((plain, answers[0]), (plain, answers[0])) == ["60.00 %", "0.4"]
     assert bold((plain, answers[0]), (weighted, answers[0])) == ["60.00 %"]
     assert bold((plain, answers[0]), (plain, answers[1])) == []
+
+
+def test_a_comparison_says_only_what_differs_and_what_applies():
+    nothing = np.zeros((0, 1))
+    estimated = Estimated(["y"], np.ones(1), np.ones(1), np.array([0.5]), nothing, nothing, [], 50)
+    classified = Classified(["a", "b"], np.eye(2, dtype=int), [], [])
+    short, whole = "Adam(learning_rate=0.1)", "Adam(learning_rate=0.1, beta1=0.9, beta2=0.999)"
+    runs = [
+        of_curves(estimated, settings={"optimizer": short}, test_loss=[0.5], measured_at=[1]),
+        of_curves(classified, settings={"optimizer": whole}, test_accuracy=[0.75], measured_at=[1]),
+    ]
+    page = TrainingReport(runs).html()
+    results = page.partition('id="results"')[2].partition("</section>")[0]
+    assert "not measured" not in results
+    assert results.count("–") == 4, results  # an accuracy of the one, R², RMSE and MAE of the other
+    settings = page.partition('id="settings"')[2].partition("</section>")[0]
+    assert "beta" not in settings
+    assert "learning rate" not in settings

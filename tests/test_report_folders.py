@@ -106,6 +106,18 @@ def replace_health(history: History, iterations: list[int]) -> History:
     return history
 
 
+def test_a_run_without_its_evaluation_keeps_its_command(folder: Path) -> None:
+    """A killed run has none: its record says which command began it."""
+    command = cr.report(folder).runs[0].about.command
+    becomes_checkpoint(folder)
+    assert not (folder / runs.EVALUATION).exists()
+    page = html.unescape(cr.report(folder).html())
+    assert command.startswith("chainrule train")
+    assert cr.report(folder).runs[0].about.command == command
+    assert command in page
+    assert "no command that repeats" not in page
+
+
 def test_a_run_that_was_killed(folder: Path) -> None:
     stands(folder, state="running", stopped="")
     (folder / runs.LOCK).write_text("123\n")

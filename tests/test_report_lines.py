@@ -188,8 +188,8 @@ def test_nothing_wrong_is_said_with_what_was_looked_at():
     for told in (
         "Looked at: the loss of 19 batches; loss and accuracy over the training and test data, 1 time; the "
         "predictions for 100 samples.",
-        "Not looked at: the layers (callbacks=[cr.Health()] does it); the gradients (check=cr.check(net, x, t) "
-        "does it).",
+        "Not looked at: the layers (callbacks=[cr.Health()] does it); the gradients "
+        "(cr.report(..., check=cr.check(net, x, t)) does it).",
         "97.0 % on the training data and 90.0 % on the test data, so less fitting helps. Try more data, ",
     ):
         assert told in page

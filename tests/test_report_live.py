@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import http.client
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -130,7 +131,29 @@ def test_a_run_that_has_ended_before_is_not_the_one_that_is_waited_for(tmp_path)
     training(tmp_path / "run", held).join()
     with watching(tmp_path / "run") as made:
         assert not made.wait(1.2)
-        assert "has not begun" in get(made.address)[1]
+        page = get(made.address)[1]
+        assert "has ended" in page
+        assert "waits for the next training" in page
+
+
+def test_the_report_that_is_written_a_moment_after_the_end_is_waited_for(tmp_path):
+    folder, held = tmp_path / "run", Held(1)
+    with watching(folder) as made:
+        thread = training(folder, held)
+        assert held.there.wait(60)
+        (folder / "report.html").write_text("one of before")
+        os.utime(folder / "report.html", (1, 1))
+        held.go.set()
+        thread.join()
+        until = time.monotonic() + 1.5
+        while time.monotonic() < until:
+            answer = grown(made.address)
+            assert "over" not in answer
+            assert " left" not in answer.get("body", "")
+        (folder / "report.html").write_text("the last one")
+        assert grown(made.address) == {"over": True, "has_page": True}
+        assert get(made.address) == (200, "the last one")
+        assert made.wait(20)
 
 
 def test_what_is_no_run_is_refused(tmp_path):

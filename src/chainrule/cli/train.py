@@ -120,6 +120,11 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         refuse_dtype(self.dtype)
         if self.most_categories is not None and self.most_categories < 1:
             raise ArgumentError(f"--most-categories: expected at least 1, got {self.most_categories}")
+        for name in ("epochs", "iterations", "batch_size"):  # fit would refuse it, after the run has begun
+            value = getattr(self, name)
+            if value is not None and value < 1:
+                option = name.replace("_", "-")
+                raise ArgumentError(f"--{option}: expected a whole number of at least 1, got {value}")
         if self.epochs is not None and self.iterations is not None:
             raise ArgumentError("--epochs and --iterations: expected one of the two, got both; leave one out")
         every = checkpoint_interval(self.checkpoint_every)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import ast
+import inspect
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from chainrule import optimizers
 from chainrule.evaluation import Classified
 from chainrule.reports.curves import KINDS
 from chainrule.reports.network import as_text, as_words
@@ -58,7 +60,16 @@ def _parts(optimizer: Any) -> dict[str, str]:
     if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
         return {}
     given = {str(each.arg): ast.unparse(each.value) for each in call.keywords}
-    return {"optimizer": call.func.id, **given}
+    return {"optimizer": call.func.id, **_defaults(call.func.id), **given}
+
+
+def _defaults(optimizer: str) -> dict[str, str]:
+    """What an optimizer of that name is made with where its text leaves it out."""
+    made = getattr(optimizers, optimizer, None)
+    if not inspect.isclass(made):
+        return {}
+    found = inspect.signature(made).parameters.values()
+    return {each.name: repr(each.default) for each in found if each.default is not each.empty}
 
 
 def classes(runs: Sequence[TrainingRun]) -> Section | None:

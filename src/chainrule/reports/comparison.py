@@ -62,7 +62,7 @@ def _results(runs: Sequence[TrainingRun]) -> dict[str, Any]:
             is_best = best and len(set(finite)) > 1 and best * values[k] == max(finite)
             is_best = is_best and _are_of_a_kind(runs, values, is_loss=title.endswith("loss"))
             is_there = math.isfinite(values[k])
-            shown = show(values[k]) if is_there else "not measured"
+            shown = show(values[k]) if is_there else "not measured" if _applies(title, run) else "–"
             cells.append({"shown": shown, "is_best": is_best, "value": values[k] if is_there else None})
         wrong = len(findings_of(run))
         cells += [
@@ -73,6 +73,13 @@ def _results(runs: Sequence[TrainingRun]) -> dict[str, Any]:
     head = ["run", *(each[0] for each in found), "ended", "findings"]
     kinds = "t" + "n" * len(found) + "tn"
     return {"head": head, "rows": rows, "kinds": kinds}
+
+
+def _applies(title: str, run: TrainingRun) -> bool:
+    """Whether a run could have a measure: classes have an accuracy and a loss, estimates have errors."""
+    if run.answers is None or title in ("time", "iterations", "parameters"):
+        return True
+    return isinstance(run.answers, Estimated) == (title in ("R²", "RMSE", "MAE"))
 
 
 def _are_of_a_kind(runs: Sequence[TrainingRun], values: Sequence[float], is_loss: bool) -> bool:

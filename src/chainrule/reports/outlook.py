@@ -31,7 +31,7 @@ def not_looked_at(run: TrainingRun) -> str:
         how = "it was switched off, --no-health" if run.about.command else "callbacks=[cr.Health()] does it"
         found.append(f"the layers ({how})")
     if run.check is None:
-        how = "--check does it" if run.about.command else "check=cr.check(net, x, t) does it"
+        how = "--check does it" if run.about.command else "cr.report(..., check=cr.check(net, x, t)) does it"
         found.append(f"the gradients ({how})")
     return f"Not looked at: {'; '.join(found)}." if found else ""
 

@@ -40,7 +40,7 @@ _LACKING = {
     **dict.fromkeys((MODEL, CHECKPOINT), "no picture of the network and of its weights"),
     **dict.fromkeys((HISTORY, OLD_HISTORY), "no curves, no settings, nothing of the layers"),
     RUN: "nothing on how the run stands",
-    EVALUATION: "no answers of the network, no command that repeats the run",
+    EVALUATION: "no answers of the network",
     CHECK: "no gradient check",
 }
 
@@ -73,7 +73,8 @@ def read_run(folder: str | os.PathLike[str]) -> TrainingRun:
             + ". Expected a folder that chainrule train wrote"
         )
     network, unfinished = model or (None, "")
-    about, answers, image_shape, sample = evaluation or (About(), None, None, None)
+    command = "" if record is None else str(record.settings.get("command", ""))
+    about, answers, image_shape, sample = evaluation or (About(command=command), None, None, None)
     if unfinished:
         parts.missing.append(f"{MODEL} is missing, so the report shows {unfinished}")
     return TrainingRun(

@@ -52,6 +52,7 @@ class Growth:
         self.folder = folder
         self._tail = HistoryTail(folder / HISTORY)
         self._lock = threading.Lock()
+        self._began = time.time()
         before = self._record()
         self._before = before.id if before is not None and self._is_over(before) else ""
         self._made, self._made_at, self._cost = self._make(None), time.monotonic(), 0.0
@@ -94,9 +95,10 @@ class Growth:
         )
 
     def last_page(self) -> bytes | None:
-        """The report that the training has written at its end; None where it has written none."""
+        """The report that the training has written at its end; None where it has written none, since this began."""
+        path = self.folder / REPORT
         try:
-            return (self.folder / REPORT).read_bytes()
+            return path.read_bytes() if path.stat().st_mtime > self._began - 1 else None
         except OSError:
             return None
 
@@ -113,8 +115,10 @@ class Growth:
         version = 1 + (self._made.version if hasattr(self, "_made") else 0)
         name = self.folder.resolve().name
         if record is None or record.id == self._before or self._tail.run != record.id:
-            waiting = Section("findings", "Waiting", "waiting", {"folder": str(self.folder), "record": RUN})
-            return Grown(version, *body_of(name, "The training has not begun.", [waiting], []))
+            is_over = record is not None and record.id == self._before
+            told = {"folder": str(self.folder), "record": RUN, "is_over": is_over}
+            lead = "The training has ended." if is_over else "The training has not begun."
+            return Grown(version, *body_of(name, lead, [Section("findings", "Waiting", "waiting", told)], []))
         run = TrainingRun(
             name=name,
             history=replace(self._tail.history, settings={**_given(record), **self._tail.history.settings}),
@@ -159,6 +163,6 @@ def _progress(run: TrainingRun, planned: int) -> Card:
     done = len(run.loss)
     if not planned:
         return Card("Progress", f"{done:,}", "iterations so far")
-    left = (planned - done) * run.seconds / done if done else math.nan
+    left = (planned - done) * run.seconds / done if done and not run.history.stopped else math.nan
     soon = f", about {duration(left)} left" if math.isfinite(left) and left > 0 else ""
     return Card("Progress", percent(done / planned, 0), f"{done:,} of {planned:,} iterations{soon}")

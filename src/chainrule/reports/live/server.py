@@ -23,6 +23,7 @@ class ReportServer(ThreadingHTTPServer):
     def __init__(self, growth: Growth) -> None:
         self.growth = growth
         self.over = threading.Event()
+        self.waits_until = 0.0
         self.asked_at = -1e9
         self.has_told_the_end = threading.Event()
         super().__init__((HOST, 0), _Handler)
@@ -31,6 +32,17 @@ class ReportServer(ThreadingHTTPServer):
     def address(self) -> str:
         """What a browser opens."""
         return f"http://{HOST}:{self.server_port}/"
+
+    def end(self, patience: float) -> None:
+        """The run is over: its report is waited for, for so many seconds."""
+        self.waits_until = time.monotonic() + patience
+        self.over.set()
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the run has ended, and its report is there or is waited for no longer."""
+        has_page = self.growth.last_page() is not None
+        return self.over.is_set() and (has_page or time.monotonic() >= self.waits_until)
 
     @property
     def is_watched(self) -> bool:
@@ -68,14 +80,15 @@ class _Handler(BaseHTTPRequestHandler):
         return {f"{HOST}:{port}", f"localhost:{port}"}
 
     def _send_page(self) -> None:
-        last = self.server.growth.last_page() if self.server.over.is_set() else None
+        is_over = self.server.is_over
+        last = self.server.growth.last_page() if is_over else None
         self._send("text/html; charset=utf-8", last or self.server.growth.page().encode())
-        if self.server.over.is_set():
+        if is_over:
             self.server.has_told_the_end.set()
 
     def _send_growth(self, version: str) -> None:
         self.server.asked_at = time.monotonic()
-        if self.server.over.is_set():
+        if self.server.is_over:
             self._send("application/json", self._end())
             return
         made = self.server.growth.now()

@@ -16,8 +16,8 @@ from chainrule.saving.run_parts import folder_of
 
 LOOKS = 0.5
 """Seconds between looks at whether the run has ended."""
-GRACE = 5.0
-"""Seconds that an open page has at the end to fetch the last report."""
+GRACE, PATIENCE = 8.0, 5.0
+"""Seconds that an open page has at the end to fetch the last report, and that this is waited for."""
 
 
 class Watching:
@@ -66,7 +66,7 @@ class Watching:
     def _end(self) -> None:
         if self._closed.is_set():
             return
-        self._server.over.set()
+        self._server.end(PATIENCE)
         until = time.monotonic() + GRACE
         while self._server.is_watched and time.monotonic() < until:
             if self._server.has_told_the_end.wait(0.1):
@@ -93,7 +93,7 @@ def watching(run: Any) -> Watching:
     """As `watch`, and nothing is printed."""
     if not isinstance(run, (str, os.PathLike)):
         raise ArgumentError(
-            f"watch: expected the folder of a run, as cr.Checkpoint(folder) writes it, got {type(run).__name__}"
+            f"watch: expected the folder of a run, as a path or text, got {type(run).__name__}"
         )
     folder = folder_of(run)
     if folder.exists() and not folder.is_dir():
