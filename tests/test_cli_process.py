@@ -18,18 +18,10 @@ import pytest
 
 import chainrule as cr
 from chainrule.cli.streams import Output
+from test_cli_train import FILES
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and streams as POSIX has them")
 
-FILES = [
-    "curves.png",
-    "evaluation.json",
-    "graph.html",
-    "history.jsonl",
-    "model.safetensors",
-    "report.html",
-    "run.json",
-]
 SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
 PROGRAM = [sys.executable, "-W", "error", "-m", "chainrule"]
 TRAIN = ["train", "t.csv", "--target", "k", "--epochs", "2", "--no-check", "--out", "mine"]

@@ -160,14 +160,8 @@ def _link(edge: SceneEdge, value: Tile, gradient: Tile) -> Link:
 def _edge(k: int, scene: Scene, layout: Arrangement, value: Tile, gradient: Tile) -> str:
     edge, route = scene.edges[k], layout.routes[k]
     x, y = route.label.x, route.label.y
-    above = (
-        f'<g class="value{" bad" if value.is_bad else ""}" '
-        f'transform="translate({x - value.width / 2:.1f},{y - OFFSET - value.height:.1f})">{value.content}</g>'
-    )
-    below = (
-        f'<g class="gradient{" bad" if gradient.is_bad else ""}" transform="translate('
-        f'{x - gradient.width / 2:.1f},{y + OFFSET + BETWEEN:.1f})">{gradient.content}</g>'
-    )
+    above = _centred("value", value, x, y - OFFSET - value.height)
+    below = _centred("gradient", gradient, x, y + OFFSET + BETWEEN)
     guilty = " guilty" if edge.findings else ""
     forth = _to_borders(route.points, scene, layout, edge)
     end_x, end_y = forth[-1]
@@ -182,18 +176,20 @@ def _edge(k: int, scene: Scene, layout: Arrangement, value: Tile, gradient: Tile
     return f'<g class="edge{guilty}" data-edge="{k}">{arrows}{above}{below}</g>'
 
 
+def _centred(kind: str, tile: Tile, x: float, y: float) -> str:
+    """The numbers of a value or of a gradient, with their middle at x and their top at y."""
+    bad = " bad" if tile.is_bad else ""
+    return (
+        f'<g class="{kind}{bad}" transform="translate({x - tile.width / 2:.1f},{y:.1f})">{tile.content}</g>'
+    )
+
+
 def _hanging(k: int, scene: Scene, layout: Arrangement, value: Tile, gradient: Tile) -> str:
     """The edge of a leaf that hangs beneath its layer: it goes up, and the numbers stand under the leaf."""
     edge, route = scene.edges[k], layout.routes[k]
     x, y = route.label.x, route.label.y
-    above = (
-        f'<g class="value{" bad" if value.is_bad else ""}" '
-        f'transform="translate({x - value.width / 2:.1f},{y:.1f})">{value.content}</g>'
-    )
-    below = (
-        f'<g class="gradient{" bad" if gradient.is_bad else ""}" transform="translate('
-        f'{x - gradient.width / 2:.1f},{y + value.height + OFFSET:.1f})">{gradient.content}</g>'
-    )
+    above = _centred("value", value, x, y)
+    below = _centred("gradient", gradient, x, y + value.height + OFFSET)
     (from_x, from_y), (to_x, to_y) = route.points
     guilty = " guilty" if edge.findings else ""
     arrows = f'<path class="flow" d="{_upward(from_x, from_y, to_x, to_y)}"/>'

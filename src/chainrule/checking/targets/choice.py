@@ -128,10 +128,12 @@ def _functions(
     found = FunctionTarget(
         name, "function", values, without_gradient=without, forward=forward, backward=backward, plain=plain
     )
-    beside = {as_text(path): path for path in held(forward)}
+    arrays = held(forward)
+    beside = {as_text(path): path for path in arrays}
     found = _without_ignored(found, ignore, beside)
     with fixed_randomness(forward):
-        left = [text for text in _read_besides(replace(found, draws=True), beside) if text not in ignore]
+        read = _read_besides(replace(found, draws=True), arrays)
+    left = [text for text, path in beside.items() if path in read and text not in ignore]
     said = tuple(
         f"{name} reads {text}, which was not compared: make it an input, or say that it is no parameter, "
         f'ignore=["{text}"].'
@@ -140,14 +142,12 @@ def _functions(
     return replace(found, remarks=said, uncompared=tuple(left))
 
 
-def _read_besides(target: FunctionTarget, beside: Mapping[str, Path]) -> list[str]:
-    """The arrays that a forward reads without being given them, by name."""
-    arrays = held(target.forward)
+def _read_besides(target: FunctionTarget, arrays: Mapping[Path, Array]) -> set[Path]:
+    """Those of these arrays that a forward reads without being given them."""
     try:
-        read = read_by(target, aliases(arrays), arrays)
+        return read_by(target, aliases(arrays), arrays)
     except (Exception, SystemExit):  # the check itself will tell
-        return []
-    return [text for text, path in beside.items() if path in read]
+        return set()
 
 
 def _read(

@@ -77,6 +77,8 @@ def object_target(
 
 def _refuse_unknown(ignore: Collection[str], run: FirstRun) -> None:
     """ArgumentError for a name that nothing has."""
+    if not ignore:
+        return
     original = run.target.original
     others = [path for path, value in walk(original.thing) if is_other_array(value)]
     paths = [

@@ -41,8 +41,9 @@ class ReportServer(ThreadingHTTPServer):
     @property
     def is_over(self) -> bool:
         """Whether the run has ended, and its report is there or is waited for no longer."""
-        has_page = self.growth.last_page() is not None
-        return self.over.is_set() and (has_page or time.monotonic() >= self.waits_until)
+        if not self.over.is_set():
+            return False
+        return time.monotonic() >= self.waits_until or self.growth.last_page() is not None
 
     @property
     def is_watched(self) -> bool:
