@@ -147,9 +147,8 @@ def _compared(
         )
     if accuracy != "float64" and not few_when_wrong:
         _excuse(check, name, compared)
-    by_elements = (
-        len(compared) == size and not differences.is_rough
-    )  # whose noise hides more than a direction's
+    # Where the forward is rough, the noise of single elements hides more than that of a direction.
+    by_elements = len(compared) == size and not differences.is_rough
     if failing is not None and by_elements and _is_their_sum(compared, analytic, failing, accuracy):
         failing = None  # along a direction the function bends sooner than along one axis
     kinks = [each for each in compared if each.is_kink]
