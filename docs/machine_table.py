@@ -131,6 +131,9 @@ USES: dict[str, list[Use]] = {
     "MeanSquaredError": losses(cr.MeanSquaredError),
     "MeanAbsoluteError": losses(cr.MeanAbsoluteError),
     "Huber": losses(cr.Huber),
+    "HalfSquaredError": losses(cr.HalfSquaredError),
+    "Quantile": losses(cr.Quantile),
+    "HalfPoissonDeviance": losses(cr.HalfPoissonDeviance),
 }  # fmt: skip
 
 

@@ -448,11 +448,21 @@ _add(
     **UNDIFFERENTIATED,
 )
 
-for regression in (layers.MeanSquaredError, layers.MeanAbsoluteError, layers.Huber):
+_add(lambda: layers.SigmoidCrossEntropy(sum_labels=True), "summed", both(normal((4, 3)), whole(2, (4, 3))))
+
+for regression in (
+    layers.MeanSquaredError,
+    layers.HalfSquaredError,
+    layers.MeanAbsoluteError,
+    layers.Huber,
+    layers.Quantile,
+):
     _add(
         regression,
         "vector",
-        distinct((5,), (5,)) if regression is layers.MeanSquaredError else normal((5,), (5,)),
+        distinct((5,), (5,))
+        if regression in (layers.MeanSquaredError, layers.HalfSquaredError)
+        else normal((5,), (5,)),
     )
     _add(regression, "matrix", normal((4, 3), (4, 3)))
     _add(regression, "one", normal((1, 1), (1, 1)))
@@ -461,3 +471,14 @@ for regression in (layers.MeanSquaredError, layers.MeanAbsoluteError, layers.Hub
     _add(regression, "sample-weights", both(normal((4, 3), (4, 3)), WEIGHTS), **UNDIFFERENTIATED)
     _add(regression, "images", normal((2, 1, 2, 3), (2, 1, 2, 3)))
 _add(lambda: layers.Huber(delta=0.3), "delta", normal((4, 3), (4, 3)))
+_add(lambda: layers.Quantile(0.9), "upper", normal((4, 3), (4, 3)))
+_add(layers.HalfPoissonDeviance, "vector", both(normal((5,)), between(0.5, 4.0, (5,))))
+_add(layers.HalfPoissonDeviance, "counts", both(normal((4, 3)), whole(5, (4, 3))))
+_add(layers.HalfPoissonDeviance, "one", both(normal((1, 1)), between(0.5, 4.0, (1, 1))))
+_add(layers.HalfPoissonDeviance, "extreme", exactly([5.0, -20.0, 0.5], [1.0, 0.5, 1e4]))
+_add(
+    layers.HalfPoissonDeviance,
+    "sample-weights",
+    both(normal((4, 3)), between(0.5, 4.0, (4, 3)), WEIGHTS),
+    **UNDIFFERENTIATED,
+)

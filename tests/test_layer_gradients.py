@@ -121,7 +121,7 @@ def test_every_layer_has_cases() -> None:
 
 def test_every_layer_is_public() -> None:
     assert {cls.__name__ for cls in all_layers()} <= set(layers.__all__)
-    assert len(all_layers()) == len({cls.__name__ for cls in all_layers()}) == 40
+    assert len(all_layers()) == len({cls.__name__ for cls in all_layers()}) == 43
 
 
 @cases

@@ -43,6 +43,14 @@ CASES: dict[str, tuple[cr.Loss, tuple[int, ...], str]] = {
     "positive, one logit": (cr.SigmoidCrossEntropy(positive_weight=0.3), (), "shares"),
     "squares": (cr.MeanSquaredError(), (), "numbers"),
     "squares of rows": (cr.MeanSquaredError(), (2, 2, 3), "numbers"),
+    "half squares": (cr.HalfSquaredError(), (), "numbers"),
+    "half squares of rows": (cr.HalfSquaredError(), (2, 2, 3), "numbers"),
+    "quantile": (cr.Quantile(0.9), (3,), "numbers"),
+    "quantile of rows": (cr.Quantile(0.2), (2, 3), "whole numbers"),
+    "poisson": (cr.HalfPoissonDeviance(), (3,), "counts"),
+    "poisson of one": (cr.HalfPoissonDeviance(), (), "counts"),
+    "sigmoid, summed": (cr.SigmoidCrossEntropy(sum_labels=True), (2, 3), "shares"),
+    "positive, summed": (cr.SigmoidCrossEntropy([1.0, 0.0, 3.0], sum_labels=True), (2, 3), "shares"),
     "absolute": (cr.MeanAbsoluteError(), (3,), "numbers"),
     "huber": (cr.Huber(0.7), (3,), "numbers"),
     "huber of rows": (cr.Huber(), (2, 3), "whole numbers"),
@@ -65,6 +73,7 @@ def feeds_of(
         "one-hot": lambda: np.eye(row[-1], dtype=int)[rng.integers(0, row[-1], shape[:-1])],
         "shares": lambda: np.round(rng.random(shape), 1).astype(dtype),
         "numbers": lambda: rng.normal(size=shape).astype(dtype),
+        "counts": lambda: rng.integers(0, 4, shape),
         "whole numbers": lambda: rng.integers(-2, 3, shape),
     }
     feeds = {"x": 3 * rng.normal(size=(rows, 3)).astype(dtype), "t": made[kind]()}

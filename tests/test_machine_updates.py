@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 
 import chainrule as cr
+from chainrule.errors import ArgumentError
+from chainrule.optimizers import AdamHat
 from chainrule.parameters import Parameters
 from chainrule.program.building import with_update
 from chainrule.program.calls import Call
@@ -148,3 +150,77 @@ def test_a_gradient_that_is_not_finite_stops_a_clipped_step() -> None:
     with pytest.raises(cr.errors.DivergedError):
         net.fit(x, np.full((8, 2), 1e38), optimizer=cr.SGD(0.1, clip_norm=1.0), iterations=3, batch_size=8)
     np.testing.assert_array_equal(net.params.flat, before)
+
+
+PENALIZED = [
+    cr.SGD(0.1, weight_decay=0.3, penalized=1),
+    cr.Nesterov(0.1, weight_decay=0.3, penalized=1, clip_norm=0.5),
+    cr.Adam(0.1, weight_decay=0.3, penalized=4),
+    AdamHat(0.1, weight_decay=0.3, penalized=1),
+]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("optimizer", PENALIZED, ids=repr)
+def test_a_penalty_of_the_sum_is_part_of_the_loss_and_of_the_step(optimizer: Any, weighted: bool) -> None:
+    rng = np.random.default_rng(0)
+    X, t = rng.normal(size=(70, 5)), rng.integers(0, 3, 70)
+    weights = rng.uniform(0.5, 2, 70) if weighted else None
+    net = cr.Network(
+        cr.Affine(4),
+        cr.Tanh(),
+        cr.Affine(3),
+        input_shape=5,
+        loss=cr.SoftmaxCrossEntropy(),
+        dtype="float64",
+        seed=1,
+    )
+    by_hand, state = net.astype("float64"), optimizer.start(net.params.flat.copy(), net.decays)
+    training = net.training(X, t, optimizer=optimizer, batch_size=32, epochs=3, sample_weight=weights, seed=0)
+    order = [part for epoch in range(3) for part in training.batches.of_epoch(epoch)]
+    losses: list[float] = []
+    while len(losses) < 9:
+        losses += training.steps(9 - len(losses))
+    expected = []
+    for rows in (row for part in order for row in part):
+        some = None if weights is None else weights[rows]
+        total = len(rows) if some is None else some.sum()
+        w = by_hand.params.flat
+        penalty = 0.3 / 2 * np.sum(w[net.decays] ** 2) / total
+        loss, gradient = (
+            by_hand.loss(X[rows], t[rows], some),
+            by_hand.flat_gradient(X[rows], t[rows], some).flat,
+        )
+        expected.append(loss + optimizer.penalized * penalty)
+        optimizer.step(w, gradient, state, rows=total)
+    np.testing.assert_allclose(losses, expected, rtol=1e-12)
+    np.testing.assert_allclose(net.params.flat, by_hand.params.flat, rtol=1e-10, atol=1e-14)
+
+
+def test_a_penalty_has_the_same_bits_for_every_number_of_threads() -> None:
+    found = []
+    for threads in (1, 2, 3):
+        rng = np.random.default_rng(0)
+        X, t = rng.normal(size=(300, 200)), rng.integers(0, 3, 300)
+        net = cr.Network(
+            cr.Affine(300), cr.ReLU(), cr.Affine(3), input_shape=200, loss="cross_entropy", seed=1
+        )
+        training = net.training(
+            X,
+            t,
+            optimizer=AdamHat(weight_decay=0.1, penalized=1),
+            batch_size=128,
+            epochs=2,
+            seed=0,
+            threads=threads,
+        )
+        losses: list[float] = []
+        while len(losses) < 6:
+            losses += training.steps(6 - len(losses))
+        found.append((losses, net.params.flat.tobytes()))
+    assert found[0] == found[1] == found[2]
+
+
+def test_a_penalty_is_refused_where_it_cannot_be_part_of_the_loss() -> None:
+    with pytest.raises(ArgumentError, match="a penalty is part of the loss"):
+        cr.AdamW(penalized=1)

@@ -12,10 +12,10 @@ from hypothesis import strategies as st
 import chainrule.optimizers as optimizers
 import chainrule.optimizers.optimizer as optimizer_module
 from chainrule.errors import ArgumentError, ShapeError
-from chainrule.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+from chainrule.optimizers import SGD, AdaGrad, Adam, AdamHat, AdamW, Momentum, Nesterov, RMSProp
 from chainrule.schedules import Constant, Cosine, Exponential, LinearWarmup
 
-KINDS = [SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW]
+KINDS = [SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamHat, AdamW]
 OPTIONS = [
     {},
     {"weight_decay": 0.05},
@@ -30,6 +30,7 @@ NUMBERS = {
     "AdaGrad": {"epsilon": 0.01},
     "RMSProp": {"alpha": 0.9, "epsilon": 0.02},
     "Adam": {"beta1": 0.85, "beta2": 0.97, "epsilon": 0.03},
+    "AdamHat": {"beta1": 0.85, "beta2": 0.97, "epsilon": 0.03},
     "AdamW": {"beta1": 0.85, "beta2": 0.97, "epsilon": 0.03},
 }
 
@@ -73,6 +74,8 @@ def by_formula(
                 second[i] = numbers["beta2"] * second[i] + (1 - numbers["beta2"]) * x**2
                 mean = first[i] / (1 - numbers["beta1"] ** t)
                 square = second[i] / (1 - numbers["beta2"] ** t)
+                if kind is AdamHat:  # epsilon stands beside the root of what is not corrected
+                    mean, square = mean * math.sqrt(1 - numbers["beta2"] ** t), second[i]
                 w[i] = w[i] - rate * mean / (math.sqrt(square) + numbers["epsilon"])
     return w
 
@@ -600,6 +603,7 @@ def test_defaults() -> None:
         "AdaGrad": 0.01,
         "RMSProp": 0.01,
         "Adam": 0.001,
+        "AdamHat": 0.001,
         "AdamW": 0.001,
     }
     assert AdamW().weight_decay == 0.01

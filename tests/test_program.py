@@ -129,7 +129,16 @@ def test_a_program_equals_the_graph(name: str, executor: str, monkeypatch: Any) 
 
 
 @pytest.mark.parametrize(
-    "loss", [cr.MeanSquaredError(), cr.MeanAbsoluteError(), cr.SigmoidCrossEntropy(), cr.Huber()]
+    "loss",
+    [
+        cr.MeanSquaredError(),
+        cr.MeanAbsoluteError(),
+        cr.SigmoidCrossEntropy(),
+        cr.Huber(),
+        cr.Quantile(0.7),
+        cr.HalfSquaredError(),
+        cr.HalfPoissonDeviance(),
+    ],
 )
 def test_losses_of_numbers(loss: cr.Loss) -> None:
     t = RNG.random((40, 4))

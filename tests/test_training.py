@@ -597,3 +597,28 @@ def test_a_damaged_place_in_a_file_is_refused(progress: Any, tmp_path: Path) -> 
             cr.load(path)
     finally:
         sys.set_int_max_str_digits(4300)
+
+
+def test_steps_over_several_epochs_are_those_of_one_at_a_time() -> None:
+    found = []
+    for at_once in (1, 3, 40):
+        net = network()
+        training = net.training(X[:50], T[:50], optimizer=cr.Adam(), batch_size=15, epochs=10)
+        losses: list[float] = []
+        while len(losses) < 40:
+            losses += training.steps(min(at_once, 40 - len(losses)))
+        found.append((losses, net.params.flat.tobytes(), training.epoch))
+    assert found[0] == found[1] == found[2]
+    assert found[0][2] == 10
+
+
+def test_a_learning_rate_may_stand_in_place_of_the_schedules() -> None:
+    nets = network(), network()
+    given, said = (
+        net.training(X, T, optimizer=cr.SGD(rate), epochs=2)
+        for net, rate in zip(nets, (0.1, 0.3), strict=True)
+    )
+    said.learning_rate = 0.1
+    assert given.steps(1) == said.steps(1)
+    assert said.rates == [0.1]
+    assert np.array_equal(nets[0].params.flat, nets[1].params.flat)

@@ -32,10 +32,13 @@ from chainrule.layers.base import Layer, ParameterSpec
 from chainrule.layers.dropout import Dropout
 from chainrule.layers.embedding import Embedding
 from chainrule.layers.loss import (
+    HalfPoissonDeviance,
+    HalfSquaredError,
     Huber,
     Loss,
     MeanAbsoluteError,
     MeanSquaredError,
+    Quantile,
     SigmoidCrossEntropy,
     SoftmaxCrossEntropy,
 )
@@ -56,6 +59,8 @@ __all__ = [
     "Embedding",
     "Exp",
     "Flatten",
+    "HalfPoissonDeviance",
+    "HalfSquaredError",
     "Huber",
     "Index",
     "Layer",
@@ -73,6 +78,7 @@ __all__ = [
     "Negative",
     "ParameterSpec",
     "Power",
+    "Quantile",
     "ReLU",
     "Reshape",
     "SiLU",

@@ -140,18 +140,23 @@ static int total_of_weights(worker *w, const instruction *i) {
 
 typedef real error(real x, real t, real p);
 
+// Over how many of the D outputs of a sample a mean is taken: 1 where they are summed.
+enum { OWN_NUMBER, SUMMED };  // numbers
+INLINE real averaged(const instruction *i, int64_t D) { return i->number[SUMMED] != 0 ? 1 : (real)D; }
+
 // x, t (B, D) -> the mean of value(x, t) over all elements; dx (B, D) = gradient(x, t) / (B D). p is the loss's number.
+// Where a sample's outputs are summed, D is 1 in these.
 INLINE int mean_of(worker *w, const instruction *i, error *value, error *gradient) {
     const int64_t D = operand(w, i, 0)->width, n = own_count(w) * D;
     const real *restrict x = own_rows(w, i, 0), *restrict t = own_rows(w, i, 1);
-    const real part_of_mean = 1 / (real)(w->rows * D), p = (real)i->number[0];
+    const real part_of_mean = 1 / ((real)w->rows * averaged(i, D)), p = (real)i->number[OWN_NUMBER];
     real *restrict dx = own_rows(w, i, 2);
     double total = 0;
     for (int64_t j = 0; j < n; j++) {
         total += value(x[j], t[j], p);
         dx[j] = part_of_mean * gradient(x[j], t[j], p);
     }
-    *w->sum = total / (double)(w->rows * D);
+    *w->sum = total / ((double)w->rows * averaged(i, D));
     return 0;
 }
 
@@ -160,8 +165,8 @@ INLINE int weighted_mean_of(worker *w, const instruction *i, error *value, error
     const int64_t D = operand(w, i, 0)->width;
     const real *restrict x = own_rows(w, i, 0), *restrict t = own_rows(w, i, 1);
     const real *s = optional(w, i, SAMPLE_WEIGHTS), *total = optional(w, i, TOTAL);
-    const real *restrict ps = of_columns ? all_rows(w, i, OWN_WEIGHTS) : NULL, one = (real)i->number[0];
-    const real all = (total ? *total : (real)w->rows) * (real)D;
+    const real *restrict ps = of_columns ? all_rows(w, i, OWN_WEIGHTS) : NULL, one = (real)i->number[OWN_NUMBER];
+    const real all = (total ? *total : (real)w->rows) * averaged(i, D);
     real *restrict dx = own_rows(w, i, 2);
     double sum = 0;
     for (int64_t r = w->low; r < w->high; r++, x += D, t += D, dx += D) {
@@ -189,6 +194,12 @@ INLINE real squared_error_slope(real x, real t, real p) { return (void)p, (x - t
 MEAN_OF(mean_squared_error, squared_error, squared_error_slope)
 WEIGHTED_MEAN_OF(mean_squared_error, squared_error, squared_error_slope, 0)
 
+// r^2 / 2
+INLINE real half_squared(real x, real t, real p) { return (void)p, (x - t) * (x - t) / 2; }
+INLINE real half_squared_slope(real x, real t, real p) { return (void)p, x - t; }
+MEAN_OF(half_squared_error, half_squared, half_squared_slope)
+WEIGHTED_MEAN_OF(half_squared_error, half_squared, half_squared_slope, 0)
+
 // |r|
 INLINE real absolute_error(real x, real t, real p) { return (void)p, real_abs(x - t); }
 INLINE real absolute_error_slope(real x, real t, real p) {
@@ -209,6 +220,20 @@ INLINE real huber_error(real x, real t, real p) {
 }
 MEAN_OF(huber, huber_error, huber_slope)
 WEIGHTED_MEAN_OF(huber, huber_error, huber_slope, 0)
+
+// max((p - 1) r, p r) of r = t - x; the slope is NaN where x or t is
+INLINE real quantile_slope(real x, real t, real p) { return x > t ? 1 - p : x < t ? -p : x - t; }
+INLINE real quantile_error(real x, real t, real p) { return quantile_slope(x, t, p) * (x - t); }
+MEAN_OF(quantile, quantile_error, quantile_slope)
+WEIGHTED_MEAN_OF(quantile, quantile_error, quantile_slope, 0)
+
+// exp(x) - t + t (log t - x)
+INLINE real poisson_slope(real x, real t, real p) { return (void)p, real_exp(x) - t; }
+INLINE real poisson_deviance(real x, real t, real p) {
+    return poisson_slope(x, t, p) + (t > 0 ? t * (real_log(t) - x) : 0);
+}
+MEAN_OF(half_poisson_deviance, poisson_deviance, poisson_slope)
+WEIGHTED_MEAN_OF(half_poisson_deviance, poisson_deviance, poisson_slope, 0)
 
 // -t log s(x) - (1 - t) log s(-x), s the logistic function: max(x, 0) - x t + log(1 + exp(-|x|))
 INLINE real binary_cross_entropy(real x, real t, real p) { return (void)p, softplus_value(x, 0) - x * t; }

@@ -9,7 +9,7 @@
 #include <stdatomic.h>
 #include <stdint.h>
 
-enum { OPERANDS = 8, NUMBERS = 6, LINE = 8 };  // LINE: numbers of 8 bytes in a line of the cache
+enum { OPERANDS = 8, NUMBERS = 7, LINE = 8 };  // LINE: numbers of 8 bytes in a line of the cache
 
 // Of what kind the numbers of an array are.
 enum { F32, F64, I8, I16, I32, I64, U8, U16, U32, U64 };
@@ -54,6 +54,7 @@ typedef struct {
     int64_t steps, batch;     // with rows one after another, batch is that of all steps but the last
     int64_t total;            // rows in all, one after another
     const double *rates;      // of each step
+    const double *weights;    // of each step: the sum of its rows' weights; NULL: their number
     int64_t done;             // steps the optimizer has done before
     int64_t training;         // whether layers act as in training
     int64_t iteration;        // number of the first step, which decides the random numbers drawn
@@ -63,7 +64,7 @@ typedef struct {
     int64_t parts;            // of the turn that is cut into most
     _Atomic int64_t *box;     // what passes between threads, see machine.c; NULL where there is one
     double *sums;             // the loss of each part, LINE apart
-    double *squares;          // of the gradient, added up by each part, LINE apart: the sum, and its unit
+    double *squares;          // added up by each part, LINE apart: of the gradient, and their unit; the penalty
     _Atomic int64_t next;     // the next step that no thread has taken, of a prediction
     _Atomic int64_t doubtful; // whether something watched was not finite
     _Atomic int64_t failed;   // ROW_OUT_OF_RANGE or what follows it, and what was read where:

@@ -4,12 +4,34 @@
 // What fades away, step by step, is 0 once it is below the smallest normal number. A sum of squares stays where the
 // epsilon beside its root is as small as that.
 
+enum { PENALTY = 2 };  // where a part keeps its share of the penalty, behind the squares and their unit
+
+// The sum of the weights of the rows of this step.
+INLINE double batch_weight(const worker *w) {
+    const double *weights = w->call->weights;
+    return weights ? weights[w->step] : (double)w->rows;
+}
+
+// The share of each part of number[0] / 2 times the sum of decay x^2, for the mean over the rows of the batch.
+static int penalty(worker *w, const instruction *i) {
+    const int64_t P = operand(w, i, 0)->width, low = share(P, w->part, w->parts), high = share(P, w->part + 1, w->parts);
+    const real *restrict x = all_rows(w, i, 0), *restrict decay = all_rows(w, i, 1);
+    double sum[8] = {0}, total = 0;
+    int64_t j = low;
+    for (; j + 8 <= high; j += 8)
+        for (int k = 0; k < 8; k++) sum[k] += (double)decay[j + k] * x[j + k] * x[j + k];
+    for (; j < high; j++) sum[0] += (double)decay[j] * x[j] * x[j];
+    for (int k = 0; k < 8; k++) total += sum[k];
+    w->call->squares[LINE * w->part + PENALTY] = i->number[0] / 2 * total / batch_weight(w);
+    return 0;
+}
+
 // Before any update: end the call when a loss or a gradient is not finite, or a row or label was out of range.
 static int stop_unless_finite(worker *w, const instruction *i) {
     call *c = w->call;
     (void)i;
     double loss = 0;
-    for (int64_t part = 0; part < c->parts; part++) loss += c->sums[LINE * part];
+    for (int64_t part = 0; part < c->parts; part++) loss += c->sums[LINE * part] + c->squares[LINE * part + PENALTY];
     const int64_t failed = atomic_load(&c->failed);
     if (failed) return (int)failed;
     if (w->part == 0) c->losses[w->step] = loss;
@@ -60,14 +82,14 @@ INLINE real clipping(const call *c, double most) {
 
 // What a rule reads beside the gradient.
 typedef struct {
-    real r, m, a, rest_a, b, rest_b, unbias, e, least;
+    real r, m, a, rest_a, b, rest_b, unbias, e, least, share;
 } numbers;
 
 // Change x and the running arrays' numbers u and v, by the gradient g.
 typedef void rule(real *x, real *u, real *v, real g, const numbers *n);
 
 enum { NO_DECAY, COUPLED, BESIDE };     // of the weights: none, as part of the gradient, or beside it
-enum { DECOUPLED = 3, MOST_NORM = 4, MOST_VALUE = 5 };  // numbers of an instruction, behind those of its rule
+enum { DECOUPLED = 3, MOST_NORM = 4, MOST_VALUE = 5, PENALIZED = 6 };  // numbers of an instruction, behind those of its rule
 
 // In this order: clip g by its norm, and by its value; g += decay x, or x -= r decay x; and the rule.
 // How, is known to the compiler, which makes a loop of each case.
@@ -89,7 +111,7 @@ INLINE void update_share(const worker *w, const instruction *i, rule *change, co
         if (decays == BESIDE) x[j] = normal_or_0(x[j] - x[j] * decay[j] * n->r);
         if (decays == COUPLED) {
             x[j] = normal_or_0(x[j]);
-            g += decay[j] * x[j];
+            g += decay[j] * n->share * x[j];
         }
         change(x + j, running > 0 ? u + j : &none, running > 1 ? v + j : &none, g, n);
     }
@@ -102,7 +124,8 @@ INLINE void update_decaying(const worker *w, const instruction *i, rule *change,
     else update_share(w, i, change, n, running, COUPLED, clips);
 }
 
-INLINE int update(const worker *w, const instruction *i, rule *change, const numbers n, const int running) {
+INLINE int update(const worker *w, const instruction *i, rule *change, numbers n, const int running) {
+    n.share = i->number[PENALIZED] > 0 ? (real)(1 / batch_weight(w)) : 1;
     if (i->number[MOST_NORM] > 0 || i->number[MOST_VALUE] > 0) update_decaying(w, i, change, &n, running, 1);
     else update_decaying(w, i, change, &n, running, 0);
     return 0;
@@ -182,5 +205,13 @@ static int adam(worker *w, const instruction *i) {
     const numbers n = {.r = (real)rate(w), .m = (real)(rate(w) / (1 - pow(a, t))),
                        .a = (real)a, .rest_a = (real)(1 - a), .b = (real)b, .rest_b = (real)(1 - b),
                        .unbias = (real)(1 / sqrt(1 - pow(b, t))), .e = (real)e, .least = least_square(e)};
+    return update(w, i, adam_rule, n, 2);
+}
+// The same with epsilon beside sqrt(v): x -= r sqrt(1 - b^t) / (1 - a^t) u / (sqrt(v) + epsilon)
+static int adam_hat(worker *w, const instruction *i) {
+    const double a = i->number[0], b = i->number[1], e = i->number[2], t = (double)(w->call->done + w->step + 1);
+    const numbers n = {.r = (real)rate(w), .m = (real)(rate(w) * sqrt(1 - pow(b, t)) / (1 - pow(a, t))),
+                       .a = (real)a, .rest_a = (real)(1 - a), .b = (real)b, .rest_b = (real)(1 - b),
+                       .unbias = 1, .e = (real)e, .least = least_square(e)};
     return update(w, i, adam_rule, n, 2);
 }

@@ -87,16 +87,29 @@ class Progress:
         return self.total
 
     def next_batches(self, most: int) -> Array:
-        """The row numbers of the next batches, `most` at most, all of one size."""
+        """The row numbers of the next batches, `most` at most, all of one size, of this epoch and the next ones."""
         assert self.batches is not None
-        epoch, begin = self.place
+        (epoch, skipped), left = self.place, most
+        found: list[Array] = []
+        while left:
+            for part in self._order_of(epoch):
+                if skipped >= len(part):
+                    skipped -= len(part)
+                    continue
+                if found and part.shape[1] != found[0].shape[1]:
+                    return _joined(found)
+                found.append(part[skipped : skipped + left])
+                left, skipped = left - len(found[-1]), 0
+                if not left:
+                    break
+            epoch += 1
+        return _joined(found)
+
+    def _order_of(self, epoch: int) -> list[Array]:
+        assert self.batches is not None
         if self.order[0] != epoch:
             self.order = epoch, self.batches.of_epoch(epoch)
-        for part in self.order[1]:
-            if begin < len(part):
-                return part[begin : begin + most]
-            begin -= len(part)
-        raise AssertionError("an epoch has as many batches as it says")
+        return self.order[1]
 
     def batch_without(self, useful: Array, steps: int) -> tuple[int, int] | None:
         """The epoch and the number of the first of the coming batches that holds none of the useful rows."""
@@ -142,6 +155,10 @@ class Progress:
         if done and (batches is None or done >= batches.epoch_length):
             raise ArgumentError(f"progress: expected fewer batches done than an epoch has, got {done}")
         return cls(place=(epoch, done), batches=batches)
+
+
+def _joined(parts: list[Array]) -> Array:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def counted_in_file(name: str, value: Any) -> int:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from chainrule.arguments import is_number, whole_number
+from chainrule.arguments import is_number, number, whole_number
 from chainrule.arrays import Array, fingerprint
 from chainrule.errors import ArgumentError, BusyError, DataError
 from chainrule.loop import (
@@ -71,6 +71,8 @@ class Training:
         self.iteration, self.planned = 0, steps or 0
         #: The learning rates of the last call's steps.
         self.rates: list[float] = []
+        #: The learning rate of the next steps, in place of that of the optimizer's schedule; None: the schedule's.
+        self.learning_rate: float | None = None
         #: The share of the data that was held out for validation, where it was a share.
         self.held_out: float | None = None
         self.data, self.validation, self._threads = data, validation, threads
@@ -213,7 +215,12 @@ class Training:
         try:
             with self.network.callers.steps(), np.errstate(all="ignore"):  # what overflows is found and named
                 losses: list[float] = self._trainer.steps(
-                    self.data, batches, rates, iteration=self.network.iterations, threads=self._threads
+                    self.data,
+                    batches,
+                    rates,
+                    iteration=self.network.iterations,
+                    threads=self._threads,
+                    weights=self._weights_of(batches),
                 ).tolist()
             state.iteration = before + len(losses)  # an optimizer's own `step` need not count
         finally:  # a layer in Python may raise anything, after steps that changed the parameters
@@ -226,7 +233,14 @@ class Training:
             self._pace.note(done, time.perf_counter() - start)
         return losses
 
+    def _weights_of(self, batches: Array) -> Array | None:
+        """The sum of the weights of each batch's rows, where a penalty depends on it."""
+        weights = self.data.get("sample_weight") if self.optimizer.penalized else None
+        return None if weights is None else np.asarray(weights[batches].sum(axis=1, dtype=np.float64))
+
     def _rates(self, first: int, steps: int) -> Array:
+        if self.learning_rate is not None:
+            return np.full(steps, number("learning_rate", self.learning_rate, "[0, inf)"))
         schedule = self.optimizer.schedule
         found = schedule.rates(first, steps, self.progress.total_for(steps))
         rates = np.array(found, np.float64) if all(map(is_number, found)) else np.array([np.nan])
@@ -298,6 +312,8 @@ class Training:
         )
 
     def _next_rate(self) -> float:
+        if self.learning_rate is not None:
+            return self.learning_rate
         done = self.optimizer_state.iteration
         total = self.progress.total or done + 1
         return self.optimizer.schedule(min(done, total - 1), total)

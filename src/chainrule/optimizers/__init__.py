@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 from chainrule.arguments import one_of
 from chainrule.errors import no_such_name
 from chainrule.optimizers.optimizer import Optimizer, OptimizerState
-from chainrule.optimizers.rules import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, RMSProp
+from chainrule.optimizers.rules import SGD, AdaGrad, Adam, AdamHat, AdamW, Momentum, Nesterov, RMSProp
 
 __all__ = [
     "KINDS",
     "SGD",
     "AdaGrad",
     "Adam",
+    "AdamHat",
     "AdamW",
     "Momentum",
     "Nesterov",
@@ -24,7 +25,7 @@ __all__ = [
 ]
 
 KINDS: dict[str, type[Optimizer]] = {
-    kind.__name__.lower(): kind for kind in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamW)
+    kind.__name__.lower(): kind for kind in (SGD, Momentum, Nesterov, AdaGrad, RMSProp, Adam, AdamHat, AdamW)
 }
 
 

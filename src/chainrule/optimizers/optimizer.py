@@ -64,6 +64,10 @@ class Optimizer(Frozen, ABC):
     clip_value: g <- min(max(g, -clip_value), clip_value), element by element.
     weight_decay: g <- g + weight_decay * w, the gradient of weight_decay / 2 * |w|^2. It applies where
         `decays` in `start` says so (not to biases and scales), or everywhere with decay_all=True.
+    penalized: with a number above 0, weight decay is scikit-learn's alpha, the penalty of a sum over the batch:
+        the step is one on (sum_i s_i L_i + weight_decay / 2 * |w|^2) / sum_i s_i, over the rows i of the batch with
+        sample weights s_i (1 if not given), and the losses that a training records hold `penalized` times the
+        penalty. 1 records the very objective.
 
     Shapes: parameters, gradient, running arrays all (P,). float32 or float64, kept.
     Raises: ArgumentError for a number out of range; ShapeError for vectors that do not fit each other.
@@ -84,6 +88,7 @@ class Optimizer(Frozen, ABC):
     decay_all: bool = False
     clip_norm: float | None = within("(0, inf)", None, "try 1.0; None does not clip")
     clip_value: float | None = within("(0, inf)", None, "try 1.0; None does not clip")
+    penalized: float = within("[0, inf)", 0.0, "try 1; 0 is weight decay of the mean")
 
     def __post_init__(self) -> None:
         self.schedule = as_schedule(self.learning_rate, self, "learning_rate")
@@ -91,6 +96,11 @@ class Optimizer(Frozen, ABC):
             value = getattr(self, each.name)
             if each.metadata and value is not None:
                 vars(self)[each.name] = number(each.name, value, owner=self, **each.metadata)
+        if self.penalized and (self.decoupled or not vars(type(self)).get("native")):
+            raise ArgumentError(
+                f"{self!r}: a penalty is part of the loss, for SGD, Momentum, Nesterov, AdaGrad, RMSProp and Adam; "
+                f"leave penalized out"
+            )
 
     @abstractmethod
     def rule(self, w: Array, g: Array, running: Arrays, scratch: Array, rate: float, t: int) -> None:
@@ -128,12 +138,19 @@ class Optimizer(Frozen, ABC):
         )
 
     def step(
-        self, parameters: Array, gradient: Array, state: OptimizerState, *, learning_rate: float | None = None
+        self,
+        parameters: Array,
+        gradient: Array,
+        state: OptimizerState,
+        *,
+        learning_rate: float | None = None,
+        rows: float = 1.0,
     ) -> None:
         """Change `parameters` and `state` in place by one step. `gradient` is only read.
 
         `learning_rate` is the rate of this step. Without it the optimizer's schedule is evaluated at
-        `state.iteration`, which takes one that does not depend on the length of the training.
+        `state.iteration`, which takes one that does not depend on the length of the training. `rows` is the sum of
+        the batch's sample weights, for an optimizer that is `penalized`.
         """
         self._check_fit(parameters, gradient, state)
         rate = self._rate(learning_rate, state.iteration)
@@ -154,6 +171,8 @@ class Optimizer(Frozen, ABC):
                 w -= scratch
             elif self.weight_decay:
                 np.multiply(w, decay, out=scratch)
+                if self.penalized:
+                    scratch /= rows
                 g = np.add(g, scratch, out=changed)
             running = {name: state.arrays[name][block] for name in self.running}
             self.rule(w, g, running, scratch, rate, state.iteration)

@@ -152,6 +152,26 @@ class Adam(Optimizer):
 
 
 @dataclass(repr=False, eq=False)
+class AdamHat(Adam):
+    """m, v as in Adam,    w <- w - r sqrt(1 - beta2^t) / (1 - beta1^t) * m / (sqrt(v) + epsilon).
+
+    Adam with epsilon beside the uncorrected moment, as scikit-learn and TensorFlow have it.
+    Source: Kingma, Ba, Adam: A Method for Stochastic Optimization (2015), end of section 2: epsilon hat.
+    """
+
+    native = ("AdamHat", "beta1", "beta2", "epsilon")
+
+    def rule(self, w: Array, g: Array, running: Arrays, scratch: Array, rate: float, t: int) -> None:
+        first, second = running["first_moment"], running["second_moment"]
+        _average(first, g, self.beta1, scratch)
+        _average(second, g, self.beta2, scratch, squared=True)
+        corrected = rate * math.sqrt(1 - self.beta2**t) / (1 - self.beta1**t)
+        _descend(w, first, second, scratch, corrected, self.epsilon)
+        clear(first, scratch, t)
+        clear(second, scratch, t, self.epsilon)
+
+
+@dataclass(repr=False, eq=False)
 class AdamW(Adam):
     """w <- w - r weight_decay w, then Adam's step with the gradient as it is: weight decay that is decoupled.
 

@@ -38,6 +38,8 @@ class Call:
     rows: Array | None = None
     total: int = 0
     rates: Array = field(default_factory=lambda: np.zeros(1))
+    weights: Array | None = None
+    """Of each step: the sum of its rows' weights, for a penalty; by default the number of rows."""
     losses: Array = field(default_factory=lambda: np.zeros(1))
     right: Array | None = None
     result: Array | None = None
@@ -104,6 +106,12 @@ class Step:
     def backward(self, i: int, dy: Any, **asked: Any) -> Any:
         """What the backward of the layer at node i returns."""
         return self.layers[i].backward(dy, self.saved[i], **asked)
+
+    @property
+    def weight(self) -> float:
+        """The sum of its rows' weights."""
+        weights = self.call.weights
+        return float(self.call.length_of(self.number) if weights is None else weights[self.number])
 
     @property
     def rows(self) -> Any:

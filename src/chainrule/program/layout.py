@@ -10,7 +10,7 @@ from chainrule.arrays import Array
 from chainrule.errors import ChainruleError
 from chainrule.native import library
 
-OPERANDS, NUMBERS = 8, 6  # of an instruction
+OPERANDS, NUMBERS = 8, 7  # of an instruction
 KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
 FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE = range(6)  # why a call came back
 BOX = 64  # numbers in what passes between threads
@@ -50,7 +50,7 @@ class CallStructure(Structure):
     """`call` in native/machine.h."""
 
     _fields_ = _fields(
-        "code turns turn_count gemm gemv blas_bits rows steps batch total rates done training iteration losses "
+        "code turns turn_count gemm gemv blas_bits rows steps batch total rates weights done training iteration losses "
         "right result parts box sums squares next doubtful failed failed_array failed_value failed_row"
     )
 

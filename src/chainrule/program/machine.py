@@ -141,7 +141,7 @@ class Machine:
         c = self.call
         c.turn_count = len(self.table.turns_of(call.measured))
         c.steps, c.batch, c.total = call.steps, call.batch, call.total
-        c.rows, c.rates = _address(call.rows), _address(call.rates)
+        c.rows, c.rates, c.weights = _address(call.rows), _address(call.rates), _address(call.weights)
         c.losses = _address(call.losses if call.measured else None)
         c.right, c.result = _address(call.right), _address(call.result)
         c.done = 0 if call.update is None else call.update.state.iteration
@@ -286,6 +286,7 @@ class Machine:
             rows=None if call.rows is None else np.arange(len(origin)).reshape(steps, -1),
             total=len(origin),
             rates=call.rates[own],
+            weights=None if call.weights is None else call.weights[own],
             losses=call.losses[own],
             right=None if call.right is None else call.right[own],
             result=None if call.result is None else call.result[rows],

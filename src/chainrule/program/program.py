@@ -255,8 +255,11 @@ class Trainer:
         *,
         iteration: int,
         threads: int | None = None,
+        weights: Array | None = None,
     ) -> Array:
         """One step on each row of `rows`, which are row numbers of the data. Returns the losses.
+
+        `weights` are the sums of each step's sample weights, for an optimizer that is `penalized`.
 
         There are fewer than rows when a loss or gradient is not finite: nothing was changed in that step.
         """
@@ -264,6 +267,7 @@ class Trainer:
             data,
             np.ascontiguousarray(rows, np.int64),
             rates=np.ascontiguousarray(rates, np.float64),
+            weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
             losses=np.empty(len(rows)),
             training=True,
             iteration=iteration,

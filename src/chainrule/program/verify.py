@@ -235,7 +235,8 @@ def verify_call(table: Table, data: Iterable[Place], call: Call) -> None:
     rows = call.rows
     if rows is not None and (rows.shape != (call.steps, call.batch) or rows.dtype != np.int64):
         raise ShapeError(f"rows: expected shape {(call.steps, call.batch)}, got {rows.shape} of {rows.dtype}")
-    for name, array in (("rates", call.rates if call.update else None), ("right", call.right)):
+    rates = call.rates if call.update else None
+    for name, array in (("rates", rates), ("weights", call.weights), ("right", call.right)):
         if array is not None and len(array) < call.steps:
             raise ShapeError(f"{name}: expected one for each of the {call.steps} steps, got {len(array)}")
     if call.measured and len(call.losses) < call.steps:

@@ -6,14 +6,24 @@ from chainrule.elsewhere import called_here
 from chainrule.errors import ArgumentError, did_you_mean
 from chainrule.layers.loss.base import Loss
 from chainrule.layers.loss.classification import SigmoidCrossEntropy, SoftmaxCrossEntropy
-from chainrule.layers.loss.regression import Huber, MeanAbsoluteError, MeanSquaredError
+from chainrule.layers.loss.regression import (
+    HalfPoissonDeviance,
+    HalfSquaredError,
+    Huber,
+    MeanAbsoluteError,
+    MeanSquaredError,
+    Quantile,
+)
 
 __all__ = [
     "NAMES",
+    "HalfPoissonDeviance",
+    "HalfSquaredError",
     "Huber",
     "Loss",
     "MeanAbsoluteError",
     "MeanSquaredError",
+    "Quantile",
     "SigmoidCrossEntropy",
     "SoftmaxCrossEntropy",
     "get",
@@ -27,7 +37,10 @@ NAMES: dict[str, type[Loss]] = {
     "mse": MeanSquaredError,
     "mean_absolute_error": MeanAbsoluteError,
     "mae": MeanAbsoluteError,
+    "half_squared_error": HalfSquaredError,
     "huber": Huber,
+    "quantile": Quantile,
+    "half_poisson_deviance": HalfPoissonDeviance,
 }
 
 

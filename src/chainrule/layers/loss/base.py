@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, ClassVar, Literal, TypeAlias
 
 import numpy as np
@@ -16,6 +17,11 @@ Task: TypeAlias = Literal["classification", "multilabel", "regression", ""]
 def finite_or_nan(total: Any) -> Any:
     """A total of weights; NaN for an infinite one, by which all shares would be 0, and with them the loss."""
     return total if np.isfinite(total) else total * np.nan
+
+
+def outputs_of(x: Array) -> int:
+    """The number of outputs of each sample."""
+    return math.prod(x.shape[1:])
 
 
 class Loss(Layer):

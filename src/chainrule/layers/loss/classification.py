@@ -13,7 +13,7 @@ from chainrule.errors import ArgumentError, DataError, ShapeError
 from chainrule.incoming import as_numbers
 from chainrule.layers.activation import log_softmax, sigmoid, softmax
 from chainrule.layers.arithmetic import floats
-from chainrule.layers.loss.base import Loss, SameShapeLoss, finite_or_nan
+from chainrule.layers.loss.base import Loss, SameShapeLoss, finite_or_nan, outputs_of
 
 #: How far from 1 the sum of a distribution may be, by the number of bytes of its dtype.
 SUM_TOLERANCE = {2: 1e-2, 4: 1e-4, 8: 1e-5}
@@ -190,7 +190,7 @@ class SigmoidCrossEntropy(SameShapeLoss):
     dL/dx = dL/dy * ((1 - t) s(x) - p t s(-x)) / n, which is dL/dy * (s(x) - t) / n for p = 1, and
     dL/dt = dL/dy * (log s(-x) - p log s(x)) / n, n the number of elements. With sample weights s_i the mean
     is weighted with s_i, counted for each element of its sample. `positive_weight` is one number or one per
-    class. Computed from -log s(x) = max(-x, 0) + log(1 + exp(-|x|)), which is exact and finite for any finite
+    class. With `sum_labels` the loss of a sample is the sum over its labels, not their mean: K times as much. Computed from -log s(x) = max(-x, 0) + log(1 + exp(-|x|)), which is exact and finite for any finite
     x.
 
     Shapes: x (N,), (N, 1) or (N, K) of labels that don't exclude each other, t the same with 0 <= t <= 1,
@@ -202,7 +202,10 @@ class SigmoidCrossEntropy(SameShapeLoss):
 
     task = "multilabel"
 
-    def __init__(self, positive_weight: float | Sequence[float] | Array | None = None) -> None:
+    def __init__(
+        self, positive_weight: float | Sequence[float] | Array | None = None, sum_labels: bool = False
+    ) -> None:
+        self.sum_labels = bool(sum_labels)
         self.positive_weight = _weights(1.0 if positive_weight is None else positive_weight)
         p = self.positive_weight
         if p.ndim > 1 or not np.isfinite(p).all() or (p < 0).any():
@@ -216,6 +219,7 @@ class SigmoidCrossEntropy(SameShapeLoss):
     ) -> tuple[Array, tuple[Any, ...]]:
         (x,) = floats(x)
         t, share, asks = self._prepare(x, t, sample_weight)
+        share = share * outputs_of(x) if self.sum_labels else share
         p = self.positive_weight.astype(x.dtype)
         tail = np.log1p(np.exp(-np.abs(x)))
         each = (1 - t) * (np.maximum(x, 0) + tail) + p * t * (np.maximum(-x, 0) + tail)

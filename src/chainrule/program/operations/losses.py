@@ -140,7 +140,10 @@ LOSSES: dict[type[Layer], LossKernels] = {
     layers.SoftmaxCrossEntropy: OF_LABELS,
     layers.MeanSquaredError: _of_numbers("mean_squared_error"),
     layers.MeanAbsoluteError: _of_numbers("mean_absolute_error"),
+    layers.HalfSquaredError: _of_numbers("half_squared_error"),
     layers.Huber: _of_numbers("huber"),
+    layers.Quantile: _of_numbers("quantile"),
+    layers.HalfPoissonDeviance: _of_numbers("half_poisson_deviance"),
     layers.SigmoidCrossEntropy: _of_numbers(
         "sigmoid_cross_entropy", "D", _counting("count_right_labels", "B D")
     ),
@@ -190,9 +193,14 @@ def form_of(layer: Layer | None, row: Shape, target: Array) -> Form | None:
         weights = layer.positive_weight
         if weights.shape not in ((), row[-1:]):
             return None
-        return Form(kernels, (), np.broadcast_to(weights, row), bool((weights == 1).all()))
+        numbers = (0.0, float(layer.sum_labels))
+        return Form(kernels, numbers, np.broadcast_to(weights, row), bool((weights == 1).all()))
     if isinstance(layer, layers.Huber):
         return Form(kernels, (layer.delta,)) if isfinite(layer.delta) else None
+    if isinstance(layer, layers.Quantile):
+        return Form(kernels, (layer.q,))
+    if isinstance(layer, (layers.HalfSquaredError, layers.HalfPoissonDeviance)):
+        return Form(kernels, (0.0, 1.0))
     return Form(kernels)
 
 

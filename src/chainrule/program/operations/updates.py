@@ -22,7 +22,13 @@ def _update(step: Step, each: Instruction, w: Array, g: Array, *running: Array) 
     update = step.call.update
     assert update is not None
     rate = float(step.call.rates[step.number])
-    update.optimizer.step(w, g, update.state, learning_rate=rate)
+    more = {"rows": step.weight} if update.optimizer.penalized else {}
+    update.optimizer.step(w, g, update.state, learning_rate=rate, **more)
+
+
+def _penalty(step: Step, each: Instruction, w: Array, decay: Array) -> None:
+    (times,) = each.numbers
+    step.loss += times / 2 * float(np.sum(np.square(w, dtype=np.float64) * decay)) / step.weight
 
 
 def _gradient_norm(step: Step, each: Instruction, gradient: Array) -> None:
@@ -37,6 +43,14 @@ STOP_UNLESS_FINITE = operation(
     printed="stop_unless_finite(loss, {0})",
 )
 GRADIENT_NORM = operation("gradient_norm", "P", _gradient_norm, turn="columns", printed="gradient_norm({0})")
+PENALTY = operation(
+    "penalty",
+    "P, P",
+    _penalty,
+    turn="columns",
+    printed="loss += penalty({0}, {1})",
+    numbers={"times": float},
+)
 
 
 def _operation(kernel: str, running: int) -> Operation:
@@ -46,7 +60,7 @@ def _operation(kernel: str, running: int) -> Operation:
 
 #: The kernel of each optimizer, by the name of its class: parameters, gradient, weight decay, running arrays. The
 #: numbers are the rule's own, and behind them whether the weight decay bypasses the gradient, clip_norm and
-#: clip_value, which are 0 where nothing is clipped.
+#: clip_value, which are 0 where nothing is clipped, and how often the loss holds the penalty of a sum over the batch.
 UPDATES = {
     "SGD": _operation("sgd", 0),
     "Momentum": _operation("momentum", 1),
@@ -54,12 +68,13 @@ UPDATES = {
     "AdaGrad": _operation("adagrad", 1),
     "RMSProp": _operation("rmsprop", 1),
     "Adam": _operation("adam", 2),
+    "AdamHat": _operation("adam_hat", 2),
     "AdamW": _operation("adam", 2),
 }
 UPDATE = Operation(
     "update", ("~P", "~P"), "{0} = update({0}, {1})", turn="python", statement=_update
 )  # by the optimizer's own rule
-DECOUPLED, CLIP_NORM = 3, 4  # the numbers that say so
+DECOUPLED, CLIP_NORM, PENALIZED = 3, 4, 6  # the numbers that say so
 
 
 def update_of(
@@ -83,16 +98,22 @@ def update_of(
     running = [whole_place(name, "state", (size,)) for name in optimizer.running]
     numbers = [float(getattr(optimizer, name)) for name in native[1:]]
     numbers += [0.0] * (DECOUPLED - len(numbers)) + [float(optimizer.decoupled)]
-    numbers += [optimizer.clip_norm or 0.0, optimizer.clip_value or 0.0]
+    numbers += [optimizer.clip_norm or 0.0, optimizer.clip_value or 0.0, optimizer.penalized]
     operands = (parameters, gradient, decay, *running)
     made = Instruction(UPDATES[native[0]], operands, tuple(numbers), note=repr(optimizer))
     return made, Update(optimizer, state, arrays)
 
 
 def before_update(update: Instruction) -> list[Instruction]:
-    """What must be known of the whole gradient before the update: its norm, where it is clipped by that."""
-    clips = update.operation.kernel is not None and update.numbers[CLIP_NORM] > 0
-    return [Instruction(GRADIENT_NORM, (update.operands[1],))] if clips else []
+    """What must be known before the update: the norm of the gradient that is clipped by it, and the penalty."""
+    if update.operation.kernel is None:
+        return []
+    parameters, gradient, decay, *_ = update.operands
+    clips, penalized = update.numbers[CLIP_NORM] > 0, update.numbers[PENALIZED]
+    found = [Instruction(GRADIENT_NORM, (gradient,))] if clips else []
+    if penalized and decay is not None:
+        found.append(Instruction(PENALTY, (parameters, decay), (penalized,)))
+    return found
 
 
 def gradient_place(size: int) -> Place:
