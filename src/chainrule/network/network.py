@@ -533,7 +533,7 @@ class Network:
         seed = checked_seed(self.seed if seed is None else seed)
         data, tested = feeds.parts(feeds.batch(x, t, sample_weight), validation, seed)
         batches = Batches.make(
-            len(data["t"]), batch_size=batch_size, sampling=sampling, seed=seed, least=self._least_batch()
+            len(data["t"]), batch_size=batch_size, sampling=sampling, seed=seed, least=self.least_batch()
         )
         if self._feeds.the_loss().task == "regression" and (text := out_of_reach(self.output, data["t"])):
             warn(text)
@@ -562,7 +562,7 @@ class Network:
             training.held_out = float(validation)
         return training
 
-    def _least_batch(self) -> int:
+    def least_batch(self) -> int:
         """How many rows a batch of training must have: what the most demanding layer needs."""
         shapes, least = self.programs.shapes, 1
         for i, node in enumerate(self.graph):

@@ -1,0 +1,314 @@
+"""What the classifier and the regressor share: they hold a Training, and translate names."""
+
+from __future__ import annotations
+
+import warnings
+from abc import abstractmethod
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator
+from sklearn.model_selection import train_test_split
+from sklearn.utils import check_random_state
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted
+
+from chainrule.arrays import Array
+from chainrule.layers import Loss
+from chainrule.network import Network, Training
+from chainrule.network.making import checked_callbacks
+from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
+from chainrule.schedules import Schedule
+from chainrule.sklearn.compatibility import validate_data
+from chainrule.sklearn.constraints import STOCHASTIC
+from chainrule.sklearn.lbfgs import minimize
+from chainrule.sklearn.networks import (
+    glorot,
+    hidden_layers,
+    hidden_sizes,
+    network_with,
+    output_of,
+    parameters_of,
+)
+from chainrule.sklearn.order import RowOrder
+from chainrule.sklearn.stochastic import Epochs, InverseScaling, SolverState, Validation, run_epochs
+
+PARAMETERS = ("coefs_", "intercepts_")
+
+
+class MLP(BaseEstimator):  # type: ignore[misc]
+    """A multi-layer perceptron with scikit-learn's interface, trained by chainrule."""
+
+    if TYPE_CHECKING:  # the parameters, which the subclasses take, and what `fit` notes
+        solver: Any
+        network_: Network
+
+    # Fitting -------------------------------------------------------------------------------------------
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train on X and y.
+
+        Shapes: X (n_samples, n_features), dense or sparse; y (n_samples,) or (n_samples, n_outputs); sample_weight
+        (n_samples,). dtype: float32 is kept; anything else is computed in float64.
+        Raises: ValueError and TypeError, as scikit-learn's estimators do.
+        """
+        return self._fit(X, y, sample_weight, incremental=False)
+
+    def _is_stochastic(self) -> bool:
+        if self.solver == "lbfgs":
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
+        self._validate_params()
+        sizes = hidden_sizes(self.hidden_layer_sizes)
+        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        X, y = self._validated(X, y, incremental, reset=first)
+        weights = self._weights(sample_weight, X, y)
+        targets = self._targets(y, X.dtype)
+        self._random_state = check_random_state(self.random_state)
+        if first:
+            self._begin([X.shape[1], *sizes, self.n_outputs_], X.dtype)
+        elif not hasattr(self, "network_"):
+            self._adopt_parameters()
+        self._in_step()
+        if self.early_stopping and incremental:
+            raise ValueError("partial_fit does not support early_stopping=True")
+        data = {"x": X, "t": targets} | ({} if weights is None else {"sample_weight": weights})
+        if self.solver == "lbfgs":
+            self._check_lbfgs()
+            minimize(self, self.network_, data, self._reported_outputs)
+        else:
+            self._fit_stochastic(data, y, incremental=incremental)
+        if not np.isfinite(self.network_.params.flat).all():
+            raise ValueError(
+                "Solver produced non-finite parameter weights. The input data may contain large values and need to "
+                "be preprocessed."
+            )
+        return self
+
+    def _check_lbfgs(self) -> None:
+        for name in ("dropout", "batch_norm"):
+            if np.any(getattr(self, name)):
+                raise ValueError(
+                    f'{name} is for the stochastic solvers; choose solver="adam", or leave {name} out for "lbfgs"'
+                )
+
+    def _weights(self, sample_weight: Any, X: Any, y: Any) -> Array | None:
+        if sample_weight is None:
+            return None
+        weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
+        if (weights < 0).any():
+            raise ValueError("Negative values in data passed to `sample_weight`: expected weights of at least 0")
+        if not weights.any():
+            raise ValueError("sample_weight: expected a weight above 0, got zeros only")
+        return np.asarray(weights)
+
+    # What the network is -------------------------------------------------------------------------------
+
+    @abstractmethod
+    def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        """X and y, checked as scikit-learn does, and the names of classes and features noted."""
+
+    @abstractmethod
+    def _targets(self, y: Any, dtype: Any) -> Array:
+        """The targets as the loss takes them, with the number of outputs noted."""
+
+    @abstractmethod
+    def _make_loss(self) -> Loss:
+        """The loss of the network, with `out_activation_` noted."""
+
+    @abstractmethod
+    def _score_of(self, outputs: Array, y: Any, weights: Array | None) -> float:
+        """The score of a network's outputs: accuracy, or R²."""
+
+    @property
+    def _reported_outputs(self) -> int:
+        """What the loss over the outputs of a sample is divided by where it is reported."""
+        return 1
+
+    def _begin(self, sizes: list[int], dtype: Any) -> None:
+        """A new network, and nothing trained yet."""
+        self.n_iter_ = self.t_ = 0
+        loss = self._make_loss()
+        plain = self.layers is None and self.preset is None
+        if plain and not np.any(self.batch_norm):
+            hidden = hidden_layers(sizes[1:-1], self.activation, self.dropout)
+            weights, biases = glorot(sizes, self.activation, self._random_state, dtype)
+            self._use(network_with(weights, biases, hidden, loss, self._seed(np.any(self.dropout))))
+        else:
+            hidden = self.layers
+            if hidden is None:
+                hidden = hidden_layers(sizes[1:-1], self.activation, self.dropout, self.batch_norm)
+            output = output_of(hidden, sizes[0], sizes[-1])
+            self._use(Network(output=output, loss=loss, seed=self._seed(True), dtype=dtype))
+        self.n_layers_ = len(self.coefs_) + 1
+        if self.solver != "lbfgs":
+            self.loss_curve_: list[float] = []
+            self.validation_loss_curve_: list[float] | None = [] if self._validates else None
+            self._no_improvement_count = 0
+            self.best_loss_ = None if self.early_stopping else np.inf
+            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+            self.best_validation_score_ = -np.inf if self.early_stopping else None
+
+    def _seed(self, needed: Any) -> int:
+        """A seed for the network's own random numbers, drawn only where it needs some."""
+        return int(self._random_state.randint(2**31 - 1)) if needed else 0
+
+    def _use(self, network: Network) -> None:
+        self.network_ = network
+        self.coefs_, self.intercepts_ = parameters_of(network)
+
+    def _adopt_parameters(self) -> None:
+        """A network of the weights that somebody has put in, and which no `fit` has made."""
+        hidden = hidden_layers([len(b) for b in self.intercepts_[:-1]], self.activation, self.dropout)
+        self._use(network_with(self.coefs_, self.intercepts_, hidden, self._make_loss(), self._seed(self.dropout)))
+
+    def _in_step(self) -> Network:
+        """The network, with the weights that `coefs_` and `intercepts_` hold where these were replaced."""
+        network: Network = self.network_
+        for name, views in zip(PARAMETERS, parameters_of(network), strict=True):
+            held = getattr(self, name)
+            for k, view in enumerate(views):
+                if held[k] is not view and not np.shares_memory(held[k], view):
+                    view[...] = held[k]
+                held[k] = view
+        return network
+
+    # Stochastic solvers --------------------------------------------------------------------------------
+
+    @property
+    def _validates(self) -> bool:
+        return bool(self.early_stopping) or self.validation_set is not None
+
+    def _fit_stochastic(self, data: dict[str, Array], y: Any, *, incremental: bool) -> None:
+        data, held_out = self._held_out(data, y)
+        network, samples = self.network_, data["x"].shape[0]
+        batch_size = self._batch_size(samples)
+        random_state = self._random_state if self.shuffle else None
+        first = network.progress.place[0] + (network.progress.place[1] > 0)
+        order = RowOrder.of(
+            samples, batch_size, random_state, first=first, least=network.least_batch()
+        )
+        goes_on = (incremental or self.warm_start == "exact") and hasattr(self, "_optimizer")
+        limit = 1 if incremental else self.max_iter
+        training = Training(
+            network,
+            data,
+            self._solver(order, goes_on),
+            order,
+            validation=None if held_out is None else held_out[0],
+            total=self.max_iter * order.epoch_length,
+            fresh=not goes_on,
+        )
+        training.planned = limit * order.epoch_length
+        if self.solver == "sgd" and self.learning_rate != "invscaling":
+            training.learning_rate = self._optimizer.learning_rate
+        self.n_iter_ = 0
+        validation = None
+        if held_out is not None:
+            validation = Validation(lambda: self._judged(*held_out), bool(self.early_stopping))
+        epochs = Epochs(self, training, limit, outputs=self._reported_outputs, validation=validation)
+        run_epochs(epochs, checked_callbacks(self.callbacks or []), self.progress, None, warns=not incremental)
+
+    def _solver(self, order: RowOrder, goes_on: bool) -> Optimizer:
+        """The optimizer that the parameters describe; `_optimizer` notes the rate it begins with."""
+        rate = float(self.learning_rate_init)
+        if not goes_on:
+            self._optimizer = SolverState(rate)
+        if isinstance(self.solver, Optimizer):
+            return self.solver
+        schedule: float | Schedule = rate if self.learning_rate_schedule is None else self.learning_rate_schedule
+        if self.preset == "chainrule":
+            return Network.default_optimizer
+        more: dict[str, Any] = {"weight_decay": self.alpha, "clip_norm": self.clip_norm}
+        if self.solver == "adamw":
+            return AdamW(schedule, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, **more)
+        more["penalized"] = self._reported_outputs if self.alpha else 0
+        if self.solver == "adam":
+            return AdamHat(schedule, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, **more)
+        if self.learning_rate == "invscaling" and self.learning_rate_schedule is None:
+            length, samples = order.epoch_length, order.samples
+            schedule = InverseScaling(
+                self._optimizer.learning_rate if goes_on else rate,
+                self.power_t, samples=samples, epoch_length=length, seen=self.t_,
+            )  # fmt: skip
+        if not self.momentum:
+            return SGD(schedule, **more)
+        kind = Nesterov if self.nesterovs_momentum else Momentum
+        return kind(schedule, momentum=self.momentum, **more)
+
+    def _batch_size(self, samples: int) -> int:
+        if self.batch_size == "auto":
+            return min(100 if self.preset == "chainrule" else 200, samples)
+        if self.batch_size > samples:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+            )
+        return int(np.clip(self.batch_size, 1, samples))
+
+    # Validation ----------------------------------------------------------------------------------------
+
+    def _held_out(self, data: dict[str, Array], y: Any) -> tuple[dict[str, Array], tuple[dict[str, Array], Any] | None]:
+        """The data to train on, and with their answers those that each epoch is judged by."""
+        if self.validation_set is not None:
+            if len(self.validation_set) != 2:
+                raise ValueError("validation_set: expected a pair (X, y)")
+            X, answers = self._validated(*self.validation_set, incremental=True, reset=False)
+            return data, ({"x": X, "t": self._targets(answers, X.dtype)}, answers)
+        if not self.early_stopping:
+            return data, None
+        stratify = self._strata(y)
+        rows = np.arange(data["x"].shape[0])
+        kept, held = train_test_split(
+            rows, random_state=self._random_state, test_size=self.validation_fraction, stratify=stratify
+        )
+        if len(held) < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        parts = ({name: array[some] for name, array in data.items()} for some in (kept, held))
+        return next(parts), (next(parts), np.asarray(y)[held])
+
+    def _strata(self, y: Any) -> Array | None:
+        """What the rows held out are chosen by, as scikit-learn does: two classes only."""
+        return None
+
+    def _judged(self, data: dict[str, Array], y: Any) -> tuple[float, float]:
+        """The score of the rows held out, NaN where an output is not finite, and their loss."""
+        outputs = self.network_.output_of({"x": data["x"]}, warns=False)
+        if not np.isfinite(outputs).all():
+            return float("nan"), float("nan")
+        loss = self.network_.loss_of(outputs, data) / self._reported_outputs
+        return float(self._score_of(outputs, y, data.get("sample_weight"))), loss
+
+    # Predicting ----------------------------------------------------------------------------------------
+
+    def _outputs(self, X: Any) -> Array:
+        """The outputs of the network, before the last activation."""
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        return self._in_step().output_of({"x": X}, warns=False)
+
+    # Keeping -------------------------------------------------------------------------------------------
+
+    def __getstate__(self) -> dict[str, Any]:
+        if hasattr(self, "network_"):
+            self._in_step()
+        state = dict(super().__getstate__())
+        if "network_" in state:  # which holds them
+            for name in PARAMETERS:
+                state.pop(name, None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        if hasattr(self, "network_"):
+            self.coefs_, self.intercepts_ = parameters_of(self.network_)
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

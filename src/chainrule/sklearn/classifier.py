@@ -1,0 +1,173 @@
+"""MLPClassifier: scikit-learn's, trained by chainrule."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import ClassifierMixin
+from sklearn.metrics import accuracy_score
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+
+from chainrule.arrays import Array
+from chainrule.layers import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from chainrule.layers.activation import sigmoid, softmax
+from chainrule.sklearn.base import MLP
+from chainrule.sklearn.compatibility import validate_data
+from chainrule.sklearn.constraints import CLASSIFIER
+
+
+class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
+    """A classifier as scikit-learn's MLPClassifier: the same parameters, methods and attributes, and more."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = CLASSIFIER
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: Any = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        loss: str = "log_loss",
+        class_weight: Any = None,
+        label_smoothing: float = 0.0,
+        layers: Any = None,
+        dropout: Any = 0.0,
+        batch_norm: Any = False,
+        learning_rate_schedule: Any = None,
+        clip_norm: float | None = None,
+        validation_set: Any = None,
+        callbacks: Any = None,
+        progress: bool = False,
+        checkpoint: Any = None,
+        preset: str | None = None,
+    ) -> None:
+        vars(self).update({name: value for name, value in locals().items() if name not in ("self", "__class__")})
+
+    # Labels --------------------------------------------------------------------------------------------
+
+    def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
+            self._learn_labels(y)
+            return X, y
+        classes = unique_labels(y)
+        if self.warm_start and not incremental:
+            if set(classes) != set(self.classes_):
+                raise ValueError(
+                    "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                    f"Previously got {self.classes_}, `y` has {classes}"
+                )
+        elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
+            raise ValueError(
+                f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
+            )
+        return X, y
+
+    def _learn_labels(self, y: Any) -> None:
+        self._label_binarizer = LabelBinarizer().fit(y)
+        self.classes_ = self._label_binarizer.classes_
+
+    def _weights(self, sample_weight: Any, X: Any, y: Any) -> Array | None:
+        weights = super()._weights(sample_weight, X, y)
+        if self.class_weight is None:
+            return weights
+        of_classes = compute_sample_weight(self.class_weight, y).astype(X.dtype)
+        return of_classes if weights is None else weights * of_classes
+
+    def _targets(self, y: Any, dtype: Any) -> Array:
+        kind = self._label_binarizer.y_type_
+        if kind == "multiclass":
+            self.n_outputs_ = len(self.classes_)
+            return np.searchsorted(self.classes_, y)
+        t = np.asarray(self._label_binarizer.transform(y), dtype)
+        self.n_outputs_ = t.shape[1]
+        e = self.label_smoothing
+        return t * (1 - e) + e / 2 if e else t
+
+    def _strata(self, y: Any) -> Array | None:
+        return self._label_binarizer.transform(y).astype(bool) if self.n_outputs_ == 1 else None
+
+    def _make_loss(self) -> Loss:
+        if self._label_binarizer.y_type_ == "multiclass":
+            self.out_activation_ = "softmax"
+            return SoftmaxCrossEntropy(self.label_smoothing)
+        self.out_activation_ = "logistic"
+        return SigmoidCrossEntropy(sum_labels=True)
+
+    @available_if(MLP._is_stochastic)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+        """Train for one epoch on X and y, from where the last call stopped.
+
+        `classes` are all classes that any call will hold; the first call needs them.
+        """
+        if _check_partial_fit_first_call(self, classes):
+            self._learn_labels(y if type_of_target(y).startswith("multilabel") else classes)
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    # Predicting ----------------------------------------------------------------------------------------
+
+    def _labels_of(self, outputs: Array) -> Array:
+        if self.out_activation_ == "softmax":
+            return np.asarray(self.classes_[outputs.argmax(axis=1)])
+        if self.n_outputs_ == 1:
+            return np.asarray(self.classes_[np.minimum(outputs[:, 0] > 0, len(self.classes_) - 1)])
+        return self._label_binarizer.inverse_transform(outputs, threshold=0)
+
+    def _score_of(self, outputs: Array, y: Any, weights: Array | None) -> float:
+        return float(accuracy_score(y, self._labels_of(outputs), sample_weight=weights))
+
+    def predict(self, X: Any) -> Array:
+        """The likeliest class of each row: (n_samples,), or (n_samples, n_outputs) of 0 and 1 for several labels."""
+        return self._labels_of(self._outputs(X))
+
+    def predict_proba(self, X: Any) -> Array:
+        """The probabilities of the classes, in the order of `classes_`: (n_samples, n_classes)."""
+        outputs = self._outputs(X)
+        if self.out_activation_ == "softmax":
+            return softmax(outputs)
+        p = sigmoid(outputs)
+        return np.hstack([1 - p, p]) if self.n_outputs_ == 1 else p
+
+    def predict_log_proba(self, X: Any) -> Array:
+        """The logarithms of the probabilities."""
+        with np.errstate(divide="ignore"):
+            return np.log(self.predict_proba(X))
+
+    def __sklearn_tags__(self) -> Any:
+        tags = super().__sklearn_tags__()
+        tags.classifier_tags.multi_label = True
+        return tags

@@ -1,0 +1,57 @@
+"""L-BFGS over the flat parameter vector: SciPy's, on the loss and gradient of all rows."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import scipy.optimize
+from sklearn.utils.optimize import _check_optimize_result
+
+from chainrule.arrays import Array
+from chainrule.network import Network
+
+ROWS = 1024  # at a time, whose values stay in the cache
+
+
+class Objective:
+    """The loss over all rows with the penalty alpha / 2 |W|^2 of their sum, and its gradient, at a flat vector.
+
+    (sum_i s_i L_i + alpha / 2 |W|^2) / sum_i s_i, for sample weights s_i, 1 if not given. `outputs` divides the
+    loss, not the gradient, where scikit-learn reports the mean over the outputs.
+    """
+
+    def __init__(self, network: Network, data: dict[str, Array], alpha: float, outputs: int) -> None:
+        self.network, self.data, self.outputs = network, data, outputs
+        rows, weights = len(data["t"]), data.get("sample_weight")
+        self.blocks = [slice(first, first + ROWS) for first in range(0, rows, ROWS)]
+        sums = [len(data["t"][b]) if weights is None else float(weights[b].sum()) for b in self.blocks]
+        self.blocks = [block for block, total in zip(self.blocks, sums, strict=True) if total]
+        self.shares = [total / sum(sums) for total in sums if total]
+        self.decay = np.where(network.decays, alpha / sum(sums), 0.0)
+        self.program = network.program(min(ROWS, rows), data["t"], weights is not None)
+
+    def __call__(self, flat: Array) -> tuple[float, Array]:
+        """The loss, and its gradient."""
+        self.network.params.flat[:] = flat
+        loss, gradient = 0.0, self.decay * flat
+        penalty = float(gradient @ flat) / 2
+        for block, share in zip(self.blocks, self.shares, strict=True):
+            part = {name: array[block] for name, array in self.data.items()}
+            value, slope = self.program.loss_and_gradient(part, training=False)
+            loss += share * value
+            gradient += share * slope
+        return loss / self.outputs + penalty, gradient
+
+
+def minimize(estimator: Any, network: Network, data: dict[str, Array], outputs: int) -> None:
+    """Train a network with L-BFGS, and note what scikit-learn's estimators do: `n_iter_` and `loss_`."""
+    options: dict[str, Any] = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
+    objective = Objective(network, data, float(estimator.alpha), outputs)
+    with network.callers.training(), np.errstate(all="ignore"):
+        found = scipy.optimize.minimize(
+            objective, network.params.flat.astype(np.float64), method="L-BFGS-B", jac=True, options=options
+        )
+        network.params.flat[:] = found.x
+    estimator.n_iter_ = _check_optimize_result("lbfgs", found, estimator.max_iter)
+    estimator.loss_ = float(found.fun)

@@ -1,0 +1,58 @@
+"""The order of the rows in each epoch: that of scikit-learn, from the same random state."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from chainrule.arrays import Array
+from chainrule.loop import Batches
+
+KEPT = 1_000_000  # row numbers of epochs, at most, that were drawn ahead
+
+
+class RowOrder(Batches):
+    """Batches whose epochs shuffle the rows of the epoch before, as scikit-learn's MLP does, or keep their order.
+
+    Epochs are drawn one after another from the random state, `first` being the number of the first one. The last
+    ones are kept.
+    """
+
+    __eq__ = object.__eq__  # no two of them go on in each other's epoch
+    __hash__ = object.__hash__
+
+    @classmethod
+    def of(
+        cls,
+        samples: int,
+        batch_size: int,
+        random_state: np.random.RandomState | None,
+        *,
+        first: int = 0,
+        least: int = 1,
+    ) -> RowOrder:
+        """The order that a random state draws; without one, the rows stay as they are."""
+        made = cls(samples, batch_size, "shuffle", 0, min(least, batch_size))
+        more: dict[str, Any] = {"_random_state": random_state, "_last": np.arange(samples), "_drawn": {}, "_next": first}
+        vars(made).update(more)  # a frozen dataclass: these are no fields of it
+        return made
+
+    def of_epoch(self, epoch: int) -> list[Array]:
+        """The row numbers of the batches of an epoch, in order: those of one size as the rows of one array."""
+        own = vars(self)
+        while own["_next"] <= epoch:
+            if own["_random_state"] is not None:
+                shuffled = np.arange(self.samples)
+                own["_random_state"].shuffle(shuffled)
+                own["_last"] = own["_last"][shuffled]
+            own["_drawn"][own["_next"]] = own["_last"]
+            own["_next"] += 1
+        drawn: dict[int, Array] = own["_drawn"]
+        while len(drawn) > max(2, KEPT // self.samples):
+            drawn.pop(next(iter(drawn)))
+        order = drawn[epoch]
+        whole = self.samples // self.batch_size - self.joins
+        alike = order[: whole * self.batch_size].reshape(whole, self.batch_size)
+        rest = order[None, whole * self.batch_size :]
+        return [part for part in (alike, rest) if part.size]

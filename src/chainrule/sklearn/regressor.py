@@ -1,0 +1,131 @@
+"""MLPRegressor: scikit-learn's, trained by chainrule."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import RegressorMixin
+from sklearn.metrics import r2_score
+from sklearn.utils import column_or_1d
+from sklearn.utils.metaestimators import available_if
+
+from chainrule.arrays import Array
+from chainrule.layers import (
+    HalfPoissonDeviance,
+    HalfSquaredError,
+    Huber,
+    Loss,
+    MeanAbsoluteError,
+    Quantile,
+)
+from chainrule.sklearn.base import MLP
+from chainrule.sklearn.compatibility import validate_data
+from chainrule.sklearn.constraints import REGRESSOR
+
+LOSSES: dict[str, type[Loss]] = {
+    "squared_error": HalfSquaredError,
+    "poisson": HalfPoissonDeviance,
+    "absolute_error": MeanAbsoluteError,
+    "huber": Huber,
+    "quantile": Quantile,
+}
+
+
+class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
+    """A regressor as scikit-learn's MLPRegressor: the same parameters, methods and attributes, and more."""
+
+    _parameter_constraints: ClassVar[dict[str, Any]] = REGRESSOR
+
+    def __init__(
+        self,
+        loss: Any = "squared_error",
+        hidden_layer_sizes: Any = (100,),
+        activation: Any = "relu",
+        *,
+        solver: Any = "adam",
+        alpha: float = 0.0001,
+        batch_size: Any = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: Any = None,
+        tol: float = 1e-4,
+        verbose: Any = False,
+        warm_start: Any = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: Any = 10,
+        max_fun: int = 15000,
+        layers: Any = None,
+        dropout: Any = 0.0,
+        batch_norm: Any = False,
+        learning_rate_schedule: Any = None,
+        clip_norm: float | None = None,
+        validation_set: Any = None,
+        callbacks: Any = None,
+        progress: bool = False,
+        checkpoint: Any = None,
+        preset: str | None = None,
+    ) -> None:
+        vars(self).update({name: value for name, value in locals().items() if name not in ("self", "__class__")})
+
+    def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        X, y = validate_data(
+            self,
+            X,
+            y,
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=True,
+            dtype=(np.float64, np.float32),
+            reset=reset,
+        )
+        if y.ndim == 2 and y.shape[1] == 1:
+            y = column_or_1d(y, warn=True)
+        if isinstance(self._loss, HalfPoissonDeviance) and (y < 0).any():
+            raise ValueError('loss="poisson": expected counts of at least 0 in y, got negative numbers')
+        return X, y
+
+    def _targets(self, y: Any, dtype: Any) -> Array:
+        t = np.asarray(y, dtype).reshape(len(y), -1)
+        self.n_outputs_ = t.shape[1]
+        return t
+
+    @property
+    def _loss(self) -> Loss:
+        return self.loss if isinstance(self.loss, Loss) else LOSSES[self.loss]()
+
+    def _make_loss(self) -> Loss:
+        loss = self._loss
+        self.out_activation_ = "exp" if isinstance(loss, HalfPoissonDeviance) else "identity"
+        return loss
+
+    @property
+    def _reported_outputs(self) -> int:
+        return int(self.n_outputs_) if isinstance(self._loss, HalfSquaredError) else 1
+
+    @available_if(MLP._is_stochastic)
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Train for one epoch on X and y, from where the last call stopped."""
+        return self._fit(X, y, sample_weight, incremental=True)
+
+    # Predicting ----------------------------------------------------------------------------------------
+
+    def _values_of(self, outputs: Array) -> Array:
+        values = np.exp(outputs) if self.out_activation_ == "exp" else outputs
+        return values.ravel() if values.shape[1] == 1 else values
+
+    def _score_of(self, outputs: Array, y: Any, weights: Array | None) -> float:
+        return float(r2_score(y, self._values_of(outputs), sample_weight=weights))
+
+    def predict(self, X: Any) -> Array:
+        """The predicted values: (n_samples,), or (n_samples, n_outputs)."""
+        return self._values_of(self._outputs(X))

@@ -1,0 +1,207 @@
+"""The stochastic solvers: epochs of a Training, and scikit-learn's rules of when to stop."""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from sklearn.exceptions import ConvergenceWarning
+
+from chainrule.arrays import Array
+from chainrule.errors import DivergedError
+from chainrule.loop import Callback
+from chainrule.loop.callbacks import Run
+from chainrule.network.training import Training
+from chainrule.schedules import Schedule
+
+SMALLEST_RATE = 1e-6  # that "adaptive" still divides
+
+
+class InverseScaling(Schedule):
+    """rate(t) = rate / (s + 1)^power, s the samples seen by the end of the epoch before t; rate in the first epoch.
+
+    `seen` are the samples of trainings before, `samples` those of an epoch of `epoch_length` iterations.
+    Source: scikit-learn, MLPClassifier, learning_rate="invscaling".
+    """
+
+    needs_total = False
+
+    def __init__(self, rate: float, power: float, *, samples: int, epoch_length: int, seen: int) -> None:
+        self.rate, self.power, self.samples = rate, power, samples
+        self.epoch_length, self.seen = epoch_length, seen
+
+    def rate_at(self, iteration: int, total: int) -> float:
+        epoch = iteration // self.epoch_length
+        if epoch == 0:
+            return self.rate
+        return float(self.rate / (self.seen + epoch * self.samples + 1) ** self.power)
+
+
+@dataclass
+class SolverState:
+    """What a stochastic solver goes on with: the learning rate of the next epoch."""
+
+    learning_rate: float
+
+
+@dataclass
+class Validation:
+    """Data that each epoch is judged by: `judge` returns their score, and their loss."""
+
+    judge: Callable[[], tuple[float, float]]
+    decides: bool
+    """Whether the score says when to stop, and which weights are kept."""
+    best: Any = field(default=None, repr=False)
+    """The weights of the best score."""
+
+
+class Epochs(Callback):
+    """What an estimator notes of each epoch, and when it ends: scikit-learn's rules, one for one.
+
+    It is a callback, for a training with others; without any, `run_alone` does the same with fewer calls.
+    """
+
+    every_iteration = False
+
+    def __init__(
+        self, estimator: Any, training: Training, limit: int, *, outputs: int, validation: Validation | None
+    ) -> None:
+        self.estimator, self.training, self.limit, self.validation = estimator, training, limit, validation
+        batches = training.batches
+        sizes = np.concatenate([np.full(len(part), part.shape[1]) for part in batches.of_epoch(training.epoch)])
+        #: How much each batch counts in the loss of an epoch.
+        self.shares = sizes / (batches.samples * outputs)
+        self.ended = False
+        self._recorded = 0
+
+    @property
+    def ahead(self) -> int:
+        """How many epochs are sure to be done before anything is decided."""
+        e = self.estimator
+        if self.validation is not None or e.verbose:
+            return 1
+        left = self.limit - e.n_iter_
+        return int(max(1, min(left, e.n_iter_no_change - e._no_improvement_count + 1)))
+
+    def run_alone(self) -> None:
+        """Epochs until the end."""
+        length = len(self.shares)
+        while not self.ended:
+            losses: list[float] = []
+            asked = self.ahead * length
+            while len(losses) < asked:
+                losses += self.training.steps(asked - len(losses))
+            for first in range(0, asked, length):
+                self.note(losses[first : first + length])
+
+    def on_epoch(self, run: Run) -> None:
+        losses = run.history.loss[self._recorded :]
+        self._recorded += len(losses)
+        if len(losses) == len(self.shares):  # not the rest of an epoch that a training before had begun
+            self.note(losses)
+        if self.ended:
+            run.stop("finished")
+
+    def note(self, losses: Iterable[float]) -> None:
+        """One epoch is done, with these losses."""
+        e = self.estimator
+        e.n_iter_ += 1
+        e.loss_ = float(np.dot(self.shares, np.fromiter(losses, float)))
+        e.t_ += self.training.batches.samples
+        e.loss_curve_.append(e.loss_)
+        if e.verbose:
+            print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
+        self._compare()
+        if e.solver == "sgd" and e.learning_rate == "invscaling":
+            e._optimizer.learning_rate = float(e.learning_rate_init) / (e.t_ + 1) ** e.power_t
+        if e._no_improvement_count > e.n_iter_no_change:
+            self.ended = self._stops()
+            e._no_improvement_count = e._no_improvement_count if self.ended else 0
+        self.ended = self.ended or e.n_iter_ >= self.limit
+
+    def _compare(self) -> None:
+        e, validation = self.estimator, self.validation
+        if validation is not None:
+            score, loss = validation.judge()
+            e.validation_loss_curve_.append(loss)
+            if validation.decides:
+                self._compare_score(score, validation)
+                return
+        e._no_improvement_count = (
+            e._no_improvement_count + 1 if e.loss_ > e.best_loss_ - e.tol else 0
+        )
+        e.best_loss_ = min(e.best_loss_, e.loss_)
+
+    def _compare_score(self, score: float, validation: Validation) -> None:
+        e = self.estimator
+        e.validation_scores_.append(score)
+        if e.verbose:
+            print(f"Validation score: {score:f}")
+        e._no_improvement_count = (
+            e._no_improvement_count + 1 if score < e.best_validation_score_ + e.tol else 0
+        )
+        if score > e.best_validation_score_:
+            e.best_validation_score_ = score
+            validation.best = self.training.snapshot()
+
+    def _stops(self) -> bool:
+        """Whether training ends now that nothing has improved for long; "adaptive" lowers the rate first."""
+        e = self.estimator
+        what = "Validation score" if self.validation is not None and self.validation.decides else "Training loss"
+        said = f"{what} did not improve more than tol={e.tol:f} for {e.n_iter_no_change} consecutive epochs."
+        rate = e._optimizer.learning_rate
+        if e.solver != "sgd" or e.learning_rate != "adaptive" or rate <= SMALLEST_RATE:
+            small = e.solver == "sgd" and e.learning_rate == "adaptive"
+            self._say(f"{said}{' Learning rate too small.' if small else ''} Stopping.")
+            return True
+        e._optimizer.learning_rate = self.training.learning_rate = rate / 5
+        self._say(f"{said} Setting learning rate to {rate / 5:f}")
+        return False
+
+    def _say(self, text: str) -> None:
+        if self.estimator.verbose:
+            print(text)
+
+
+def run_epochs(
+    epochs: Epochs, callbacks: list[Callback], progress: bool, checkpoint: Callback | None, warns: bool
+) -> None:
+    """Train until the rules end it. A Ctrl-C ends it with a warning, and so does the limit of epochs."""
+    estimator, training, validation = epochs.estimator, epochs.training, epochs.validation
+    try:
+        if callbacks or progress or checkpoint is not None:
+            training.run([epochs, *callbacks], progress=progress, checkpoint=checkpoint)
+        else:
+            with training:
+                epochs.run_alone()
+        if warns and estimator.n_iter_ == estimator.max_iter:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
+                f"hasn't converged yet.",
+                ConvergenceWarning,
+                stacklevel=5,
+            )
+    except KeyboardInterrupt:
+        warnings.warn("Training interrupted by user.", stacklevel=5)
+    except DivergedError as error:
+        if validation is None or not validation.decides:
+            raise ValueError(
+                f"Solver produced non-finite parameter weights. The input data may contain large values and need to "
+                f"be preprocessed. {error}"
+            ) from error
+        estimator.n_iter_ += 1  # the epoch that diverged: its scores are no numbers
+        estimator.loss_ = math.nan
+        estimator.loss_curve_.append(math.nan)
+        estimator.validation_scores_.append(math.nan)
+        estimator.validation_loss_curve_.append(math.nan)
+    if validation is not None and validation.decides and validation.best is not None:
+        training.put_back(validation.best)
+
+
+def weights_of_rows(weights: Array | None, rows: Array) -> Array | None:
+    """The weights of these rows."""
+    return None if weights is None else weights[rows]
