@@ -20,8 +20,9 @@ SOURCE = Path(chainrule.__file__).parent
 #: From high to low. Rooms on one line may import each other, but not in a circle.
 LINES = [
     ["cli"],
+    ["sklearn"],
     ["reports", "notebook"],
-    ["estimators", "drawing", "checking"],
+    ["drawing", "checking"],
     ["saving"],
     ["versions", "evaluation"],
     ["network"],
@@ -156,7 +157,7 @@ def test_circles_are_found() -> None:
     def circle(*rooms: str) -> list[str]:
         return violations(("here", one, two) for one, two in zip(rooms, rooms[1:] + rooms[:1], strict=True))
 
-    assert "a circle" in circle("estimators", "drawing", "checking")[0]
+    assert "a circle" in circle("sklearn", "drawing", "checking")[0]
     assert "a circle" in circle("optimizers", "schedules")[0]
     assert violations([("here", "optimizers", "schedules"), ("here", "configured", "errors")]) == []
 

@@ -263,7 +263,7 @@ class Network:
     def output_of(self, x: Data, *, warns: bool = True) -> Array:
         """The same as `predict`, but that it need not warn."""
         inputs = self._reader.inputs(x, values=False)
-        program = self.programs.predicting()
+        program = self.programs.predicting(rows_of(inputs))
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
         result = np.empty((rows_of(inputs), *self.output_shape), dtype=self.dtype)

@@ -31,7 +31,7 @@ class Programs:
         self._shapes: dict[int, Shape] | None = None
         self._made: dict[tuple[Any, ...], Program] = {}
         renew_after_fork(self, Programs._renew)
-        #: What predicts single rows quickly, once a prediction was made.
+        #: What predicts single rows quickly, once one was predicted.
         self.of_one_row: OneRow | None = None
         #: What did the last steps, for the next training with the same program and optimizer's state.
         self.trainer: Trainer | None = None
@@ -54,10 +54,10 @@ class Programs:
         same = kept is not None and kept.program is program and kept.update.state is state
         return kept if kept is not None and same else program.trainer(optimizer, state)
 
-    def predicting(self) -> Program:
-        """Without a loss."""
+    def predicting(self, rows: int = 1) -> Program:
+        """Without a loss. From a single row on, there is what predicts such rows quickly."""
         program = self._kept(("predict",), 1)
-        if self.of_one_row is None:
+        if rows == 1 and self.of_one_row is None:
             self.of_one_row = program.of_one_row()
         return program
 

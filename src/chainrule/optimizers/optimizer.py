@@ -47,6 +47,15 @@ class OptimizerState:
     scratch: Array
     """Two rows for intermediate results, one block long."""
 
+    def __getstate__(self) -> dict[str, Any]:
+        return {
+            **vars(self),
+            "scratch": (self.scratch.shape, self.scratch.dtype),
+        }  # whose numbers mean nothing
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update({**state, "scratch": np.empty(*state["scratch"])})
+
 
 def within(interval: str, default: float | None, remedy: str) -> Any:
     """A field for a number in the interval, which may also be None where that is the default."""

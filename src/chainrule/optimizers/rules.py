@@ -46,7 +46,7 @@ class Momentum(Optimizer):
     running = ("velocity",)
     native = ("Momentum", "momentum")
 
-    momentum: float = within("[0, 1)", 0.9, "try 0.9")
+    momentum: float = within("[0, 1]", 0.9, "try 0.9")
 
     def rule(self, w: Array, g: Array, running: Arrays, scratch: Array, rate: float, t: int) -> None:
         velocity = self._accelerated(g, running["velocity"], scratch, rate)

@@ -10,7 +10,6 @@ import numpy as np
 from sklearn.base import BaseEstimator
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
-from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from chainrule.arrays import Array
@@ -18,9 +17,8 @@ from chainrule.layers import Loss
 from chainrule.network import Network, Training
 from chainrule.network.making import checked_callbacks
 from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
-from chainrule.schedules import Schedule
-from chainrule.sklearn.compatibility import validate_data
-from chainrule.sklearn.constraints import STOCHASTIC
+from chainrule.schedules import Constant, Schedule
+from chainrule.sklearn.compatibility import validated
 from chainrule.sklearn.lbfgs import minimize
 from chainrule.sklearn.networks import (
     glorot,
@@ -34,6 +32,13 @@ from chainrule.sklearn.order import RowOrder
 from chainrule.sklearn.stochastic import Epochs, InverseScaling, SolverState, Validation, run_epochs
 
 PARAMETERS = ("coefs_", "intercepts_")
+
+
+def keep(estimator: Any, given: dict[str, Any]) -> None:
+    """Note what a constructor was given, as it is: scikit-learn asks for that."""
+    for name, value in given.items():
+        if name not in ("self", "__class__"):
+            setattr(estimator, name, value)
 
 
 class MLP(BaseEstimator):  # type: ignore[misc]
@@ -68,7 +73,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         X, y = self._validated(X, y, incremental, reset=first)
         weights = self._weights(sample_weight, X, y)
         targets = self._targets(y, X.dtype)
-        self._random_state = check_random_state(self.random_state)
+        if first or self.warm_start != "exact":
+            self._random_state = check_random_state(self.random_state)
         if first:
             self._begin([X.shape[1], *sizes, self.n_outputs_], X.dtype)
         elif not hasattr(self, "network_"):
@@ -101,7 +107,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             return None
         weights = _check_sample_weight(sample_weight, X, dtype=X.dtype)
         if (weights < 0).any():
-            raise ValueError("Negative values in data passed to `sample_weight`: expected weights of at least 0")
+            raise ValueError(
+                "Negative values in data passed to `sample_weight`: expected weights of at least 0"
+            )
         if not weights.any():
             raise ValueError("sample_weight: expected a weight above 0, got zeros only")
         return np.asarray(weights)
@@ -132,6 +140,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def _begin(self, sizes: list[int], dtype: Any) -> None:
         """A new network, and nothing trained yet."""
         self.n_iter_ = self.t_ = 0
+        self._rows: Array | None = None
         loss = self._make_loss()
         plain = self.layers is None and self.preset is None
         if plain and not np.any(self.batch_norm):
@@ -164,7 +173,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def _adopt_parameters(self) -> None:
         """A network of the weights that somebody has put in, and which no `fit` has made."""
         hidden = hidden_layers([len(b) for b in self.intercepts_[:-1]], self.activation, self.dropout)
-        self._use(network_with(self.coefs_, self.intercepts_, hidden, self._make_loss(), self._seed(self.dropout)))
+        self._use(
+            network_with(self.coefs_, self.intercepts_, hidden, self._make_loss(), self._seed(self.dropout))
+        )
 
     def _in_step(self) -> Network:
         """The network, with the weights that `coefs_` and `intercepts_` hold where these were replaced."""
@@ -188,39 +199,50 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         network, samples = self.network_, data["x"].shape[0]
         batch_size = self._batch_size(samples)
         random_state = self._random_state if self.shuffle else None
+        exact = self.warm_start == "exact"
         first = network.progress.place[0] + (network.progress.place[1] > 0)
         order = RowOrder.of(
-            samples, batch_size, random_state, first=first, least=network.least_batch()
+            samples,
+            batch_size,
+            random_state,
+            first=first,
+            least=network.least_batch(),
+            begin=self._rows if exact else None,
         )
-        goes_on = (incremental or self.warm_start == "exact") and hasattr(self, "_optimizer")
+        goes_on = (incremental or exact) and hasattr(self, "_optimizer")
         limit = 1 if incremental else self.max_iter
         training = Training(
             network,
             data,
-            self._solver(order, goes_on),
+            self._solver(order, goes_on, scales=not incremental),
             order,
             validation=None if held_out is None else held_out[0],
             total=self.max_iter * order.epoch_length,
             fresh=not goes_on,
         )
         training.planned = limit * order.epoch_length
-        if self.solver == "sgd" and self.learning_rate != "invscaling":
+        if training.optimizer.schedule == Constant(float(self.learning_rate_init)):
             training.learning_rate = self._optimizer.learning_rate
         self.n_iter_ = 0
         validation = None
         if held_out is not None:
             validation = Validation(lambda: self._judged(*held_out), bool(self.early_stopping))
         epochs = Epochs(self, training, limit, outputs=self._reported_outputs, validation=validation)
-        run_epochs(epochs, checked_callbacks(self.callbacks or []), self.progress, None, warns=not incremental)
+        run_epochs(
+            epochs, checked_callbacks(self.callbacks or []), self.progress, None, warns=not incremental
+        )
+        self._rows = order.last if exact else None
 
-    def _solver(self, order: RowOrder, goes_on: bool) -> Optimizer:
+    def _solver(self, order: RowOrder, goes_on: bool, scales: bool) -> Optimizer:
         """The optimizer that the parameters describe; `_optimizer` notes the rate it begins with."""
         rate = float(self.learning_rate_init)
         if not goes_on:
-            self._optimizer = SolverState(rate)
+            self._optimizer = SolverState(rate, self.t_)
         if isinstance(self.solver, Optimizer):
             return self.solver
-        schedule: float | Schedule = rate if self.learning_rate_schedule is None else self.learning_rate_schedule
+        schedule: float | Schedule = (
+            rate if self.learning_rate_schedule is None else self.learning_rate_schedule
+        )
         if self.preset == "chainrule":
             return Network.default_optimizer
         more: dict[str, Any] = {"weight_decay": self.alpha, "clip_norm": self.clip_norm}
@@ -229,12 +251,14 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         more["penalized"] = self._reported_outputs if self.alpha else 0
         if self.solver == "adam":
             return AdamHat(schedule, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, **more)
-        if self.learning_rate == "invscaling" and self.learning_rate_schedule is None:
-            length, samples = order.epoch_length, order.samples
+        if self.learning_rate == "invscaling" and self.learning_rate_schedule is None and scales:
             schedule = InverseScaling(
-                self._optimizer.learning_rate if goes_on else rate,
-                self.power_t, samples=samples, epoch_length=length, seen=self.t_,
-            )  # fmt: skip
+                rate,
+                self.power_t,
+                samples=order.samples,
+                epoch_length=order.epoch_length,
+                seen=self._optimizer.seen,
+            )
         if not self.momentum:
             return SGD(schedule, **more)
         kind = Nesterov if self.nesterovs_momentum else Momentum
@@ -245,18 +269,22 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             return min(100 if self.preset == "chainrule" else 200, samples)
         if self.batch_size > samples:
             warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=5,
             )
         return int(np.clip(self.batch_size, 1, samples))
 
     # Validation ----------------------------------------------------------------------------------------
 
-    def _held_out(self, data: dict[str, Array], y: Any) -> tuple[dict[str, Array], tuple[dict[str, Array], Any] | None]:
+    def _held_out(
+        self, data: dict[str, Array], y: Any
+    ) -> tuple[dict[str, Array], tuple[dict[str, Array], Any] | None]:
         """The data to train on, and with their answers those that each epoch is judged by."""
         if self.validation_set is not None:
             if len(self.validation_set) != 2:
                 raise ValueError("validation_set: expected a pair (X, y)")
-            X, answers = self._validated(*self.validation_set, incremental=True, reset=False)
+            given, answers = self.validation_set
+            X, answers = self._validated(given, answers, incremental=True, reset=False)
             return data, ({"x": X, "t": self._targets(answers, X.dtype)}, answers)
         if not self.early_stopping:
             return data, None
@@ -289,10 +317,27 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Array:
         """The outputs of the network, before the last activation."""
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        X = validated(self, X, reset=False)
         return self._in_step().output_of({"x": X}, warns=False)
 
-    # Keeping -------------------------------------------------------------------------------------------
+    # Showing and keeping -------------------------------------------------------------------------------
+
+    def _repr_html_inner(self) -> str:
+        return self._with_picture(super()._repr_html_inner())
+
+    def _repr_mimebundle_(self, **given: Any) -> dict[str, str]:
+        bundle: dict[str, str] = super()._repr_mimebundle_(**given)
+        return {
+            kind: self._with_picture(text) if kind == "text/html" else text for kind, text in bundle.items()
+        }
+
+    def _with_picture(self, html: str) -> str:
+        """scikit-learn's form of the estimator, and behind it the network that was trained."""
+        if not hasattr(self, "network_"):
+            return html
+        from chainrule.notebook import network_html
+
+        return html + network_html(self.network_)
 
     def __getstate__(self) -> dict[str, Any]:
         if hasattr(self, "network_"):

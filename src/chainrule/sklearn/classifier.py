@@ -15,8 +15,8 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 from chainrule.arrays import Array
 from chainrule.layers import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.activation import sigmoid, softmax
-from chainrule.sklearn.base import MLP
-from chainrule.sklearn.compatibility import validate_data
+from chainrule.sklearn.base import MLP, keep
+from chainrule.sklearn.compatibility import validated
 from chainrule.sklearn.constraints import CLASSIFIER
 
 
@@ -65,16 +65,15 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         checkpoint: Any = None,
         preset: str | None = None,
     ) -> None:
-        vars(self).update({name: value for name, value in locals().items() if name not in ("self", "__class__")})
+        keep(self, locals())
 
     # Labels --------------------------------------------------------------------------------------------
 
     def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,
-            accept_sparse=["csr", "csc"],
             multi_output=True,
             dtype=(np.float64, np.float32),
             reset=reset,
@@ -105,14 +104,14 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         weights = super()._weights(sample_weight, X, y)
         if self.class_weight is None:
             return weights
-        of_classes = compute_sample_weight(self.class_weight, y).astype(X.dtype)
+        of_classes: Array = compute_sample_weight(self.class_weight, y).astype(X.dtype)
         return of_classes if weights is None else weights * of_classes
 
     def _targets(self, y: Any, dtype: Any) -> Array:
         kind = self._label_binarizer.y_type_
         if kind == "multiclass":
             self.n_outputs_ = len(self.classes_)
-            return np.searchsorted(self.classes_, y)
+            return np.asarray(np.searchsorted(self.classes_, y))
         t = np.asarray(self._label_binarizer.transform(y), dtype)
         self.n_outputs_ = t.shape[1]
         e = self.label_smoothing
@@ -128,12 +127,16 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         self.out_activation_ = "logistic"
         return SigmoidCrossEntropy(sum_labels=True)
 
-    @available_if(MLP._is_stochastic)
+    @available_if(MLP._is_stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
         """Train for one epoch on X and y, from where the last call stopped.
 
         `classes` are all classes that any call will hold; the first call needs them.
         """
+        if self.class_weight == "balanced":
+            raise ValueError(
+                'class_weight="balanced" needs all of y at once, which partial_fit does not see; give a dict'
+            )
         if _check_partial_fit_first_call(self, classes):
             self._learn_labels(y if type_of_target(y).startswith("multilabel") else classes)
         return self._fit(X, y, sample_weight, incremental=True)
@@ -145,13 +148,14 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             return np.asarray(self.classes_[outputs.argmax(axis=1)])
         if self.n_outputs_ == 1:
             return np.asarray(self.classes_[np.minimum(outputs[:, 0] > 0, len(self.classes_) - 1)])
-        return self._label_binarizer.inverse_transform(outputs, threshold=0)
+        labels: Array = self._label_binarizer.inverse_transform(outputs, threshold=0)
+        return labels
 
     def _score_of(self, outputs: Array, y: Any, weights: Array | None) -> float:
         return float(accuracy_score(y, self._labels_of(outputs), sample_weight=weights))
 
     def predict(self, X: Any) -> Array:
-        """The likeliest class of each row: (n_samples,), or (n_samples, n_outputs) of 0 and 1 for several labels."""
+        """The likeliest class of each row, (n_samples,); for several labels 0 and 1, (n_samples, n_outputs)."""
         return self._labels_of(self._outputs(X))
 
     def predict_proba(self, X: Any) -> Array:

@@ -46,10 +46,14 @@ class Objective:
 
 def minimize(estimator: Any, network: Network, data: dict[str, Array], outputs: int) -> None:
     """Train a network with L-BFGS, and note what scikit-learn's estimators do: `n_iter_` and `loss_`."""
-    options: dict[str, Any] = {"maxfun": estimator.max_fun, "maxiter": estimator.max_iter, "gtol": estimator.tol}
+    options: dict[str, Any] = {
+        "maxfun": estimator.max_fun,
+        "maxiter": estimator.max_iter,
+        "gtol": estimator.tol,
+    }
     objective = Objective(network, data, float(estimator.alpha), outputs)
     with network.callers.training(), np.errstate(all="ignore"):
-        found = scipy.optimize.minimize(
+        found = scipy.optimize.minimize(  # type: ignore[call-overload]
             objective, network.params.flat.astype(np.float64), method="L-BFGS-B", jac=True, options=options
         )
         network.params.flat[:] = found.x

@@ -10,7 +10,6 @@ import numpy as np
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.elsewhere import activation_here
 from chainrule.errors import ArgumentError
 from chainrule.graph import Input, Node
 from chainrule.layers import Affine, Layer, Loss
@@ -47,9 +46,9 @@ def activation_of(given: Any) -> Layer | None:
     if kind is False:
         names = ", ".join([*ACTIVATIONS, *OTHERS])
         raise ArgumentError(
-            f"activation: expected one of {names}, or a layer such as cr.{activation_here(str(given))}(), got {given!r}"
+            f"activation: expected one of {names}, or a layer such as cr.GELU(), got {given!r}"
         )
-    return None if kind is None else kind()  # type: ignore[operator,misc]
+    return None if kind is None else kind()  # type: ignore[operator]
 
 
 def each_of(name: str, given: Any, count: int) -> list[Any]:
@@ -58,7 +57,7 @@ def each_of(name: str, given: Any, count: int) -> list[Any]:
         return [given] * count
     if len(given) != count:
         raise ValueError(
-            f"{name}: expected one for each of the {count} hidden layers, got {len(given)}; give a single one for all"
+            f"{name}: expected one for each of the {count} hidden layers, got {len(given)}; or give one for all"
         )
     return list(given)
 
@@ -94,7 +93,8 @@ def output_of(hidden: Sequence[Layer] | Build, features: int, outputs: int) -> N
             if not isinstance(layer, Layer):
                 raise ArgumentError(f"layers: expected layers such as cr.Affine(50), got {layer!r}")
             node = layer(node)
-    return Affine(outputs)(node)
+    last: Node = Affine(outputs)(node)
+    return last
 
 
 def glorot(

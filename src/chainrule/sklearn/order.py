@@ -31,12 +31,28 @@ class RowOrder(Batches):
         *,
         first: int = 0,
         least: int = 1,
+        begin: Array | None = None,
     ) -> RowOrder:
-        """The order that a random state draws; without one, the rows stay as they are."""
+        """The order that a random state draws, from `begin` on; without one, the rows stay as they are."""
+        begin = np.arange(samples) if begin is None or len(begin) != samples else begin
         made = cls(samples, batch_size, "shuffle", 0, min(least, batch_size))
-        more: dict[str, Any] = {"_random_state": random_state, "_last": np.arange(samples), "_drawn": {}, "_next": first}
+        more: dict[str, Any] = {
+            "_random_state": random_state,
+            "_last": begin,
+            "_drawn": {},
+            "_next": first,
+        }
         vars(made).update(more)  # a frozen dataclass: these are no fields of it
         return made
+
+    @property
+    def last(self) -> Array:
+        """The order of the last epoch that was drawn."""
+        return vars(self)["_last"]  # type: ignore[no-any-return]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """A copy has no order of its own: what goes on from there draws it anew."""
+        return Batches, (self.samples, self.batch_size, self.sampling, self.seed, self.least)
 
     def of_epoch(self, epoch: int) -> list[Array]:
         """The row numbers of the batches of an epoch, in order: those of one size as the rows of one array."""

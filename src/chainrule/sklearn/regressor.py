@@ -19,8 +19,8 @@ from chainrule.layers import (
     MeanAbsoluteError,
     Quantile,
 )
-from chainrule.sklearn.base import MLP
-from chainrule.sklearn.compatibility import validate_data
+from chainrule.sklearn.base import MLP, keep
+from chainrule.sklearn.compatibility import validated
 from chainrule.sklearn.constraints import REGRESSOR
 
 LOSSES: dict[str, type[Loss]] = {
@@ -75,14 +75,13 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         checkpoint: Any = None,
         preset: str | None = None,
     ) -> None:
-        vars(self).update({name: value for name, value in locals().items() if name not in ("self", "__class__")})
+        keep(self, locals())
 
     def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validate_data(
+        X, y = validated(
             self,
             X,
             y,
-            accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=True,
             dtype=(np.float64, np.float32),
@@ -112,7 +111,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
     def _reported_outputs(self) -> int:
         return int(self.n_outputs_) if isinstance(self._loss, HalfSquaredError) else 1
 
-    @available_if(MLP._is_stochastic)
+    @available_if(MLP._is_stochastic)  # type: ignore[untyped-decorator]
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
         """Train for one epoch on X and y, from where the last call stopped."""
         return self._fit(X, y, sample_weight, incremental=True)

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from chainrule.arrays import Array
 from chainrule.errors import DivergedError
 from chainrule.loop import Callback
 from chainrule.loop.callbacks import Run
@@ -46,6 +45,8 @@ class SolverState:
     """What a stochastic solver goes on with: the learning rate of the next epoch."""
 
     learning_rate: float
+    seen: int
+    """The samples of trainings before it began."""
 
 
 @dataclass
@@ -72,7 +73,9 @@ class Epochs(Callback):
     ) -> None:
         self.estimator, self.training, self.limit, self.validation = estimator, training, limit, validation
         batches = training.batches
-        sizes = np.concatenate([np.full(len(part), part.shape[1]) for part in batches.of_epoch(training.epoch)])
+        sizes = np.concatenate(
+            [np.full(len(part), part.shape[1]) for part in batches.of_epoch(training.epoch)]
+        )
         #: How much each batch counts in the loss of an epoch.
         self.shares = sizes / (batches.samples * outputs)
         self.ended = False
@@ -131,9 +134,7 @@ class Epochs(Callback):
             if validation.decides:
                 self._compare_score(score, validation)
                 return
-        e._no_improvement_count = (
-            e._no_improvement_count + 1 if e.loss_ > e.best_loss_ - e.tol else 0
-        )
+        e._no_improvement_count = e._no_improvement_count + 1 if e.loss_ > e.best_loss_ - e.tol else 0
         e.best_loss_ = min(e.best_loss_, e.loss_)
 
     def _compare_score(self, score: float, validation: Validation) -> None:
@@ -151,7 +152,9 @@ class Epochs(Callback):
     def _stops(self) -> bool:
         """Whether training ends now that nothing has improved for long; "adaptive" lowers the rate first."""
         e = self.estimator
-        what = "Validation score" if self.validation is not None and self.validation.decides else "Training loss"
+        what = (
+            "Validation score" if self.validation is not None and self.validation.decides else "Training loss"
+        )
         said = f"{what} did not improve more than tol={e.tol:f} for {e.n_iter_no_change} consecutive epochs."
         rate = e._optimizer.learning_rate
         if e.solver != "sgd" or e.learning_rate != "adaptive" or rate <= SMALLEST_RATE:
@@ -190,8 +193,8 @@ def run_epochs(
     except DivergedError as error:
         if validation is None or not validation.decides:
             raise ValueError(
-                f"Solver produced non-finite parameter weights. The input data may contain large values and need to "
-                f"be preprocessed. {error}"
+                f"Solver produced non-finite parameter weights. The input data may contain large values and need "
+                f"to be preprocessed. {error}"
             ) from error
         estimator.n_iter_ += 1  # the epoch that diverged: its scores are no numbers
         estimator.loss_ = math.nan
@@ -200,8 +203,3 @@ def run_epochs(
         estimator.validation_loss_curve_.append(math.nan)
     if validation is not None and validation.decides and validation.best is not None:
         training.put_back(validation.best)
-
-
-def weights_of_rows(weights: Array | None, rows: Array) -> Array | None:
-    """The weights of these rows."""
-    return None if weights is None else weights[rows]

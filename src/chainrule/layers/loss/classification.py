@@ -190,8 +190,8 @@ class SigmoidCrossEntropy(SameShapeLoss):
     dL/dx = dL/dy * ((1 - t) s(x) - p t s(-x)) / n, which is dL/dy * (s(x) - t) / n for p = 1, and
     dL/dt = dL/dy * (log s(-x) - p log s(x)) / n, n the number of elements. With sample weights s_i the mean
     is weighted with s_i, counted for each element of its sample. `positive_weight` is one number or one per
-    class. With `sum_labels` the loss of a sample is the sum over its labels, not their mean: K times as much. Computed from -log s(x) = max(-x, 0) + log(1 + exp(-|x|)), which is exact and finite for any finite
-    x.
+    class. With `sum_labels` the loss of a sample is the sum over its labels, not their mean: K times as much.
+    Computed from -log s(x) = max(-x, 0) + log(1 + exp(-|x|)), which is exact and finite for any finite x.
 
     Shapes: x (N,), (N, 1) or (N, K) of labels that don't exclude each other, t the same with 0 <= t <= 1,
     sample_weight (N,) -> y (). dtype: x's.

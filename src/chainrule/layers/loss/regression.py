@@ -122,8 +122,8 @@ class Quantile(SameShapeLoss):
     weights s, the mean is weighted with s, counted for each element of its sample.
 
     Shapes: x any, t the same, sample_weight (N,) -> y (). dtype: x's.
-    Raises: ArgumentError unless 0 < q < 1; ShapeError when t has another shape; DataError for no samples, or targets
-    that aren't finite.
+    Raises: ArgumentError unless 0 < q < 1; ShapeError when t has another shape; DataError for no samples, or
+    targets that aren't finite.
     Source: Koenker, Bassett, Regression Quantiles (1978).
     """
 
@@ -145,11 +145,11 @@ class Quantile(SameShapeLoss):
 
 
 class HalfPoissonDeviance(SameShapeLoss):
-    """y = mean over the samples of sum_k (exp(x_k) - t_k + t_k (log t_k - x_k)),    dL/dx = dL/dy * (exp(x) - t) / N.
+    """y = mean over the samples of sum_k (exp(x_k) - t_k + t_k (log t_k - x_k)).
 
-    For counts t, of which exp(x) is the expected number: x is its logarithm. It is summed over the outputs of a
-    sample, and 0 where exp(x) = t. dL/dt = dL/dy * (log t - x) / N, and 0 where t is. With sample weights s, the mean is
-    sum of s_i (...)_i / sum of s.
+    dL/dx = dL/dy * (exp(x) - t) / N; dL/dt = dL/dy * (log t - x) / N, taken as 0 where t is 0. For counts t, of
+    which exp(x) is the expected number: x is its logarithm. It is summed over the outputs of a sample, and 0 where
+    exp(x) = t. With sample weights s, the mean is sum of s_i (...)_i / sum of s.
 
     Shapes: x (N, ...), t the same, sample_weight (N,) -> y (). dtype: x's.
     Raises: ShapeError when t has another shape; DataError for no samples, and for targets that are negative or not
@@ -162,8 +162,8 @@ class HalfPoissonDeviance(SameShapeLoss):
         if (t < 0).any():
             where = tuple(int(k) for k in np.argwhere(t < 0)[0])
             raise DataError(
-                f"{self!r}: expected counts of at least 0, got {t[where]} in row {where[0] if where else 0}; correct "
-                f"it, or choose another loss"
+                f"{self!r}: expected counts of at least 0, got {t[where]} in row {where[0] if where else 0}; "
+                f"correct it, or choose another loss"
             )
 
     def example_targets(

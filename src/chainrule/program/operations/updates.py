@@ -59,8 +59,8 @@ def _operation(kernel: str, running: int) -> Operation:
 
 
 #: The kernel of each optimizer, by the name of its class: parameters, gradient, weight decay, running arrays. The
-#: numbers are the rule's own, and behind them whether the weight decay bypasses the gradient, clip_norm and
-#: clip_value, which are 0 where nothing is clipped, and how often the loss holds the penalty of a sum over the batch.
+#: numbers are the rule's own, and behind them whether the weight decay bypasses the gradient; clip_norm and
+#: clip_value, which are 0 where nothing is clipped; and how often the loss holds the penalty of a sum.
 UPDATES = {
     "SGD": _operation("sgd", 0),
     "Momentum": _operation("momentum", 1),
