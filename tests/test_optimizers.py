@@ -505,7 +505,7 @@ def test_no_parameters() -> None:
         (lambda: SGD(clip_norm=0.0), r"SGD: expected clip_norm .* in \(0, inf\), got 0.0; try 1.0; None"),
         (lambda: SGD(clip_norm=-1.0), r"SGD: expected clip_norm"),
         (lambda: SGD(clip_value=0), r"SGD: expected clip_value .* got 0;"),
-        (lambda: Momentum(momentum=1.0), r"Momentum: expected momentum .* in \[0, 1\), got 1.0; try 0.9"),
+        (lambda: Momentum(momentum=1.1), r"Momentum: expected momentum .* in \[0, 1\], got 1.1; try 0.9"),
         (lambda: Nesterov(momentum=-0.1), r"Nesterov: expected momentum"),
         (lambda: AdaGrad(epsilon=0.0), r"AdaGrad: expected epsilon .* in \(0, inf\), got 0.0"),
         (lambda: RMSProp(alpha=1.0), r"RMSProp: expected alpha"),

@@ -157,7 +157,7 @@ def test_circles_are_found() -> None:
     def circle(*rooms: str) -> list[str]:
         return violations(("here", one, two) for one, two in zip(rooms, rooms[1:] + rooms[:1], strict=True))
 
-    assert "a circle" in circle("sklearn", "drawing", "checking")[0]
+    assert "a circle" in circle("drawing", "checking")[0]
     assert "a circle" in circle("optimizers", "schedules")[0]
     assert violations([("here", "optimizers", "schedules"), ("here", "configured", "errors")]) == []
 
