@@ -37,6 +37,7 @@ LINES = [
     ["datasets"],
     [
         *("randomness", "files", "configured", "arguments", "incoming", "arrays", "locks", "errors", "text"),
+        "sparse",
         "signals",
         "elsewhere",
     ],

@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
@@ -15,6 +16,7 @@ from chainrule.layers.activation import log_softmax
 from chainrule.network import Network
 from chainrule.network.feeds import Data
 from chainrule.network.residuals import Errors, errors_of
+from chainrule.sparse import SparseRows
 from chainrule.text import short
 
 MOST_WRONG, LEAST_CERTAIN = 24, 12
@@ -160,7 +162,8 @@ def judge(
     assert loss is not None
     inputs = {name: feeds[name] for name in network.input_shapes}
     output, truth = network.output_of(inputs, warns=False), feeds["t"]
-    rows = next(iter(inputs.values())).reshape(len(output), -1)
+    rows: Any = next(iter(inputs.values()))
+    rows = rows if isinstance(rows, SparseRows) else rows.reshape(len(output), -1)
     if loss.task == "classification" and output.ndim == 2:
         labels = truth if truth.ndim == 1 else truth.argmax(axis=1)
         logits = output.astype(np.float64)
@@ -213,7 +216,7 @@ def _classified(logits: Array, labels: Array, rows: Array, names: list[str]) -> 
     def example(k: int) -> Example:
         return Example(
             int(places[k]),
-            _kept_values(rows[places[k]]),
+            _kept_values(rows, places[k]),
             float(truth[k]),
             float(given[k]),
             np.exp(log_p[k]).round(5),
@@ -256,7 +259,7 @@ def _estimated(output: Array, truth: Array, rows: Array, target: str | None) -> 
         furthest = int(scaled[k].argmax())
         return Example(
             int(places[k]),
-            _kept_values(rows[places[k]]),
+            _kept_values(rows, places[k]),
             float(t[k, furthest]),
             float(given[k, furthest]),
             np.zeros(0),
@@ -280,9 +283,10 @@ MOST_VALUES, ALL_VALUES = 16_384, 600_000
 """Of a sample with more values only the first are kept; and so many in all where further samples are kept."""
 
 
-def _kept_values(row: Array) -> Array:
+def _kept_values(rows: Array, k: int) -> Array:
     """A sample's values with three digits, enough to look at."""
-    values = np.asarray(row[:MOST_VALUES], dtype=np.float64)
+    row = rows.csr[[k], :MOST_VALUES].toarray()[0] if isinstance(rows, SparseRows) else rows[k, :MOST_VALUES]
+    values = np.asarray(row, dtype=np.float64)
     return np.array([float(f"{value:.3g}") for value in values.tolist()])
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 import webbrowser
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -27,6 +27,7 @@ from chainrule.files import write_bytes
 from chainrule.graph import Graph
 from chainrule.graph.values import copied
 from chainrule.network import Network
+from chainrule.sparse import SparseRows
 
 LARGEST_PICTURE = 300  # nodes in an SVG or PNG
 LARGEST_PAGE = 2_000  # nodes in a page, which can be searched and zoomed
@@ -168,6 +169,7 @@ def _of_graph(graph: Graph, x: Data | None, t: ArrayLike | None, training: bool,
     title = f"the graph of {graph.name_of(graph.output)!r}" if title is None else title
     if x is None and t is None:
         pass_, gradients = copied(*graph.last_pass)
+        _refuse_sparse(graph, [] if pass_ is None else pass_.values)
         return Source(graph, pass_, gradients, scene_of(graph, pass_, gradients, title=title))
     return _drawn_pass(graph, _fed(graph, x, t), len(graph) - 1, training, title)
 
@@ -197,6 +199,17 @@ def _fed(graph: Graph, x: Data | None, t: ArrayLike | None) -> dict[str, ArrayLi
     return given
 
 
+def _refuse_sparse(graph: Graph, values: Sequence[Any]) -> None:
+    """Raise ArgumentError where an input is a sparse matrix: a picture shows every number."""
+    for i, value in enumerate(values):
+        if isinstance(value, SparseRows):
+            name = graph.name_of(i)
+            raise ArgumentError(
+                f"draw: {name} is a sparse matrix, and a picture shows every number: give a few rows as an array, "
+                f"{name}[:5].toarray()"
+            )
+
+
 def _drawn_pass(
     graph: Graph,
     feeds: Mapping[str, Any],
@@ -209,6 +222,7 @@ def _drawn_pass(
     """Run forward to the node at `last`, and backward from a single number, with nothing kept in the graph."""
     with np.errstate(all="ignore"):  # what is not finite is shown in red
         pass_ = graph.run(feeds, last, training, 0)
+        _refuse_sparse(graph, pass_.values)
         output = pass_.values[last]
         gradients: list[Array | None] | None = None
         shares: dict[int, list[Array | None]] = {}

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import ChainruleError, LayerError
 from chainrule.layers import Layer
+from chainrule.sparse import SparseRows
 
 
 def checked_output(name: str, layer: Layer, result: Any) -> Array:
@@ -45,7 +46,7 @@ def how_to_feed(name: str) -> str:
 
 def read_only(array: Array) -> Array:
     """The array as a layer is handed it: other nodes, or the caller, need it too."""
-    if not array.flags.writeable:
+    if isinstance(array, SparseRows) or not array.flags.writeable:
         return array
     view = array.view()
     view.flags.writeable = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import zip_longest
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -32,6 +32,7 @@ from chainrule.incoming import as_numbers
 from chainrule.layers import Layer, ParameterSpec
 from chainrule.parameters import Statistics
 from chainrule.randomness import Purpose, fresh_seed, layer_key, layer_stream, stream
+from chainrule.sparse import SparseRows, dense_only, is_sparse, numbers_in, sparse_rows
 
 #: What is called before a layer computes: with the layer, and the shapes of all its inputs.
 Before: TypeAlias = Callable[[Layer, list[Shape]], None]
@@ -305,7 +306,12 @@ class Graph(Structure):
                 takes = ", ".join([*self.inputs, *self.parameters]) or "nothing"
                 why = "it is a constant" if self.nodes[i].layer is None else "the graph computes it"
                 raise GraphError(f"{name!r} cannot be fed, {why}; the graph takes {takes}")
-            fed[i] = as_numbers(value, repr(name))
+            if is_sparse(value) and isinstance(self.nodes[i], Input):
+                if reader := self.readers_of_dense().get(name):
+                    raise dense_only(name, reader)
+                fed[i] = cast(Array, sparse_rows(value, repr(name)))
+            else:
+                fed[i] = as_numbers(value, repr(name))
         for i in wanted:
             node = self.nodes[i]
             if isinstance(node, Input) and i not in fed and not node.optional:
@@ -338,7 +344,7 @@ class Graph(Structure):
             value = node.value
         if value is None or (i in self._keep_whole and not is_float(value)):
             return value
-        return np.asarray(value, dtype=dtype)
+        return value.astype(dtype) if isinstance(value, SparseRows) else np.asarray(value, dtype=dtype)
 
     # Backward ------------------------------------------------------------------------------------------
 
@@ -405,7 +411,9 @@ class Graph(Structure):
         layer, sources = self._layer(i), self._sources[i]
         asked = {}
         if "needs" in layer.signature.backward_asks:
-            asked["needs"] = tuple(wanted[source] for source in sources)
+            asked["needs"] = tuple(
+                wanted[source] and not isinstance(pass_.values[source], SparseRows) for source in sources
+            )
         try:
             result = layer.backward(read_only(upstream), pass_.saved[i], **asked)
         except Exception as error:
@@ -471,7 +479,7 @@ class Graph(Structure):
     def first_not_finite(self) -> str | None:
         """The name of the first node, in order, whose last value holds a NaN or an infinity."""
         for i, value in enumerate(self._last.values if self._last else ()):
-            if value is not None and is_float(value) and not np.isfinite(value).all():
+            if value is not None and is_float(value) and not np.isfinite(numbers_in(value)).all():
                 return self._names[i]
         return None
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from chainrule.errors import GraphError, did_you_mean
 from chainrule.graph.nodes import Input, LayerParameter, Node, Parameter
-from chainrule.layers import Layer
+from chainrule.layers import Affine, Layer
 
 
 class Structure:
@@ -150,6 +150,20 @@ class Structure:
             if node.layer is not None and node.layer.index_inputs:
                 named = zip(node.layer.signature.inputs, sources, strict=False)
                 found |= {source for name, source in named if name in node.layer.index_inputs}
+        return found
+
+    def readers_of_dense(self) -> dict[str, str]:
+        """The inputs that cannot be sparse matrices, by name, each with a layer that needs a dense array.
+
+        An Affine with parameters of its own does not.
+        """
+        found: dict[str, str] = {}
+        for node, sources in zip(self.nodes, self._sources, strict=True):
+            is_affine = type(node.layer) is Affine
+            is_plain = is_affine and all(isinstance(self.nodes[i], Parameter) for i in sources[1:])
+            for i in sources[1:] if is_plain else sources:
+                if isinstance(self.nodes[i], Input):
+                    found[self._names[i]] = f"{node.layer!r} ({self.name_of(node)})"
         return found
 
 

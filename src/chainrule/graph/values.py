@@ -13,6 +13,7 @@ from chainrule.arrays import Array, Shape
 from chainrule.errors import GraphError, NotComputedError, ShapeError
 from chainrule.graph.nodes import Node
 from chainrule.graph.structure import Structure
+from chainrule.sparse import SparseRows
 
 
 @dataclass
@@ -116,6 +117,8 @@ def unbroadcast(gradient: Array, shape: Shape) -> Array:
 
 def shown(array: Array) -> Any:
     """A read-only view, or a NumPy number where there is just one."""
+    if isinstance(array, SparseRows):
+        return array
     if array.ndim == 0:
         return array[()]
     view = array.view()

@@ -11,6 +11,7 @@ from chainrule.errors import ArgumentError, ShapeError
 from chainrule.initializers import He, Initializer, Zeros
 from chainrule.layers.arithmetic import floats
 from chainrule.layers.base import Layer, ParameterSpec
+from chainrule.sparse import SparseRows
 
 _HALF_HE, _ZEROS = He(gain=0.5), Zeros()
 
@@ -21,7 +22,7 @@ class Affine(Layer):
     `units` is M, the number of outputs. Without a bias, y = x W. Weights start as `He(gain=0.5)`, half of
     He's: networks of a few layers learn better so. In those of ten and more, `He()` keeps values from fading.
 
-    Shapes: x (..., D), W (D, M), b (M,) -> y (..., M).
+    Shapes: x (..., D), W (D, M), b (M,) -> y (..., M). x may be `SparseRows`, (N, D).
     dtype: float32 or float64, kept; whole numbers become floats.
     Raises: ArgumentError unless units is a positive whole number, and weights and biases are initializers;
     ShapeError when x doesn't have D features.
@@ -46,7 +47,8 @@ class Affine(Layer):
         return found
 
     def forward(self, x: Array, W: Array, b: Array | None = None) -> tuple[Array, tuple[Array, Array, bool]]:
-        x, W = floats(x, W)
+        if not isinstance(x, SparseRows):
+            x, W = floats(x, W)
         if x.ndim == 0 or W.shape != (x.shape[-1], self.units):
             raise self._wrong_shape(x.shape, W.shape)
         if b is not None and (b := floats(b)[0]).shape != (self.units,):
@@ -69,7 +71,8 @@ class Affine(Layer):
         rows = math.prod(x.shape[:-1])  # -1 could not be inferred for an empty batch
         dy2 = dy.reshape(rows, self.units)
         dx = dy @ W.T if needs[0] else None
-        dW = x.reshape(rows, W.shape[0]).T @ dy2 if needs[1] else None
+        x2 = x if isinstance(x, SparseRows) else x.reshape(rows, W.shape[0])
+        dW = x2.T @ dy2 if needs[1] else None
         if not bias:
             return dx, dW
         return dx, dW, dy2.sum(axis=0) if needs[2] else None

@@ -21,11 +21,11 @@ typedef void convert(const char *from, real *restrict to, int64_t n);
 static convert *const CONVERSIONS[] = {from_f32, from_f64, from_i8,  from_i16, from_i32,
                                        from_i64, from_u8,  from_u16, from_u32, from_u64};
 
-// The number of the data's row for row `r` of the batch; -1, noted, where there is none.
-INLINE int64_t row_number(const worker *w, const instruction *i, int64_t r) {
+// The number of the data's row for row `r` of the batch, of data with `rows` rows; -1, noted, where there is none.
+INLINE int64_t row_number(const worker *w, const instruction *i, int64_t r, int64_t rows) {
     call *c = w->call;
     const int64_t row = c->rows ? c->rows[w->step * c->batch + r] : w->first + r;
-    if (row >= 0 && row < operand(w, i, 0)->length) return row;
+    if (row >= 0 && row < rows) return row;
     fail(c, ROW_OUT_OF_RANGE, i->operand[0], row, r);
     return -1;
 }
@@ -43,7 +43,7 @@ static int gather(worker *w, const instruction *i) {
     if (x->address != x->home) x->address = x->home;
     real *to = own_rows(w, i, 1);
     for (int64_t r = w->low; r < w->high; r++, to += x->width) {
-        const int64_t row = row_number(w, i, r);
+        const int64_t row = row_number(w, i, r, data->length);
         if (row < 0) return 0;
         const char *from = (const char *)data->address + row * data->stride;
         if (as_it_is) memcpy(to, from, (size_t)x->width * sizeof(real));
@@ -73,7 +73,7 @@ static int gather_labels(worker *w, const instruction *i) {
     const int64_t below = (int64_t)i->number[0], size = BYTES[data->kind];
     int64_t *t = (int64_t *)labels->address + w->low * labels->width;
     for (int64_t r = w->low; r < w->high; r++) {
-        const int64_t row = row_number(w, i, r);
+        const int64_t row = row_number(w, i, r, data->length);
         if (row < 0) return 0;
         const char *from = (const char *)data->address + row * data->stride;
         for (int64_t j = 0; j < labels->width; j++, from += size) {

@@ -5,6 +5,7 @@
 
 #include "gather.c"
 #include "affine.c"
+#include "sparse.c"
 #include "activations.c"
 #include "arithmetic.c"
 #include "dropout.c"
@@ -29,6 +30,7 @@ const kernel NAME(VARIANT, REAL_BITS)[] = {
     KERNEL(gather), KERNEL(gather_labels), KERNEL(result), KERNEL(watch),
     KERNEL(matmul), KERNEL(matmul_by_transposed), KERNEL(matmul_of_large), KERNEL(matmul_by_transposed_of_large),
     KERNEL(transposed_matmul), KERNEL(add_bias), KERNEL(bias_gradient),
+    KERNEL(sparse_matmul), KERNEL(sparse_transposed_matmul),
     OF_ACTIVATION(relu, relu), OF_ACTIVATION(leaky_relu, leaky_relu), OF_ACTIVATION(elu, elu),
     OF_ACTIVATION(gelu, gelu), OF_ACTIVATION(gelu_tanh, gelu_tanh), OF_ACTIVATION(silu, silu),
     OF_ACTIVATION(softplus, softplus), OF_ACTIVATION(sigmoid, sigmoid), OF_ACTIVATION(tanh, tanh_layer),

@@ -1,8 +1,8 @@
 // What the machine and its kernels share: arrays, instructions, a call, and a worker, one of the threads of a call.
 //
 // Everything is allocated by the caller. The table was verified before: the operands of every instruction lie inside
-// their arrays for up to the largest number of rows. What is an address and comes from data (row numbers, labels) is
-// checked where it is read. The names and the order of the fields are those of program/layout.py.
+// their arrays for up to the largest number of rows. What is an address and comes from data (row numbers, labels,
+// places in sparse rows) is checked where it is read. The names and the order of the fields are those of program/layout.py.
 #ifndef CHAINRULE_MACHINE_H
 #define CHAINRULE_MACHINE_H
 
@@ -15,7 +15,7 @@ enum { OPERANDS = 8, NUMBERS = 7, LINE = 8 };  // LINE: numbers of 8 bytes in a 
 enum { F32, F64, I8, I16, I32, I64, U8, U16, U32, U64 };
 
 // Why a call came back.
-enum { FINISHED, IN_PYTHON, NOT_FINITE, ROW_OUT_OF_RANGE, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE };
+enum { FINISHED, IN_PYTHON, NOT_FINITE, ROW_OUT_OF_RANGE, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE, NOT_SPARSE_ROWS };
 
 // Where a part of a turn is done.
 enum { TURN_NATIVE, TURN_PYTHON };

@@ -12,12 +12,14 @@ from chainrule.errors import DivergedError
 from chainrule.network.feeds import row_slices, rows_of
 from chainrule.network.scales import (
     LARGE,
+    SCALE_SPARSE,
     column_of,
     has_unscaled_targets,
     largest_column,
     unscaled_inputs,
 )
 from chainrule.optimizers import SGD, Optimizer
+from chainrule.sparse import SparseRows
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
@@ -90,10 +92,9 @@ def cause_of(
         if size > sizes.get("inputs", 0):
             sizes["inputs"] = size
             place = ", ".join(filter(None, ["" if name == "x" else name, column_of(data[name], column)]))
-            texts["inputs"] = (
-                f"the inputs are about {size:.0e}{f' ({place})' if place else ''}: scale them, "
-                f"cr.Standardize.of({'x' if name == 'x' else f'x[{name!r}]'}) first in the network"
-            )
+            how = f"scale them, cr.Standardize.of({'x' if name == 'x' else f'x[{name!r}]'}) first in the network"
+            how = SCALE_SPARSE if isinstance(data[name], SparseRows) else how
+            texts["inputs"] = f"the inputs are about {size:.0e}{f' ({place})' if place else ''}: {how}"
     larger = max(sizes, key=lambda each: sizes[each], default="")
     if larger and sizes[larger] > (NOTABLE if rate <= USUAL else LARGE):
         return larger, texts[larger]

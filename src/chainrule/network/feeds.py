@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
 from numbers import Real
-from typing import Any, TypeAlias
+from types import MappingProxyType
+from typing import Any, TypeAlias, cast
 
 import numpy as np
 
@@ -16,6 +18,7 @@ from chainrule.incoming import column_names, in_columns, numbers, place
 from chainrule.layers import Loss
 from chainrule.network.labels import Label, Labels, checked_names
 from chainrule.randomness import held_out
+from chainrule.sparse import dense_only, index_in, is_sparse, numbers_in, sparse_names, sparse_rows
 
 Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
 
@@ -32,6 +35,7 @@ class Feeds:
         classes: list[Label] | None = None,
         columns: list[str] | None = None,
         preparation: Preparation | None = None,
+        dense: Mapping[str, str] = MappingProxyType({}),
     ) -> None:
         self.shapes, self.output_shape, self.loss, self.dtype = dict(inputs), output_shape, loss, dtype
         #: The names of the classes, where they are known.
@@ -40,13 +44,17 @@ class Feeds:
         self.columns = columns
         #: How the columns of a frame become the numbers of the single input, where they are not numbers.
         self.preparation = preparation
+        #: The inputs that cannot be sparse, each with the layer that keeps it from that.
+        self.dense = dense
+
+    def _changed(self, **changes: Any) -> Feeds:
+        made = copy.copy(self)
+        vars(made).update(changes)
+        return made
 
     def with_classes(self, names: Any) -> Feeds:
         """The same with these names of classes. Raises ArgumentError where they do not fit the network."""
-        classes = checked_names(names, self.loss, self.output_shape)
-        return Feeds(
-            self.shapes, self.output_shape, self.loss, self.dtype, classes, self.columns, self.preparation
-        )
+        return self._changed(classes=checked_names(names, self.loss, self.output_shape))
 
     def with_columns(self, columns: Any) -> Feeds:
         """The same that reads frames by these names, where they are one for each number of the single input."""
@@ -55,7 +63,7 @@ class Feeds:
         found = list(columns) if fits else None
         if found == self.columns:
             return self
-        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, self.classes, found)
+        return self._changed(columns=found, preparation=None)
 
     def with_preparation(self, preparation: Preparation) -> Feeds:
         """The same that prepares frames. Raises ArgumentError where the input takes another number of columns."""
@@ -66,7 +74,7 @@ class Feeds:
                 f"{', '.join(f'{name} of shape {shape}' for name, shape in self.shapes.items())}; make the network "
                 f"with input_shape={count}"
             )
-        return Feeds(self.shapes, self.output_shape, self.loss, self.dtype, self.classes, None, preparation)
+        return self._changed(columns=None, preparation=preparation)
 
     def columns_of(self, x: Data) -> list[str] | None:
         """The names of the columns of a frame for the single input; None for anything else."""
@@ -91,7 +99,17 @@ class Feeds:
             is_named = isinstance(x, Mapping) and name in x
             value = in_columns(x[name] if is_named else x, self.columns, name)  # type: ignore[index]
             x = {name: value} if is_named else value
-        return checked_inputs(x, self.shapes, "the network", self.dtype, values)
+        found = checked_inputs(x, self.shapes, "the network", self.dtype, values)
+        for name in sparse_names(found):
+            self.check_sparse(name)
+        return found
+
+    def check_sparse(self, name: str) -> None:
+        """Raise an error unless the input of this name can be sparse."""
+        if name not in self.shapes:
+            raise ArgumentError(f"the network has no input {name!r}; {did_you_mean(name, self.shapes)}")
+        if name in self.dense:
+            raise dense_only(name, self.dense[name])
 
     def check_values(self, inputs: Mapping[str, Array]) -> None:
         """Raise DataError for numbers that the network cannot take."""
@@ -261,13 +279,13 @@ def checked_inputs(
 
 
 def _shaped_input(value: Any, name: str, shape: Shape, whose: str) -> Array:
-    array = numbers(value, name)
+    array: Any = sparse_rows(value, name) if is_sparse(value) else numbers(value, name)
     if array.shape[1:] != shape or array.ndim != len(shape) + 1:
         expected = f"(N, {', '.join(map(str, shape))})" if shape else "(N,)"
         raise ShapeError(
             f"{whose} expected {name} of shape {expected}, got {array.shape}; {_remedy(value, array, shape)}"
         )
-    return array
+    return cast(Array, array)
 
 
 def check_values(array: Array, name: str, dtype: np.dtype[Any]) -> None:
@@ -275,25 +293,28 @@ def check_values(array: Array, name: str, dtype: np.dtype[Any]) -> None:
 
     Raises: DataError for NaN, infinity, and a number too large for the dtype.
     """
-    bad = first_not_finite(array)
+    held = numbers_in(array)
+    bad = first_not_finite(held)
     if bad is not None:
-        raise DataError(f"{name} holds {array[bad]} at {place(bad)}: remove such rows or fill them in first")
+        where = place(index_in(array, bad))
+        raise DataError(f"{name} holds {held[bad]} at {where}: remove such rows or fill them in first")
     check_size(array, name, dtype)
 
 
 def check_size(array: Array, name: str, dtype: np.dtype[Any]) -> None:
     """Raise DataError for a finite number too large for the dtype, which would become an infinity in it."""
-    if array.dtype.kind != "f" or array.dtype.itemsize <= dtype.itemsize or not array.size:
+    held = numbers_in(array)
+    if held.dtype.kind != "f" or held.dtype.itemsize <= dtype.itemsize or not held.size:
         return
     largest = float(np.finfo(dtype).max)
-    if not (array.max() > largest or array.min() < -largest):
+    if not (held.max() > largest or held.min() < -largest):
         return
-    too_large = np.isfinite(array) & (np.abs(array) > largest)
+    too_large = np.isfinite(held) & (np.abs(held) > largest)
     if too_large.any():
         first = tuple(int(i) for i in np.argwhere(too_large)[0])
         raise DataError(
-            f"{name} holds {array[first]:.4g} at {place(first)}: too large for {dtype}, which goes up to "
-            f'{largest:.2g}; scale the data, or make the network with dtype="float64"'
+            f"{name} holds {held[first]:.4g} at {place(index_in(array, first))}: too large for {dtype}, which goes "
+            f'up to {largest:.2g}; scale the data, or make the network with dtype="float64"'
         )
 
 

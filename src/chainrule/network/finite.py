@@ -10,6 +10,7 @@ import numpy as np
 from chainrule.arrays import Array, first_not_finite
 from chainrule.errors import warn
 from chainrule.incoming import place
+from chainrule.sparse import numbers_in
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
@@ -55,6 +56,6 @@ def _first_node(network: Network, row: Mapping[str, Array]) -> str:
     with np.errstate(all="ignore"):
         values = graph.run(dict(row), graph.position(network.output), training=False, step=0).values
     for i, value in enumerate(values):
-        if value is not None and value.dtype.kind == "f" and not np.isfinite(value).all():
+        if value is not None and value.dtype.kind == "f" and not np.isfinite(numbers_in(value)).all():
             return graph.name_of(i)
     return ""

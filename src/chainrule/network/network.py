@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from numbers import Real
 from typing import TYPE_CHECKING, Any
 
@@ -54,6 +54,7 @@ from chainrule.numerical import numerical_gradient
 from chainrule.optimizers import Adam, Optimizer
 from chainrule.parameters import Parameters
 from chainrule.schedules import InverseSquareRoot
+from chainrule.sparse import sparse_names
 
 if (
     TYPE_CHECKING
@@ -133,7 +134,9 @@ class Network:
         self._params = flat_parameters(self.graph, self.callers)
         #: Where weight decay applies: everywhere in the flat vector but on biases and scales.
         self.decays: Array = where_decayed(self.graph, self._params)
-        self._feeds = Feeds(self._inputs, self.output_shape, self.loss_layer, dtype)
+        self._feeds = Feeds(
+            self._inputs, self.output_shape, self.loss_layer, dtype, dense=self.graph.readers_of_dense()
+        )
         #: The fast forms of the network that are kept.
         self.programs = Programs(self.graph, self.output, self._inputs, self._params)
 
@@ -263,7 +266,7 @@ class Network:
     def output_of(self, x: Data, *, warns: bool = True) -> Array:
         """The same as `predict`, but that it need not warn."""
         inputs = self._reader.inputs(x, values=False)
-        program = self.programs.predicting(rows_of(inputs))
+        program = self.programs.predicting(sparse_names(inputs), rows_of(inputs))
         for name in program.unwatched:
             check_values(inputs[name], name, self.dtype)
         result = np.empty((rows_of(inputs), *self.output_shape), dtype=self.dtype)
@@ -326,7 +329,7 @@ class Network:
         targets = data["t"]
         if "sample_weight" not in data:
             try:
-                by_program = measured(self.programs.evaluating(targets), data)
+                by_program = measured(self.programs.evaluating(targets, sparse_names(inputs)), data)
             except Exception:  # as in predict: what is wrong may be the input, not the layer
                 self._feeds.check_values(inputs)
                 raise
@@ -376,17 +379,24 @@ class Network:
     ) -> Parameters:
         """The same as `gradient`, as one flat vector, `.flat`, in the layout of `params`, and its named views."""
         feeds = self.feeds(x, t, sample_weight)
-        program = self.program(len(feeds["t"]), feeds["t"], sample_weight is not None)
+        program = self.program(len(feeds["t"]), feeds["t"], sample_weight is not None, sparse_names(feeds))
         mode, number = self._training(training), self._step(step)
         with np.errstate(all="ignore"):
             _, gradient = program.loss_and_gradient(feeds, training=mode, step=number)
         return self.params.like(gradient)
 
-    def program(self, batch_size: int, targets: ArrayLike | None = None, weighted: bool = False) -> Program:
+    def program(
+        self,
+        batch_size: int,
+        targets: ArrayLike | None = None,
+        weighted: bool = False,
+        sparse: Collection[str] = (),
+    ) -> Program:
         """The fast form of the network for one size of batch: print it to see its instructions.
 
         `targets` is an example of the targets, by default labels or numbers as the loss takes them; `weighted`
-        says whether there are sample weights. Programs are kept: `fit`, `gradient` and `predict` make theirs.
+        says whether there are sample weights, and `sparse` names the inputs that take sparse matrices. Programs
+        are kept: `fit`, `gradient` and `predict` make theirs.
         """
         size = whole_number("batch_size", batch_size, 1)
         example = self._example_targets() if targets is None else numbers(targets, "targets")
@@ -394,7 +404,9 @@ class Network:
             raise ArgumentError(
                 f"targets: expected an example of the targets, at least one row, got {targets!r}"
             )
-        return self.programs.training(size, example, weighted)
+        for name in sparse:
+            self._feeds.check_sparse(name)
+        return self.programs.training(size, example, weighted, frozenset(sparse))
 
     def _example_targets(self) -> Array:
         return self._feeds.the_loss().example_targets((1, *self.output_shape), self.dtype)

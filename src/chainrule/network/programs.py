@@ -39,14 +39,16 @@ class Programs:
     def _renew(self) -> None:
         self._lock = threading.Lock()
 
-    def training(self, batch_size: int, example: Array, weighted: bool) -> Program:
-        """For batches of this size, and targets such as the example."""
-        key = (batch_size, example.ndim, example.dtype, weighted)
-        return self._kept(key, batch_size, example[:1], weighted)
+    def training(
+        self, batch_size: int, example: Array, weighted: bool, sparse: frozenset[str] = frozenset()
+    ) -> Program:
+        """For batches of this size, and targets such as the example; of the inputs `sparse`, data are sparse."""
+        key = (batch_size, example.ndim, example.dtype, weighted, sparse)
+        return self._kept(key, batch_size, example[:1], weighted, sparse)
 
-    def evaluating(self, targets: Array) -> Program:
+    def evaluating(self, targets: Array, sparse: frozenset[str] = frozenset()) -> Program:
         """To find the loss of predictions, for targets such as these."""
-        return self._kept(("evaluate", targets.ndim, targets.dtype), 1, targets[:1])
+        return self._kept(("evaluate", targets.ndim, targets.dtype, sparse), 1, targets[:1], False, sparse)
 
     def training_with(self, program: Program, optimizer: Optimizer, state: OptimizerState) -> Trainer:
         """What does steps of the program with an optimizer: the one that is kept, where it is of the same."""
@@ -54,9 +56,9 @@ class Programs:
         same = kept is not None and kept.program is program and kept.update.state is state
         return kept if kept is not None and same else program.trainer(optimizer, state)
 
-    def predicting(self, rows: int = 1) -> Program:
+    def predicting(self, sparse: frozenset[str] = frozenset(), rows: int = 1) -> Program:
         """Without a loss. From a single row on, there is what predicts such rows quickly."""
-        program = self._kept(("predict",), 1)
+        program = self._kept(("predict", sparse), 1, None, False, sparse)
         if rows == 1 and self.of_one_row is None:
             self.of_one_row = program.of_one_row()
         return program

@@ -7,6 +7,7 @@ seldom lit is not. Sizes nearer to 1 may do harm, too; they are said where a tra
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,7 @@ from chainrule.layers import (
     Standardize,
     Subtract,
 )
+from chainrule.sparse import SparseRows
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
@@ -35,6 +37,7 @@ LARGE, SMALL = 1.5e3, 3e-4
 DOUBTFUL, FAR = (0.05, 20.0), 5.0  # of such sizes, or so many deviations from 0, little may be learnt
 ENOUGH, HARDLY = 50, 0.9  # iterations, and the share of the loss of one answer for all
 ROWS = 250  # that are looked at, evenly from all of them
+SCALE_SPARSE = "scale its columns first, as scikit-learn's MaxAbsScaler does"
 _ARITHMETIC = (Add, Subtract, Multiply, Divide)
 
 
@@ -44,15 +47,16 @@ def warn_of_scales(network: Network, data: Mapping[str, Array]) -> None:
     for name in unscaled_inputs(graph, data):
         if found := _oddest(data[name]):
             first = "cr.Network(cr.Standardize.of(x), ...)" if name == "x" else _first(name)
-            warn(f"{name} {badly}: {found}; standardize it first: {first}")
+            how = SCALE_SPARSE if isinstance(data[name], SparseRows) else f"standardize it first: {first}"
+            warn(f"{name} {badly}: {found}; {how}")
     if has_unscaled_targets(network.output, network.loss_layer) and (found := _oddest(data["t"])):
         warn(
             f"t {badly}: {found}; bring predictions to it by the last layer: "
             f"cr.Network(..., cr.Standardize.of(t, invert=True))"
         )
     for name in data:
-        floats = name in graph.inputs and data[name].dtype.kind == "f"
-        if floats and (found := _finest(data[name], network.dtype)):
+        is_dense = name in graph.inputs and not isinstance(data[name], SparseRows)
+        if is_dense and data[name].dtype.kind == "f" and (found := _finest(data[name], network.dtype)):
             warn(
                 f"{name} differs from row to row by too little beside its size for {network.dtype}: {found}; "
                 f"subtract what all rows share, or make the network with dtype='float64'"
@@ -72,7 +76,8 @@ def warn_of_nothing_learnt(network: Network, data: Mapping[str, Array], measured
         or not np.ptp(_sample(t), axis=0).any()
     ):
         return
-    doubtful = [name for name in unscaled_inputs(network.graph, data) if _is_doubtful(data[name])]
+    dense = [name for name in unscaled_inputs(network.graph, data) if not isinstance(data[name], SparseRows)]
+    doubtful = [name for name in dense if _is_doubtful(data[name])]
     if has_unscaled_targets(network.output, loss) and _is_doubtful(t):
         doubtful.append("t")
     if not doubtful or measured < HARDLY * _of_one_answer(network, data):
@@ -126,6 +131,13 @@ def has_unscaled_targets(output: Node, loss: Loss | None) -> bool:
 
 def largest_column(array: Array) -> tuple[float, int]:
     """The size of the largest column, and which it is, of the flattened rows."""
+    if isinstance(array, SparseRows):
+        rows = array[:: _step(array)]
+        columns, which = np.unique(rows.indices, return_inverse=True)
+        if not columns.size:
+            return 0.0, 0
+        sums = np.bincount(which, np.square(rows.values, dtype=np.float64))
+        return float(np.sqrt(sums.max() / len(rows))), int(columns[sums.argmax()])
     rows = _sample(array)
     if not rows.size:
         return 0.0, 0
@@ -138,7 +150,7 @@ def largest_column(array: Array) -> tuple[float, int]:
 def column_of(array: Array, column: int) -> str:
     """A column in words: its place in a row of the array; "" where there is one only."""
     shape = array.shape[1:]
-    if array[:1].size < 2:
+    if math.prod(shape) < 2:
         return ""
     return f"column {', '.join(str(int(i)) for i in np.unravel_index(column, shape))}"
 
@@ -199,16 +211,21 @@ def _too_fine(rows: Array, dtype: Any) -> Array:
 def _oddest(array: Array) -> str:
     """What is wrong with the column that is too large, or too small; "" where none is."""
     size, column = largest_column(array)
-    rows = _sample(array)
-    if size < LARGE:
-        if not rows.size:
+    if isinstance(array, SparseRows):
+        if size < LARGE and not 0 < float(np.abs(array.values).max(initial=0)) < SMALL:
             return ""
-        most, least = rows.max(axis=0), rows.min(axis=0)
-        small = (most < SMALL) & (least > -SMALL) & (most > least)
-        if not small.any():
-            return ""
-        column = int(np.argmax(small))
-    values = rows[:, column]
+        values = array[:: _step(array)].csr[:, [column]].toarray().ravel()
+    else:
+        rows = _sample(array)
+        if size < LARGE:
+            if not rows.size:
+                return ""
+            most, least = rows.max(axis=0), rows.min(axis=0)
+            small = (most < SMALL) & (least > -SMALL) & (most > least)
+            if not small.any():
+                return ""
+            column = int(np.argmax(small))
+        values = rows[:, column]
     where = column_of(array, column) or "it"
     mean, deviation = _mean_and_deviation(values)
     return f"{where} has mean {mean:.2g} and standard deviation {deviation:.2g}"
@@ -220,9 +237,13 @@ def _mean_and_deviation(rows: Array) -> tuple[Array, Array]:
         return rows.mean(axis=0), rows.std(axis=0)
 
 
+def _step(array: Array) -> int:
+    return max(1, -(-len(array) // ROWS))
+
+
 def _sample(array: Array) -> Array:
     """Some of the rows, flattened, in float64."""
-    rows = array[:: max(1, -(-len(array) // ROWS))]
+    rows = array[:: _step(array)]
     return rows.reshape(len(rows), -1).astype(np.float64)
 
 

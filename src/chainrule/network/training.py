@@ -34,6 +34,7 @@ from chainrule.network.scales import warn_of_nothing_learnt
 from chainrule.network.training_state import put_state, state_of
 from chainrule.optimizers import Optimizer
 from chainrule.randomness import Purpose, stream
+from chainrule.sparse import SparseRows, sparse_names
 
 if TYPE_CHECKING:
     from chainrule.network.network import Network
@@ -80,7 +81,8 @@ class Training:
         self._interrupted = False
         self._held: contextlib.ExitStack | None = None
         self._holder = 0
-        self.program = network.program(batches.largest, data["t"], "sample_weight" in data)
+        weighted, sparse = "sample_weight" in data, sparse_names(data)
+        self.program = network.program(batches.largest, data["t"], weighted, sparse)
         with network.callers.training():  # last, so that what is refused has changed nothing
             self.progress = network.progress.next(
                 network, optimizer, batches, steps=steps, total=total, fresh=fresh
@@ -322,7 +324,10 @@ class Training:
     def fingerprints(self) -> dict[str, str]:
         """What tells its data from other data: shape, dtype and a hash of the content of every array."""
         tested = {f"validation {name}": array for name, array in (self.validation or {}).items()}
-        return {name: fingerprint(array) for name, array in {**self.data, **tested}.items()}
+        return {
+            name: array.fingerprint() if isinstance(array, SparseRows) else fingerprint(array)
+            for name, array in {**self.data, **tested}.items()
+        }
 
     # The whole of it ------------------------------------------------------------------------------------
 

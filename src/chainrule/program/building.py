@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import replace
 
 from chainrule.arrays import Array, Shape
@@ -12,8 +13,9 @@ from chainrule.program.operations import RULES
 from chainrule.program.operations.affine import MATMUL
 from chainrule.program.operations.gather import GATHER, RESULT, RESULT_OF_PYTHON, WATCH, gathers
 from chainrule.program.operations.losses import LossRule
+from chainrule.program.operations.sparse import SPARSE_MATMUL
 from chainrule.program.operations.updates import STOP_UNLESS_FINITE, before_update, gradient_place
-from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, parts_of, plan
+from chainrule.program.table import Instruction, Place, Table, Turn, in_turns, parts_of, plan, written
 
 #: Of a prediction: 256 are as fast for small networks, and a tenth slower for one of 784-512-512-10.
 ROWS_AT_ONCE = 512
@@ -27,9 +29,11 @@ def training_table(
     target: Array,
     weighted: bool,
     batch_size: int,
+    sparse: Collection[str] = (),
 ) -> Table:
     """Gather, forward, the loss, and back: all of a training step but the update."""
-    walk = Walk(graph, output, with_targets(graph, shapes, target), target, weighted, RULES, training=True)
+    shapes = with_targets(graph, shapes, target)
+    walk = Walk(graph, output, shapes, target, weighted, RULES, training=True, sparse=sparse)
     walk.run()
     size = sum(value.size for value in map(graph.parameter_value, graph.parameters))
     stop = Instruction(STOP_UNLESS_FINITE, (gradient_place(size),))
@@ -61,12 +65,14 @@ def with_update(table: Table, update: Instruction) -> Table:
     )
 
 
-def predicting_table(graph: Graph, output: Node, shapes: dict[int, Shape], target: Array | None) -> Table:
+def predicting_table(
+    graph: Graph, output: Node, shapes: dict[int, Shape], target: Array | None, sparse: Collection[str] = ()
+) -> Table:
     """Gather, forward, and the output; with a target, whose loss must have a kernel, the loss behind it."""
     shapes = shapes if target is None else with_targets(graph, shapes, target)
-    walk = Walk(graph, output, shapes, target, False, RULES, training=False)
+    walk = Walk(graph, output, shapes, target, False, RULES, training=False, sparse=sparse)
     if target is not None and not isinstance(walk.rule(len(graph) - 1), LossRule):
-        return predicting_table(graph, output, shapes, None)
+        return predicting_table(graph, output, shapes, None, sparse)
     walk.run()
     behind = set(range(len(graph))) - {walk.output, *graph.ancestors(walk.output)}
     body = [each for each in walk.instructions if target is None or each.layer not in behind]
@@ -111,7 +117,9 @@ def _watched(walk: Walk, instructions: list[Instruction]) -> list[Instruction]:
     """
     watched: dict[Instruction, Place] = {}
     for each in instructions:
-        if each.operation is GATHER:
+        if each.operation is SPARSE_MATMUL:
+            watched[each] = written(each)[0]
+        elif each.operation is GATHER:
             x = each.operands[1]
             readers = [other for other in instructions if x in other.operands and other is not each]
             product = readers[0].operands[2] if [other.operation for other in readers] == [MATMUL] else None

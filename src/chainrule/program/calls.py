@@ -62,7 +62,9 @@ class Call:
     def given(self, place: Place) -> Array:
         """The array of the caller at a place that is known only in a call."""
         if place.space == "data":
-            return self.data[place.source]
+            data = self.data[place.source]
+            part: Array = getattr(data, place.part) if place.part else data
+            return part
         if place.space == "statistics":
             return self.statistics[place.name]
         assert self.update is not None

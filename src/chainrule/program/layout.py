@@ -12,7 +12,8 @@ from chainrule.native import library
 
 OPERANDS, NUMBERS = 8, 7  # of an instruction
 KINDS = {"f4": 0, "f8": 1, "i1": 2, "i2": 3, "i4": 4, "i8": 5, "u1": 6, "u2": 7, "u4": 8, "u8": 9, "b1": 6}
-FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE = range(6)  # why a call came back
+#: Why a call came back.
+FINISHED, IN_PYTHON, NOT_FINITE, _, LABEL_OUT_OF_RANGE, NOTHING_TO_AVERAGE, NOT_SPARSE_ROWS = range(7)
 BOX = 64  # numbers in what passes between threads
 NOTHING_LEFT = 127  # a ticket, where the last part of a turn is taken
 LINE = 8  # numbers in a line of the cache, by which the sums of two parts lie apart

@@ -6,7 +6,7 @@ rules, in order, and knows where gradients go: to which place, and how those of 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from chainrule.graph import Constant, Graph, Input, Node, Parameter
 from chainrule.layers import Layer
 from chainrule.program.declaring import whole
 from chainrule.program.sums import ACCUMULATE, ACCUMULATE_MATRIX, ACCUMULATE_VECTOR, COPY
-from chainrule.program.table import Instruction, Operation, Place, Space, whole_place, written
+from chainrule.program.table import Instruction, Operation, Place, Space, sparse_places, whole_place, written
 
 
 class Rule(Protocol):
@@ -50,6 +50,7 @@ class Walk:
         rules: Sequence[Rule],
         *,
         training: bool,
+        sparse: Collection[str] = (),
     ) -> None:
         self.graph, self.shapes, self.target, self.weighted = graph, shapes, target, weighted
         self.rules, self.training = rules, training
@@ -66,6 +67,10 @@ class Walk:
         self.kept: dict[int, Place] = {}
         """What the forward of a node keeps for its backward, beside its value, by position."""
         self.users = _users(graph)
+        self.sparse = {
+            i: sparse_places(name, shapes[i]) for i, name in enumerate(graph.names) if name in sparse
+        }
+        """The inputs whose data are sparse, by position, and the places of their parts. Affine layers read them."""
         self._started: set[Place] = set()
         self._constant_places: dict[int, Place] = {}
         self._rules: dict[int, Rule] = {}

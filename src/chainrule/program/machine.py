@@ -28,11 +28,13 @@ from chainrule.program.layout import (
 from chainrule.program.memory import Memory
 from chainrule.program.operations.gather import wrong_label, wrong_row
 from chainrule.program.operations.losses import nothing_to_average
+from chainrule.program.operations.sparse import not_sparse_rows
 from chainrule.program.operations.updates import UPDATES
 from chainrule.program.python_turns import PythonTurns
 from chainrule.program.table import GIVEN, Instruction, Place, Space, Table, places_of
 from chainrule.program.threads import allowed
 from chainrule.program.verify import verify_call
+from chainrule.sparse import SparseRows
 
 BLOCK_BYTES = 8_000_000  # of data that the machine does not read, copied at a time
 AT_ONCE = 1_000_000_000  # multiplications in one call of a prediction: about 0.1 s, between looks at Ctrl-C
@@ -128,7 +130,7 @@ class Machine:
     def prepare(self, call: Call) -> None:
         """Write down for C what a call is given."""
         for k, place in self.data_places[call.measured]:
-            self.arrays[k].lie_at(call.data[place.source])
+            self.arrays[k].lie_at(call.given(place))
         for k, place in self.kept_places:
             held = call.given(place)
             if not self.fits(place, held):
@@ -252,16 +254,17 @@ class Machine:
         place = self._places[c.failed_array]
         if c.failed == layout.NOTHING_TO_AVERAGE:
             raise nothing_to_average(self.table, self.python.layers, place, bool(c.failed_value))
-        if c.failed == layout.LABEL_OUT_OF_RANGE:
+        if c.failed in (layout.LABEL_OUT_OF_RANGE, layout.NOT_SPARSE_ROWS):
             row = c.failed_row if call.origin is None else int(call.origin[c.failed_row])
-            raise wrong_label(place, c.failed_value, row)
-        raise wrong_row(place.source, self.arrays[c.failed_array].length, c.failed_value, c.failed_row)
+            is_label = c.failed == layout.LABEL_OUT_OF_RANGE
+            raise wrong_label(place, c.failed_value, row) if is_label else not_sparse_rows(place, row)
+        raise wrong_row(place.source, len(call.data[place.source]), c.failed_value, c.failed_row)
 
     # Data that it does not read where they lie -----------------------------------------------------------
 
     def _in_blocks(self, call: Call) -> int:
         """Do a call on copies of the rows that it takes, some steps at a time."""
-        row_bytes = sum(8 * array[:1].size for array in call.data.values())
+        row_bytes = sum(8 * array.size // max(1, len(array)) for array in call.data.values())
         at_once = max(1, BLOCK_BYTES // max(1, row_bytes * call.batch))
         for first in range(0, call.steps, at_once):
             steps = min(at_once, call.steps - first)
@@ -303,6 +306,8 @@ class Machine:
 
     def _plain(self, array: Array) -> Array:
         """A copy that the machine reads."""
+        if isinstance(array, SparseRows):
+            return array
         dtype = array.dtype.newbyteorder("=") if array.dtype.str[1:] in layout.KINDS else self.memory.dtype
         return np.require(array, dtype, ["C", "ALIGNED"])
 
@@ -318,5 +323,7 @@ def _address(array: Array | None) -> int:
 
 def _is_readable(array: Array) -> bool:
     """Whether the machine reads the rows of an array where they lie."""
+    if isinstance(array, SparseRows):  # always: the verifier holds it to that
+        return True
     known = array.dtype.str[1:] in layout.KINDS and array.dtype.isnative and array.flags.aligned
     return known and (array.flags.c_contiguous or array[:1].flags.c_contiguous)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -28,6 +28,7 @@ from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
 from chainrule.program.table import Table
 from chainrule.program.verify import verify
+from chainrule.sparse import with_sparse_rows
 
 Executor = Machine | NumpyExecutor
 
@@ -37,8 +38,8 @@ class Program:
 
     It holds two tables of instructions: `training`, for batches of up to `batch_size` rows, and `predicting`. They
     are run by the machine, or by NumPy where there is none. A layer without a kernel runs its own forward and
-    backward in Python, at its place between the instructions. Several threads may call at the same time: each call
-    has an arena of its own.
+    backward in Python, at its place between the instructions. The inputs named in `sparse` take sparse matrices.
+    Several threads may call at the same time: each call has an arena of its own.
 
     `print(program)` shows the instructions, one for one, the arrays, and what was left out and why.
     """
@@ -52,14 +53,16 @@ class Program:
         batch_size: int,
         target: Array | None = None,
         weighted: bool = False,
+        sparse: Collection[str] = (),
     ) -> None:
         self.graph, self.params, self.batch_size = graph, params, batch_size
+        self._sparse = frozenset(sparse)
         self.training: Table | None = None
         if target is not None:
-            self.training = training_table(graph, output, shapes, target, weighted, batch_size)
+            self.training = training_table(graph, output, shapes, target, weighted, batch_size, sparse)
             if any(each.operation is LAYER_BACKWARD for each in self.training.instructions):
                 self._try_layers(target[np.zeros(2, dtype=int)])
-        self.predicting = predicting_table(graph, output, shapes, target)
+        self.predicting = predicting_table(graph, output, shapes, target, sparse)
         counting = [each for each in self.predicting.instructions if each.operation in COUNTS]
         #: Of a sample, that can be right; 0 in a regression.
         self._answers = answers_of(counting[0]) if counting else 0
@@ -71,7 +74,9 @@ class Program:
         }
         #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
         self.unwatched = [
-            name for name, node in graph.inputs.items() if node.shape is not None and name not in self._inputs
+            name
+            for name, node in graph.inputs.items()
+            if node.shape is not None and name not in self._inputs and name not in sparse
         ]
         tables = (self.predicting, self.training or self.predicting)
         self._kept = {p.name for table in tables for p in table.places if p.space == "statistics"}
@@ -146,6 +151,7 @@ class Program:
         threads: int | None = None,
     ) -> tuple[float, Array]:
         """The loss of a batch, forward and backward, and a copy of its flat gradient."""
+        data = with_sparse_rows(data)
         numbers = np.arange(len(next(iter(data.values())))).reshape(1, -1)
         call = self.call_of(data, numbers, training=training, iteration=step, threads=threads)
         with self._executor(self._trainable()) as executor:
@@ -178,7 +184,7 @@ class Program:
     def call_of(self, data: Mapping[str, Array], rows: Array, **more: Any) -> Call:
         """Training steps, one on each row of `rows`, which are row numbers of the data."""
         steps, batch = rows.shape
-        return Call(data, batch, steps, rows, statistics=self.statistics(), **more)
+        return Call(with_sparse_rows(data), batch, steps, rows, statistics=self.statistics(), **more)
 
     def _trainable(self) -> Table:
         if self.training is None:
@@ -187,7 +193,12 @@ class Program:
 
     def of_one_row(self) -> OneRow | None:
         """What predicts single rows quickly; None where it cannot."""
-        if list(self._inputs.values()) != ["arena"] or self.unwatched or self.predicting.in_python:
+        if (
+            list(self._inputs.values()) != ["arena"]
+            or self._sparse
+            or self.unwatched
+            or self.predicting.in_python
+        ):
             return None
         table = replace(self.predicting, capacity=1)
 

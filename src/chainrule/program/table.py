@@ -54,6 +54,8 @@ class Place:
     is_input: bool = False
     source: str = ""
     """Of data: the name of the input that they are for."""
+    part: str = ""
+    """Of sparse data: which of the arrays that they consist of, a field of `SparseRows`."""
 
     @property
     def width(self) -> int:
@@ -81,14 +83,21 @@ def whole_place(name: str, space: Space, shape: Shape, start: int = 0) -> Place:
     return Place(name, space, shape[-1:] or (1,), prod(shape[:-1]), start, shape)
 
 
+def sparse_places(name: str, row: Shape) -> tuple[Place, ...]:
+    """The places of the parts of an input's sparse data, in the order in which operations take them."""
+    parts = ("indptr", "indices", "values")
+    return tuple(Place(f"data[{name!r}]", "data", row, 0, source=name, part=part) for part in parts)
+
+
 @dataclass(frozen=True)
 class Operation:
     """One kind of instruction.
 
     `operands` says what it takes: "B K" is an array with K numbers for each sample, "K N" a matrix, "N" a vector,
-    "B labels N" are N whole numbers below K for each sample, "indices" whole numbers that never
-    change. "any" is in the arena or does not grow with the batch, as "whole" does not: behind them, a letter stands
-    for the size. Behind "=" it is written, behind "~" changed, behind "?" it may be missing.
+    "B labels N" are N whole numbers below K for each sample, "indices" whole numbers that never change. "indptr K",
+    "indices K" and "values K" are the parts of sparse data with K columns. "any" is in the arena or does not grow
+    with the batch, as "whole" does not: behind them, a letter stands for the size. Behind "=" it is written, behind
+    "~" changed, behind "?" it may be missing.
     `kernel` is the name of the function in the machine; None for what Python does. `statement` is the same in
     NumPy. `printed` is how an instruction is shown, with the names of its operands.
 
@@ -261,13 +270,14 @@ def _matrix(each: Instruction) -> Place | None:
     """What a product takes, or makes, that does not grow with the batch."""
     if not each.operation.is_product:
         return None
-    return next((place for place in each.operands if place is not None and not place.is_batch), None)
+    places = (place for place in each.operands if place is not None and place.space != "data")
+    return next((place for place in places if not place.is_batch), None)
 
 
 def _work(each: Instruction, capacity: int) -> int:
     """About how many multiply-adds take as long."""
     places, matrix = [place for place in each.operands if place is not None], _matrix(each)
-    if matrix is not None:
+    if matrix is not None and not any(place.part for place in places):
         widest = max(place.width for place in places if place.is_batch)
         return capacity * widest * min(matrix.width, matrix.length or 1)
     return PER_ELEMENT * max((p.size * (capacity if p.is_batch else 1) for p in places), default=0)

@@ -24,6 +24,7 @@ from chainrule.program.table import (
     places_of,
     written,
 )
+from chainrule.sparse import SparseRows, is_readable
 
 
 class TableError(ChainruleError, ValueError):
@@ -141,7 +142,7 @@ def _has_form(place: Place, form: str, widths: dict[str, int]) -> bool:
 
     match form.split():
         case ["*"] | ["data", "*"]:
-            return place.space in ("python", "data")
+            return place.space in ("python", "data") and not place.part
         case ["any"]:
             return place.space == "arena" or place.space in WHOLE
         case ["any", size]:
@@ -151,7 +152,9 @@ def _has_form(place: Place, form: str, widths: dict[str, int]) -> bool:
         case ["indices"]:
             return place.space == "indices"
         case ["data", row]:
-            return place.space == "data" and has(row, place.width)
+            return place.space == "data" and not place.part and has(row, place.width)
+        case ["indptr" | "indices" | "values" as part, row]:
+            return place.space == "data" and place.part == part and has(row, place.width)
         case ["B", "labels", row]:
             known = has(row, place.width) and place.below <= widths.get("K", place.below)
             return place.space == "labels" and known
@@ -256,6 +259,14 @@ def _check_data(place: Place, call: Call) -> None:
         if place.below or place.row:
             raise ArgumentError(f"the program needs data for {place.source!r} too")
         return  # an optional input of a layer in Python
+    if isinstance(array, SparseRows) != bool(place.part):
+        how = f"with sparse={{{place.source!r}}}" if not place.part else f"without {place.source!r} in sparse"
+        raise ArgumentError(
+            f"{place.source}: expected {'sparse rows' if place.part else 'a dense array'}, got "
+            f"{type(array).__name__}; make the program {how}"
+        )
+    if isinstance(array, SparseRows) and not is_readable(array):
+        raise DataError(f"{place.source}: the parts of the sparse matrix were changed; hand it over anew")
     if call.rows is None and len(array) < call.total:
         raise ShapeError(f"{place.source}: expected {call.total} rows, got {len(array)}")
     if (place.below or place.row) and (array.ndim == 0 or math.prod(array.shape[1:]) != place.width):

@@ -18,6 +18,7 @@ from chainrule.program.operations.activations import (
     activation_of,
     has_biased_rows,
 )
+from chainrule.program.operations.sparse import SPARSE_MATMUL, SPARSE_TRANSPOSED_MATMUL
 from chainrule.program.table import Instruction, Operation, is_large
 
 
@@ -95,7 +96,10 @@ class AffineRule:
             walk.fused[i] = bias[0]  # the activation behind it adds the bias
             if not walk.training or activation_of(walk.layer(users[0])).keeps == "output":
                 walk.put_value(i, walk.value(users[0]))  # nobody needs the affine's own value again
-        walk.emit(self._cut(walk, MATMUL, W), walk.value(x), walk.value(W), walk.value(i))
+        if x in walk.sparse:
+            walk.emit(SPARSE_MATMUL, *walk.sparse[x], walk.value(W), walk.value(i))
+        else:
+            walk.emit(self._cut(walk, MATMUL, W), walk.value(x), walk.value(W), walk.value(i))
         if bias and i not in walk.fused:
             walk.emit(ADD_BIAS, walk.value(i), walk.value(bias[0]))
 
@@ -106,7 +110,10 @@ class AffineRule:
     def backward(self, walk: Walk, i: int) -> None:
         x, W, *bias = walk.sources(i)
         dz = walk.gradient(walk.users[i][0] if i in walk.fused else i)
-        walk.emit_gradients(TRANSPOSED_MATMUL, walk.value(x), dz, of=(W,))
+        if x in walk.sparse:
+            walk.emit_gradients(SPARSE_TRANSPOSED_MATMUL, *walk.sparse[x], dz, of=(W,))
+        else:
+            walk.emit_gradients(TRANSPOSED_MATMUL, walk.value(x), dz, of=(W,))
         walk.emit_gradients(BIAS_GRADIENT, dz, of=bias)
         walk.emit_gradients(self._cut(walk, MATMUL_BY_TRANSPOSED, W), dz, walk.value(W), of=(x,))
 
