@@ -30,6 +30,7 @@ from chainrule.sklearn.networks import (
 )
 from chainrule.sklearn.order import RowOrder
 from chainrule.sklearn.stochastic import Epochs, InverseScaling, SolverState, Validation, run_epochs
+from chainrule.sparse import with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
 
@@ -82,7 +83,11 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         self._in_step()
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
-        data = {"x": X, "t": targets} | ({} if weights is None else {"sample_weight": weights})
+        data = (
+            with_sparse_rows({"x": X})
+            | {"t": targets}
+            | ({} if weights is None else {"sample_weight": weights})
+        )
         if self.solver == "lbfgs":
             self._check_lbfgs()
             minimize(self, self.network_, data, self._reported_outputs)
@@ -285,7 +290,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
                 raise ValueError("validation_set: expected a pair (X, y)")
             given, answers = self.validation_set
             X, answers = self._validated(given, answers, incremental=True, reset=False)
-            return data, ({"x": X, "t": self._targets(answers, X.dtype)}, answers)
+            return data, (with_sparse_rows({"x": X}) | {"t": self._targets(answers, X.dtype)}, answers)
         if not self.early_stopping:
             return data, None
         stratify = self._strata(y)
@@ -306,7 +311,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     def _judged(self, data: dict[str, Array], y: Any) -> tuple[float, float]:
         """The score of the rows held out, NaN where an output is not finite, and their loss."""
-        outputs = self.network_.output_of({"x": data["x"]}, warns=False)
+        outputs = self.network_.output_of(data["x"], warns=False)
         if not np.isfinite(outputs).all():
             return float("nan"), float("nan")
         loss = self.network_.loss_of(outputs, data) / self._reported_outputs
@@ -318,7 +323,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         """The outputs of the network, before the last activation."""
         check_is_fitted(self)
         X = validated(self, X, reset=False)
-        return self._in_step().output_of({"x": X}, warns=False)
+        return self._in_step().output_of(X, warns=False)
 
     # Showing and keeping -------------------------------------------------------------------------------
 

@@ -10,6 +10,7 @@ from sklearn.utils.optimize import _check_optimize_result
 
 from chainrule.arrays import Array
 from chainrule.network import Network
+from chainrule.sparse import sparse_names
 
 ROWS = 1024  # at a time, whose values stay in the cache
 
@@ -29,7 +30,7 @@ class Objective:
         self.blocks = [block for block, total in zip(self.blocks, sums, strict=True) if total]
         self.shares = [total / sum(sums) for total in sums if total]
         self.decay = np.where(network.decays, alpha / sum(sums), 0.0)
-        self.program = network.program(min(ROWS, rows), data["t"], weights is not None)
+        self.program = network.program(min(ROWS, rows), data["t"], weights is not None, sparse_names(data))
 
     def __call__(self, flat: Array) -> tuple[float, Array]:
         """The loss, and its gradient."""
