@@ -6,7 +6,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar, NoReturn
+from typing import Any, ClassVar, NoReturn, Protocol
 
 import numpy as np
 
@@ -93,6 +93,17 @@ class SparseRows:
 
     def __array__(self, *_: Any, **__: Any) -> NoReturn:
         raise TypeError("a sparse matrix is never made dense unasked: give x.toarray() where it fits")
+
+
+class SparseMatrix(Protocol):
+    """A sparse matrix or array of SciPy, in any form."""
+
+    @property
+    def nnz(self) -> int:
+        """How many numbers are kept."""
+
+    def tocsr(self) -> Any:
+        """The same in CSR form."""
 
 
 def is_sparse(value: Any) -> bool:

@@ -18,9 +18,17 @@ from chainrule.incoming import column_names, in_columns, numbers, place
 from chainrule.layers import Loss
 from chainrule.network.labels import Label, Labels, checked_names
 from chainrule.randomness import held_out
-from chainrule.sparse import dense_only, index_in, is_sparse, numbers_in, sparse_names, sparse_rows
+from chainrule.sparse import (
+    SparseMatrix,
+    dense_only,
+    index_in,
+    is_sparse,
+    numbers_in,
+    sparse_names,
+    sparse_rows,
+)
 
-Data: TypeAlias = ArrayLike | Mapping[str, ArrayLike]
+Data: TypeAlias = ArrayLike | SparseMatrix | Mapping[str, ArrayLike | SparseMatrix]
 
 
 class Feeds:

@@ -22,8 +22,10 @@ def not_sparse_rows(place: Place, row: int) -> DataError:
     )
 
 
-def _rows(step: Step, each: Instruction, indptr: Array, indices: Array, values: Array) -> Any:
-    """The rows of the batch as SciPy takes them, checked: its products trust every number."""
+def _rows(
+    step: Step, each: Instruction, indptr: Array, indices: Array, values: Array, dtype: np.dtype[Any]
+) -> SparseRows:
+    """The rows of the batch, checked: SciPy's products trust every number."""
     place = each.operands[0]
     assert place is not None
     numbers = np.arange(len(indptr) - 1)[step.rows]
@@ -36,7 +38,7 @@ def _rows(step: Step, each: Instruction, indptr: Array, indices: Array, values: 
         outside = (columns < 0) | (columns >= place.width)
         outside[1:] |= (columns[1:] <= columns[:-1]) & (row[1:] == row[:-1])
         if not outside.any():
-            return SparseRows(starts, columns, values[kept], place.width)
+            return SparseRows(starts, columns, values[kept].astype(dtype, copy=False), place.width)
         wrong[row[outside]] = True
     raise not_sparse_rows(place, int(numbers[wrong][0]))
 
@@ -44,13 +46,13 @@ def _rows(step: Step, each: Instruction, indptr: Array, indices: Array, values: 
 def _sparse_matmul(
     step: Step, each: Instruction, indptr: Array, indices: Array, values: Array, W: Array, y: Array
 ) -> None:
-    y[...] = _rows(step, each, indptr, indices, values.astype(W.dtype, copy=False)) @ W
+    y[...] = _rows(step, each, indptr, indices, values, W.dtype) @ W
 
 
 def _sparse_transposed_matmul(
     step: Step, each: Instruction, indptr: Array, indices: Array, values: Array, dy: Array, dW: Array
 ) -> None:
-    dW[...] = _rows(step, each, indptr, indices, values.astype(dW.dtype, copy=False)).T @ dy
+    dW[...] = _rows(step, each, indptr, indices, values, dW.dtype).T @ dy
 
 
 def _are_of_one(operands: tuple[Place, ...]) -> bool:
