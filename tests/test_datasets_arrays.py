@@ -58,7 +58,7 @@ def zeros(rows: int, columns: int, descr: str = "<f8") -> bytes:
     size = rows * columns * np.dtype(descr).itemsize
     buffer = io.BytesIO()
     with (
-        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("x.npy", "w", force_zip64=True) as member,
     ):
         member.write(header)
