@@ -42,8 +42,8 @@ def load_digits(
 def _content() -> tuple[Array, Array]:
     """The images (1797, 8, 8), uint8, and their labels (1797,), int64.
 
-    They are read from scikit-learn's file: importing scikit-learn takes longer than a short training. An edition that
-    keeps them elsewhere is asked for them.
+    They are read from scikit-learn's file, since importing scikit-learn takes longer than a short training. A
+    version that keeps them elsewhere is asked for them.
     """
     spec = find_spec("sklearn")
     places = [] if spec is None else spec.submodule_search_locations or []
