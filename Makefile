@@ -14,6 +14,8 @@ train: .venv/.installed
 
 # Without the C library, the tests would pass on NumPy and prove nothing of it.
 test: export CHAINRULE_NATIVE = require
+# Bytecode is kept even where the environment says otherwise: each process would compile all that it imports.
+test: export PYTHONDONTWRITEBYTECODE =
 test: .venv/.installed-test
 	$(BIN)/ruff check src tests examples benchmarks docs hatch_build.py
 	$(BIN)/ruff format --check src tests examples benchmarks docs hatch_build.py

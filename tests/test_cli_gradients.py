@@ -36,10 +36,10 @@ def network(hidden, *more):
 
 
 @pytest.mark.parametrize("hidden", [5, 400])
-@pytest.mark.parametrize("share", [0.001, -2, -4])
+@pytest.mark.parametrize("share", [0, 0.001, -2, -4])
 def test_a_wrong_gradient_is_found_at_any_size(hidden, share):
-    assert "DISAGREES" in compare_gradients(network(hidden, Broken(share)), X, T)
-    assert "agrees" in compare_gradients(network(hidden, Broken(0)), X, T)
+    told = compare_gradients(network(hidden, Broken(share)), X, T)
+    assert ("DISAGREES" if share else "agrees") in told
 
 
 def test_how_many_are_compared_follows_from_the_size():

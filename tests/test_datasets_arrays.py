@@ -58,7 +58,7 @@ def zeros(rows: int, columns: int, descr: str = "<f8") -> bytes:
     size = rows * columns * np.dtype(descr).itemsize
     buffer = io.BytesIO()
     with (
-        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED) as archive,
+        zipfile.ZipFile(buffer, "w", zipfile.ZIP_DEFLATED, compresslevel=1) as archive,
         archive.open("x.npy", "w", force_zip64=True) as member,
     ):
         member.write(header)
@@ -364,7 +364,7 @@ def test_what_does_not_fit_into_memory_is_said(tmp_path, monkeypatch, name):
 
 def test_packed_text_is_bounded(tmp_path):
     path = tmp_path / "bomb.csv.gz"
-    with gzip.open(path, "wb", compresslevel=9) as file:
+    with gzip.open(path, "wb", compresslevel=1) as file:
         file.write(b"a,t\n")
         for _ in range(300):
             file.write(b"1,2\n" * 250_000)

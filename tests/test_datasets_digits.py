@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits as original
 
-from chainrule.datasets import load_digits
+from chainrule.datasets import digits, load_digits
 from chainrule.errors import ArgumentError
 
 
@@ -27,7 +27,10 @@ def test_the_form_asked_for(normalize, flatten, one_hot):
         assert t.shape == ((len(x), 10) if one_hot else (len(x),))
 
 
-def test_every_digit_is_there_once_with_its_label():
+@pytest.mark.parametrize("has_file", [True, False])
+def test_every_digit_is_there_once_with_its_label(has_file, monkeypatch):
+    if not has_file:
+        monkeypatch.setattr(digits, "find_spec", lambda name: None)
     (x_train, t_train), (x_test, t_test) = load_digits(normalize=False)
     data = original()
     got = sorted(
@@ -59,9 +62,9 @@ def test_a_share_that_leaves_nothing_is_an_error(share):
         load_digits(test_share=share)
 
 
-def test_the_loaders_import_nothing_heavy_before_they_need_it():
+def test_the_digits_and_the_imports_of_the_loaders_need_nothing_heavy():
     code = (
-        "import sys, chainrule.datasets;"
+        "import sys, chainrule.datasets; chainrule.datasets.load_digits();"
         "print([name for name in ('pandas', 'sklearn', 'pooch', 'matplotlib', 'rich', 'requests')"
         " if name in sys.modules])"
     )

@@ -286,7 +286,7 @@ def test_products_equal_numpy(dtype: str, without_blas: bool, where: str, monkey
         for K, N in SIZES:
             x, W = values((rows, K), dtype, rows, odd=False), values((K, N), dtype, 5, odd=False)
             dy = values((rows, N), dtype, 9, odd=False)
-            for parts in (1, 2):
+            for parts in (1, 2) if rows in (2, 5, 13, 33) else (1,):
                 bench = Bench(rows, dtype, parts)
                 places = [bench.batch(x), bench.batch(dy), bench.flat(W)]
                 places += [
@@ -531,7 +531,7 @@ def good_program() -> Any:
     return net, net.program(8)
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_a_wrong_table_is_refused_or_does_no_harm(data: st.DataObject) -> None:
     """Places, widths, operands and numbers are changed at random. What the verifier lets through runs, and changes

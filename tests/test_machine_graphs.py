@@ -199,7 +199,7 @@ def gradient_of(
     return found
 
 
-@settings(max_examples=examples(500), deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(200), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(networks(), st.booleans())
 def test_graph_numpy_and_machine_agree(
     made: tuple[cr.Network, dict[str, Any], cr.Optimizer], training: bool

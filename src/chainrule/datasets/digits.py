@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+from pathlib import Path
+
 import numpy as np
 
 from chainrule.arguments import checked_seed, number
@@ -28,14 +31,30 @@ def load_digits(
     Raises: ArgumentError when test_share leaves a class with no digit on one of the sides.
     Source: Alpaydin, Kaynak, Optical recognition of handwritten digits, UCI repository (1998), its test set.
     """
+    pixels, target = _content()
+    images = arrange_images(pixels, 16, normalize=normalize, flatten=flatten)
+    share = number("test_share", test_share, "(0, 1)", owner="load_digits", remedy="for example 0.2")
+    test = _stratified(target, share, checked_seed(seed))
+    labels = arrange_labels(target, 10, one_hot=one_hot_label)
+    return (images[~test], labels[~test]), (images[test], labels[test])
+
+
+def _content() -> tuple[Array, Array]:
+    """The images (1797, 8, 8), uint8, and their labels (1797,), int64.
+
+    They are read from scikit-learn's file, since importing scikit-learn takes longer than a short training. A
+    version that keeps them elsewhere is asked for them.
+    """
+    spec = find_spec("sklearn")
+    places = [] if spec is None else spec.submodule_search_locations or []
+    for path in (Path(place, "datasets", "data", "digits.csv.gz") for place in places):
+        if path.is_file():
+            rows = np.loadtxt(path, np.uint8, delimiter=",")
+            return rows[:, :-1].reshape(-1, 8, 8), rows[:, -1].astype(np.int64)
     from sklearn.datasets import load_digits as load
 
     data = load()
-    images = arrange_images(data.images.astype(np.uint8), 16, normalize=normalize, flatten=flatten)
-    share = number("test_share", test_share, "(0, 1)", owner="load_digits", remedy="for example 0.2")
-    test = _stratified(data.target, share, checked_seed(seed))
-    labels = arrange_labels(data.target, 10, one_hot=one_hot_label)
-    return (images[~test], labels[~test]), (images[test], labels[test])
+    return data.images.astype(np.uint8), data.target.astype(np.int64)
 
 
 def _stratified(labels: Array, share: float, seed: int) -> Array:
