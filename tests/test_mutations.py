@@ -30,7 +30,7 @@ from mutations.traces import differs, numerical, trace, upstream
 
 MUTANTS = all_mutants()
 #: How many of the mutants of each code are checked here.
-EACH = 3
+EACH = 4
 
 CODES = (
     "sign", "factor", "batch-mean", "transpose", "axis", "upstream-ignored", "activation-gradient-missing", "mask",
