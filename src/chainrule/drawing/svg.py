@@ -102,7 +102,7 @@ def _box(node: SceneNode) -> Box:
 
 
 def _node(k: int, node: SceneNode, layout: Arrangement) -> str:
-    box, place = _box(node), layout.places[k]
+    box, place = _box(node), layout.boxes[k]
     half_width, half_height = box.width / 2, box.height / 2
     caption = _caption(node)
     label_at = -3.0 if caption and node.kind != "operation" else 5.0
@@ -217,7 +217,7 @@ def _to_borders(
     line = list(points)
     for end, number, inward in ((0, edge.source, -1), (-1, edge.target, 1)):
         x, y = line[end]
-        off = abs(y - layout.places[number].y)
+        off = abs(y - layout.boxes[number].y)
         if scene.nodes[number].kind == "operation" and off < RADIUS:
             line[end] = (x + inward * (RADIUS - (RADIUS**2 - off**2) ** 0.5), y)
     return line

@@ -135,7 +135,8 @@ function downstreamCard(view, k) {
   }
   if (share.number !== null && !edge.rule) card.append(equation(partial("L", edge.slot || view.nodes[edge.source].name, "downstream"), inLine(share, "downstream total")));
   if (share.number === null && share.rows.length && share.columns.length) {
-    card.append(heatMap(share, `gradient of ${edge.slot || view.nodes[edge.source].name}`, { width: roomForPictures() - 26, height: 96 }));
+    if (share.picture) card.append(stripOf(share));
+    else card.append(heatMap(share, `gradient of ${edge.slot || view.nodes[edge.source].name}`, { width: roomForPictures() - 26, height: 96 }));
   }
   card.append(...findingsInCard(edge), ...sumInCard(view, edge));
   return card;
