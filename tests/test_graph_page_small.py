@@ -96,6 +96,23 @@ def test_a_step_of_a_link_shows_the_part_of_a_large_network_that_can_be_read(
 
 
 @needs_browser
+def test_a_formula_is_shown_without_its_remarks_and_gradients_of_images_as_images(
+    browser: Any, tmp_path: Path
+) -> None:
+    with show(browser, two_layers(), tmp_path, DESK, "step=9") as page:
+        assert page.locator("#panel h2").inner_text() == "relu1"
+        rule = page.locator("#panel .downstream-card .typeset")
+        assert "else" in rule.inner_text()
+        assert "(at" not in rule.inner_text()
+        assert rule.evaluate("rule => rule.scrollWidth <= rule.clientWidth")
+        page.keyboard.press("ArrowRight")
+        alts = page.locator("#panel .downstream-card img.strip").evaluate_all(
+            "all => all.map(one => one.alt)"
+        )
+        assert alts == ["10 images", "10 of 50 images"]
+
+
+@needs_browser
 def test_an_equals_sign_stays_with_what_follows(browser: Any, tmp_path: Path) -> None:
     drawing = draw(cr.Graph(cr.Multiply()(cr.Input("a"), cr.Input("b"))), {"a": 123456.75, "b": -0.000123456})
     with show(browser, drawing, tmp_path, DESK, "step=4") as page:

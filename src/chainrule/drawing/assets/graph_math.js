@@ -11,7 +11,8 @@ function formulaOf(layer) {
   return { forward: /^[\w']+ = /.test(first) ? withoutEnd(first) : "", back };
 }
 
-const withoutEnd = (sentence) => sentence.replace(/\.(\s+[A-Z].*)?$/, "");
+// Without a sentence that follows, or a remark in brackets: "(at 0, too)".
+const withoutEnd = (sentence) => sentence.replace(/\.(\s+[A-Z].*)?$/, "").replace(/ \([a-z]+ [^()=]*\)$/, "");
 
 // As mathematics is written by hand: ∂ for d, × for *, raised T.
 function pretty(formula) {
