@@ -4,8 +4,9 @@
     python benchmarks/watch_cost.py --rounds 5 --iterations 200000
 
 The whole command is timed, in turns with and without the option, its training on one thread. The page is served by
-other threads, so what these take is compared: that of the training itself differs more from run to run. A page is
-played by asking for what has grown once a second, as the page's script does.
+other threads, so what these take is compared, as a share of how long the watched command ran: what the training
+itself takes differs more from run to run. A page is played by asking for what has grown once a second,
+as its script does.
 """
 
 from __future__ import annotations
@@ -30,11 +31,12 @@ main()
 
 
 def train(folder: Path, iterations: int, *, watched: bool) -> tuple[float, float]:
-    """Seconds of processor time that a training takes, and those of them that other threads take."""
+    """Seconds that a training takes, and the processor time of all its threads but its own."""
     command = [sys.executable, "-c", TIMED, "train", "digits", "--no-check"]
     command += ["--iterations", str(iterations), "--out", str(folder), *(["--watch"] if watched else [])]
     one_thread = {**os.environ, "OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
     pipe = subprocess.PIPE
+    begun = time.perf_counter()
     with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True, env=one_thread) as process:
         assert process.stdout is not None
         assert process.stderr is not None
@@ -42,7 +44,7 @@ def train(folder: Path, iterations: int, *, watched: bool) -> tuple[float, float
             ask(process.stdout.readline().split()[-1])
         process.stdout.read()
         whole, own = map(float, process.stderr.read().split()[-2:])
-    return whole, whole - own
+    return time.perf_counter() - begun, whole - own
 
 
 def ask(address: str) -> None:
@@ -66,11 +68,11 @@ def main() -> None:
     shares = []
     with tempfile.TemporaryDirectory() as place:
         for k in range(given.rounds):
-            whole, others = train(Path(place) / f"{k}", given.iterations, watched=False)
-            _, watching = train(Path(place) / f"{k}-watched", given.iterations, watched=True)
-            shares.append((watching - others) / whole)
+            _, others = train(Path(place) / f"{k}", given.iterations, watched=False)
+            seconds, watching = train(Path(place) / f"{k}-watched", given.iterations, watched=True)
+            shares.append((watching - others) / seconds)
             print(
-                f"{whole:.2f} s, of which other threads {others:.2f} s; with --watch these take {watching:.2f} s: "
+                f"other threads {others:.2f} s; with --watch {watching:.2f} s of {seconds:.1f} s: "
                 f"{100 * shares[-1]:+.2f} %",
                 flush=True,
             )
