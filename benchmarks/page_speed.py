@@ -38,6 +38,13 @@ TIMED = """(selector) => new Promise((done) => {
 })"""
 
 
+def two_layers(_: int) -> Drawing:
+    """The textbook's network for MNIST, with the gradients of a batch of 10."""
+    rng = np.random.default_rng(0)
+    net = cr.TwoLayerNet(784, 50, 10, seed=0)
+    return draw(net, rng.uniform(size=(10, 784)), rng.integers(0, 10, 10))
+
+
 def layers(count: int) -> Drawing:
     """Affine and ReLU in turn, 16 wide, four nodes each pair, with the gradients of a batch of 10."""
     rng = np.random.default_rng(0)
@@ -84,13 +91,17 @@ def main() -> None:
     from playwright.sync_api import sync_playwright
 
     path = os.environ.get("CHAINRULE_BROWSER") or next(filter(None, map(shutil.which, BROWSERS)), None)
-    graphs: dict[str, Callable[[int], Drawing]] = {"layers": layers, "recurrence": recurrence}
+    graphs: dict[str, Callable[[int], Drawing]] = {
+        "TwoLayerNet": two_layers,
+        "layers": layers,
+        "recurrence": recurrence,
+    }
     print(f"a page without data: {without_data(layers(10).html()) / 1000:.0f} kB. Medians of {runs} runs.")
     print(f"{'graph':<11} {'nodes':>5} {'make':>8} {'size':>9} {'open':>8} {'step':>7} {'zoom':>7}")
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox", "--disable-gpu"])
         for name, build in graphs.items():
-            for size in SIZES:
+            for size in SIZES if build is not two_layers else SIZES[:1]:
                 file = Path(folder) / f"{name}{size}.html"
                 made = []
                 for _ in range(min(runs, 3)):

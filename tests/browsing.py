@@ -41,7 +41,7 @@ def started_browser() -> Iterator[Any]:
 
 @contextmanager
 def opened(
-    browser: Any, path: Path, *, width: int = 1200, height: int = 800, **options: Any
+    browser: Any, path: Path, *, width: int = 1200, height: int = 800, fragment: str = "", **options: Any
 ) -> Iterator[Any]:
     """A page opened from a file. At the end: no error on its console, and nothing asked of the network."""
     context = browser.new_context(viewport={"width": width, "height": height}, **options)
@@ -51,9 +51,11 @@ def opened(
     page.on("pageerror", lambda error: troubles.append(str(error)))
     asked: list[str] = []
     page.on("request", lambda request: asked.append(request.url))
-    address = path.resolve().as_uri()
+    address = path.resolve().as_uri() + (f"#{fragment}" if fragment else "")
     page.goto(address)
     yield page
     context.close()
     assert troubles == []
-    assert [url for url in asked if url != address and not url.startswith("data:")] == []
+    assert [
+        url for url in asked if url.split("#")[0] != address.split("#")[0] and not url.startswith("data:")
+    ] == []

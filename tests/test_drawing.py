@@ -14,7 +14,7 @@ import pytest
 import chainrule as cr
 from chainrule.drawing import Drawing
 from chainrule.drawing.drawing import LARGEST_PICTURE
-from chainrule.drawing.summary import heights, number_text, share_text
+from chainrule.drawing.statistics import heights, number_text, share_text
 from chainrule.errors import ArgumentError, FileError, GraphError
 
 NAMESPACE = "{http://www.w3.org/2000/svg}"
@@ -137,7 +137,9 @@ def test_the_gradients_of_the_edges_are_those_of_the_one_run_backward(
     drawn = cr.draw(net, x, t)
     assert called == ["Affine", "Affine"]
     assert drawn.svg()
-    assert called == ["Affine", "Affine"]
+    page = drawn.html()
+    assert called == ["Affine", "Affine"]  # nor are they asked for the local derivatives of a product
+    assert page.count('"rule":{') == 9  # of x, W and b of both, of the ReLU, and of x and t of the loss
 
 
 def test_a_drawing_keeps_what_it_drew() -> None:

@@ -94,7 +94,7 @@ SEEN = """() => {
 }"""
 
 LETTERS = """() => Math.min(...[...document.querySelectorAll(".picture:not([hidden]) g.node.layer .label")]
-  .map((each) => each.getBoundingClientRect().height))"""
+  .map((each) => each.getBoundingClientRect().height / (each.childElementCount || 1)).filter(Boolean))"""
 
 
 # The whole network in view -----------------------------------------------------------------------------------
@@ -286,7 +286,7 @@ def test_images_are_shown_as_images_and_labels_as_labels(show: Any) -> None:
     strip = page.locator("#panel li", has_text="x").locator("img.strip")
     assert strip.get_attribute("alt") == "10 images"
     assert strip.evaluate("image => image.naturalWidth") == 10 * 8 + 9
-    assert page.locator(".picture:not([hidden]) .value.pictured image[href]").count() == 1
+    assert page.locator(".picture:not([hidden]) .value.pictured image[href]").count() == 2  # x and W1
     labels = page.locator("#panel li", has_text="labels").inner_text()
     assert ", ".join(map(str, t[:8])) in labels
     assert "±" not in labels

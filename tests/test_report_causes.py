@@ -231,7 +231,7 @@ def test_every_code_has_its_place_among_the_causes():
     codes = set()
     for path in folder.glob("symptoms_*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "RunFinding":
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Symptom":
                 codes.add(node.args[0].value)
     assert codes <= set(EXPLAINED)
     assert set(EXPLAINED) - codes == {"exploding at the start", "first update", "resting"}

@@ -124,7 +124,7 @@ def test_a_run_that_was_killed(folder: Path) -> None:
     again = "training again from the start, with --force: it has no checkpoint"
     assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {again}."
     becomes_checkpoint(folder)
-    goes_on = "chainrule resume mine, which goes on"
+    goes_on = "chainrule resume mine, which goes on from iteration 7"
     assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {goes_on}."
     lines = run("report", folder).stdout.splitlines()
     assert lines[0] == (
@@ -134,12 +134,21 @@ def test_a_run_that_was_killed(folder: Path) -> None:
     assert lines[1] == f"finding    The training was killed after 12 iterations. Try: {goes_on}."
 
 
+def test_a_run_that_was_killed_before_its_second_checkpoint(folder: Path) -> None:
+    stands(folder, state="running", stopped="")
+    becomes_checkpoint(folder, 0)
+    begins = "chainrule resume mine, which begins at iteration 0, since no later one was kept"
+    assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {begins}."
+    (folder / runs.CHECKPOINT).write_bytes(b"cut off")
+    assert told(folder)["not ended"].endswith("it has no checkpoint.")
+
+
 def test_a_run_that_was_begun_in_python_goes_on_there(folder: Path) -> None:
     stands(folder, state="running", stopped="", settings={"seed": 0})
     again = "training again from the start, with force=True: it has no checkpoint"
     assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {again}."
     becomes_checkpoint(folder)
-    goes_on = "cr.resume('mine', x, t), which goes on"
+    goes_on = "cr.resume('mine', x, t), which goes on from iteration 7"
     assert told(folder)["not ended"] == f"The training was killed after 12 iterations. Try: {goes_on}."
 
 
@@ -155,7 +164,7 @@ def test_the_page_of_a_folder_from_elsewhere_takes_the_place_of_a_link(folder: P
 def test_a_run_that_was_interrupted(folder: Path) -> None:
     stands(folder, state="interrupted", stopped="interrupted")
     becomes_checkpoint(folder)
-    goes_on = "chainrule resume mine, which goes on"
+    goes_on = "chainrule resume mine, which goes on from iteration 7"
     assert told(folder)["not ended"] == f"The training was interrupted after 12 iterations. Try: {goes_on}."
 
 

@@ -8,6 +8,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -26,6 +27,7 @@ from chainrule.loop import Callback, History
 from chainrule.loop.history_lines import HistoryLines, HistoryTail
 from chainrule.reports.live import growth, watch
 from chainrule.reports.live.watching import watching
+from chainrule.saving.runs import RunFolder
 
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(100, 4)), RNG.integers(0, 3, 100)
@@ -113,7 +115,7 @@ def test_only_this_machine_is_answered_and_only_by_its_name(tmp_path):
         for host, status in (("127.0.0.1", 200), ("localhost", 200), ("evil.example", 403), ("", 403)):
             name = f"{host}:{port}" if host else "127.0.0.1"
             assert get(made.address, name)[0] == status
-        for place in ("../../etc/passwd", "history.jsonl", "growth/", "%2e%2e/"):
+        for place in ("../../etc/passwd", "history.jsonl", "growth/", "%2e%2e/", "graph.html"):
             assert get(made.address + place)[0] == 404
         connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
         connection.request("POST", "/", b"x")
@@ -150,9 +152,13 @@ def test_the_report_that_is_written_a_moment_after_the_end_is_waited_for(tmp_pat
             answer = grown(made.address)
             assert "over" not in answer
             assert " left" not in answer.get("body", "")
-        (folder / "report.html").write_text("the last one")
+        (folder / "graph.html").write_text("the </script> network")
+        assert get(f"{made.address}graph.html") == (200, "the </script> network")
+        (folder / "report.html").write_text("the last one</body>")
         assert grown(made.address) == {"over": True, "has_page": True}
-        assert get(made.address) == (200, "the last one")
+        page = get(made.address)[1]
+        assert page.startswith("the last one<script ")
+        assert "the \\u003c/script\\u003e network" in page
         assert made.wait(20)
 
 
@@ -218,11 +224,37 @@ def test_it_takes_no_more_than_its_share_of_the_time(tmp_path, monkeypatch):
         thread.join()
 
 
+def test_a_run_that_goes_on_is_the_one_that_is_waited_for(tmp_path):
+    folder, held = tmp_path / "run", Held(1)
+    held.go.set()
+    training(folder, held).join()
+    record = json.loads((folder / "run.json").read_text())
+    (folder / "run.json").write_text(json.dumps({**record, "state": "interrupted"}))
+    with watching(folder) as made:
+        assert "waits for the next training" in html.unescape(get(made.address)[1])
+        with RunFolder.reopen(folder) as reopened:
+            reopened.go_on()
+            assert "This page waits" not in grown(made.address)["body"]
+            reopened.interrupt("interrupted")
+        assert made.wait(20)
+
+
 @needs_browser
-def test_train_watch_in_a_browser(tmp_path):
+@pytest.mark.parametrize("is_resumed", [False, True])
+def test_train_watch_in_a_browser(tmp_path, is_resumed):
     program = shutil.which("chainrule", path=str(Path(sys.executable).parent)) or "chainrule"
     command = [program, "train", "digits", "--iterations", "30000", "--batch-size", "20", "--no-check"]
     command += ["--watch", "--out", "run"]
+    if is_resumed:
+        held = [*command, "--checkpoint-every", "500"]
+        held.remove("--watch")
+        with subprocess.Popen(
+            held, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path
+        ) as first:
+            while not (tmp_path / "run/checkpoint.safetensors").exists():
+                time.sleep(0.05)
+            first.send_signal(signal.SIGINT)
+        command = [program, "resume", "run", "--watch"]
     with (
         started_browser() as browser,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process,
@@ -245,6 +277,17 @@ def test_train_watch_in_a_browser(tmp_path):
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
         page.locator("#network").wait_for(timeout=120_000)  # the report that the training wrote at its end
         assert process.wait(60) == 0
+        with pytest.raises(OSError, match=r".*"):
+            urllib.request.urlopen(found[1], timeout=5)
+        for link in page.locator(
+            "#network a"
+        ).all():  # the server is gone, and they lead to the network still
+            with page.context.expect_page() as opened:
+                link.click()
+            opened.value.on("pageerror", lambda error: troubles.append(str(error)))
+            opened.value.locator("#play").click()
+            opened.value.locator("#panel").get_by_text("local").first.wait_for()
+            opened.value.close()
         assert troubles == []
     assert (tmp_path / "run/report.html").exists()
     repeats = json.loads((tmp_path / "run/run.json").read_text())["settings"]

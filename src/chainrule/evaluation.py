@@ -31,7 +31,7 @@ UNEVEN = 1.5
 
 @dataclass(frozen=True)
 class Example:
-    """One sample: its row in the data, its values, the answer that is true and the one that was given.
+    """One sample: its row in the data, counted from 1, its values, the true answer and the one that was given.
 
     Answers are numbers of classes, or of a regression the values. `probabilities` are empty for a regression.
     Of a very large sample `x` has only the first of its `size` values.
@@ -184,7 +184,7 @@ def numbered(answers: Answers | None, numbers: Array | None) -> Answers | None:
         return answers
 
     def renamed(examples: list[Example]) -> list[Example]:
-        return [replace(each, row=int(numbers[each.row])) for each in examples]
+        return [replace(each, row=int(numbers[each.row - 1])) for each in examples]
 
     if isinstance(answers, Classified):
         return replace(answers, wrong=renamed(answers.wrong), unsure=renamed(answers.unsure))
@@ -215,7 +215,7 @@ def _classified(logits: Array, labels: Array, rows: Array, names: list[str]) -> 
 
     def example(k: int) -> Example:
         return Example(
-            int(places[k]),
+            int(places[k]) + 1,
             _kept_values(rows, places[k]),
             float(truth[k]),
             float(given[k]),
@@ -258,7 +258,7 @@ def _estimated(output: Array, truth: Array, rows: Array, target: str | None) -> 
     def example(k: int) -> Example:
         furthest = int(scaled[k].argmax())
         return Example(
-            int(places[k]),
+            int(places[k]) + 1,
             _kept_values(rows, places[k]),
             float(t[k, furthest]),
             float(given[k, furthest]),

@@ -21,7 +21,7 @@ from chainrule.cli.evaluate import Evaluate
 from chainrule.cli.predict import Predict
 from chainrule.cli.report import Report
 from chainrule.cli.resume import Resume
-from chainrule.cli.summary import Summary
+from chainrule.cli.summary import Summarize
 from chainrule.cli.train import Train
 from chainrule.cli.wording import in_options, notes
 from chainrule.cli.writing import print_text
@@ -43,7 +43,7 @@ COMMANDS: dict[str, Callable[..., Command]] = {
     "report": Report,
     "evaluate": Evaluate,
     "predict": Predict,
-    "summary": Summary,
+    "summary": Summarize,
     "draw": Draw,
     "check": Check,
 }

@@ -10,7 +10,7 @@ from typing import Annotated, Any, get_args, get_origin, get_type_hints
 import typer
 
 from chainrule.cli.data import NAMED, Dataset
-from chainrule.cli.train import NO_OPTIONS, Train
+from chainrule.cli.train import NO_OPTIONS, Train, Watch, watched
 from chainrule.cli.writing import print_text
 from chainrule.datasets.tables import stem_of
 from chainrule.errors import FileError
@@ -35,6 +35,7 @@ class Resume:
         str | None,
         typer.Argument(metavar="[DATA]", help="Where the table is now. Default: where it was."),
     ] = None
+    watch: Watch = False
 
     def run(self) -> None:
         """Make the same training again, put its state back, and complete it."""
@@ -48,7 +49,8 @@ class Resume:
             train = train_again(self.context, record.settings, self.folder)
             data = self._load(train)
             network, fit = made_ready(folder, data.x, data.t, validation=(data.x_test, data.t_test))
-            train.complete(folder, network, data, fit)
+            with watched(folder.path, self.watch):
+                train.complete(folder, network, data, fit)
 
     def _load(self, train: Train) -> Dataset:
         """The data as they were loaded before, from where they are now."""

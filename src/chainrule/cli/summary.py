@@ -14,7 +14,7 @@ from chainrule.errors import ArgumentError
 
 
 @dataclass
-class Summary:
+class Summarize:
     """A table of a model's layers: shapes, parameters, memory."""
 
     model: Model

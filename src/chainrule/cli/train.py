@@ -58,6 +58,14 @@ NOT_SETTINGS = NO_OPTIONS | {"out", "force", "checkpoint_every"}
 
 of_data = partial(typer.Option, rich_help_panel="Data and files")
 
+Watch = Annotated[
+    bool,
+    of_data(
+        "--watch",
+        help="Show the report while it grows, in a browser on this machine: its address is printed.",
+    ),
+]
+
 
 @dataclass(kw_only=True)
 class TargetOptions:
@@ -96,13 +104,7 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         Path | None, of_data(metavar="DIR", help="The run folder. Default: a new one under runs/.")
     ] = None
     force: Annotated[bool, of_data("--force", help="Write into a run folder that exists.")] = False
-    watch: Annotated[
-        bool,
-        of_data(
-            "--watch",
-            help="Show the report while it grows, in a browser on this machine: its address is printed.",
-        ),
-    ] = False
+    watch: Watch = False
     checkpoint_every: Annotated[
         str,
         of_data(
@@ -144,17 +146,8 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
         with begin(self.out, stem_of(self.data), self.force, settings) as folder:
             checkpoint = None if every is None else Checkpoint(folder, every=every)
             fit = partial(self.fit, network, data, optimizer, callbacks, checkpoint)
-            with self._watched(folder.path):
+            with watched(folder.path, self.watch):
                 self.complete(folder, network, data, fit)
-
-    def _watched(self, folder: Path) -> AbstractContextManager[object]:
-        """The growing report, served until the training has ended, where it is asked for."""
-        if not self.watch:
-            return nullcontext()
-        served = watching(folder)
-        print_rows([("watch", served.address)])
-        sys.stdout.flush()
-        return served
 
     def load(self, name: str) -> Dataset:
         """The data of that name, which say how long to train where nobody did."""
@@ -250,6 +243,16 @@ class Train(TableOptions, TargetOptions, TrainingOptions, NetworkOptions):
             checks.report = report
         except KeyboardInterrupt:
             checks.is_interrupted = True
+
+
+def watched(folder: Path, is_asked: bool) -> AbstractContextManager[object]:
+    """The growing report, served until the training has ended, where it is asked for."""
+    if not is_asked:
+        return nullcontext()
+    served = watching(folder)
+    print_rows([("watch", served.address)])
+    sys.stdout.flush()
+    return served
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from chainrule.drawing.layout import Box, Link, Place, Route, layered
+from chainrule.drawing.layout import Box, Layout, Link, Place, Route, layered, renumbered
 from chainrule.drawing.scene import Scene
 from chainrule.drawing.tiles import Tile
 
@@ -26,13 +26,9 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Arrangement:
-    """Where each node and each edge of a scene stands. `hanging`: the edges from leaves beneath their layers."""
+class Arrangement(Layout):
+    """The layout of a scene, its nodes the boxes. `hanging`: the edges from leaves beneath their layers."""
 
-    width: float
-    height: float
-    places: tuple[Place, ...]
-    routes: tuple[Route, ...]
     hanging: frozenset[int]
     pieces: tuple[Piece, ...]
 
@@ -50,11 +46,10 @@ def arranged(
     hanging = {k for edges in hung.values() for k in edges}
     leaves = {scene.edges[k].source for k in hanging}
     standing = [i for i in range(len(boxes)) if i not in leaves]
-    number = {i: k for k, i in enumerate(standing)}
     sizes = {k: _size(boxes[scene.edges[k].source], tiles[k]) for k in hanging}
     laid = [_with_room(boxes[i], [sizes[k] for k in hung.get(i, ())]) for i in standing]
     running = [k for k in range(len(links)) if k not in hanging]
-    layout = layered(laid, [_renumbered(links[k], number) for k in running])
+    layout = layered(laid, renumbered([links[k] for k in running], standing))
     places = [Place(0.0, 0.0)] * len(boxes)
     routes = [Route((), Place(0.0, 0.0))] * len(links)
     for i, place in zip(standing, layout.boxes, strict=True):
@@ -94,10 +89,6 @@ def _with_room(box: Box, sizes: Sequence[tuple[float, float]]) -> Box:
         return box
     width = sum(wide for wide, _ in sizes) + BESIDE * (len(sizes) - 1)
     return Box(box.width, box.height, width, ROOM + max(high for _, high in sizes))
-
-
-def _renumbered(link: Link, number: dict[int, int]) -> Link:
-    return Link(number[link.source], number[link.target], link.width, link.height, link.port)
 
 
 def _hang(

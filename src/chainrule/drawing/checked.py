@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from chainrule.arrays import Array
@@ -58,15 +60,16 @@ def _single(report: CheckReport, findings: list[Finding], title: str) -> Scene:
 
 def _with_advice(scene: Scene, findings: list[Finding], report: CheckReport) -> Scene:
     """What was found, in words below the picture."""
-    notes = [f"{finding.place}: {finding.mistake}. {finding.advice}" for finding in findings[:MOST_NOTES]]
+    advice = [f"{finding.place}: {finding.mistake}. {finding.advice}" for finding in findings[:MOST_NOTES]]
+    if len(findings) > MOST_NOTES:
+        advice.append(f"and {len(findings) - MOST_NOTES} more")
+    notes = []
     if any(finding.analytic is not None for finding in findings):
         notes.append(
             "In red: what backward gave, and should give, for the random upstream gradient of the check."
         )
-    if len(findings) > MOST_NOTES:
-        notes.append(f"and {len(findings) - MOST_NOTES} more")
     if report.uncompared:
         notes.append(f"Not compared: {', '.join(report.uncompared)}.")
-    if not notes:
+    if not findings and not notes:
         notes.append("nothing was compared" if report.verdict == "not checked" else "nothing wrong was found")
-    return with_notes(scene, *notes)
+    return replace(with_notes(scene, *notes), advice=tuple(advice))

@@ -12,11 +12,10 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.drawing.formulas import formula_of
-from chainrule.drawing.images import strip
 from chainrule.drawing.page import as_html, page, render
 from chainrule.drawing.rules import Rule, Source, rules_of
 from chainrule.drawing.scene import Scene, SceneEdge, SceneNode
-from chainrule.drawing.summary import as_rows, listed, summarize
+from chainrule.drawing.statistics import as_rows, listed, statistics_of
 from chainrule.drawing.svg import as_svg
 from chainrule.layers import Layer
 
@@ -58,9 +57,7 @@ def graph_page(source: Source, *, full: Scene | None, small: Scene | None, begin
         for name, scene in views
         if scene is not None
     ]
-    arrays = _Arrays(
-        [each for _, scene in views if scene is not None for each in (*scene.nodes, *scene.edges)]
-    )
+    arrays = _Arrays([scene for _, scene in views if scene is not None])
     kinds = _Kinds()
     rules = _Rules(source)
     data: dict[str, Any] = {
@@ -116,7 +113,7 @@ def _view(scene: Scene, arrays: _Arrays, kinds: _Kinds, rules: _Rules) -> dict[s
         }
         for k, edge in enumerate(scene.edges)
     ]
-    return {"nodes": nodes, "edges": edges}
+    return {"nodes": nodes, "edges": edges, **({"notes": list(scene.notes)} if scene.notes else {})}
 
 
 def _found(holder: SceneNode | SceneEdge) -> dict[str, Any]:
@@ -185,16 +182,16 @@ def _code(layer: Layer, method: str) -> str | None:
 class _Arrays:
     """The arrays of a page, each once, with as many of their numbers as there is room for."""
 
-    def __init__(self, holders: Sequence[Any]) -> None:
+    def __init__(self, scenes: Sequence[Scene]) -> None:
+        holders: list[SceneNode | SceneEdge] = [each for scene in scenes for each in scene.nodes]
+        holders += [each for scene in scenes for each in scene.edges]
         self.content: list[dict[str, Any]] = []
         self._number: dict[int, int] = {}
         distinct = {id(a): a for each in holders for a in (each.value, each.gradient) if a is not None}
         self._kept = list(distinct.values())  # so that no id is used again
-        self._leaves = {
-            id(each.value): each
-            for each in holders
-            if isinstance(each, SceneNode) and (each.image is not None or each.is_labels)
-        }
+        self._meanings: dict[int, dict[str, Any]] = {}
+        for scene in scenes:
+            self._tell_meanings(scene)
         self._cells = _fair_share([array.size for array in self._kept])
 
     def number_of(self, array: Array | None) -> int | None:
@@ -214,22 +211,25 @@ class _Arrays:
         is_single = array.dtype == np.float32
         numbers = chosen.astype("<f4" if is_single else "<f8")
         return {
-            **vars(summarize(array)),
-            **self._meaning(array),
+            **vars(statistics_of(array)),
+            **self._meanings.get(id(array), {}),
             "rows": _places(of_rows, rows.shape[0]),
             "columns": _places(of_columns, rows.shape[1]),
             "numbers": base64.b64encode(numbers.tobytes()).decode("ascii"),
             "bytes": 4 if is_single else 8,
         }
 
-    def _meaning(self, array: Array) -> dict[str, Any]:
-        """What its numbers stand for, where they do: images, labels."""
-        leaf = self._leaves.get(id(array))
-        if leaf is None:
-            return {}
-        if leaf.image is not None:
-            return {"picture": vars(strip(array, leaf.image))}
-        return {"labels": listed(array)}
+    def _tell_meanings(self, scene: Scene) -> None:
+        """What the numbers of arrays stand for, where they do: images, labels."""
+        held: list[tuple[SceneNode, SceneNode | SceneEdge]] = [(node, node) for node in scene.nodes]
+        held += [(scene.nodes[edge.source], edge) for edge in scene.edges]
+        for node, holder in held:
+            if node.is_labels and holder.value is not None:
+                self._meanings[id(holder.value)] = {"labels": listed(holder.value)}
+            for array in (holder.value, holder.gradient):
+                if node.images is not None and array is not None and id(array) not in self._meanings:
+                    strip = node.images.strip(array, is_gradient=array is holder.gradient)
+                    self._meanings[id(array)] = {"picture": vars(strip)}
 
 
 def _fair_share(sizes: Sequence[int]) -> int:

@@ -9,12 +9,29 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.drawing.png import png_url
-from chainrule.drawing.summary import signs
+from chainrule.drawing.statistics import signs
 from chainrule.evaluation import image_shape_of
+from chainrule.graph import Constant, Graph, Parameter
+from chainrule.layers import (
+    Add,
+    BatchNorm,
+    Divide,
+    Dropout,
+    Flatten,
+    LayerNorm,
+    Multiply,
+    Reshape,
+    Standardize,
+    Subtract,
+)
+from chainrule.text import counted
 
 MOST = 10  # images that are shown of a batch
 BESIDE = 1  # pixels between two
 LIKE_NEIGHBOURS = 0.3  # how much pixels are correlated with those below them, at least
+# Layers that leave each pixel in its place; arithmetic does with a constant.
+_SAME_PIXELS = (Flatten, Reshape, Dropout, Standardize, BatchNorm, LayerNorm)
+_ARITHMETIC = (Add, Subtract, Multiply, Divide)
 
 
 @dataclass(frozen=True)
@@ -25,6 +42,37 @@ class Strip:
     count: int
     width: int
     height: int
+    words: str
+
+
+@dataclass(frozen=True)
+class Images:
+    """Where the images in an array are: in its rows, a batch, or in its columns, weights for the pixels of one."""
+
+    shape: Shape
+    are_columns: bool = False
+
+    def strip(self, array: Array, *, is_gradient: bool = False, most: int = MOST) -> Strip:
+        """The first of them: a batch as it is, weights and gradients by their signs."""
+        rows = array.T if self.are_columns else array
+        return strip(rows, self.shape, signed=self.are_columns or is_gradient, most=most)
+
+
+def weights_of_pixels(graph: Graph, start: int) -> int | None:
+    """The matrix that the input at `start` is multiplied by, its pixels as they came, but for their arrangement."""
+    pixels = {start}
+    for i, node in enumerate(graph.nodes):
+        sources = graph.source_positions(i)
+        if node.layer is None or pixels.isdisjoint(sources):
+            continue
+        scaled = all(source in pixels or isinstance(graph.nodes[source], Constant) for source in sources)
+        if isinstance(node.layer, _SAME_PIXELS) or (scaled and isinstance(node.layer, _ARITHMETIC)):
+            pixels.add(i)
+        elif node.layer.matrix_input is not None and sources[0] in pixels:
+            matrix = sources[node.layer.signature.inputs.index(node.layer.matrix_input)]
+            if isinstance(graph.nodes[matrix], Parameter):
+                return matrix
+    return None
 
 
 def image_shape(values: Array) -> Shape | None:
@@ -55,7 +103,8 @@ def strip(values: Array, shape: Shape, *, signed: bool = False, most: int = MOST
     for k, image in enumerate(pixels):
         left = k * (width + BESIDE)
         room[:, left : left + width] = image
-    return Strip(png_url(room), count, width, height)
+    words = counted(len(values), "image") if count == len(values) else f"{count} of {len(values):,} images"
+    return Strip(png_url(room), count, width, height, words)
 
 
 def _as_rows(values: Array, shape: Shape) -> Array:

@@ -1,7 +1,8 @@
 """The chain rule at one node, with its numbers: downstream = sum of upstream × local over the node's outputs.
 
-The local derivatives are asked of the layer itself: its backward, given an upstream gradient that is 1 at one
-element of the output and 0 elsewhere, returns the derivatives of that element.
+The local derivatives of a product with a matrix are its factors. For others the layer itself is asked: given an
+upstream gradient that is 1 at one element of the output and 0 elsewhere, its backward returns the derivatives of
+that element.
 """
 
 from __future__ import annotations
@@ -87,13 +88,18 @@ def rules_of(source: Source, i: int) -> list[Rule | None]:
             rules.append(None)
             continue
         element = _largest(share)
-        rule = _elementwise(graph, i, pass_, upstream, share, port)
+        rule = _of_product(graph, i, pass_, upstream, share, port)
+        if rule is None:
+            rule = _elementwise(graph, i, pass_, upstream, share, port)
         calls = sum(upstream.shape) + min(upstream.size, MOST_OUTPUTS)
         if rule is None and work * calls <= MOST_WORK:
             places = _places(graph, i, pass_, upstream, rows, port, element)
             if len(places) <= MOST_OUTPUTS:
-                locals_ = [_local(graph, i, pass_, upstream, place)[port] for place in places]
-                rule = _rule(upstream, share, places, locals_)
+                rows_at = [_local(graph, i, pass_, upstream, place)[port] for place in places]
+                if places and not any(row is None for row in rows_at):
+                    rule = _rule(
+                        upstream, share, places, [row[element] for row in rows_at if row is not None]
+                    )
         rules.append(rule)
     return rules
 
@@ -147,17 +153,32 @@ def _asked(graph: Graph, i: int, pass_: Pass, upstream: Array) -> list[Array | N
 
 
 def _rule(
-    upstream: Array, share: Array, places: Sequence[tuple[int, ...]], rows: Sequence[Array | None]
+    upstream: Array, share: Array, places: Sequence[tuple[int, ...]], factors: Sequence[float]
 ) -> Rule | None:
     element = _largest(share)
-    if not places or any(row is None for row in rows):
-        return None
-    terms = [
-        Term(place, float(upstream[place]), float(row[element]))
-        for place, row in zip(places, rows, strict=True)
-        if row is not None
-    ]
+    pairs = zip(places, factors, strict=True)
+    terms = [Term(place, float(upstream[place]), float(factor)) for place, factor in pairs]
     return _checked(element, terms, float(share[element]))
+
+
+def _of_product(graph: Graph, i: int, pass_: Pass, upstream: Array, share: Array, port: int) -> Rule | None:
+    """The rule of y = x W (+ b), whose local derivatives are W, x and 1; None for what is none such."""
+    node, sources = graph.nodes[i], graph.source_positions(i)
+    if node.layer is None or node.layer.matrix_input is None:
+        return None
+    matrix = node.layer.signature.inputs.index(node.layer.matrix_input)
+    x, weights = pass_.values[sources[0]], pass_.values[sources[matrix]]
+    if x is None or weights is None or x.ndim < 2 or weights.ndim != 2 or len(weights) != x.shape[-1]:
+        return None
+    *rows, last = _largest(share)
+    if upstream.shape != (*x.shape[:-1], weights.shape[1]):
+        return None
+    if port == 0:
+        places = [(*rows, column) for column in range(weights.shape[1])]
+        return _rule(upstream, share, places, weights[last].tolist())
+    places = [(*place, last) for place in np.ndindex(x.shape[:-1])]
+    of_x = x.reshape(-1, x.shape[-1])
+    return _rule(upstream, share, places, of_x[:, rows[0]].tolist() if port == matrix else [1.0] * len(of_x))
 
 
 def _elementwise(graph: Graph, i: int, pass_: Pass, upstream: Array, share: Array, port: int) -> Rule | None:

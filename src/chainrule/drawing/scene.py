@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from chainrule.arrays import Array, Shape
+from chainrule.arrays import Array
 from chainrule.checking import Finding
-from chainrule.drawing.images import image_shape
-from chainrule.drawing.summary import number_text
+from chainrule.drawing.images import Images, image_shape, weights_of_pixels
+from chainrule.drawing.statistics import number_text
 from chainrule.graph import Constant, Graph, Input, Parameter
 from chainrule.graph.values import Pass
 from chainrule.layers import Layer
@@ -33,8 +34,8 @@ class SceneNode:
     findings: tuple[Finding, ...] = ()
     #: The place of the node in its graph.
     position: int | None = None
-    #: Of an input that is a batch of images, the shape of each.
-    image: Shape | None = None
+    #: Of a batch of images, and of the weights of their pixels, where the images are.
+    images: Images | None = None
     #: Whether it holds whole numbers that stand for something: labels, ids.
     is_labels: bool = False
 
@@ -60,7 +61,9 @@ class Scene:
     nodes: tuple[SceneNode, ...]
     edges: tuple[SceneEdge, ...]
     ran: Literal["", "forward", "backward"] = ""
-    notes: tuple[str, ...] = field(default=())
+    notes: tuple[str, ...] = ()
+    #: What the findings say, for a picture; a page tells them beside it.
+    advice: tuple[str, ...] = ()
 
 
 def scene_of(
@@ -84,9 +87,10 @@ def scene_of(
     found: dict[str, list[Finding]] = {}
     for finding in findings:
         found.setdefault(finding.node, []).append(finding)
+    values = {i: _value(graph, pass_, i) for i in shown}
+    images = _images(graph, values)
     nodes = [
-        _node(graph, i, _value(graph, pass_, i), None if gradients is None else gradients[i], found)
-        for i in shown
+        _node(graph, i, values[i], None if gradients is None else gradients[i], found, images) for i in shown
     ]
     edges = []
     for i in shown:
@@ -109,7 +113,8 @@ def scene_of(
         nodes.append(SceneNode("output", "output", final.name if final.is_named else "output"))
         edges.append(SceneEdge(len(nodes) - 2, len(nodes) - 1, 0, "", final.value, final.gradient))
     ran: Literal["", "forward", "backward"] = "" if pass_ is None else "forward"
-    return Scene(title, tuple(nodes), tuple(edges), "backward" if gradients is not None else ran)
+    notes = () if nodes else ("an empty graph: nothing to draw",)
+    return Scene(title, tuple(nodes), tuple(edges), "backward" if gradients is not None else ran, notes)
 
 
 def slots_of(graph: Graph, i: int) -> list[str]:
@@ -122,7 +127,12 @@ def slots_of(graph: Graph, i: int) -> list[str]:
 
 
 def _node(
-    graph: Graph, i: int, value: Array | None, gradient: Array | None, found: dict[str, list[Finding]]
+    graph: Graph,
+    i: int,
+    value: Array | None,
+    gradient: Array | None,
+    found: dict[str, list[Finding]],
+    images: Mapping[int, Images],
 ) -> SceneNode:
     node, name = graph.nodes[i], graph.name_of(i)
     kind, label = _kind_and_label(graph, i, value)
@@ -138,9 +148,24 @@ def _node(
         is_named=node.name is not None,
         findings=at,
         position=i,
-        image=image_shape(value) if is_input and value is not None else None,
+        images=images.get(i),
         is_labels=is_input and value is not None and value.dtype.kind in "iu" and i in graph.index_leaves(),
     )
+
+
+def _images(graph: Graph, values: Mapping[int, Array | None]) -> dict[int, Images]:
+    """Where there are images among these values, by position: in inputs, and in the weights of their pixels."""
+    found: dict[int, Images] = {}
+    for i, value in values.items():
+        shape = image_shape(value) if isinstance(graph.nodes[i], Input) and value is not None else None
+        if shape is None:
+            continue
+        found[i] = Images(shape)
+        weights = weights_of_pixels(graph, i)
+        matrix = None if weights is None else values.get(weights)
+        if weights is not None and matrix is not None and matrix.shape[:-1] == (math.prod(shape),):
+            found[weights] = Images(shape, are_columns=True)
+    return found
 
 
 def _is_left_out(graph: Graph, pass_: Pass | None, i: int) -> bool:

@@ -16,6 +16,7 @@ from chainrule.drawing.tiles import LINE, Tile, tiles_of, width_of
 
 MARGIN = 24
 RADIUS = 22
+LEAST_INPUT = 54  # the width of an input
 LONGEST_NAME = 24  # letters, then an ellipsis; the whole name is shown when one points at it
 BETWEEN = 7  # from the line forward to the dashed line back
 NOTE_LINE, NARROWEST_NOTE = 17, 560
@@ -26,8 +27,8 @@ OFFSET = 5  # between a line and what stands above or below it
 def as_svg(scene: Scene, *, view: str = "full", alone: bool = True, fold: bool = False) -> str:
     """The scene as an SVG element. `alone`: with its own colours and paper, to stand in a file or a notebook.
 
-    `fold`: what a single layer uses, its weights, hangs beneath it, and the places where the picture may be broken
-    into rows are given in `data-pieces`.
+    `fold`, for a page: what a single layer uses, its weights, hangs beneath it, and `data-pieces` has the places
+    where the picture may be broken into rows.
     """
     tiles = [tiles_of(scene, edge) for edge in scene.edges]
     boxes = [_box(node) for node in scene.nodes]
@@ -38,7 +39,7 @@ def as_svg(scene: Scene, *, view: str = "full", alone: bool = True, fold: bool =
         for k in range(len(scene.edges))
     ]
     parts += [_node(k, node, layout) for k, node in enumerate(scene.nodes)]
-    said = scene.notes if scene.nodes else (*scene.notes, "an empty graph: nothing to draw")
+    said = () if fold else (*scene.advice, *scene.notes)  # a page tells them beside the picture
     letters = int(max(layout.width, NARROWEST_NOTE) / (0.63 * 12))
     notes = [line for note in said for line in textwrap.wrap(note, letters) or [""]]
     width = max([layout.width, *(width_of(note, 12) for note in notes)]) + 2 * MARGIN
@@ -95,11 +96,13 @@ def _box(node: SceneNode) -> Box:
     if node.kind == "operation":
         return Box(2 * RADIUS, 2 * RADIUS)
     width = max(width_of(shortened(node.label), 14), width_of(caption, 11)) + 24
+    if node.kind == "input":
+        width = max(width, LEAST_INPUT)  # longer than high: a circle is arithmetic
     return Box(width, 46 if caption else 32)
 
 
 def _node(k: int, node: SceneNode, layout: Arrangement) -> str:
-    box, place = _box(node), layout.places[k]
+    box, place = _box(node), layout.boxes[k]
     half_width, half_height = box.width / 2, box.height / 2
     caption = _caption(node)
     label_at = -3.0 if caption and node.kind != "operation" else 5.0
@@ -214,7 +217,7 @@ def _to_borders(
     line = list(points)
     for end, number, inward in ((0, edge.source, -1), (-1, edge.target, 1)):
         x, y = line[end]
-        off = abs(y - layout.places[number].y)
+        off = abs(y - layout.boxes[number].y)
         if scene.nodes[number].kind == "operation" and off < RADIUS:
             line[end] = (x + inward * (RADIUS - (RADIUS**2 - off**2) ** 0.5), y)
     return line

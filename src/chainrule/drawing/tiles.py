@@ -6,13 +6,13 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from chainrule.arrays import Array, Shape
+from chainrule.arrays import Array
 from chainrule.checking import Finding
-from chainrule.drawing.images import strip
+from chainrule.drawing.images import Strip
 from chainrule.drawing.page import text
-from chainrule.drawing.scene import Scene, SceneEdge, SceneNode
-from chainrule.drawing.summary import (
-    Summary,
+from chainrule.drawing.scene import Scene, SceneEdge
+from chainrule.drawing.statistics import (
+    Statistics,
     as_rows,
     heights,
     image,
@@ -21,7 +21,7 @@ from chainrule.drawing.summary import (
     number_text,
     shape_text,
     share_text,
-    summarize,
+    statistics_of,
 )
 
 STRIP = 4, 26  # images of a batch, and how high each is drawn
@@ -42,11 +42,20 @@ class Tile:
 def tiles_of(scene: Scene, edge: SceneEdge) -> tuple[Tile, Tile]:
     """What stands above the edge, and what below."""
     source = scene.nodes[edge.source]
-    value = _tile(edge.value, source=source) if edge.value is not None else _pending("not computed")
-    if edge.gradient is not None:
-        return value, _tile(edge.gradient, edge.findings)
+    value, gradient = edge.value, edge.gradient
+    shown = [
+        None
+        if array is None or source.images is None
+        else source.images.strip(array, is_gradient=k > 0, most=STRIP[0])
+        for k, array in enumerate((value, gradient))
+    ]
+    above = (
+        _pending("not computed") if value is None else _tile(value, (), shown[0], is_labels=source.is_labels)
+    )
+    if gradient is not None:
+        return above, _tile(gradient, edge.findings, shown[1])
     none = "no gradient" if scene.ran == "backward" else "not computed"
-    return value, _pending(none, edge.findings)
+    return above, _pending(none, edge.findings)
 
 
 def _pending(words: str, findings: Sequence[Finding] = ()) -> Tile:
@@ -55,8 +64,10 @@ def _pending(words: str, findings: Sequence[Finding] = ()) -> Tile:
     return Tile(max(width_of(words, 10), width), 12 + LINE * 2 * bool(lines), content, bool(findings))
 
 
-def _tile(array: Array, findings: Sequence[Finding] = (), source: SceneNode | None = None) -> Tile:
-    told = summarize(array)
+def _tile(
+    array: Array, findings: Sequence[Finding], images: Strip | None, *, is_labels: bool = False
+) -> Tile:
+    told = statistics_of(array)
     if told.number is not None:
         words = number_text(told.number)
         lines, width = _compared(findings, 13)
@@ -64,12 +75,11 @@ def _tile(array: Array, findings: Sequence[Finding] = (), source: SceneNode | No
         bad = bool(findings) or not told.is_finite
         return Tile(max(width_of(words, 13), width), 14 + LINE * 2 * bool(lines), content, bad)
     words, few = shape_text(told.shape), _statistics(told)
-    if source is not None and source.is_labels:
+    picture, wide, high = "", 0.0, 0.0
+    if is_labels:
         words, few = words.replace("number", "label"), [listed(array)]
-    if source is not None and source.image is not None:
-        picture, wide, high = _images(array, source.image)
-    elif source is not None and source.is_labels:
-        picture, wide, high = "", 0.0, 0.0
+    elif images is not None:
+        picture, wide, high = _images(images)
     else:
         picture, wide, high = _thumbnail(array)
     left = wide + 5 if wide else 0
@@ -100,7 +110,7 @@ def _compared(findings: Sequence[Finding], below: float) -> tuple[str, float]:
     return "".join(lines), max(width_of(line, 10) for line in words)
 
 
-def _statistics(told: Summary) -> list[str]:
+def _statistics(told: Statistics) -> list[str]:
     if told.low is None or told.high is None or told.mean is None or told.std is None:
         return [told.trouble or "no elements"]
     if told.low == told.high and not told.trouble:
@@ -114,10 +124,9 @@ def _statistics(told: Summary) -> list[str]:
     return [*lines, text(f"{share_text(told.zeros)} zeros")] if told.zeros > 0 else lines
 
 
-def _images(array: Array, shape: Shape) -> tuple[str, float, float]:
-    """The first images of a batch, their width and their height."""
-    most, high = STRIP
-    shown = strip(array, shape, most=most)
+def _images(shown: Strip) -> tuple[str, float, float]:
+    """Images beside one another, their width and their height."""
+    high = STRIP[1]
     wide = high * (shown.count * (shown.width + 1) - 1) / shown.height
     place = f'x="0" y="1" width="{wide:.1f}" height="{high}"'
     return f'<image class="images" {place} href="{shown.url}"/>', wide, high + 2.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 
-from chainrule.reports.finding import RunFinding
+from chainrule.reports.symptom import Symptom
 
 _LEARNED_LITTLE = {"chance", "standstill", "small updates", "unfinished", "baseline", "missed class"}
 _OF_LAYERS = {"dead", "saturated", "vanishing", "exploding"}
@@ -48,7 +48,7 @@ MOST_EFFECTS = 3
 _ORDER = {"error": 0, "warning": 1, "note": 2}
 
 
-def first_causes(found: Sequence[RunFinding]) -> tuple[RunFinding, ...]:
+def first_causes(found: Sequence[Symptom]) -> tuple[Symptom, ...]:
     """The findings that no other explains, the worst first, each with what it explains."""
     places = {cause: k for k, cause in enumerate(EXPLAINED)}
     waiting = sorted(found, key=lambda each: places.get(each.cause or each.code, len(places)))
@@ -66,7 +66,7 @@ def first_causes(found: Sequence[RunFinding]) -> tuple[RunFinding, ...]:
     return tuple(sorted(causes, key=lambda each: _ORDER[each.severity]))
 
 
-def _told(cause: RunFinding, alike: list[RunFinding], effects: list[RunFinding]) -> RunFinding:
+def _told(cause: Symptom, alike: list[Symptom], effects: list[Symptom]) -> Symptom:
     """The cause in words that name what it explains, as severe as the worst of it."""
     text = cause.text
     for words, findings in (("; likewise", alike), ("; that is also why", effects)):

@@ -34,10 +34,19 @@ def settings(runs: Sequence[TrainingRun]) -> Section:
     for name in dict.fromkeys(name for each in told for name in each):
         values = [each.get(name) for each in told]
         if len(set(values)) > 1:
-            rows.append([name, *values])
+            shown = [_rounded(each) for each in values]
+            rows.append([name, *(shown if len(set(shown)) == len(set(values)) else values)])
     return Section(
         "settings", "Settings that differ", "compared_settings", {"names": _names(runs), "rows": rows}
     )
+
+
+def _rounded(setting: str | None) -> str | None:
+    """A setting that is no whole number, in a few digits."""
+    try:
+        return setting if setting is None or setting.lstrip("-").isdigit() else short(float(setting))
+    except ValueError:
+        return setting
 
 
 def _settings_of(run: TrainingRun) -> dict[str, str]:

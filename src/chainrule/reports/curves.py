@@ -203,7 +203,8 @@ def _over_time(
     ends = ", ".join(f"{each.name} {_shown(each.last(measure), share)}" for each in having[:8])
     tables = [{"x": rounded(run.iterations[kept], 9), "y": values}]
     is_log = log or (measure == "std" and spans_decades(*(each.measures[measure] for each in having)))
-    return [Chart(title, tables, series, log=is_log, percent=share, y=y, summary=f"At the end: {ends}")]
+    summary = f"At the end: {ends}"
+    return [Chart(title, tables, series, log=is_log, percent=share, from_zero=share, y=y, summary=summary)]
 
 
 def _shown(value: float, share: bool) -> str:

@@ -11,11 +11,11 @@ from chainrule.reports import (
     symptoms_of_setup,
 )
 from chainrule.reports.causes import first_causes
-from chainrule.reports.finding import Rule, RunFinding
 from chainrule.reports.run import TrainingRun
+from chainrule.reports.symptom import Rule, Symptom
 
 
-def findings_of(run: TrainingRun) -> tuple[RunFinding, ...]:
+def findings_of(run: TrainingRun) -> tuple[Symptom, ...]:
     """What looks wrong in the run, the worst first: of what follows from each other, the first cause."""
     rules: list[Rule] = [
         *symptoms_of_ends.RULES,

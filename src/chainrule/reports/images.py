@@ -6,7 +6,7 @@ import numpy as np
 
 from chainrule.arrays import Array, Shape
 from chainrule.drawing.png import png_url
-from chainrule.drawing.summary import ABOVE, BELOW
+from chainrule.drawing.statistics import ABOVE, BELOW
 
 LEVELS = 16
 """Steps of colour on each side of 0: finer ones are not told apart in a picture of a few dozen pixels."""

@@ -11,21 +11,9 @@ from urllib.parse import quote
 import numpy as np
 
 from chainrule.arrays import Array, Shape, as_floats
+from chainrule.drawing.images import weights_of_pixels
 from chainrule.drawing.page import as_html
 from chainrule.errors import ChainruleError
-from chainrule.graph import Constant, Parameter
-from chainrule.layers import (
-    Add,
-    BatchNorm,
-    Divide,
-    Dropout,
-    Flatten,
-    LayerNorm,
-    Multiply,
-    Reshape,
-    Standardize,
-    Subtract,
-)
 from chainrule.network import Network
 from chainrule.reports.images import weights_picture
 from chainrule.reports.parts import Section
@@ -34,9 +22,6 @@ from chainrule.reports.run import TrainingRun
 MOST_UNITS = 100
 """Of more units than this, those with the largest weights are shown."""
 MOST_ROWS = 60
-_SAME_PIXELS = (Flatten, Reshape, Dropout, Standardize, BatchNorm, LayerNorm)
-_ARITHMETIC = (Add, Subtract, Multiply, Divide)
-"""Layers that leave each pixel in its place; arithmetic does with a constant."""
 
 
 def picture(run: TrainingRun) -> Section | None:
@@ -89,28 +74,14 @@ def weights_of_images(run: TrainingRun) -> tuple[str, Array, Shape] | None:
     """Name and values, (D, units), of the first weights that take the pixels, and the image's shape."""
     if run.network is None or run.image_shape is None:
         return None
-    name = _weights_of_first_input(run.network)
-    if name is None or run.network.params[name].shape[:-1] != (math.prod(run.image_shape),):
+    graph = run.network.graph
+    weights = weights_of_pixels(graph, graph.position(next(iter(run.network.input_shapes))))
+    if weights is None:
+        return None
+    name = graph.name_of(weights)
+    if run.network.params[name].shape[:-1] != (math.prod(run.image_shape),):
         return None
     return name, run.network.params[name].astype(np.float64), run.image_shape
-
-
-def _weights_of_first_input(network: Network) -> str | None:
-    """The matrix that the first input is multiplied by, pixel by pixel as it came; only its shape may change."""
-    graph = network.graph
-    pixels = {graph.position(next(iter(network.input_shapes)))}
-    for i, node in enumerate(graph.nodes):
-        sources = graph.source_positions(i)
-        if node.layer is None or pixels.isdisjoint(sources):
-            continue
-        scaled = all(source in pixels or isinstance(graph.nodes[source], Constant) for source in sources)
-        if isinstance(node.layer, _SAME_PIXELS) or (scaled and isinstance(node.layer, _ARITHMETIC)):
-            pixels.add(i)
-        elif node.layer.matrix_input is not None and sources[0] in pixels:
-            matrix = sources[node.layer.signature.inputs.index(node.layer.matrix_input)]
-            if isinstance(graph.nodes[matrix], Parameter):
-                return graph.name_of(matrix)
-    return None
 
 
 def chosen_units(weights: Array) -> tuple[list[int], float]:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Iterator
 
 from chainrule.evaluation import Classified, Estimated
-from chainrule.reports.finding import Advice
 from chainrule.reports.remedies import advice
 from chainrule.reports.run import TrainingRun
+from chainrule.reports.symptom import Advice
 from chainrule.text import counted, percent
 
 GAP = 0.01

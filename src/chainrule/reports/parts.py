@@ -25,6 +25,8 @@ class Chart:
     series: list[dict[str, Any]]
     log: bool = False
     percent: bool = False
+    #: Whether the axis of shares begins at 0, rather than where they move.
+    from_zero: bool = False
     #: "lines", or "points" for a scatter with its line of equality.
     kind: str = "lines"
     x: str = "iteration"

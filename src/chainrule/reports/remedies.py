@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chainrule.reports.changes import line_of
-from chainrule.reports.finding import Advice
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.setup import ADAPTIVE, Setup
+from chainrule.reports.symptom import Advice
 from chainrule.text import short
 
 RECTIFIERS = {"ReLU", "LeakyReLU", "ELU", "GELU", "SiLU"}

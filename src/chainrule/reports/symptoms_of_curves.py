@@ -10,10 +10,10 @@ import numpy as np
 from chainrule.arrays import Array, as_floats
 from chainrule.drawing.thinning import smoothed
 from chainrule.evaluation import Classified, Estimated
-from chainrule.reports.finding import RunFinding
 from chainrule.reports.remedies import advice
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.setup import Setup, is_bias
+from chainrule.reports.symptom import Symptom
 from chainrule.text import percent, short
 
 ENOUGH = 20
@@ -49,7 +49,7 @@ LOW_UPDATES, HIGH_UPDATES = 3e-4, 3e-2
 """Of weights' sizes a step: below, and above, the learning rate is the first thing to change."""
 
 
-def diverged(run: TrainingRun) -> Iterator[RunFinding]:
+def diverged(run: TrainingRun) -> Iterator[Symptom]:
     """The loss became NaN or infinite, or the training failed otherwise."""
     remedies = advice(run, "smaller rate", "clip", "scaled inputs")
     effect = "the training diverged"
@@ -58,17 +58,17 @@ def diverged(run: TrainingRun) -> Iterator[RunFinding]:
     if stopped.startswith("diverged"):
         at = f" at iteration {len(run.loss) + 1:,}"
         text = f"The training diverged{at}: it did not reach its end"
-        yield RunFinding("diverged", text, remedies, "", "error", effect)
+        yield Symptom("diverged", text, remedies, "", "error", effect)
     elif len(bad):
         value = run.loss[bad[0]]
         text = f"The loss became {value} at iteration {bad[0] + 1:,}"
-        yield RunFinding("diverged", text, remedies, "", "error", effect)
+        yield Symptom("diverged", text, remedies, "", "error", effect)
     elif stopped.startswith("failed"):
         text = f"The training ended with an error ({stopped.partition(': ')[2]})"
-        yield RunFinding("failed", text, advice(run, "training again"), "", "error")
+        yield Symptom("failed", text, advice(run, "training again"), "", "error")
 
 
-def never_learned(run: TrainingRun) -> Iterator[RunFinding]:
+def never_learned(run: TrainingRun) -> Iterator[Symptom]:
     """The loss stayed at ln K, or where it began."""
     loss = run.loss[np.isfinite(run.loss)]
     if len(loss) < ENOUGH or not np.isfinite(run.loss).all():
@@ -86,13 +86,13 @@ def never_learned(run: TrainingRun) -> Iterator[RunFinding]:
             f"The loss stayed at chance: it ended at {short(end)}, and guessing among {classes} classes gives "
             f"ln {classes} = {short(chance)}"
         )
-        yield RunFinding("chance", text, remedies, "", "error", "the loss stayed at chance")
+        yield Symptom("chance", text, remedies, "", "error", "the loss stayed at chance")
     elif abs(start - end) < STANDSTILL * abs(start):
         text = f"The loss hardly moved: {short(start)} at the start, {short(end)} at the end"
-        yield RunFinding("standstill", text, remedies, "", "error", "the loss hardly moved")
+        yield Symptom("standstill", text, remedies, "", "error", "the loss hardly moved")
 
 
-def oscillates(run: TrainingRun) -> Iterator[RunFinding]:
+def oscillates(run: TrainingRun) -> Iterator[Symptom]:
     """The loss goes up and down, or a batch undoes what was learned."""
     remedies = advice(run, "smaller rate", "schedule", "clip")
     measured = as_floats(run.history.train_loss)
@@ -104,7 +104,7 @@ def oscillates(run: TrainingRun) -> Iterator[RunFinding]:
             f"of {len(measured)} {'epochs' if run.counts_epochs else 'measurements'}. The learning rate looks too "
             f"high"
         )
-        yield RunFinding("oscillation", text, remedies, effect="the loss goes up and down")
+        yield Symptom("oscillation", text, remedies, effect="the loss goes up and down")
         return
     loss = np.where(np.isfinite(run.loss), run.loss, -np.inf)
     if len(loss) >= ENOUGH:
@@ -115,10 +115,10 @@ def oscillates(run: TrainingRun) -> Iterator[RunFinding]:
                 f"The loss jumped to {short(float(loss[top]))} at iteration {top + 1:,}, from {short(start)} at "
                 f"the start. The learning rate looks too high"
             )
-            yield RunFinding("spike", text, remedies, effect="the loss jumped")
+            yield Symptom("spike", text, remedies, effect="the loss jumped")
 
 
-def overfits(run: TrainingRun) -> Iterator[RunFinding]:
+def overfits(run: TrainingRun) -> Iterator[Symptom]:
     """The test data fare worse than the training data, which were learned."""
     if not _is_fitted(run):
         return
@@ -141,7 +141,7 @@ def overfits(run: TrainingRun) -> Iterator[RunFinding]:
                 f"Overfitting: the test loss rises since {when}, from "
                 f"{short(test[best])} to {short(test[-1])}, while the training loss falls"
             )
-            yield RunFinding("overfitting", text, remedies, effect="it fits the training data only")
+            yield Symptom("overfitting", text, remedies, effect="it fits the training data only")
             return
     trained = run.latest("train_accuracy")
     if trained is None or tested is None:
@@ -151,10 +151,10 @@ def overfits(run: TrainingRun) -> Iterator[RunFinding]:
         text = (
             f"Overfitting: {percent(trained)} right on the training data, {percent(tested)} on the test data"
         )
-        yield RunFinding("overfitting", text, remedies, effect="it fits the training data only")
+        yield Symptom("overfitting", text, remedies, effect="it fits the training data only")
 
 
-def ended_early(run: TrainingRun) -> Iterator[RunFinding]:
+def ended_early(run: TrainingRun) -> Iterator[Symptom]:
     """The loss was still falling fast when training ended."""
     history = run.history
     if history.stopped not in ("finished", "interrupted") or not np.isfinite(run.loss).all():
@@ -173,10 +173,10 @@ def ended_early(run: TrainingRun) -> Iterator[RunFinding]:
     before, end = float(curve[int(0.8 * len(curve)) - 1]), float(curve[-1])
     if before > 0 and before - end > STILL_FALLING * before and not any(never_learned(run)):
         text = f"The loss was still falling fast: from {short(before)} to {short(end)} in the last fifth"
-        yield RunFinding("unfinished", text, _to_finish(run), "", "note")
+        yield Symptom("unfinished", text, _to_finish(run), "", "note")
     elif _falls_as_from_the_start(curve) and not any(never_learned(run)):
         text = f"The loss fell as fast at the end as before: to {short(before)}, and {short(end)} in the last fifth"
-        yield RunFinding("unfinished", text, _to_finish(run), "", "note")
+        yield Symptom("unfinished", text, _to_finish(run), "", "note")
 
 
 RULES = (diverged, never_learned, oscillates, overfits, ended_early)

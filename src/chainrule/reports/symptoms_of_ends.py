@@ -5,30 +5,34 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterator
 
-from chainrule.reports.finding import Advice, RunFinding
 from chainrule.reports.run import TrainingRun
+from chainrule.reports.symptom import Advice, Symptom
 from chainrule.text import counted
 
 
-def not_ended(run: TrainingRun) -> Iterator[RunFinding]:
+def not_ended(run: TrainingRun) -> Iterator[Symptom]:
     """The run is still training, or stopped before its end and can go on."""
     if run.standing is None or run.standing.how not in ("running", "killed", "interrupted"):
         return
     done = counted(len(run.loss), "iteration")
     if run.standing.how == "running":
         text = f"It is still training (process {run.standing.process}), {done} so far"
-        yield RunFinding("running", text, "this report again when it has ended", severity="note")
+        yield Symptom("running", text, "this report again when it has ended", severity="note")
         return
     if run.standing.begun_in_python:
         force, resume = "force=True", f"cr.resume({str(run.folder)!r}, x, t)"
     else:
         force, resume = "--force", f"chainrule resume {shlex.quote(str(run.folder))}"
+    kept = run.standing.resumes_at
+    begins = (
+        f"goes on from iteration {kept:,}" if kept else "begins at iteration 0, since no later one was kept"
+    )
     again = f"training again from the start, with {force}: it has no checkpoint"
-    advice = Advice(f"{resume}, which goes on", (resume,)) if run.standing.has_checkpoint else again
-    yield RunFinding("not ended", f"The training was {run.standing.how} after {done}", advice)
+    advice = again if kept is None else Advice(f"{resume}, which {begins}", (resume,))
+    yield Symptom("not ended", f"The training was {run.standing.how} after {done}", advice)
 
 
-def before(run: TrainingRun) -> Iterator[RunFinding]:
+def before(run: TrainingRun) -> Iterator[Symptom]:
     """The run took the place of another by --force, and came to no end that replaces it."""
     if run.standing is None or not run.standing.before or run.standing.how == "running":
         return
@@ -42,7 +46,7 @@ def before(run: TrainingRun) -> Iterator[RunFinding]:
     how = "diverged" if diverged or run.standing.how == "diverged" else f"was {run.standing.how}"
     text = f"The {what} kept in {places}, since the new one {how}"
     line = f"chainrule report {shlex.quote(str(run.standing.before[0]))}"
-    yield RunFinding("before", text, Advice(line, (line,)), severity="note")
+    yield Symptom("before", text, Advice(line, (line,)), severity="note")
 
 
 RULES = (not_ended, before)

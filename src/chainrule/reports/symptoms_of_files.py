@@ -10,14 +10,14 @@ from chainrule.arrays import Array, as_floats
 from chainrule.evaluation import Classified, Estimated
 from chainrule.loop import History
 from chainrule.loop.history import MEASURES
-from chainrule.reports.finding import RunFinding
 from chainrule.reports.run import TrainingRun
+from chainrule.reports.symptom import Symptom
 from chainrule.text import percent
 
 MOST_SHOWN = 3
 
 
-def contradictions(run: TrainingRun) -> Iterator[RunFinding]:
+def contradictions(run: TrainingRun) -> Iterator[Symptom]:
     """What cannot all be of one run, as one finding."""
     if run.folder is None:
         return
@@ -25,7 +25,7 @@ def contradictions(run: TrainingRun) -> Iterator[RunFinding]:
     if found:
         more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
         text = f"The files of this run contradict each other: {'; '.join(found[:MOST_SHOWN])}{more}"
-        yield RunFinding("contradiction", text, "a copy of the folder, or training again", "", "error")
+        yield Symptom("contradiction", text, "a copy of the folder, or training again", "", "error")
 
 
 def of_history(history: History) -> Iterator[str]:

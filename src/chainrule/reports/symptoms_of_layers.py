@@ -9,10 +9,10 @@ import numpy as np
 
 from chainrule.evaluation import Answers, Classified, Estimated
 from chainrule.initializers import He
-from chainrule.reports.finding import RunFinding
 from chainrule.reports.remedies import advice
 from chainrule.reports.run import LayerHealth, TrainingRun
 from chainrule.reports.setup import Setup, is_bias
+from chainrule.reports.symptom import Symptom
 from chainrule.text import fold, percent, short
 
 DEAD = 0.4
@@ -35,7 +35,7 @@ LARGEST_FIRST_UPDATE = 0.5
 START = "exploding at the start"
 
 
-def dead_units(run: TrainingRun) -> Iterator[RunFinding]:
+def dead_units(run: TrainingRun) -> Iterator[Symptom]:
     """Units of a ReLU that are zero on all rows that were looked at."""
     for layer in run.layers:
         share = layer.last("dead")
@@ -46,10 +46,10 @@ def dead_units(run: TrainingRun) -> Iterator[RunFinding]:
             effect = f"{percent(share, 0)} of {layer.name}'s units are dead"
             is_harmless = share < HARMFUL and has_learned(run.answers)
             cause = "resting" if is_harmless else ""
-            yield RunFinding("dead", text, remedies, layer.name, effect=effect, cause=cause)
+            yield Symptom("dead", text, remedies, layer.name, effect=effect, cause=cause)
 
 
-def saturated(run: TrainingRun) -> Iterator[RunFinding]:
+def saturated(run: TrainingRun) -> Iterator[Symptom]:
     """Sigmoids and tanhs at their flat ends."""
     for layer in run.layers:
         share = layer.last("saturated")
@@ -60,10 +60,10 @@ def saturated(run: TrainingRun) -> Iterator[RunFinding]:
             )
             remedies = advice(run, "xavier", "scaled inputs", "smaller rate", "relu")
             effect = f"{percent(share, 0)} of {layer.name}'s values are saturated"
-            yield RunFinding("saturated", text, remedies, layer.name, effect=effect)
+            yield Symptom("saturated", text, remedies, layer.name, effect=effect)
 
 
-def changing_gradients(run: TrainingRun) -> Iterator[RunFinding]:
+def changing_gradients(run: TrainingRun) -> Iterator[Symptom]:
     """Gradients that shrink, or grow, from the last layer to the first."""
     layers, measure = _trained_layers(run)
     sizes = [(layer, layer.middle(measure)) for layer in layers]
@@ -73,7 +73,7 @@ def changing_gradients(run: TrainingRun) -> Iterator[RunFinding]:
         text = f"No gradient reaches {zero[0].name}: it is 0, and the layer does not train"
         remedies = advice(run, "less decay", "relu", "leaky", "he", "smaller rate")
         effect = f"no gradient reaches {zero[0].name}"
-        yield RunFinding("vanishing", text, remedies, zero[0].name, "error", effect)
+        yield Symptom("vanishing", text, remedies, zero[0].name, "error", effect)
     if len(sizes) < 2:
         return
     (first, small), (last, large) = sizes[0], sizes[-1]
@@ -82,15 +82,15 @@ def changing_gradients(run: TrainingRun) -> Iterator[RunFinding]:
         remedies = advice(
             run, "less decay", "relu", "he", "normalization", "skip connections", "fewer layers"
         )
-        yield RunFinding("vanishing", text, remedies, first.name, effect="gradients vanish")
+        yield Symptom("vanishing", text, remedies, first.name, effect="gradients vanish")
     elif small > GROWS * large:
         text = f"Gradients grow {fold(small / large)} from {last.name} to {first.name}: they explode"
         remedies = advice(run, "he", "clip", "normalization", "fewer layers")
         cause = START if first.first(measure) > GROWS * last.first(measure) else ""
-        yield RunFinding("exploding", text, remedies, first.name, effect="gradients explode", cause=cause)
+        yield Symptom("exploding", text, remedies, first.name, effect="gradients explode", cause=cause)
 
 
-def huge_gradients(run: TrainingRun) -> Iterator[RunFinding]:
+def huge_gradients(run: TrainingRun) -> Iterator[Symptom]:
     """Gradients far larger than a mean loss gives."""
     found = [
         (parameter, size)
@@ -104,10 +104,10 @@ def huge_gradients(run: TrainingRun) -> Iterator[RunFinding]:
         remedies = advice(run, "he", "clip", "smaller rate", "scaled inputs", "scaled targets")
         cause = START if parameter.first("gradient_norm") > HUGE_GRADIENT else ""
         effect = f"the gradient of {parameter.name} is large"
-        yield RunFinding("exploding", text, remedies, parameter.name, effect=effect, cause=cause)
+        yield Symptom("exploding", text, remedies, parameter.name, effect=effect, cause=cause)
 
 
-def updates(run: TrainingRun) -> Iterator[RunFinding]:
+def updates(run: TrainingRun) -> Iterator[Symptom]:
     """Steps that are large, or tiny, beside the weights that they change."""
     weights = [weight for weight in run.parameters if not is_bias(weight)]
     weights = [weight for weight in weights if math.isfinite(weight.middle("update_ratio"))]
@@ -122,19 +122,19 @@ def updates(run: TrainingRun) -> Iterator[RunFinding]:
     if large is not None and large[1] > LARGEST_UPDATE and len(run.iterations) > 1:  # one is before training
         text = f"Updates of {large[0].name} are {_of_its_size(large[1])} a step, {usual}: {high}"
         effect = f"updates of {large[0].name} are {_of_its_size(large[1])}"
-        yield RunFinding(
+        yield Symptom(
             "large updates", text, advice(run, "less decay", "smaller rate"), large[0].name, effect=effect
         )
     elif first is not None and first[1] > LARGEST_FIRST_UPDATE:
         size = _beside_weights(first[0].first("update_ratio"))
         text = f"The first update of {first[0].name} was {size}, {usual}: {high}"
         remedies = advice(run, "smaller rate")
-        yield RunFinding("large updates", text, remedies, first[0].name, cause="first update")
+        yield Symptom("large updates", text, remedies, first[0].name, cause="first update")
     if small is not None and 0 < small[1] < SMALLEST_UPDATE:  # at 0 no gradient arrives, which is told above
         text = f"Updates of {small[0].name} are {_of_its_size(small[1])} a step, {usual}: it hardly changes"
         remedies = advice(run, "larger rate", "adaptive")
         effect = f"{small[0].name} hardly changes"
-        yield RunFinding("small updates", text, remedies, small[0].name, effect=effect)
+        yield Symptom("small updates", text, remedies, small[0].name, effect=effect)
 
 
 RULES = (dead_units, saturated, changing_gradients, huge_gradients, updates)

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 
 from chainrule.evaluation import Estimated
 from chainrule.network.fitting import misfit, out_of_reach
-from chainrule.reports.finding import Advice, RunFinding
 from chainrule.reports.python_lines import network_line
 from chainrule.reports.remedies import together
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.setup import Setup
+from chainrule.reports.symptom import Advice, Symptom
 from chainrule.text import short
 
 LARGE_INPUTS, SMALL_INPUTS = 10.0, 0.01
@@ -22,7 +22,7 @@ LARGE_LOSS = 1e3
 """Of targets of about 1 a regression begins with a loss of about 1: the square of their size."""
 
 
-def output_activation(run: TrainingRun) -> Iterator[RunFinding]:
+def output_activation(run: TrainingRun) -> Iterator[Symptom]:
     """An activation as the last layer that does not fit the loss, or the targets."""
     if run.network is None:
         return
@@ -32,10 +32,10 @@ def output_activation(run: TrainingRun) -> Iterator[RunFinding]:
     if text:
         problem, _, remedy = text.rpartition(": ")
         line = network_line(run, lambda layers: layers[:-1]) if remedy.startswith("leave ") else ""
-        yield RunFinding("output activation", problem, Advice(remedy, (line,) if line else ()), "", "error")
+        yield Symptom("output activation", problem, Advice(remedy, (line,) if line else ()), "", "error")
 
 
-def scale(run: TrainingRun) -> Iterator[RunFinding]:
+def scale(run: TrainingRun) -> Iterator[Symptom]:
     """Inputs or targets on a scale that no initialisation is made for; told where they do harm."""
     setup, wrong = Setup.of(run), []
     targets, inputs = _size_of_targets(run, setup), setup.input_size
@@ -49,7 +49,7 @@ def scale(run: TrainingRun) -> Iterator[RunFinding]:
     texts = [f"the {name} are {'large' if size > 1 else 'small'}: {how}" for size, name, how in wrong]
     remedies = together(run, *(f"scaled {name}" for _, name, _ in wrong))
     text = f"{', and '.join(texts)}, where about 1 is usual"
-    yield RunFinding("scale", text[0].upper() + text[1:], remedies, cause="scale")
+    yield Symptom("scale", text[0].upper() + text[1:], remedies, cause="scale")
 
 
 RULES = (output_activation, scale)

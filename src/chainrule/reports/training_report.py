@@ -24,11 +24,11 @@ from chainrule.loop import History
 from chainrule.network import Network
 from chainrule.network.feeds import Data
 from chainrule.reports.comparison import comparison_page
-from chainrule.reports.finding import RunFinding
 from chainrule.reports.findings import findings_of
 from chainrule.reports.reading import read_run
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.run_page import run_page
+from chainrule.reports.symptom import Symptom
 from chainrule.saving.evaluations import About, versions
 
 
@@ -45,7 +45,7 @@ class TrainingReport:
         )
 
     @property
-    def findings(self) -> tuple[RunFinding, ...]:
+    def findings(self) -> tuple[Symptom, ...]:
         """What looks wrong, the worst first; of several runs one after another, their names leading `where`."""
         if len(self.runs) == 1:
             return findings_of(self.runs[0])

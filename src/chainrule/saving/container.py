@@ -13,7 +13,7 @@ import os
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
@@ -97,19 +97,13 @@ def read_container(path: str | os.PathLike[str]) -> tuple[dict[str, str], dict[s
 def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
     """Read a file. Only its header is read before the places of all arrays are known to be right."""
     with open(path, "rb") as file:
-        size = os.fstat(file.fileno()).st_size - 8
-        length = int.from_bytes(file.read(8), "little")
-        if length > min(size, MOST_HEADER):
-            raise ValueError(f"its header would have {length:,} bytes, and {max(size, 0):,} follow")
-        header = json.loads(file.read(length), object_pairs_hook=_without_doubles)
-        metadata = header.pop("__metadata__", {})
-        if not all(isinstance(each, str) for each in metadata.values()):
-            raise ValueError("its metadata are not texts")
+        header, metadata = _header(file)
+        left = os.fstat(file.fileno()).st_size - file.tell()
         end = 0
         for name, entry in sorted(header.items(), key=lambda item: item[1]["data_offsets"]):
             end = _end_of(name, entry, end)
-        if end != size - length:
-            raise ValueError(f"its arrays have {end:,} bytes, and {size - length:,} follow the header")
+        if end != left:
+            raise ValueError(f"its arrays have {end:,} bytes, and {left:,} follow the header")
         content = np.empty(end, np.uint8)
         if file.readinto(content.data) != end:
             raise ValueError("it became shorter while it was read")
@@ -119,6 +113,25 @@ def _read(path: Path) -> tuple[dict[str, str], dict[str, Array]]:
         view = content[begin:end].view(DTYPES[entry["dtype"]]).reshape(entry["shape"])
         tensors[name] = view if view.flags.aligned else view.copy()
     return metadata, tensors
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """The metadata of a file alone. Raises OSError for one that is missing, ValueError for what is none."""
+    with open(path, "rb") as file:
+        return _header(file)[1]
+
+
+def _header(file: BinaryIO) -> tuple[dict[str, Any], dict[str, str]]:
+    """What the arrays of a file are, by their names, and its metadata."""
+    size = os.fstat(file.fileno()).st_size - 8
+    length = int.from_bytes(file.read(8), "little")
+    if length > min(size, MOST_HEADER):
+        raise ValueError(f"its header would have {length:,} bytes, and {max(size, 0):,} follow")
+    header = json.loads(file.read(length), object_pairs_hook=_without_doubles)
+    metadata = header.pop("__metadata__", {})
+    if not all(isinstance(each, str) for each in metadata.values()):
+        raise ValueError("its metadata are not texts")
+    return header, metadata
 
 
 def _end_of(name: str, entry: Mapping[str, Any], begin: int) -> int:

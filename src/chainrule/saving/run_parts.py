@@ -15,7 +15,7 @@ from chainrule.files import read_bytes
 from chainrule.network import Network
 from chainrule.saving import aside
 from chainrule.saving.architecture import known_classes
-from chainrule.saving.container import read_container
+from chainrule.saving.container import read_container, read_metadata
 from chainrule.saving.locks import holder, is_locked, is_own
 from chainrule.saving.model import KEPT, RUN_ID, network_of
 from chainrule.saving.runs import (
@@ -42,8 +42,8 @@ class Standing:
     how: How
     #: The number of the process that writes it.
     process: str
-    #: Whether it can go on: with `chainrule resume`, or where it was begun in Python, with `cr.resume`.
-    has_checkpoint: bool
+    #: The iteration of its checkpoint, from which it goes on; None where none can be read.
+    resumes_at: int | None
     begun_in_python: bool
     #: Folders of the runs that were there before it, and that it has not replaced.
     before: tuple[Path, ...]
@@ -61,8 +61,9 @@ def standing_of(folder: Path, record: RunRecord) -> Standing:
     elif record.state == "running" and not is_own(lock):
         how = "running" if alive else "killed"
     begun_in_python = not {"command", "options"} & set(record.settings)
-    has_checkpoint = (folder / CHECKPOINT).exists()
-    return Standing(how, holder(lock), has_checkpoint, begun_in_python, tuple(aside.asides(folder)))
+    return Standing(
+        how, holder(lock), _resumes_at(folder / CHECKPOINT), begun_in_python, tuple(aside.asides(folder))
+    )
 
 
 def folder_of(path: str | os.PathLike[str]) -> Path:
@@ -104,8 +105,9 @@ def read_model(path: Path, *, allow_nan: bool = False) -> tuple[Network, str, st
     network = network_of(metadata, tensors, path, known_classes(()), allow_nan=allow_nan)
     unfinished = ""
     if KEPT in metadata:
-        done = _iterations(metadata)
-        unfinished = f"the model after {done} iterations, of a run that has not ended"
+        done = _iteration(metadata)
+        after = "some" if done is None else f"{done:,}"
+        unfinished = f"the model after {after} iterations, of a run that has not ended"
     return network, metadata.get(RUN_ID, ""), unfinished
 
 
@@ -142,7 +144,14 @@ def _without_doubles(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     return found
 
 
-def _iterations(metadata: Mapping[str, str]) -> str:
+def _resumes_at(checkpoint: Path) -> int | None:
+    with contextlib.suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return _iteration(read_metadata(checkpoint))
+    return None
+
+
+def _iteration(metadata: Mapping[str, str]) -> int | None:
+    """The iterations that a checkpoint's training has done; None where it does not say."""
     with contextlib.suppress(ValueError, TypeError, KeyError, RecursionError):
-        return f"{int(json.loads(metadata[KEPT])['iteration']):,}"
-    return "some"
+        return int(json.loads(metadata[KEPT])["iteration"])
+    return None

@@ -13,8 +13,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from types import TracebackType
-from typing import IO, Any, Literal, Self, get_args
+from typing import IO, Any, Literal, get_args
 
 from chainrule.errors import FileError
 from chainrule.files import is_part, read_bytes, write_atomically
@@ -77,7 +76,7 @@ class RunRecord:
         return cls(content["id"], content["state"], content["settings"], content["stopped"])
 
 
-class RunFolder:
+class RunFolder(contextlib.AbstractContextManager["RunFolder"]):
     """A run folder that this process writes: while it is open, no other process can.
 
     `begin` makes one, `reopen` goes on with one. Close it, or use it in a `with` block. A run that has kept nothing
@@ -147,12 +146,7 @@ class RunFolder:
             raise
         return made
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def close(self) -> None:

@@ -149,7 +149,7 @@ function fill(view, step, chosen) {
   if (chosen && step) parts.push(element("p", {}, element("button", { type: "button", "data-close": "" }, "Back to the step")));
   panel.replaceChildren(...parts);
   if (root.dataset.begun === "yes") panel.scrollTop = 0;
-  panel.dataset.tells = chosen ? "details" : step ? "step" : "graph";
+  panel.dataset.tells = chosen ? "details" : step ? "step" : hasToTell(view) ? "findings" : "graph";
 }
 
 // Close what is open: the search, the details, then the walk.
@@ -267,6 +267,7 @@ function begin() {
   const asked = stepOfAddress();
   if (asked !== null) goTo(asked);
   else if (!state.view.nodes.some((node) => node.findings.length)) state.at = 0;
+  if (hasToTell(state.view)) root.dataset.begun = "yes";
   refresh();
 }
 

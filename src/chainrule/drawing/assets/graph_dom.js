@@ -16,7 +16,7 @@ function element(tag, attributes = {}, ...children) {
 const WORDS = { nan: NaN, inf: Infinity, "-inf": -Infinity };
 const numeric = (value) => (typeof value === "string" ? WORDS[value] : value);
 
-// At most four significant digits, as number_text in summary.py: 0.25, 1.1, 220, 1.5e-7.
+// At most four significant digits, as number_text in statistics.py: 0.25, 1.1, 220, 1.5e-7.
 function brief(value) {
   if (Number.isNaN(value)) return "NaN";
   if (!Number.isFinite(value)) return value > 0 ? "∞" : "-∞";

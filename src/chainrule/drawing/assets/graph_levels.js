@@ -7,6 +7,7 @@ const GROWN = [1, 1.3, 1.6, 2, 2.6]; // how much larger boxes are drawn from afa
 const WIDEST = 300; // ... but none wider than this
 const READABLE = 0.75; // how large a box wants to be seen
 const FEWEST_PIXELS = 5; // of a letter
+const LONG = 14; // letters of a label that is broken into two lines from afar, which are larger
 const [ACROSS, DOWN] = [6, 5]; // numbers that are written out
 const [WIDE, HIGH] = [23, 6.4]; // of each
 const SVG = "http://www.w3.org/2000/svg";
@@ -27,8 +28,9 @@ class Levels {
     this.level = "";
     this.grown = 0;
     this.figures = new Map();
-    view.nodes.forEach(({ label }, k) => {
-      const cap = WIDEST / (9 * Math.min(label.length, 24) + 24);
+    view.nodes.forEach(({ label, kind }, k) => {
+      const width = 9 * Math.min(label.length, 24) + 24;
+      const cap = kind === "input" ? 1 + (0.8 * EDGE) / Math.max(width / 2, 27) : WIDEST / width; // an input may be at the border
       if (cap < GROWN.at(-1)) view.drawnNodes[k].style.setProperty("--cap", Math.max(cap, 1).toFixed(2));
     });
     view.drawnEdges.forEach((drawn, k) => {
@@ -90,10 +92,11 @@ class Levels {
 
   addFigure(k) {
     const drawn = this.view.drawnNodes[k];
-    const name = drawn.querySelector(".name");
+    const { label, kind } = this.view.nodes[k];
     const figure = document.createElementNS(SVG, "text");
-    const below = { operation: 36, input: 29, parameter: 29, constant: 29 }[this.view.nodes[k].kind];
-    figure.setAttribute("y", below ?? name?.getAttribute("y") ?? 14);
+    const below = { operation: 36, input: 29, parameter: 29, constant: 29 }[kind];
+    if (!below && label.length > LONG) drawn.append(inTwoLines(label));
+    figure.setAttribute("y", below ?? (label.length > LONG ? 20 : 14));
     drawn.append(figure);
     this.figures.set(k, figure);
     return figure;
@@ -125,6 +128,23 @@ class Levels {
       }
     }
   }
+}
+
+// A label in two lines, broken before a word, as near to the middle as can be.
+function inTwoLines(label) {
+  const words = label.length > 24 ? `${label.slice(0, 23)}…` : label;
+  const places = [...words.matchAll(/\s|(?<=[a-z])(?=[A-Z])/g)].map((found) => found.index);
+  const [at = words.length] = places.sort((a, b) => Math.abs(a - words.length / 2) - Math.abs(b - words.length / 2));
+  const lines = document.createElementNS(SVG, "text");
+  lines.setAttribute("class", "label broken");
+  for (const [y, part] of [[-7, words.slice(0, at)], [8, words.slice(at).trim()]]) {
+    const line = document.createElementNS(SVG, "tspan");
+    line.setAttribute("x", 0);
+    line.setAttribute("y", y);
+    line.textContent = part;
+    lines.append(line);
+  }
+  return lines;
 }
 
 // The upper left of an array as a table, in place of its picture and its statistics.

@@ -24,7 +24,7 @@ class GraphMap {
     const { width, height } = view.window;
     const { size } = view;
     const isWhole = size.width * k <= width * 1.02 && size.height * k <= height * 1.02;
-    this.canvas.hidden = isWhole || Math.min(width, height) < 2 * MAP.height;
+    this.canvas.hidden = isWhole || Math.min(width, height) < 3 * MAP.height;
     if (this.canvas.hidden) return;
     this.scale = Math.min(MAP.width / size.width, MAP.height / size.height);
     const sharp = window.devicePixelRatio || 1;

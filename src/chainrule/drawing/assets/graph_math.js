@@ -11,7 +11,8 @@ function formulaOf(layer) {
   return { forward: /^[\w']+ = /.test(first) ? withoutEnd(first) : "", back };
 }
 
-const withoutEnd = (sentence) => sentence.replace(/\.(\s+[A-Z].*)?$/, "");
+// Without a sentence that follows, or a remark in brackets: "(at 0, too)".
+const withoutEnd = (sentence) => sentence.replace(/\.(\s+[A-Z].*)?$/, "").replace(/ \([a-z]+ [^()=]*\)$/, "");
 
 // As mathematics is written by hand: ∂ for d, × for *, raised T.
 function pretty(formula) {
@@ -97,7 +98,7 @@ function ruleWithNumbers(edge, type) {
   if (Math.abs(numeric(total)) <= ROUNDING * (type === "float32" ? 2 ** -23 : 2 ** -52) * largest) end.textContent = "0";
   const upstream = partial("L", "y", "upstream", isSum ? "" : indexText(terms[0][0]));
   const signs = [isSum ? "Σ " : "", upstream, " × ", partial("y", edge.slot, "local", index)];
-  if (!isSum) return equation(left, signs, [product(terms[0], 0), element("span", { class: "equals" }, " = "), end]);
+  if (!isSum) return equation(left, signs, [product(terms[0], 0), " ", element("span", { class: "kept" }, element("span", { class: "equals" }, "= "), end)]);
   const sum = terms.map((term, k) => element("div", {}, k ? "+ " : "", product(term, k)));
   if (omitted) sum.push(element("div", { class: "rest" }, `+ … (${plural(omitted, "more term")})`));
   return equation(left, signs, element("div", { class: "terms" }, ...sum), end);
@@ -124,7 +125,7 @@ function addedUp(view, k) {
   const end = number(numbersOf(total)[place], total.dtype, "sum");
   const times = edges.length === 2 ? "twice" : `${count(edges.length)} times`;
   const line = element("p", { class: "faint" }, `${view.nodes[k].name} is used ${times}: the gradients add up.`);
-  return element("div", { class: "adds", "data-node": k }, line, equation(left, [...sum, element("span", { class: "equals" }, " = "), end]));
+  return element("div", { class: "adds", "data-node": k }, line, equation(left, [...sum, " ", element("span", { class: "kept" }, element("span", { class: "equals" }, "= "), end)]));
 }
 
 // What one edge brings to a sum, at an index.

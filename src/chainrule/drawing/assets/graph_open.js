@@ -20,7 +20,7 @@ class Opened {
     const told = own.map(({ left, top, bottom }) => [left, top, bottom].join());
     this.svg = { dataset: { pieces: told.join(" "), end: own.at(-1).right } };
     this.rows = new Rows(this);
-    this.rows.lay(view.room);
+    this.rows.lay(view.window);
     this.drawnEdges.forEach((drawn, n) => this.rows.ensure(n));
     const { width, height } = this.rows.plan;
     this.made = view.boxOf(k).width;

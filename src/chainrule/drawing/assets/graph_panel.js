@@ -58,9 +58,8 @@ function inFull(array, name, role) {
 }
 
 // Images of a batch, beside one another.
-function stripOf({ picture, shape }) {
-  const words = picture.count < shape[0] ? `${picture.count} of ${plural(shape[0], "image")}` : plural(shape[0], "image");
-  return element("img", { class: "strip", src: picture.url, alt: words, title: words, width: picture.count * Math.max(picture.width, 28) });
+function stripOf({ picture }) {
+  return element("img", { class: "strip", src: picture.url, alt: picture.words, title: picture.words, width: picture.count * Math.max(picture.width, 28) });
 }
 
 const roomForPictures = () => Math.min(document.getElementById("panel").clientWidth || 340, 420) - 42;

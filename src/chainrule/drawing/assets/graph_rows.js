@@ -104,7 +104,7 @@ class Rows {
       y = row.bottom + (n + 1 < firsts.length ? GUTTER + step * tracks[n] : 0);
       return row;
     });
-    return { rows, step, width: width + 2 * (EDGE + side), height: y + EDGE };
+    return { rows, step, width: width + 2 * (EDGE + side), height: y + 1.5 * EDGE };
   }
 
   // The rows that let all be as large as possible in a window; the fewest of those with which it can be read.

@@ -17,6 +17,7 @@ function tellLeaves(view, step, small) {
   return [
     headOf(small, "What goes in"),
     element("p", { class: "faint" }, "Inputs, parameters and constants. All else is computed from them."),
+    ...notesOf(view),
     table(view, lines, "of-value"),
     content.ran === "forward" ? element("p", { class: "faint missing" }, `The gradients are ${NOT_COMPUTED}.`) : null,
     section("How to read it", legend()),
@@ -134,7 +135,8 @@ function downstreamCard(view, k) {
   }
   if (share.number !== null && !edge.rule) card.append(equation(partial("L", edge.slot || view.nodes[edge.source].name, "downstream"), inLine(share, "downstream total")));
   if (share.number === null && share.rows.length && share.columns.length) {
-    card.append(heatMap(share, `gradient of ${edge.slot || view.nodes[edge.source].name}`, { width: roomForPictures() - 26, height: 96 }));
+    if (share.picture) card.append(stripOf(share));
+    else card.append(heatMap(share, `gradient of ${edge.slot || view.nodes[edge.source].name}`, { width: roomForPictures() - 26, height: 96 }));
   }
   card.append(...findingsInCard(edge), ...sumInCard(view, edge));
   return card;
@@ -169,7 +171,7 @@ function overview(view) {
     [of(["constant"]), "constant"],
   ].filter(([many]) => many).map(([many, word]) => plural(many, word));
   parts.push(element("p", { class: "faint" }, facts.join(", ")));
-  parts.push(...guilty(view));
+  parts.push(...guilty(view), ...notesOf(view));
   if (end >= 0) {
     const output = view.edges[view.nodes[end].edges[0]];
     if (content.ran) {
@@ -182,6 +184,11 @@ function overview(view) {
   if (!content.ran) parts.push(element("p", { class: "faint missing" }, "The graph has not run yet: call forward(), then backward()."));
   return parts;
 }
+
+const notesOf = (view) => (content.views[view.name].notes ?? []).map((note) => element("p", { class: "note" }, note));
+
+// Whether there is something to tell before anything is chosen, also where the panel takes room from the picture.
+const hasToTell = (view) => notesOf(view).length > 0 || view.nodes.some((node) => node.findings.length);
 
 function guilty(view) {
   const found = view.nodes.map((node, k) => [node, k]).filter(([node]) => node.findings.length);

@@ -2,8 +2,9 @@
 
 const LARGEST_AT_FIRST = 1.6; // a graph of three nodes is not blown up to the window
 const LEGIBLE = 0.8; // where one looks for a node, its numbers can be read
+const LEAST = 0.2; // what is smaller on a phone, beside the panel, is shown in part, at ...
+const IN_PART = 0.45;
 const FEWEST_CULLED = 300; // edges
-const BUTTONS = 52; // of the window's height, in which the buttons for zooming stand
 const calm = window.matchMedia("(prefers-reduced-motion: reduce)");
 const isNarrow = () => window.innerWidth < 800;
 
@@ -44,7 +45,6 @@ class View {
       images.parentNode.classList.add("pictured");
       loadImages(images.parentNode);
     }
-    this.notes = [...this.all.querySelectorAll(":scope > .note")];
     this.zoom = new Zoom(this.svg, (transform, byHand) => {
       this.all.setAttribute("transform", `translate(${transform.x},${transform.y}) scale(${transform.k})`);
       this.levels.show(transform.k, root.dataset.phase);
@@ -61,29 +61,18 @@ class View {
     });
   }
 
-  // What of the window all must fit into.
-  get room() {
-    const { width, height } = this.window;
-    return { width, height: Math.max(height - BUTTONS, 60) };
-  }
-
-  // Break it into the rows that suit the window, the notes below them.
+  // Break it into the rows that suit the window.
   lay() {
-    this.rows.lay(this.room);
+    this.rows.lay(this.window);
     const { width, height } = this.rows.plan;
-    this.size = { width, height: height + 17 * this.notes.length };
-    this.notes.forEach((note, k) => {
-      note.setAttribute("x", 14);
-      note.setAttribute("y", height + 17 * k);
-      this.size.width = Math.max(this.size.width, 14 + 7.5 * note.textContent.length);
-    });
+    this.size = { width, height };
     this.kept = null;
     this.zoom.range = [Math.min(this.whole / 2, 0.1), 6];
   }
 
   // The scale at which all can be seen.
   get whole() {
-    const { width, height } = this.room;
+    const { width, height } = this.window;
     return Math.min(width / this.size.width, height / this.size.height, LARGEST_AT_FIRST);
   }
 
@@ -151,8 +140,7 @@ class View {
   // The whole graph, as large as it goes.
   fit(slowly = true) {
     this.lay();
-    const lower = BUTTONS / 2 / this.whole;
-    this.move(this.centred(this.size.width / 2, this.size.height / 2 + lower, this.whole), slowly);
+    this.move(this.centred(this.size.width / 2, this.size.height / 2, this.whole), slowly);
     this.isMoved = false;
   }
 
@@ -193,9 +181,11 @@ class View {
 
   // Bring a node and what stands on its edges into the window, if they are outside; `legible`: so that they can be read.
   reveal(k, { legible = false } = {}) {
+    if (!this.isMoved && !legible) this.fit(false); // the panel may have come
     const { width, height } = this.window;
     const { now } = this.zoom;
-    const scale = Math.max(now.k, legible ? LEGIBLE : 0);
+    const least = legible ? LEGIBLE : isNarrow() && this.whole < LEAST ? IN_PART : 0;
+    const scale = Math.max(now.k, least);
     const place = this.placeOf(k);
     const [x, y] = [place.x * now.k + now.x, place.y * now.k + now.y];
     const isAllSeen = this.size.width * now.k <= width + 1 && this.size.height * now.k <= height + 1;

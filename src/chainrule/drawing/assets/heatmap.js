@@ -1,6 +1,6 @@
 // Arrays: their numbers, unpacked when first needed, and as a heat map whose every number can be read exactly.
 
-const NOT_FINITE = "rgb(222, 45, 60)"; // as in summary.py
+const NOT_FINITE = "rgb(222, 45, 60)"; // as in statistics.py
 const LINE_LENGTH = 32; // of a vector, or of a table of one column, which are broken into lines
 const LARGEST_CELL = 26;
 

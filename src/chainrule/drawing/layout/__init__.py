@@ -23,10 +23,10 @@ from chainrule.drawing.layout.columns import make_grid
 from chainrule.drawing.layout.heights import find_heights
 from chainrule.drawing.layout.order import reorder
 from chainrule.drawing.layout.routes import draw
-from chainrule.drawing.layout.shapes import Box, Layout, Link, Place, Route
+from chainrule.drawing.layout.shapes import Box, Layout, Link, Place, Route, renumbered
 from chainrule.errors import GraphError
 
-__all__ = ["Box", "Layout", "Link", "Place", "Route", "layered"]
+__all__ = ["Box", "Layout", "Link", "Place", "Route", "layered", "renumbered"]
 
 
 def layered(
@@ -48,7 +48,7 @@ def layered(
     width = bottom = 0.0
     for members, joins in _parts(len(boxes), links):
         top = bottom + 2 * gap_y if bottom else 0.0
-        grid = make_grid([boxes[i] for i in members], _renumbered(members, [links[k] for k in joins]))
+        grid = make_grid([boxes[i] for i in members], renumbered([links[k] for k in joins], members))
         reorder(grid)
         part = draw(grid, find_heights(grid, gap_y), gap_x)
         for i, place in zip(members, part.boxes, strict=True):
@@ -84,11 +84,3 @@ def _parts(count: int, links: Sequence[Link]) -> list[tuple[list[int], list[int]
     for k, link in enumerate(links):
         found[part[link.source]][1].append(k)
     return found
-
-
-def _renumbered(members: list[int], links: list[Link]) -> list[Link]:
-    """The links of one part, its boxes counted from 0."""
-    local = {box: i for i, box in enumerate(members)}
-    return [
-        Link(local[each.source], local[each.target], each.width, each.height, each.port) for each in links
-    ]

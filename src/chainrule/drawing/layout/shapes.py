@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 Point = tuple[float, float]
 
@@ -29,6 +30,12 @@ class Link:
     width: float = 0.0
     height: float = 0.0
     port: int = 0
+
+
+def renumbered(links: Sequence[Link], members: Sequence[int]) -> list[Link]:
+    """The links among some of the boxes, by the places of these among the members."""
+    number = {i: k for k, i in enumerate(members)}
+    return [replace(link, source=number[link.source], target=number[link.target]) for link in links]
 
 
 @dataclass(frozen=True)

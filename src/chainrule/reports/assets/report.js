@@ -158,6 +158,7 @@
 
     // Where shares begin to move by little: above the first climb, where that takes more than half of the axis.
     moves() {
+      if (this.spec.from_zero) return null;
       const values = this.spec.tables.flatMap((table) => table.y.flat()).filter((v) => v != null).sort((a, b) => a - b);
       const [low, high] = [values[0], values[values.length - 1]];
       const usual = values[Math.floor(values.length * 0.15)];
@@ -168,7 +169,7 @@
     range(low, high) {
       if (low == null) return [0, 1];
       if (this.spec.percent) {
-        const usual = low < 0.5 * high ? 0 : Math.max(0, low - 0.1 * (high - low));
+        const usual = this.spec.from_zero || low < 0.5 * high || low === high ? 0 : Math.max(0, low - 0.1 * (high - low));
         const bottom = (this.whole === false ? this.moves() : null) ?? usual;
         const top = high <= 1 && high > 0.9 ? 1 : Math.max(high + 0.05 * (high - low), low + 0.01);
         return [Math.min(bottom, top - 0.01), top];

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from chainrule.drawing.page import as_json, page
+from chainrule.drawing.page import as_html, as_json, asset, page, render
 from chainrule.errors import FileError
 from chainrule.loop.history_lines import HistoryTail
 from chainrule.reports.curves import curves, health
@@ -19,7 +19,7 @@ from chainrule.reports.run import TrainingRun
 from chainrule.reports.run_page import cards, findings
 from chainrule.saving.evaluations import About
 from chainrule.saving.locks import is_locked
-from chainrule.saving.runs import HISTORY, LOCK, REPORT, RUN, RunRecord, record_of
+from chainrule.saving.runs import GRAPH, HISTORY, LOCK, REPORT, RUN, RunRecord, record_of
 from chainrule.text import duration, percent
 
 SHARE = 0.01
@@ -45,7 +45,7 @@ class Grown:
 class Growth:
     """The report of the run in a folder, which may be there only later. Threads may ask at the same time.
 
-    A run that has ended before is not the one that is waited for.
+    A run that has ended before is not the one that is waited for, unless it goes on.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -61,7 +61,7 @@ class Growth:
     def is_over(self) -> bool:
         """Whether the run has begun, and has ended, was interrupted or killed."""
         record = self._record()
-        return record is not None and record.id != self._before and self._is_over(record)
+        return record is not None and self._is_awaited(record) and self._is_over(record)
 
     def now(self, at_once: bool = False) -> Grown:
         """The report now, or unless `at_once` as it was a moment ago: of the time, a hundredth is spent on it."""
@@ -74,7 +74,8 @@ class Growth:
                 has_more = self._tail.read()
             except FileError:  # it is being replaced
                 has_more = False
-            if has_more:
+            goes_on = self._is_waiting and record is not None and self._is_awaited(record)
+            if has_more or goes_on:
                 self._made = self._make(record)
                 assert self._made.json  # made here, where its time is counted
             self._made_at, self._cost = time.monotonic(), time.thread_time() - begun
@@ -94,13 +95,35 @@ class Growth:
             asks_its_server=True,
         )
 
-    def last_page(self) -> bytes | None:
-        """The report that the training has written at its end; None where it has written none, since this began."""
-        path = self.folder / REPORT
+    @property
+    def has_last_page(self) -> bool:
+        """Whether the training has written its report, since this began."""
+        return self._is_new(REPORT)
+
+    def last_page(self) -> bytes:
+        """The report that the training has written, with the page of the network in it."""
+        content = (self.folder / REPORT).read_bytes()
+        graph = self.graph_page()
+        if graph is None:
+            return content
+        last = render(
+            "reports/last.html",
+            graph=as_html(as_json(graph.decode(errors="replace"))),
+            script=as_html(asset("reports/last.js")),
+        )
+        head, end, tail = content.rpartition(b"</body>")
+        return head + last.encode() + end + tail
+
+    def graph_page(self) -> bytes | None:
+        """The page of the trained network, where there is one."""
+        return (self.folder / GRAPH).read_bytes() if self._is_new(GRAPH) else None
+
+    def _is_new(self, name: str) -> bool:
+        """Whether a file was written since this began."""
         try:
-            return path.read_bytes() if path.stat().st_mtime > self._began - 1 else None
+            return (self.folder / name).stat().st_mtime > self._began - 1
         except OSError:
-            return None
+            return False
 
     def _record(self) -> RunRecord | None:
         try:
@@ -108,14 +131,20 @@ class Growth:
         except (FileError, OSError):
             return None
 
+    def _is_awaited(self, record: RunRecord) -> bool:
+        """Whether it is none that had ended before, or goes on."""
+        if record.id == self._before and not self._is_over(record):
+            self._before = ""
+        return record.id != self._before
+
     def _is_over(self, record: RunRecord) -> bool:
         return record.state != "running" or not is_locked(self.folder / LOCK)
 
     def _make(self, record: RunRecord | None) -> Grown:
         version = 1 + (self._made.version if hasattr(self, "_made") else 0)
         name = self.folder.resolve().name
-        if record is None or record.id == self._before or self._tail.run != record.id:
-            is_over = record is not None and record.id == self._before
+        is_over = self._is_waiting = record is not None and not self._is_awaited(record)
+        if record is None or is_over or self._tail.run != record.id:
             told = {"folder": str(self.folder), "record": RUN, "is_over": is_over}
             lead = "The training has ended." if is_over else "The training has not begun."
             return Grown(version, *body_of(name, lead, [Section("findings", "Waiting", "waiting", told)], []))

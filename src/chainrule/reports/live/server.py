@@ -9,8 +9,10 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, urlsplit
 
 from chainrule.reports.live.growth import Growth
+from chainrule.saving.runs import GRAPH
 
 HOST = "127.0.0.1"
+HTML = "text/html; charset=utf-8"
 POLLED = 3.0
 """A page that has asked in so many seconds is open, and waits for the last report."""
 
@@ -43,7 +45,7 @@ class ReportServer(ThreadingHTTPServer):
         """Whether the run has ended, and its report is there or is waited for no longer."""
         if not self.over.is_set():
             return False
-        return time.monotonic() >= self.waits_until or self.growth.last_page() is not None
+        return time.monotonic() >= self.waits_until or self.growth.has_last_page
 
     @property
     def is_watched(self) -> bool:
@@ -69,6 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._send_page()
         elif place.path == "/growth":
             self._send_growth(parse_qs(place.query).get("version", [""])[0])
+        elif place.path == f"/{GRAPH}" and (content := self.server.growth.graph_page()) is not None:
+            self._send(HTML, content)
         else:
             self.send_error(404)
 
@@ -81,9 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         return {f"{HOST}:{port}", f"localhost:{port}"}
 
     def _send_page(self) -> None:
-        is_over = self.server.is_over
-        last = self.server.growth.last_page() if is_over else None
-        self._send("text/html; charset=utf-8", last or self.server.growth.page().encode())
+        growth, is_over = self.server.growth, self.server.is_over
+        self._send(HTML, growth.last_page() if is_over and growth.has_last_page else growth.page().encode())
         if is_over:
             self.server.has_told_the_end.set()
 
@@ -99,7 +102,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _end(self) -> bytes:
         """That the run has ended; where it has written no report, with what there is of it."""
-        if self.server.growth.last_page() is not None:
+        if self.server.growth.has_last_page:
             return b'{"over": true, "has_page": true}'
         self.server.has_told_the_end.set()
         return b'{"over": true, "has_page": false, ' + self.server.growth.now(at_once=True).json[1:]

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 import threading
 import time
+from contextlib import AbstractContextManager
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from chainrule.errors import ArgumentError, FileError
 from chainrule.reports.live.growth import Growth
@@ -20,7 +20,7 @@ GRACE, PATIENCE = 8.0, 5.0
 """Seconds that an open page has at the end to fetch the last report, and that this is waited for."""
 
 
-class Watching:
+class Watching(AbstractContextManager["Watching"]):
     """A run folder that is served while its run trains. `cr.watch` makes it.
 
     It ends with the training, and with this process; `close` ends it before, and `wait` waits for its end.
@@ -47,12 +47,7 @@ class Watching:
         self._end()
         self._threads[0].join(GRACE)
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *error: object) -> None:
         self.close()
 
     def __repr__(self) -> str:

@@ -24,7 +24,7 @@ class Advice(str):
 
 
 @dataclass(frozen=True)
-class RunFinding:
+class Symptom:
     """One thing that looks wrong: what it is, what to try, and where.
 
     `code` is a word for programs, such as "dead". `where` names the layer, the parameter or the class, if it is of
@@ -55,4 +55,4 @@ class RunFinding:
         return f"{self.text}. Try: {self.advice}."
 
 
-Rule = Callable[[TrainingRun], Iterator[RunFinding]]
+Rule = Callable[[TrainingRun], Iterator[Symptom]]

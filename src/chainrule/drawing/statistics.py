@@ -22,7 +22,7 @@ FIRST = 8  # whole numbers of an array that are listed
 
 
 @dataclass(frozen=True)
-class Summary:
+class Statistics:
     """What is told of an array. `mean` to `high` are of its finite elements, and None when there are none."""
 
     shape: Shape
@@ -49,7 +49,7 @@ class Summary:
         return ", ".join(f"{count:,} {word}" for count, word in counts if count)
 
 
-def summarize(array: Array) -> Summary:
+def statistics_of(array: Array) -> Statistics:
     """The summary of an array of numbers, of any shape, empty ones too."""
     number = float(array.reshape(-1)[0]) if array.size == 1 else None
     nans = infinities = 0
@@ -62,13 +62,13 @@ def summarize(array: Array) -> Summary:
             finite = array[is_finite]
     shape, dtype = tuple(array.shape), str(array.dtype)
     if finite.size == 0:
-        return Summary(shape, dtype, None, None, None, None, 0.0, nans, infinities, number)
+        return Statistics(shape, dtype, None, None, None, None, 0.0, nans, infinities, number)
     low, high = float(finite.min()), float(finite.max())
     scale = max(abs(low), abs(high), np.finfo(float).tiny)  # so that squares of large numbers don't overflow
     scaled = np.asarray(finite, dtype=np.float64) / scale
     rounding = ROUNDING * float(np.finfo(array.dtype).eps) if array.dtype.kind == "f" else 0.0
     mean, std = (0.0 if abs(of) <= rounding else of for of in (float(scaled.mean()), float(scaled.std())))
-    return Summary(
+    return Statistics(
         shape,
         dtype,
         mean=mean * scale,
