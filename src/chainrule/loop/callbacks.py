@@ -116,6 +116,8 @@ class Callback:
     """
 
     every_iteration: int = True
+    #: How somebody goes on with a training that was interrupted, where that is another call than `cr.resume`.
+    goes_on_with: ClassVar[str] = ""
     #: Whether it keeps the training, after all others have had their turn, and is given as `fit(..., checkpoint=)`.
     keeps: ClassVar[bool] = False
 

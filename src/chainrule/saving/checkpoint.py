@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from chainrule.arrays import Array
@@ -98,6 +99,15 @@ class Checkpoint(Callback):
         held, self._open = self._open, None
         assert held is not None
         held.end(run)
+
+    @property
+    def folder(self) -> Path | None:
+        """The folder it was given, where that is no run that is open already."""
+        return None if isinstance(self._given, RunFolder) else Path(self._given)
+
+    def going_on(self, run: RunFolder) -> Checkpoint:
+        """The same for a run that is open again."""
+        return Checkpoint(run, every=self.every, owns=True)
 
     def _begin(self, run: Run) -> _Open:
         folder = self._given
@@ -251,6 +261,8 @@ class _Open:
 
     def _call(self, run: Run) -> str:
         """The call that goes on, with all that it asks for."""
+        if own := [each.goes_on_with for each in run.callbacks if each.goes_on_with]:
+            return own[0]
         training = _training_of(run)
         given = ["sample_weight=..."] if "sample_weight" in training.data else []
         if training.validation is not None and training.held_out is None:

@@ -144,6 +144,27 @@ def made_ready(
     return network, train
 
 
+def restored(run: RunFolder, training: Training, layers: Iterable[type[Configured]] = ()) -> Standing:
+    """Put a training that was made as that of an open run to where its checkpoint left it: what goes on from there.
+
+    Raises: FileError where there is no checkpoint, or it is damaged; DataError for other data; ArgumentError for a
+    training with other settings. Nothing has then changed.
+    """
+    run_id, kept, arrays, network = read_checkpoint(run.path / CHECKPOINT, list(layers))
+    history = _history_at(run, run_id, kept)
+    _refuse_other_data(kept, training, network.classes)
+    if kept.planned != training.planned:
+        raise ArgumentError(
+            f"the run was begun for {kept.planned:,} iterations, got {training.planned:,}; give the same settings"
+        )
+    states = states_of(kept, arrays, {})
+    training.restore((_of_training(network, arrays), kept.state))
+    _warn_of_other_bits(kept)
+    run.follow(history)
+    run.go_on()
+    return Standing(history, kept.iteration, kept.epoch, states)
+
+
 class ReadCheckpoint(NamedTuple):
     """What a checkpoint keeps."""
 

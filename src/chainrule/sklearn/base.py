@@ -17,6 +17,7 @@ from chainrule.layers import Loss
 from chainrule.network import Network, Training
 from chainrule.network.making import checked_callbacks
 from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
+from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Constant, Schedule
 from chainrule.sklearn.compatibility import validated
 from chainrule.sklearn.lbfgs import minimize
@@ -234,7 +235,11 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             validation = Validation(lambda: self._judged(*held_out), bool(self.early_stopping))
         epochs = Epochs(self, training, limit, outputs=self._reported_outputs, validation=validation)
         run_epochs(
-            epochs, checked_callbacks(self.callbacks or []), self.progress, None, warns=not incremental
+            epochs,
+            checked_callbacks(self.callbacks or []),
+            self.progress,
+            self._checkpoint(),
+            warns=not incremental,
         )
         self._rows = order.last if exact else None
 
@@ -268,6 +273,12 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             return SGD(schedule, **more)
         kind = Nesterov if self.nesterovs_momentum else Momentum
         return kind(schedule, momentum=self.momentum, **more)
+
+    def _checkpoint(self) -> Checkpoint | None:
+        given = self.checkpoint
+        if given is None or isinstance(given, Checkpoint):
+            return given
+        return Checkpoint(given)
 
     def _batch_size(self, samples: int) -> int:
         if self.batch_size == "auto":

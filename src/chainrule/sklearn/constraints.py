@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from numbers import Real
 from typing import Any
 
@@ -11,6 +12,7 @@ from sklearn.utils._param_validation import Interval, StrOptions
 from chainrule.layers import Layer, Loss
 from chainrule.loop import Callback
 from chainrule.optimizers import Optimizer
+from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Schedule
 from chainrule.sklearn.networks import ACTIVATIONS, OTHERS
 
@@ -31,7 +33,7 @@ SHARED: dict[str, list[Any]] = {
     "validation_set": [list, tuple, None],
     "callbacks": [Callback, list, tuple, None],
     "progress": ["boolean"],
-    "checkpoint": [str, Callback, None],
+    "checkpoint": [str, os.PathLike, Checkpoint, None],
     "preset": [StrOptions({"chainrule"}), None],
 }
 CLASSIFIER = {

@@ -50,6 +50,22 @@ class RowOrder(Batches):
         """The order of the last epoch that was drawn."""
         return vars(self)["_last"]  # type: ignore[no-any-return]
 
+    def state(self, epoch: int) -> dict[str, Any]:
+        """What a checkpoint inside this epoch, or before it, keeps of the order."""
+        own = vars(self)
+        random_state = own["_random_state"]
+        drawn = {"order": own["_drawn"][epoch]} if epoch in own["_drawn"] else {}
+        state = () if random_state is None else random_state.get_state()
+        return {"epoch": epoch, "next": own["_next"], "last": own["_last"], "random_state": state, **drawn}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Put back what `state` returned."""
+        own = vars(self)
+        own["_next"], own["_last"] = state["next"], state["last"]
+        own["_drawn"] = {state["epoch"]: state["order"]} if "order" in state else {}
+        if own["_random_state"] is not None:
+            own["_random_state"].set_state(state["random_state"])
+
     def __reduce__(self) -> tuple[Any, ...]:
         """A copy has no order of its own: what goes on from there draws it anew."""
         return Batches, (self.samples, self.batch_size, self.sampling, self.seed, self.least)

@@ -12,10 +12,14 @@ import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.errors import DivergedError
-from chainrule.loop import Callback
+from chainrule.loop import Callback, History
 from chainrule.loop.callbacks import Run
 from chainrule.network.training import Training
+from chainrule.saving.checkpoint import Checkpoint, is_own
+from chainrule.saving.resuming import restored
+from chainrule.saving.runs import RunFolder, record_of
 from chainrule.schedules import Schedule
+from chainrule.sklearn.order import RowOrder
 
 SMALLEST_RATE = 1e-6  # that "adaptive" still divides
 
@@ -67,6 +71,18 @@ class Epochs(Callback):
     """
 
     every_iteration = False
+    goes_on_with = "the same fit on the same data: an estimator with the same parameters and checkpoint"
+    #: The attributes of the estimator that a checkpoint keeps.
+    NOTED = [
+        "n_iter_",
+        "t_",
+        "loss_curve_",
+        "validation_loss_curve_",
+        "validation_scores_",
+        "best_loss_",
+        "best_validation_score_",
+        "_no_improvement_count",
+    ]
 
     def __init__(
         self, estimator: Any, training: Training, limit: int, *, outputs: int, validation: Validation | None
@@ -100,6 +116,32 @@ class Epochs(Callback):
                 losses += self.training.steps(asked - len(losses))
             for first in range(0, asked, length):
                 self.note(losses[first : first + length])
+
+    def state(self) -> dict[str, Any]:
+        e, order = self.estimator, self.training.batches
+        assert isinstance(order, RowOrder)
+        noted = {name: getattr(e, name) for name in self.NOTED}
+        best = None if self.validation is None else self.validation.best
+        return {
+            "noted": noted,
+            "rate": e._optimizer.learning_rate,
+            "override": self.training.learning_rate is not None,
+            "order": order.state(self.training.epoch),
+            "best": best,
+        }
+
+    def on_resume(self, run: Run, state: dict[str, Any]) -> None:
+        e, order = self.estimator, self.training.batches
+        assert isinstance(order, RowOrder)
+        vars(e).update(state["noted"])
+        e._optimizer.learning_rate = state["rate"]
+        if state["override"]:
+            self.training.learning_rate = state["rate"]
+        order.restore(state["order"])
+        if self.validation is not None:
+            self.validation.best = state["best"]
+        done = run.iteration % len(self.shares)  # of an epoch that the checkpoint stands in
+        self._recorded = len(run.history.loss) - done
 
     def on_epoch(self, run: Run) -> None:
         losses = run.history.loss[self._recorded :]
@@ -170,14 +212,31 @@ class Epochs(Callback):
             print(text)
 
 
+def run_kept(
+    epochs: Epochs, callbacks: list[Callback], progress: bool, checkpoint: Checkpoint | None
+) -> History:
+    """Train with callbacks, kept in the folder of a checkpoint, or on with the run that was interrupted there."""
+    training = epochs.training
+    record = None if checkpoint is None or checkpoint.folder is None else record_of(checkpoint.folder)
+    if checkpoint is None or checkpoint.folder is None or record is None or record.state == "ended":
+        return training.run([epochs, *callbacks], progress=progress, checkpoint=checkpoint)
+    with RunFolder.reopen(checkpoint.folder) as folder:
+        own = {type(node.layer) for node in training.network.graph if is_own(node.layer)}
+        standing = restored(folder, training, own)  # type: ignore[arg-type]
+        return training.run(
+            [epochs, *callbacks], progress=progress, checkpoint=checkpoint.going_on(folder), resumed=standing
+        )
+
+
 def run_epochs(
-    epochs: Epochs, callbacks: list[Callback], progress: bool, checkpoint: Callback | None, warns: bool
+    epochs: Epochs, callbacks: list[Callback], progress: bool, checkpoint: Checkpoint | None, warns: bool
 ) -> None:
     """Train until the rules end it. A Ctrl-C ends it with a warning, and so does the limit of epochs."""
     estimator, training, validation = epochs.estimator, epochs.training, epochs.validation
     try:
         if callbacks or progress or checkpoint is not None:
-            training.run([epochs, *callbacks], progress=progress, checkpoint=checkpoint)
+            if run_kept(epochs, callbacks, progress, checkpoint).stopped == "interrupted":
+                raise KeyboardInterrupt
         else:
             with training:
                 epochs.run_alone()
