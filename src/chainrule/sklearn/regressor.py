@@ -33,7 +33,25 @@ LOSSES: dict[str, type[Loss]] = {
 
 
 class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
-    """A regressor as scikit-learn's MLPRegressor: the same parameters, methods and attributes, and more."""
+    """A regressor as scikit-learn's MLPRegressor: the same parameters, methods and attributes, and more.
+
+    Beyond scikit-learn's parameters, whose names, defaults and meaning are kept:
+    activation: also "leakyrelu", "elu", "gelu", "silu", "softplus", a layer, or a list with one for each hidden layer.
+    dropout, batch_norm: the share of outputs dropped, and whether to normalize, or a list for each hidden layer.
+    layers: a list of layers, or a function of the input node that returns a node, in place of the hidden layers.
+    solver: also "adamw", whose weight decay is alpha, or an optimizer of the library.
+    learning_rate_schedule: a schedule in place of learning_rate. clip_norm: the longest gradient.
+    validation_set: (X, y), whose loss after each epoch is in `validation_loss_curve_`. callbacks: of the library.
+    progress: a bar. checkpoint: a folder from which the same fit goes on after a crash.
+    warm_start="exact": `fit` goes on with the optimizer's state and the order of the rows.
+    preset="chainrule": the library's own optimizer, first weights and batches.
+    loss: "squared_error", "poisson", "absolute_error", "huber", "quantile" (the median), or a loss of the library.
+
+    `network_` is the trained `cr.Network`. From the same random_state the losses are scikit-learn's to float error.
+    Shapes: X (n_samples, n_features), dense or sparse. dtype: float32 is kept; anything else becomes float64.
+    Raises: what scikit-learn's estimator raises.
+    Source: scikit-learn, neural_network.MLPRegressor.
+    """
 
     _parameter_constraints: ClassVar[dict[str, Any]] = REGRESSOR
 

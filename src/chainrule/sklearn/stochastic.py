@@ -22,6 +22,17 @@ from chainrule.schedules import Schedule
 from chainrule.sklearn.order import RowOrder
 
 SMALLEST_RATE = 1e-6  # that "adaptive" still divides
+#: The attributes of an estimator that a checkpoint keeps.
+NOTED = (
+    "n_iter_",
+    "t_",
+    "loss_curve_",
+    "validation_loss_curve_",
+    "validation_scores_",
+    "best_loss_",
+    "best_validation_score_",
+    "_no_improvement_count",
+)
 
 
 class InverseScaling(Schedule):
@@ -72,17 +83,6 @@ class Epochs(Callback):
 
     every_iteration = False
     goes_on_with = "the same fit on the same data: an estimator with the same parameters and checkpoint"
-    #: The attributes of the estimator that a checkpoint keeps.
-    NOTED = [
-        "n_iter_",
-        "t_",
-        "loss_curve_",
-        "validation_loss_curve_",
-        "validation_scores_",
-        "best_loss_",
-        "best_validation_score_",
-        "_no_improvement_count",
-    ]
 
     def __init__(
         self, estimator: Any, training: Training, limit: int, *, outputs: int, validation: Validation | None
@@ -120,7 +120,7 @@ class Epochs(Callback):
     def state(self) -> dict[str, Any]:
         e, order = self.estimator, self.training.batches
         assert isinstance(order, RowOrder)
-        noted = {name: getattr(e, name) for name in self.NOTED}
+        noted = {name: getattr(e, name) for name in NOTED}
         best = None if self.validation is None else self.validation.best
         return {
             "noted": noted,
