@@ -36,7 +36,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
     """A regressor as scikit-learn's MLPRegressor: the same parameters, methods and attributes, and more.
 
     Beyond scikit-learn's parameters, whose names, defaults and meaning are kept:
-    activation: also "leakyrelu", "elu", "gelu", "silu", "softplus", a layer, or a list with one for each hidden layer.
+    activation: also "leakyrelu", "elu", "gelu", "silu", "softplus", a layer, or a list with one for each layer.
     dropout, batch_norm: the share of outputs dropped, and whether to normalize, or a list for each hidden layer.
     layers: a list of layers, or a function of the input node that returns a node, in place of the hidden layers.
     solver: also "adamw", whose weight decay is alpha, or an optimizer of the library.
