@@ -226,6 +226,22 @@ def test_the_network_is_one_of_the_library(tmp_path: Any) -> None:
     assert "<svg" in str(cr.draw(made.network_, X[:2], Y[:2]).svg())
 
 
+def test_a_report_of_an_estimator(tmp_path: Any) -> None:
+    names = np.array(list("abcdefghij"))[Y]
+    made = MLPClassifier((20,), max_iter=15, random_state=0, validation_set=(X[:100], names[:100]))
+    made.fit(X[100:], names[100:])
+    assert np.array_equal(made.network_.classify(X), made.predict(X))
+    history = made.history_
+    assert history.train_loss == made.loss_curve_
+    assert history.test_loss == made.validation_loss_curve_
+    assert history.seconds == sorted(history.seconds)
+    assert history.learning_rate == [0.001] * 15
+    page = cr.report(history, made.network_, X[:100], names[:100]).html()
+    assert "onfusion" in page
+    assert ">j<" in page
+    assert pickle.loads(pickle.dumps(made)).history_.train_loss == history.train_loss
+
+
 def test_weights_that_are_put_in_are_used() -> None:
     made = fitted()
     before = made.predict_proba(X)

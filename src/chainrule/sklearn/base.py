@@ -7,13 +7,14 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator
+from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from chainrule.arrays import Array
 from chainrule.layers import Loss
+from chainrule.loop import History
 from chainrule.network import Network, Training
 from chainrule.network.making import checked_callbacks
 from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
@@ -164,6 +165,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             self.loss_curve_: list[float] = []
             self.validation_loss_curve_: list[float] | None = [] if self._validates else None
             self._no_improvement_count = 0
+            self._pace: list[tuple[float, float]] = []
             self.best_loss_ = None if self.early_stopping else np.inf
             self.validation_scores_: list[float] | None = [] if self.early_stopping else None
             self.best_validation_score_ = -np.inf if self.early_stopping else None
@@ -327,6 +329,22 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             return float("nan"), float("nan")
         loss = self.network_.loss_of(outputs, data) / self._reported_outputs
         return float(self._score_of(outputs, y, data.get("sample_weight"))), loss
+
+    @property
+    def history_(self) -> History:
+        """What `cr.report` takes: the record of the epochs, one point for each, of the stochastic solvers."""
+        losses = list(self.loss_curve_)
+        rates, seconds = (list(each) for each in zip(*self._pace, strict=True)) if self._pace else ([], [])
+        history = History(losses, rates, seconds, list(range(1, len(losses) + 1)), train_loss=losses.copy())
+        history.test_loss = list(self.validation_loss_curve_ or [])
+        if self.validation_scores_ and is_classifier(self):
+            history.test_accuracy = list(self.validation_scores_)
+        history.settings = {
+            "optimizer": repr(self.network_.progress.optimizer),
+            "loss": repr(self.network_.loss_layer),
+        }
+        history.stopped = "finished"
+        return history
 
     # Predicting ----------------------------------------------------------------------------------------
 

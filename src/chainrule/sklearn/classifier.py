@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -13,8 +14,10 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
 from chainrule.arrays import Array
+from chainrule.errors import ArgumentError
 from chainrule.layers import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.activation import sigmoid, softmax
+from chainrule.network import Network
 from chainrule.sklearn.base import MLP, keep
 from chainrule.sklearn.compatibility import validated
 from chainrule.sklearn.constraints import CLASSIFIER
@@ -137,6 +140,12 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def _strata(self, y: Any) -> Array | None:
         return self._label_binarizer.transform(y).astype(bool) if self.n_outputs_ == 1 else None
+
+    def _use(self, network: Network) -> None:
+        super()._use(network)
+        if len(self.classes_) > 1 and self.out_activation_ == "softmax":
+            with contextlib.suppress(ArgumentError):  # labels that are no text, whole numbers or booleans
+                network.classes = self.classes_.tolist()
 
     def _make_loss(self) -> Loss:
         if self._label_binarizer.y_type_ == "multiclass":

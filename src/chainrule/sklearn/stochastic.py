@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 import warnings
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
@@ -32,6 +33,7 @@ NOTED = (
     "best_loss_",
     "best_validation_score_",
     "_no_improvement_count",
+    "_pace",
 )
 
 
@@ -96,6 +98,7 @@ class Epochs(Callback):
         self.shares = sizes / (batches.samples * outputs)
         self.ended = False
         self._recorded = 0
+        self._begun = time.perf_counter() - (estimator._pace[-1][1] if estimator._pace else 0)
 
     @property
     def ahead(self) -> int:
@@ -158,6 +161,7 @@ class Epochs(Callback):
         e.loss_ = float(np.dot(self.shares, np.fromiter(losses, float)))
         e.t_ += self.training.batches.samples
         e.loss_curve_.append(e.loss_)
+        e._pace.append((self.training.rates[-1], time.perf_counter() - self._begun))
         if e.verbose:
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
         self._compare()
