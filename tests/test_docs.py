@@ -2,6 +2,7 @@
 
 ```python         runs, in order, in one namespace for each file; `# -> value` at the end of a line is checked
 ```python mnist   the same, in a namespace of its own, and only where MNIST is on this machine
+```python dask    the same, where distributed is installed
 ```python torch   the same, where PyTorch is installed; so for jax: by the tests of peers/
 ```text           right after a python block: what it prints
 ```text about     the same, where numbers may differ a little from machine to machine
@@ -33,7 +34,7 @@ FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 LINKED = [*FILES, ROOT / "benchmarks" / "README.md"]
 RUN = {"python", "console"}
 #: Blocks with such a tag run apart from the others, where what they need is there.
-APART = {"mnist", "torch", "jax"}
+APART = {"mnist", "dask", "torch", "jax"}
 
 NUMBER = re.compile(r"(?<![\w.])[-+]?\d[\d,]*(?:\.\d+)?(?:e[-+]?\d+)?")
 DURATION = re.compile(r"\d[\d,]*(?:\.\d+)?(?= (?:s|ms|times)\b)")
@@ -205,6 +206,18 @@ def test_blocks_on_mnist(path, tmp_path, monkeypatch):
         pytest.skip("MNIST is not on this machine; chainrule.datasets.load_mnist() downloads it")
     monkeypatch.chdir(tmp_path)
     run_blocks(path, "mnist")
+
+
+@pytest.mark.filterwarnings("ignore")  # of Dask's sockets, and of short trainings
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if has_blocks(path, "dask")],
+    ids=lambda path: path.name,
+)
+def test_blocks_on_dask(path, tmp_path, monkeypatch):
+    pytest.importorskip("distributed", reason="distributed is not installed: chainrule[dask] brings it")
+    monkeypatch.chdir(tmp_path)
+    run_blocks(path, "dask")
 
 
 def slugs_of(path: Path) -> set[str]:

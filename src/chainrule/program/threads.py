@@ -25,9 +25,20 @@ def default_threads() -> int:
 
 
 def is_worker() -> bool:
-    """Whether this process was started by multiprocessing, as the workers of pools and of joblib are."""
+    """Whether this process was started by multiprocessing, as workers of pools and of joblib are, or by Dask."""
     multiprocessing = sys.modules.get("multiprocessing")  # where it is not loaded, it started nothing
-    return multiprocessing is not None and multiprocessing.parent_process() is not None
+    if multiprocessing is not None and multiprocessing.parent_process() is not None:
+        return True
+    return _is_task_of_dask()
+
+
+def _is_task_of_dask() -> bool:
+    """Whether Dask runs this thread: a worker without a nanny is the process that the command line started."""
+    get_worker = getattr(sys.modules.get("distributed"), "get_worker", None)
+    try:
+        return get_worker is not None and get_worker() is not None
+    except ValueError:
+        return False
 
 
 def cores() -> int:

@@ -10,6 +10,7 @@ import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from chainrule.arrays import Array
@@ -21,6 +22,7 @@ from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimi
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Constant, Schedule
 from chainrule.sklearn.compatibility import validated
+from chainrule.sklearn.constraints import check_lbfgs, check_parts
 from chainrule.sklearn.lbfgs import minimize
 from chainrule.sklearn.networks import (
     glorot,
@@ -49,6 +51,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     if TYPE_CHECKING:  # the parameters, which the subclasses take, and what `fit` notes
         solver: Any
+        n_outputs_: int
         network_: Network
 
     # Fitting -------------------------------------------------------------------------------------------
@@ -71,11 +74,12 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
         self._validate_params()
+        check_parts(self)
         sizes = hidden_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validated(X, y, incremental, reset=first)
         weights = self._weights(sample_weight, X, y)
-        targets = self._targets(y, X.dtype)
+        targets = self._targets_like(y, X.dtype, None if first else getattr(self, "n_outputs_", None))
         if first or self.warm_start != "exact":
             self._random_state = check_random_state(self.random_state)
         if first:
@@ -91,7 +95,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             | ({} if weights is None else {"sample_weight": weights})
         )
         if self.solver == "lbfgs":
-            self._check_lbfgs()
+            check_lbfgs(self, self.network_)
             minimize(self, self.network_, data, self._reported_outputs)
         else:
             self._fit_stochastic(data, y, incremental=incremental)
@@ -101,13 +105,6 @@ class MLP(BaseEstimator):  # type: ignore[misc]
                 "be preprocessed."
             )
         return self
-
-    def _check_lbfgs(self) -> None:
-        for name in ("dropout", "batch_norm"):
-            if np.any(getattr(self, name)):
-                raise ValueError(
-                    f'{name} is for the stochastic solvers; choose solver="adam", or leave {name} out for "lbfgs"'
-                )
 
     def _weights(self, sample_weight: Any, X: Any, y: Any) -> Array | None:
         if sample_weight is None:
@@ -130,6 +127,14 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     @abstractmethod
     def _targets(self, y: Any, dtype: Any) -> Array:
         """The targets as the loss takes them, with the number of outputs noted."""
+
+    def _targets_like(self, y: Any, dtype: Any, outputs: int | None) -> Array:
+        """The targets, of this number of outputs where it is known."""
+        targets = self._targets(y, dtype)
+        if outputs is not None and self.n_outputs_ != outputs:
+            given, self.n_outputs_ = self.n_outputs_, outputs
+            raise ValueError(f"y has {given} outputs, but {type(self).__name__} was fitted with {outputs}")
+        return targets
 
     @abstractmethod
     def _make_loss(self) -> Loss:
@@ -300,10 +305,16 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         """The data to train on, and with their answers those that each epoch is judged by."""
         if self.validation_set is not None:
             if len(self.validation_set) != 2:
-                raise ValueError("validation_set: expected a pair (X, y)")
-            given, answers = self.validation_set
-            X, answers = self._validated(given, answers, incremental=True, reset=False)
-            return data, (with_sparse_rows({"x": X}) | {"t": self._targets(answers, X.dtype)}, answers)
+                raise InvalidParameterError(
+                    f"validation_set: expected a pair (X, y), got {len(self.validation_set)} values"
+                )
+            try:
+                given, answers = self.validation_set
+                X, answers = self._validated(given, answers, incremental=True, reset=False)
+                t = self._targets_like(answers, X.dtype, self.n_outputs_)
+            except ValueError as error:
+                raise ValueError(f"validation_set: {error}") from None
+            return data, (with_sparse_rows({"x": X}) | {"t": t}, answers)
         if not self.early_stopping:
             return data, None
         stratify = self._strata(y)

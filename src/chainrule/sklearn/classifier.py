@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import math
+from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
@@ -10,6 +12,7 @@ from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
@@ -125,8 +128,27 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         weights = super()._weights(sample_weight, X, y)
         if self.class_weight is None:
             return weights
-        of_classes: Array = compute_sample_weight(self.class_weight, y).astype(X.dtype)
-        return of_classes if weights is None else weights * of_classes
+        of_classes: Array = self._weights_of_classes(y).astype(X.dtype)
+        weights = of_classes if weights is None else weights * of_classes
+        if not weights.any():
+            raise ValueError("class_weight: expected a weight above 0 for a class of y, got zeros only")
+        return weights
+
+    def _weights_of_classes(self, y: Any) -> Array:
+        """class_weight for each row. A dict may leave out classes, whose weight is 1."""
+        for each in self.class_weight if isinstance(self.class_weight, list) else [self.class_weight]:
+            for label, weight in each.items() if isinstance(each, dict) else ():
+                if not isinstance(weight, Real) or not 0 <= float(weight) < math.inf:
+                    raise InvalidParameterError(
+                        f"class_weight: expected finite weights of at least 0, got {weight!r} for class {label!r}"
+                    )
+        if not isinstance(self.class_weight, dict) or y.ndim > 1:
+            return np.asarray(compute_sample_weight(self.class_weight, y))
+        classes = self.classes_.tolist()
+        if unknown := [label for label in self.class_weight if label not in classes]:
+            raise ValueError(f"class_weight: {unknown[0]!r} is none of the classes, which are {classes}")
+        of_each = np.array([self.class_weight.get(label, 1) for label in classes], float)
+        return np.asarray(of_each[np.searchsorted(self.classes_, y)])
 
     def _targets(self, y: Any, dtype: Any) -> Array:
         kind = self._label_binarizer.y_type_

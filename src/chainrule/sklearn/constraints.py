@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import os
-from numbers import Real
+from collections.abc import Callable
+from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 import sklearn.neural_network
-from sklearn.utils._param_validation import Interval, StrOptions
+from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 from chainrule.layers import Layer, Loss
 from chainrule.loop import Callback
+from chainrule.network import Network
 from chainrule.optimizers import Optimizer
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Schedule
@@ -39,7 +42,59 @@ SHARED: dict[str, list[Any]] = {
 CLASSIFIER = {
     **SHARED,
     "loss": [StrOptions({"log_loss"})],
-    "class_weight": [StrOptions({"balanced"}), dict, None],
+    "class_weight": [StrOptions({"balanced"}), dict, list, None],
     "label_smoothing": [Interval(Real, 0, 1, closed="left")],
 }
 REGRESSOR = {**SHARED, "loss": [StrOptions(set(REGRESSIONS)), Loss]}
+#: What the parts of a list must be, of parameters that scikit-learn's checks look at as a whole.
+PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
+    "hidden_layer_sizes": ("whole numbers", lambda part: isinstance(part, Integral)),
+    "dropout": ("rates from 0 to below 1", lambda part: isinstance(part, Real) and 0 <= float(part) < 1),
+    "batch_norm": ("True or False", lambda part: isinstance(part, (bool, np.bool_))),
+    "class_weight": ("a dict for each output", lambda part: isinstance(part, dict)),
+}
+#: Parameters that have no effect on L-BFGS.
+STOCHASTIC_ONLY = (
+    "dropout",
+    "batch_norm",
+    "learning_rate_schedule",
+    "clip_norm",
+    "validation_set",
+    "callbacks",
+    "checkpoint",
+)
+
+
+def check_parts(estimator: Any) -> None:
+    """Raise InvalidParameterError for a wrong part of a list, and for what has no effect beside `layers`."""
+    kind = type(estimator).__name__
+    for name, (expected, is_right) in PARTS.items():
+        given = getattr(estimator, name, None)
+        if isinstance(given, (list, tuple, np.ndarray)) and not all(map(is_right, given)):
+            raise InvalidParameterError(
+                f"The {name!r} parameter of {kind} must hold {expected}. Got {given!r}."
+            )
+    if isinstance(estimator.layers, type):
+        raise InvalidParameterError(
+            f"The 'layers' parameter of {kind} must be a list of layers, or a function from a node to a node. "
+            f"Got the class {estimator.layers.__name__}; write [cr.{estimator.layers.__name__}(...)]."
+        )
+    for name in ("dropout", "batch_norm"):
+        if estimator.layers is not None and np.any(getattr(estimator, name)):
+            layer = {"dropout": "cr.Dropout(rate)", "batch_norm": "cr.BatchNorm()"}[name]
+            raise InvalidParameterError(f"{name} has no effect beside layers; put {layer} into layers")
+
+
+def check_lbfgs(estimator: Any, network: Network) -> None:
+    """Raise InvalidParameterError for what L-BFGS, whose loss is one function of the weights, cannot do."""
+    given = [name for name in STOCHASTIC_ONLY if not _is_off(getattr(estimator, name))]
+    layers = (node.layer for node in network.graph)
+    given += [repr(layer) for layer in layers if layer and "training" in layer.signature.forward_asks]
+    if given:
+        raise InvalidParameterError(
+            f'{given[0]} is for the stochastic solvers; choose solver="adam", or leave it out for "lbfgs"'
+        )
+
+
+def _is_off(value: Any) -> bool:
+    return value is None or value in ([], ()) or (isinstance(value, (Real, np.bool_)) and not value)

@@ -41,6 +41,10 @@ def hidden_sizes(given: Any) -> list[int]:
 def activation_of(given: Any) -> Layer | None:
     """An activation by its name, or the layer itself."""
     if isinstance(given, Layer):
+        if given.parameters():
+            raise ArgumentError(
+                f"activation: expected a layer without parameters, got {given!r}; put it into layers"
+            )
         return given
     kind = {**ACTIVATIONS, **OTHERS}.get(str(given).lower(), False)
     if kind is False:

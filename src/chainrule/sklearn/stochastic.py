@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
-from chainrule.errors import DivergedError
+from chainrule.errors import ArgumentError, DivergedError
 from chainrule.loop import Callback, History
 from chainrule.loop.callbacks import Run
 from chainrule.network.training import Training
@@ -251,6 +251,9 @@ def run_epochs(
                 ConvergenceWarning,
                 stacklevel=5,
             )
+    except ArgumentError as error:  # of a callback, whose remedy is for a network's `fit`
+        said = str(error).replace("pass validation=(x, t) to fit", "set validation_set=(X, y)")
+        raise ArgumentError(said) from None
     except KeyboardInterrupt:
         warnings.warn("Training interrupted by user.", stacklevel=5)
     except DivergedError as error:
