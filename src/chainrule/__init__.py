@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from chainrule.saving.resuming import resume
     from chainrule.versions import show_versions
 
-__version__ = "0.8.0"
+__version__ = "0.9.0"
 
 __all__ = [
     "SGD",
