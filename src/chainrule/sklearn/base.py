@@ -249,6 +249,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             warns=not incremental,
         )
         self._rows = order.last if exact else None
+        order.forget()
+        network.progress.order = (-1, [])
 
     def _solver(self, order: RowOrder, goes_on: bool, scales: bool) -> Optimizer:
         """The optimizer that the parameters describe; `_optimizer` notes the rate it begins with."""

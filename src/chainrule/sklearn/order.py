@@ -45,6 +45,10 @@ class RowOrder(Batches):
         vars(made).update(more)  # a frozen dataclass: these are no fields of it
         return made
 
+    def forget(self) -> None:
+        """Let go of the orders that were drawn, but for the last."""
+        vars(self)["_drawn"] = {}
+
     @property
     def last(self) -> Array:
         """The order of the last epoch that was drawn."""
