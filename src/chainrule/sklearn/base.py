@@ -33,7 +33,7 @@ from chainrule.sklearn.networks import (
     parameters_of,
 )
 from chainrule.sklearn.order import RowOrder
-from chainrule.sklearn.stochastic import Epochs, InverseScaling, SolverState, Validation, run_epochs
+from chainrule.sklearn.stochastic import Epochs, SolverState, Validation, run_epochs
 from chainrule.sparse import with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
@@ -167,13 +167,17 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             self._use(Network(output=output, loss=loss, seed=self._seed(True), dtype=dtype))
         self.n_layers_ = len(self.coefs_) + 1
         if self.solver != "lbfgs":
-            self.loss_curve_: list[float] = []
-            self.validation_loss_curve_: list[float] | None = [] if self._validates else None
-            self._no_improvement_count = 0
-            self._pace: list[tuple[float, float]] = []
-            self.best_loss_ = None if self.early_stopping else np.inf
-            self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-            self.best_validation_score_ = -np.inf if self.early_stopping else None
+            self._begin_curves()
+
+    def _begin_curves(self) -> None:
+        """Nothing noted yet of what the stochastic solvers note of each epoch."""
+        self.loss_curve_: list[float] = []
+        self.validation_loss_curve_: list[float] | None = [] if self._validates else None
+        self._no_improvement_count = 0
+        self._pace: list[tuple[float, float]] = []
+        self.best_loss_ = None if self.early_stopping else np.inf
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
 
     def _seed(self, needed: Any) -> int:
         """A seed for the network's own random numbers, drawn only where it needs some."""
@@ -208,6 +212,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         return bool(self.early_stopping) or self.validation_set is not None
 
     def _fit_stochastic(self, data: dict[str, Array], y: Any, *, incremental: bool) -> None:
+        begun = hasattr(self, "loss_curve_") and (self.validation_loss_curve_ is not None) == self._validates
+        if not begun or (self.validation_scores_ is not None) != bool(self.early_stopping):
+            self._begin_curves()  # a warm start behind L-BFGS, or behind a fit that was judged otherwise
         data, held_out = self._held_out(data, y)
         network, samples = self.network_, data["x"].shape[0]
         batch_size = self._batch_size(samples)
@@ -227,7 +234,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         training = Training(
             network,
             data,
-            self._solver(order, goes_on, scales=not incremental),
+            self._solver(goes_on),
             order,
             validation=None if held_out is None else held_out[0],
             total=self.max_iter * order.epoch_length,
@@ -252,11 +259,11 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         order.forget()
         network.progress.order = (-1, [])
 
-    def _solver(self, order: RowOrder, goes_on: bool, scales: bool) -> Optimizer:
+    def _solver(self, goes_on: bool) -> Optimizer:
         """The optimizer that the parameters describe; `_optimizer` notes the rate it begins with."""
         rate = float(self.learning_rate_init)
         if not goes_on:
-            self._optimizer = SolverState(rate, self.t_)
+            self._optimizer = SolverState(rate)
         if isinstance(self.solver, Optimizer):
             return self.solver
         schedule: float | Schedule = (
@@ -270,14 +277,6 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         more["penalized"] = self._reported_outputs if self.alpha else 0
         if self.solver == "adam":
             return AdamHat(schedule, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, **more)
-        if self.learning_rate == "invscaling" and self.learning_rate_schedule is None and scales:
-            schedule = InverseScaling(
-                rate,
-                self.power_t,
-                samples=order.samples,
-                epoch_length=order.epoch_length,
-                seen=self._optimizer.seen,
-            )
         if not self.momentum:
             return SGD(schedule, **more)
         kind = Nesterov if self.nesterovs_momentum else Momentum

@@ -19,7 +19,6 @@ from chainrule.network.training import Training
 from chainrule.saving.checkpoint import Checkpoint, is_own
 from chainrule.saving.resuming import restored
 from chainrule.saving.runs import RunFolder, record_of
-from chainrule.schedules import Schedule
 from chainrule.sklearn.order import RowOrder
 
 SMALLEST_RATE = 1e-6  # that "adaptive" still divides
@@ -37,33 +36,11 @@ NOTED = (
 )
 
 
-class InverseScaling(Schedule):
-    """rate(t) = rate / (s + 1)^power, s the samples seen by the end of the epoch before t; rate in the first epoch.
-
-    `seen` are the samples of trainings before, `samples` those of an epoch of `epoch_length` iterations.
-    Source: scikit-learn, MLPClassifier, learning_rate="invscaling".
-    """
-
-    needs_total = False
-
-    def __init__(self, rate: float, power: float, *, samples: int, epoch_length: int, seen: int) -> None:
-        self.rate, self.power, self.samples = rate, power, samples
-        self.epoch_length, self.seen = epoch_length, seen
-
-    def rate_at(self, iteration: int, total: int) -> float:
-        epoch = iteration // self.epoch_length
-        if epoch == 0:
-            return self.rate
-        return float(self.rate / (self.seen + epoch * self.samples + 1) ** self.power)
-
-
 @dataclass
 class SolverState:
     """What a stochastic solver goes on with: the learning rate of the next epoch."""
 
     learning_rate: float
-    seen: int
-    """The samples of trainings before it began."""
 
 
 @dataclass
@@ -101,10 +78,20 @@ class Epochs(Callback):
         self._begun = time.perf_counter() - (estimator._pace[-1][1] if estimator._pace else 0)
 
     @property
+    def _scales(self) -> bool:
+        """Whether the learning rate is another in each epoch."""
+        return bool(self.estimator.solver == "sgd" and self.estimator.learning_rate == "invscaling")
+
+    def _set_rate(self, rate: float) -> None:
+        self.estimator._optimizer.learning_rate = rate
+        if self.training.learning_rate is not None:  # else a schedule decides
+            self.training.learning_rate = rate
+
+    @property
     def ahead(self) -> int:
         """How many epochs are sure to be done before anything is decided."""
         e = self.estimator
-        if self.validation is not None or e.verbose:
+        if self.validation is not None or e.verbose or self._scales:
             return 1
         left = self.limit - e.n_iter_
         return int(max(1, min(left, e.n_iter_no_change - e._no_improvement_count + 1)))
@@ -165,8 +152,8 @@ class Epochs(Callback):
         if e.verbose:
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
         self._compare()
-        if e.solver == "sgd" and e.learning_rate == "invscaling":
-            e._optimizer.learning_rate = float(e.learning_rate_init) / (e.t_ + 1) ** e.power_t
+        if self._scales:
+            self._set_rate(float(e.learning_rate_init) / (e.t_ + 1) ** e.power_t)
         if e._no_improvement_count > e.n_iter_no_change:
             self.ended = self._stops()
             e._no_improvement_count = e._no_improvement_count if self.ended else 0
@@ -207,7 +194,7 @@ class Epochs(Callback):
             small = e.solver == "sgd" and e.learning_rate == "adaptive"
             self._say(f"{said}{' Learning rate too small.' if small else ''} Stopping.")
             return True
-        e._optimizer.learning_rate = self.training.learning_rate = rate / 5
+        self._set_rate(rate / 5)
         self._say(f"{said} Setting learning rate to {rate / 5:f}")
         return False
 
