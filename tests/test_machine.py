@@ -220,7 +220,7 @@ def test_a_loss_and_its_gradient_equal_the_layer(kind: type[Layer], dtype: str, 
     layer, operation = kind(), LOSSES[kind].loss
     softmax = kind is cr.SoftmaxCrossEntropy
     for number, shape in enumerate([(1, 2), (3, 1), (7, 10), (33, 5)]):
-        for scale in (1, 1e4):
+        for scale in (1, 1 if kind is cr.HalfPoissonDeviance else 1e4):  # exp(1e4) is infinite
             x = (scale * values(shape, dtype, number, odd=False)).astype(dtype)
             rng = np.random.default_rng(number)
             t: Any = rng.integers(0, shape[1], shape[0]) if softmax else rng.random(shape).astype(dtype)

@@ -62,7 +62,7 @@ def test_every_code_has_mutants() -> None:
 
 def test_every_layer_has_mutants() -> None:
     layers = {mutant.name.split(":")[0] for mutant in MUTANTS if mutant.name.startswith("cr.")}
-    assert len(layers) == 40
+    assert len(layers) == 43
 
 
 def test_a_text_that_is_not_there_once_is_refused() -> None:

@@ -24,7 +24,7 @@ from chainrule.layers import __all__ as _layers
 from chainrule.loop import Callback, EarlyStopping, Health, History
 from chainrule.network import Network, TwoLayerNet
 from chainrule.numerical import numerical_gradient
-from chainrule.optimizers import SGD, AdaGrad, Adam, AdamW, Momentum, Nesterov, Optimizer, RMSProp
+from chainrule.optimizers import SGD, AdaGrad, Adam, AdamHat, AdamW, Momentum, Nesterov, Optimizer, RMSProp
 from chainrule.saving import load, save
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ __all__ = [
     "SGD",
     "AdaGrad",
     "Adam",
+    "AdamHat",
     "AdamW",
     "Callback",
     "Checkpoint",
