@@ -7,7 +7,7 @@ PIP := $(BIN)/pip install --quiet --disable-pip-version-check
 
 BUILT_FROM := pyproject.toml hatch_build.py src/chainrule/native/build.py $(wildcard src/chainrule/native/*.[ch])
 
-.PHONY: train test test-peers bench mutations docs-pictures sanitize sanitize-some wheel clean
+.PHONY: train test test-peers test-lowest bench mutations docs-pictures sanitize sanitize-some wheel clean
 
 train: .venv/.installed
 	@$(BIN)/chainrule train digits --out runs/digits --force
@@ -28,6 +28,12 @@ test: .venv/.installed-test
 test-peers: export CHAINRULE_NATIVE = require
 test-peers: .venv/.installed-test .venv/.installed-peers
 	$(BIN)/pytest tests/peers
+
+# The estimators on the lowest minor versions of scikit-learn, and of what it meets, that pyproject.toml allows.
+LOWEST := $(shell sed -nE 's/^ +"(numpy|scipy|scikit-learn|pandas|pytest)>=([0-9.]+)",$$/\1==\2.*/p' pyproject.toml)
+test-lowest: export CHAINRULE_NATIVE = require
+test-lowest: .venv-lowest/.installed
+	.venv-lowest/bin/pytest tests/test_sklearn_*.py
 
 # All of it, or a part: make bench BENCH='--only W1,W3', make bench BENCH=--quick
 bench: .venv/.installed-bench
@@ -83,6 +89,11 @@ wheel: | .venv/bin/python
 	@$(PIP) -e '.[test]'
 	@touch $@ .venv/.installed
 
+.venv-lowest/.installed: $(BUILT_FROM)
+	@test -x .venv-lowest/bin/python || $(PYTHON) -m venv .venv-lowest
+	@.venv-lowest/bin/pip install --quiet --disable-pip-version-check -e '.[dask]' $(LOWEST)
+	@touch $@
+
 # torch comes first, by its exact version: left to the extra, pip takes PyPI's newest build for Linux, which
 # brings gigabytes of CUDA libraries that no benchmark here uses. The build without them is "+cpu", from where pip
 # is set to look or else from PyTorch's own index. Then the extra finds torch there and fetches no other.
@@ -99,4 +110,4 @@ wheel: | .venv/bin/python
 	@touch $@ .venv/.installed
 
 clean:
-	rm -rf .venv dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .venv-lowest dist runs .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -21,7 +21,7 @@ def run(name: str, *arguments: str, **environment: str) -> str:
         [sys.executable, "-W", "error", str(FOLDER / name), *arguments],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=240,  # a loaded machine takes a minute for what takes seconds
         env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
     )
     assert result.returncode == 0, result.stdout + result.stderr
@@ -135,3 +135,41 @@ def test_check_a_kernel():
     assert "without_the_last_block, 32 columns: passed" in output
     assert "without_the_last_block, 31 and 37 columns: wrong" in output
     assert "All that was given is in float32" in output
+
+
+def test_sklearn_swapped_import():
+    output = run("sklearn_swapped_import.py")
+    epochs = re.findall(r"^(?:sklearn|chainrule)\S+ +(\d+) epochs", output, re.MULTILINE)
+    assert len(epochs) == 2
+    assert epochs[0] == epochs[1]
+    assert number_after("largest difference", output) < 1e-6
+    assert "13 gradients, passed: True" in output
+
+
+def test_sklearn_grid_search():
+    output = run("sklearn_grid_search.py")
+    assert "6 candidates x 3 folds in two processes" in output
+    scores = [float(each) for each in re.findall(r"^    (0\.\d+) \+- ", output, re.MULTILINE)]
+    assert len(scores) == 6
+    assert scores == sorted(scores, reverse=True)
+    assert number_after("Expected: above 0.95", output) > 0.95
+
+
+def test_sklearn_imbalanced_classes():
+    output = run("sklearn_imbalanced_classes.py")
+    recalls = [float(number_after(name, output)) for name in ("\nNone", "{0: 1, 1: 5}", "\nbalanced")]
+    assert recalls == sorted(recalls)
+    assert number_after("Expected: above 0.1", output) > 0.1
+
+
+def test_sklearn_text():
+    output = run("sklearn_text.py")
+    assert "1875 texts, 50000 columns, 92 numbers in a row" in output
+    assert number_after("Expected: above 0.9", output) > 0.9
+    assert output.count("(right)") == 1
+
+
+def test_sklearn_residual_network():
+    output = run("sklearn_residual_network.py")
+    assert "add3        Add()" in output
+    assert "52 gradients, passed: True" in output
