@@ -13,7 +13,9 @@ EXCEPTIONS = {
     "test_gradient": "it calls the private _loss_grad_lbfgs; test_sklearn_curves.py holds the way of L-BFGS",
 }
 if parse_version(sklearn.__version__) < parse_version("1.6"):
-    EXCEPTIONS["test_mlp_regressor_dtypes_casting"] = "held to 1e-4 there, to 5e-4 since: a training in float32"
+    EXCEPTIONS["test_mlp_regressor_dtypes_casting"] = (
+        "held to 1e-4 there, to 5e-4 since: a training in float32"
+    )
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
 SUITE = Path(sklearn.neural_network.__file__).parent / "tests" / "test_mlp.py"
 

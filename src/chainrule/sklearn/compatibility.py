@@ -29,6 +29,18 @@ def validated(estimator: Any, X: Any, *y: Any, **options: Any) -> Any:
         raise ValueError(f"{head} The first is {where}.\n{rest}".rstrip("\n")) from None
 
 
+def is_plain(estimator: Any, X: Any) -> bool:
+    """Whether X passes those checks as it is, but for NaN: they take longer than a small network."""
+    return (
+        type(X) is np.ndarray
+        and X.ndim == 2
+        and X.dtype in (np.float64, np.float32)
+        and X.shape[1] == estimator.n_features_in_
+        and len(X) > 0
+        and not hasattr(estimator, "feature_names_in_")
+    )
+
+
 def _first_not_finite(X: Any) -> str | None:
     """Where the first NaN or infinity of X stands."""
     try:
@@ -44,4 +56,4 @@ def _first_not_finite(X: Any) -> str | None:
     return f"in row {row}, column {column}" + ("" if names is None else f", {names[column]!r}")
 
 
-__all__ = ["validated"]
+__all__ = ["is_plain", "validated"]
