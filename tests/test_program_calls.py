@@ -161,6 +161,19 @@ def test_division_by_a_constant_is_that_of_the_graph(c: float) -> None:
 
 
 @pytest.mark.usefixtures("executor")
+def test_a_training_program_predicts_the_same_bits() -> None:
+    """A prediction takes the program that is there, whichever was needed first."""
+    net, other = network(), network()
+    program = other.program(10, T)
+    assert other.programs.predicting(rows=2) is program
+    x = np.linspace(-3, 3, 700 * 5, dtype="float32").reshape(700, 5)
+    for rows in (1, 2, 700):
+        np.testing.assert_array_equal(other.predict(x[:rows]), net.predict(x[:rows]))
+        np.testing.assert_array_equal(other.predict(x[:rows]), net.predict(x[:rows]))
+    assert (other.programs.of_one_row is None) == (net.programs.of_one_row is None)
+
+
+@pytest.mark.usefixtures("executor")
 def test_what_does_not_fit_a_program_is_refused() -> None:
     net = network()
     program = net.program(10, T)
@@ -185,7 +198,7 @@ def test_what_does_not_fit_a_program_is_refused() -> None:
     with pytest.raises(ShapeError, match="rates: expected one for each of the 3 steps, got 1"):
         trainer.steps({"x": many, "t": labels}, np.zeros((3, 5), int), np.zeros(1), iteration=0)
     with pytest.raises(ArgumentError, match="this program only predicts"):
-        net.programs.predicting().loss_and_gradient({"x": many[:4], "t": labels[:4]})
+        network().programs.predicting().loss_and_gradient({"x": many[:4], "t": labels[:4]})
     result = np.zeros((5000, 3), "float32")
     program.predict({"x": many}, result)
     np.testing.assert_allclose(result, net.predict(many), rtol=1e-5)

@@ -175,3 +175,15 @@ def test_partial_fits_scale_the_rate_as_scikit_learns() -> None:
             each.partial_fit(X[rows], y[rows], classes=[0, 1, 2])
     same(*pair)
     assert pair[0]._optimizer.learning_rate == pytest.approx(pair[1]._optimizer.learning_rate)
+
+
+def test_plain_arrays_are_checked_as_others() -> None:
+    """Arrays that skip scikit-learn's checks are refused, and predicted, as those that do not."""
+    X, y = CLASSES
+    estimator = fitted("MLPClassifier", X, y, ours)
+    np.testing.assert_array_equal(estimator.predict_proba(X), estimator.predict_proba(X.tolist()))
+    holed = X.copy()
+    holed[3, 2] = np.nan
+    for wrong, words in ((holed, "contains NaN"), (X[:, 1:], "expecting 8 features"), (X[:0], "0 sample")):
+        with pytest.raises(ValueError, match=words):
+            estimator.predict(wrong)

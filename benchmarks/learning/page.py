@@ -1,4 +1,4 @@
-"""Tables in Markdown, and the page DEFAULTS.md."""
+"""Tables in Markdown, and pages of parts such as DEFAULTS.md."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ def table(head: Sequence[str], rows: Mapping[str, Sequence[str]]) -> str:
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def write(parts: Mapping[str, str]) -> None:
+def write(parts: Mapping[str, str], page: Path = PAGE, introduction: str = INTRODUCTION) -> None:
     """Put these parts into the page, and leave its others."""
-    old = PAGE.read_text(encoding="utf-8").split("\n## ")[1:] if PAGE.exists() else []
+    old = page.read_text(encoding="utf-8").split("\n## ")[1:] if page.exists() else []
     kept = {title: text.strip() for title, _, text in (part.partition("\n") for part in old)}
     sections = [f"## {title}\n\n{text}" for title, text in (kept | dict(parts)).items()]
-    PAGE.write_text("\n\n".join([INTRODUCTION.strip(), *sections]) + "\n", encoding="utf-8")
+    page.write_text("\n\n".join([introduction.strip(), *sections]) + "\n", encoding="utf-8")

@@ -57,8 +57,10 @@ class Programs:
         return kept if kept is not None and same else program.trainer(optimizer, state)
 
     def predicting(self, sparse: frozenset[str] = frozenset(), rows: int = 1) -> Program:
-        """Without a loss. From a single row on, there is what predicts such rows quickly."""
-        program = self._kept(("predict", sparse), 1, None, False, sparse)
+        """To predict: the newest that is there. From a single row on, there is what predicts such rows quickly."""
+        with self._lock:
+            made = [program for key, program in self._made.items() if key[-1] == sparse]
+        program = made[-1] if made else self._kept(("predict", sparse), 1, None, False, sparse)
         if rows == 1 and self.of_one_row is None:
             self.of_one_row = program.of_one_row()
         return program

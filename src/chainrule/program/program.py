@@ -26,7 +26,7 @@ from chainrule.program.operations.losses import COUNTS, answers_of
 from chainrule.program.operations.python import LAYER_BACKWARD
 from chainrule.program.operations.updates import update_of
 from chainrule.program.python_turns import PythonTurns
-from chainrule.program.table import Table
+from chainrule.program.table import Table, places_of
 from chainrule.program.verify import verify
 from chainrule.sparse import with_sparse_rows
 
@@ -69,7 +69,7 @@ class Program:
         #: The inputs that the machine reads in a prediction, and to where they are gathered.
         self._inputs = {
             place.name: place.space
-            for place in self.predicting.places
+            for place in places_of(self.predicting.turns_of(False))
             if place.is_input and place.space in ("arena", "labels")
         }
         #: Inputs that only Python's layers read, in which a prediction does not look for NaN by itself.
@@ -181,6 +181,11 @@ class Program:
             executor.run(call)
         return call.is_doubtful
 
+    def prepare_to_predict(self) -> None:
+        """Make now what the first prediction would make."""
+        with self._executor(self.predicting):
+            pass
+
     def call_of(self, data: Mapping[str, Array], rows: Array, **more: Any) -> Call:
         """Training steps, one on each row of `rows`, which are row numbers of the data."""
         steps, batch = rows.shape
@@ -200,7 +205,7 @@ class Program:
             or self.predicting.in_python
         ):
             return None
-        table = replace(self.predicting, capacity=1)
+        table = replace(self.predicting, turns=self.predicting.turns_of(False), measured=0, capacity=1)
 
         def make() -> Machine:
             executor = self.make_executor(table)

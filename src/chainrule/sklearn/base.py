@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import warnings
 from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self
@@ -14,6 +15,7 @@ from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
 from chainrule.arrays import Array
+from chainrule.errors import DataError
 from chainrule.layers import Loss
 from chainrule.loop import History
 from chainrule.network import Network, Training
@@ -21,7 +23,7 @@ from chainrule.network.making import checked_callbacks
 from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Constant, Schedule
-from chainrule.sklearn.compatibility import validated
+from chainrule.sklearn.compatibility import is_plain, validated
 from chainrule.sklearn.constraints import check_lbfgs, check_parts
 from chainrule.sklearn.lbfgs import minimize
 from chainrule.sklearn.networks import (
@@ -34,7 +36,7 @@ from chainrule.sklearn.networks import (
 )
 from chainrule.sklearn.order import RowOrder
 from chainrule.sklearn.stochastic import Epochs, SolverState, Validation, run_epochs
-from chainrule.sparse import with_sparse_rows
+from chainrule.sparse import sparse_names, with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
 
@@ -104,6 +106,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
                 "Solver produced non-finite parameter weights. The input data may contain large values and need to "
                 "be preprocessed."
             )
+        self.network_.programs.predicting(sparse_names(data), rows=2).prepare_to_predict()
         return self
 
     def _weights(self, sample_weight: Any, X: Any, y: Any) -> Array | None:
@@ -363,8 +366,11 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def _outputs(self, X: Any) -> Array:
         """The outputs of the network, before the last activation."""
         check_is_fitted(self)
-        X = validated(self, X, reset=False)
-        return self._in_step().output_of(X, warns=False)
+        network = self._in_step()
+        if is_plain(self, X):
+            with contextlib.suppress(DataError):  # of NaN, which the machine looks for: it is reported below
+                return network.output_of(X, warns=False)
+        return network.output_of(validated(self, X, reset=False), warns=False)
 
     # Showing and keeping -------------------------------------------------------------------------------
 
