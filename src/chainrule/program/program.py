@@ -154,6 +154,11 @@ class Program:
         data = with_sparse_rows(data)
         numbers = np.arange(len(next(iter(data.values())))).reshape(1, -1)
         call = self.call_of(data, numbers, training=training, iteration=step, threads=threads)
+        return self.loss_and_gradient_of(call)
+
+    def loss_and_gradient_of(self, call: Call) -> tuple[float, Array]:
+        """The same of a call of one step, which may be run again and again."""
+        call.held.clear()
         with self._executor(self._trainable()) as executor:
             executor.run(call)
             return float(call.losses[0]), executor.memory.gradient.copy()

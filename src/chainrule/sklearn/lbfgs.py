@@ -23,23 +23,25 @@ class Objective:
     """
 
     def __init__(self, network: Network, data: dict[str, Array], alpha: float, outputs: int) -> None:
-        self.network, self.data, self.outputs = network, data, outputs
+        self.network, self.outputs = network, outputs
         rows, weights = len(data["t"]), data.get("sample_weight")
-        self.blocks = [slice(first, first + ROWS) for first in range(0, rows, ROWS)]
-        sums = [len(data["t"][b]) if weights is None else float(weights[b].sum()) for b in self.blocks]
-        self.blocks = [block for block, total in zip(self.blocks, sums, strict=True) if total]
-        self.shares = [total / sum(sums) for total in sums if total]
-        self.decay = np.where(network.decays, alpha / sum(sums), 0.0)
         self.program = network.program(min(ROWS, rows), data["t"], weights is not None, sparse_names(data))
+        blocks = [np.arange(first, min(first + ROWS, rows)) for first in range(0, rows, ROWS)]
+        sums = [len(block) if weights is None else float(weights[block].sum()) for block in blocks]
+        self.calls = [
+            (total / sum(sums), self.program.call_of(data, block[None]))
+            for block, total in zip(blocks, sums, strict=True)
+            if total
+        ]
+        self.decay = np.where(network.decays, alpha / sum(sums), 0.0)
 
     def __call__(self, flat: Array) -> tuple[float, Array]:
         """The loss, and its gradient."""
         self.network.params.flat[:] = flat
         loss, gradient = 0.0, self.decay * flat
         penalty = float(gradient @ flat) / 2
-        for block, share in zip(self.blocks, self.shares, strict=True):
-            part = {name: array[block] for name, array in self.data.items()}
-            value, slope = self.program.loss_and_gradient(part, training=False)
+        for share, call in self.calls:
+            value, slope = self.program.loss_and_gradient_of(call)
             loss += share * value
             gradient += share * slope
         return loss / self.outputs + penalty, gradient

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.loop import Batches
 
-KEPT = 1_000_000  # row numbers of epochs, at most, that were drawn ahead
+KEPT = 2  # epochs, of those that were drawn
 
 
 class RowOrder(Batches):
@@ -85,7 +85,7 @@ class RowOrder(Batches):
             own["_drawn"][own["_next"]] = own["_last"]
             own["_next"] += 1
         drawn: dict[int, Array] = own["_drawn"]
-        while len(drawn) > max(2, KEPT // self.samples):
+        while len(drawn) > KEPT:
             drawn.pop(next(iter(drawn)))
         order = drawn[epoch]
         whole = self.samples // self.batch_size - self.joins
