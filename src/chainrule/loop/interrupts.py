@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 from chainrule.signals import ENDING, has_default
 
@@ -20,6 +20,9 @@ class Interrupts:
     Ctrl-C in a shell script's background job or SIGHUP under nohup, or an application or an outer block handles
     it, it stays so.
     """
+
+    #: The signal that was noted last, in any block.
+    last: ClassVar[int] = signal.SIGINT
 
     def __init__(self) -> None:
         self.asked = False
@@ -38,7 +41,7 @@ class Interrupts:
         self._put_back(*self._before)
 
     def _note(self, number: int, frame: FrameType | None) -> None:
-        self.asked = True
+        self.asked, Interrupts.last = True, number
         self._put_back(*(each for each in self._before if each != getattr(signal, "SIGHUP", None)))
 
     def _put_back(self, *numbers: int) -> None:

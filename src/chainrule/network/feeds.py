@@ -102,7 +102,7 @@ class Feeds:
             for label, text in lines:
                 if label in (NEVER_SEEN, FAR_OFF):
                     warn(f"{label}: {text}")
-        if self.columns is not None and not isinstance(x, np.ndarray):
+        if self.columns is not None and not isinstance(x, np.ndarray) and not is_sparse(x):
             (name,) = self.shapes
             is_named = isinstance(x, Mapping) and name in x
             value = in_columns(x[name] if is_named else x, self.columns, name)  # type: ignore[index]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,6 +35,14 @@ class Progress:
     place: tuple[int, int] = (0, 0)  # assigned at once, so that Ctrl-C leaves no place that there is not
     #: The batches of the epoch it stands in, drawn when they are first needed.
     order: tuple[int, list[Array]] = (-1, [])
+
+    def with_optimizer(self, optimizer: Optimizer, flat: Array, decays: Array) -> Progress:
+        """The same with an optimizer of the kind it has but other numbers, which goes on with what was gathered."""
+        if self.state is None or type(optimizer) is not type(self.optimizer) or optimizer == self.optimizer:
+            return self
+        begun = optimizer.start(flat, decays)
+        begun.iteration, begun.arrays = self.state.iteration, self.state.arrays
+        return replace(self, optimizer=optimizer, state=begun)
 
     def next(
         self,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import warnings
 from abc import abstractmethod
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -24,7 +25,7 @@ from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimi
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Constant, Schedule
 from chainrule.sklearn.compatibility import is_plain, validated
-from chainrule.sklearn.constraints import check_lbfgs, check_parts
+from chainrule.sklearn.constraints import check_effects, check_lbfgs, check_parts
 from chainrule.sklearn.lbfgs import minimize
 from chainrule.sklearn.networks import (
     glorot,
@@ -39,6 +40,9 @@ from chainrule.sklearn.stochastic import Epochs, SolverState, Validation, run_ep
 from chainrule.sparse import sparse_names, with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
+#: Parameters that a network is made of; a fit that goes on cannot change the first ones.
+FIXED = ("hidden_layer_sizes", "batch_norm", "layers", "preset")
+PARTS_OF_NETWORK = (*FIXED, "activation", "dropout", "loss", "label_smoothing")
 
 
 def keep(estimator: Any, given: dict[str, Any]) -> None:
@@ -46,6 +50,10 @@ def keep(estimator: Any, given: dict[str, Any]) -> None:
     for name, value in given.items():
         if name not in ("self", "__class__"):
             setattr(estimator, name, value)
+
+
+def _rows_of(y: Any, rows: Array) -> Any:
+    return y.tocsr()[rows] if hasattr(y, "tocsr") else np.asarray(y)[rows]
 
 
 class MLP(BaseEstimator):  # type: ignore[misc]
@@ -77,6 +85,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
         self._validate_params()
         check_parts(self)
+        check_effects(self)
         sizes = hidden_sizes(self.hidden_layer_sizes)
         first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         X, y = self._validated(X, y, incremental, reset=first)
@@ -88,6 +97,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             self._begin([X.shape[1], *sizes, self.n_outputs_], X.dtype)
         elif not hasattr(self, "network_"):
             self._adopt_parameters()
+        elif self._made_of != self._parts():
+            self._make_again()
         self._in_step()
         if self.early_stopping and incremental:
             raise ValueError("partial_fit does not support early_stopping=True")
@@ -187,8 +198,32 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         return int(self._random_state.randint(2**31 - 1)) if needed else 0
 
     def _use(self, network: Network) -> None:
-        self.network_ = network
-        self.coefs_, self.intercepts_ = parameters_of(network)
+        self.network_, self._made_of = network, self._parts()
+        if hasattr(self, "feature_names_in_"):
+            network.metadata["columns"] = [str(name) for name in self.feature_names_in_]
+        self._show_parameters()
+
+    def _show_parameters(self) -> None:
+        """Let `coefs_` and `intercepts_` be views of the network's parameters."""
+        self.coefs_, self.intercepts_ = parameters_of(self.network_)
+        self._views = {name: list(getattr(self, name)) for name in PARAMETERS}
+
+    def _parts(self) -> dict[str, str]:
+        """What the network is made of, by the name of the parameter."""
+        return {name: repr(getattr(self, name)) for name in PARTS_OF_NETWORK if hasattr(self, name)}
+
+    def _make_again(self) -> None:
+        """The network with the weights it has, and other layers between them, or another loss."""
+        fixed = [name for name in FIXED if self._made_of[name] != repr(getattr(self, name))]
+        if fixed or self.layers is not None or np.any(self.batch_norm):
+            name = (fixed or [name for name, part in self._parts().items() if part != self._made_of[name]])[0]
+            raise ValueError(
+                f"{name}: a fit that goes on keeps the network, which was made with {name}={self._made_of[name]}, "
+                f"got {getattr(self, name)!r}; leave it as it was, or fit a new estimator"
+            )
+        before = self._in_step()
+        self._adopt_parameters()
+        self.network_.progress, self.network_.iterations = before.progress, before.iterations
 
     def _adopt_parameters(self) -> None:
         """A network of the weights that somebody has put in, and which no `fit` has made."""
@@ -202,10 +237,22 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         network: Network = self.network_
         for name, views in zip(PARAMETERS, parameters_of(network), strict=True):
             held = getattr(self, name)
-            for k, view in enumerate(views):
-                if held[k] is not view and not np.shares_memory(held[k], view):
-                    view[...] = held[k]
-                held[k] = view
+            if (
+                isinstance(held, list)
+                and len(held) == len(views)
+                and all(a is b for a, b in zip(held, self._views[name], strict=True))
+            ):
+                continue
+            given = [np.array(each) for each in held]  # copies: they may be views of each other
+            if [each.shape for each in given] != [view.shape for view in views]:
+                raise ValueError(
+                    f"{name}: expected arrays of shapes {[view.shape for view in views]}, got "
+                    f"{[each.shape for each in given]}"
+                )
+            for view, each in zip(views, given, strict=True):
+                view[...] = each
+            self._views[name] = views
+            setattr(self, name, list(views))
         return network
 
     # Stochastic solvers --------------------------------------------------------------------------------
@@ -231,13 +278,22 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             first=first,
             least=network.least_batch(),
             begin=self._rows if exact else None,
+            seed=int(self.random_state) if isinstance(self.random_state, Integral) else 0,
         )
         goes_on = (incremental or exact) and hasattr(self, "_optimizer")
         limit = 1 if incremental else self.max_iter
+        optimizer = self._solver(goes_on)
+        if optimizer.schedule.needs_total and (incremental or goes_on):
+            raise ValueError(
+                f"learning_rate_schedule: {optimizer.schedule!r} depends on the length of the training, which a "
+                f"fit that goes on does not know; choose another, such as cr.schedules.InverseSquareRoot(0.01)"
+            )
+        if goes_on:
+            network.progress = network.progress.with_optimizer(optimizer, network.params.flat, network.decays)
         training = Training(
             network,
             data,
-            self._solver(goes_on),
+            optimizer,
             order,
             validation=None if held_out is None else held_out[0],
             total=self.max_iter * order.epoch_length,
@@ -331,7 +387,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
                 "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
             )
         parts = ({name: array[some] for name, array in data.items()} for some in (kept, held))
-        return next(parts), (next(parts), np.asarray(y)[held])
+        return next(parts), (next(parts), _rows_of(y, held))
 
     def _strata(self, y: Any) -> Array | None:
         """What the rows held out are chosen by, as scikit-learn does: two classes only."""
@@ -347,7 +403,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     @property
     def history_(self) -> History:
-        """What `cr.report` takes: the record of the epochs, one point for each, of the stochastic solvers."""
+        """What `cr.report` takes: the record of the last fit with callbacks, or else a point for each epoch."""
+        record: History | None = self._record
+        if record is not None:
+            return record
         losses = list(self.loss_curve_)
         rates, seconds = (list(each) for each in zip(*self._pace, strict=True)) if self._pace else ([], [])
         history = History(losses, rates, seconds, list(range(1, len(losses) + 1)), train_loss=losses.copy())
@@ -358,7 +417,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             "optimizer": repr(self.network_.progress.optimizer),
             "loss": repr(self.network_.loss_layer),
         }
-        history.stopped = "finished"
+        history.stopped = self._stopped
         return history
 
     # Predicting ----------------------------------------------------------------------------------------
@@ -396,14 +455,14 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             self._in_step()
         state = dict(super().__getstate__())
         if "network_" in state:  # which holds them
-            for name in PARAMETERS:
+            for name in (*PARAMETERS, "_views"):
                 state.pop(name, None)
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
         if hasattr(self, "network_"):
-            self.coefs_, self.intercepts_ = parameters_of(self.network_)
+            self._show_parameters()
 
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()

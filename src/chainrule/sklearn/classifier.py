@@ -145,7 +145,10 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         if not isinstance(self.class_weight, dict) or y.ndim > 1:
             return np.asarray(compute_sample_weight(self.class_weight, y))
         classes = self.classes_.tolist()
-        if unknown := [label for label in self.class_weight if label not in classes]:
+        unknown = [label for label in self.class_weight if label not in classes]
+        if unknown and set(classes) - set(
+            self.class_weight
+        ):  # else it is of more classes than y happens to hold
             raise ValueError(f"class_weight: {unknown[0]!r} is none of the classes, which are {classes}")
         of_each = np.array([self.class_weight.get(label, 1) for label in classes], float)
         return np.asarray(of_each[np.searchsorted(self.classes_, y)])
@@ -165,7 +168,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def _use(self, network: Network) -> None:
         super()._use(network)
-        if len(self.classes_) > 1 and self.out_activation_ == "softmax":
+        if len(self.classes_) > 1 and not self._label_binarizer.y_type_.startswith("multilabel"):
             with contextlib.suppress(ArgumentError):  # labels that are no text, whole numbers or booleans
                 network.classes = self.classes_.tolist()
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from inspect import signature
 from numbers import Integral, Real
 from typing import Any
 
@@ -53,6 +54,20 @@ PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "batch_norm": ("True or False", lambda part: isinstance(part, (bool, np.bool_))),
     "class_weight": ("a dict for each output", lambda part: isinstance(part, dict)),
 }
+#: Parameters of the solvers that are named by texts.
+OF_SOLVERS = (
+    "alpha",
+    "learning_rate",
+    "learning_rate_init",
+    "power_t",
+    "momentum",
+    "nesterovs_momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+    "learning_rate_schedule",
+    "clip_norm",
+)
 #: Parameters that have no effect on L-BFGS.
 STOCHASTIC_ONLY = (
     "dropout",
@@ -83,6 +98,29 @@ def check_parts(estimator: Any) -> None:
         if estimator.layers is not None and np.any(getattr(estimator, name)):
             layer = {"dropout": "cr.Dropout(rate)", "batch_norm": "cr.BatchNorm()"}[name]
             raise InvalidParameterError(f"{name} has no effect beside layers; put {layer} into layers")
+
+
+def check_effects(estimator: Any) -> None:
+    """Raise InvalidParameterError for parameters that are set and would have no effect."""
+    defaults = {name: each.default for name, each in signature(type(estimator)).parameters.items()}
+    own = isinstance(estimator.solver, Optimizer)
+    if own or estimator.preset is not None:
+        beside = "an optimizer as solver, which has its own" if own else "preset, which has its own"
+        names = OF_SOLVERS if own else ("solver", *OF_SOLVERS)
+        for name in names:
+            if repr(getattr(estimator, name)) != repr(defaults[name]):
+                raise InvalidParameterError(f"{name} has no effect beside {beside}; leave it out")
+    if estimator.warm_start == "exact":
+        for name, given in (
+            ("early_stopping", estimator.early_stopping),
+            ("solver", estimator.solver == "lbfgs"),
+        ):
+            if given:
+                raise InvalidParameterError(
+                    f'warm_start="exact" does not go with {name}={getattr(estimator, name)!r}: '
+                    + ("other rows are held out each time; give validation_set=(X, y)" if name == "early_stopping"
+                       else "L-BFGS keeps nothing to go on with; choose a stochastic solver")
+                )  # fmt: skip
 
 
 def check_lbfgs(estimator: Any, network: Network) -> None:

@@ -13,6 +13,7 @@ from chainrule.network import Network
 from chainrule.sparse import sparse_names
 
 ROWS = 1024  # at a time, whose values stay in the cache
+SPARSE_ROWS = 100_000  # of sparse data, whose gradient has as many numbers as the weights for any rows
 
 
 class Objective:
@@ -25,8 +26,10 @@ class Objective:
     def __init__(self, network: Network, data: dict[str, Array], alpha: float, outputs: int) -> None:
         self.network, self.outputs = network, outputs
         rows, weights = len(data["t"]), data.get("sample_weight")
-        self.program = network.program(min(ROWS, rows), data["t"], weights is not None, sparse_names(data))
-        blocks = [np.arange(first, min(first + ROWS, rows)) for first in range(0, rows, ROWS)]
+        sparse = sparse_names(data)
+        most = SPARSE_ROWS if sparse else ROWS
+        self.program = network.program(min(most, rows), data["t"], weights is not None, sparse)
+        blocks = [np.arange(first, min(first + most, rows)) for first in range(0, rows, most)]
         sums = [len(block) if weights is None else float(weights[block].sum()) for block in blocks]
         self.calls = [
             (total / sum(sums), self.program.call_of(data, block[None]))

@@ -9,7 +9,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.loop import Batches
 
-KEPT = 2  # epochs, of those that were drawn
+AHEAD = 200_000  # row numbers of epochs, about, that are drawn ahead
 
 
 class RowOrder(Batches):
@@ -32,10 +32,11 @@ class RowOrder(Batches):
         first: int = 0,
         least: int = 1,
         begin: Array | None = None,
+        seed: int = 0,
     ) -> RowOrder:
-        """The order that a random state draws, from `begin` on; without one, the rows stay as they are."""
+        """The order that a random state draws, from `begin` on; without one, the rows stay. `seed` is its name."""
         begin = np.arange(samples) if begin is None or len(begin) != samples else begin
-        made = cls(samples, batch_size, "shuffle", 0, min(least, batch_size))
+        made = cls(samples, batch_size, "shuffle", seed, min(least, batch_size))
         more: dict[str, Any] = {
             "_random_state": random_state,
             "_last": begin,
@@ -85,7 +86,7 @@ class RowOrder(Batches):
             own["_drawn"][own["_next"]] = own["_last"]
             own["_next"] += 1
         drawn: dict[int, Array] = own["_drawn"]
-        while len(drawn) > KEPT:
+        while len(drawn) > 2 + AHEAD // self.samples:
             drawn.pop(next(iter(drawn)))
         order = drawn[epoch]
         whole = self.samples // self.batch_size - self.joins

@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
+from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
 from chainrule.arrays import Array
@@ -107,6 +108,10 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        if y.dtype.kind not in "biuf":
+            raise ValueError(
+                f"could not convert string to float: y holds text, of dtype {y.dtype}; give y.astype(float)"
+            )
         if isinstance(self._loss, HalfPoissonDeviance) and (y < 0).any():
             raise ValueError('loss="poisson": expected counts of at least 0 in y, got negative numbers')
         return X, y
@@ -118,7 +123,13 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
 
     @property
     def _loss(self) -> Loss:
-        return self.loss if isinstance(self.loss, Loss) else LOSSES[self.loss]()
+        if not isinstance(self.loss, Loss):
+            return LOSSES[self.loss]()
+        if self.loss.task != "regression" and not isinstance(self.loss, HalfPoissonDeviance):
+            raise InvalidParameterError(
+                f"The 'loss' parameter of MLPRegressor must be one for numbers. Got {self.loss!r}."
+            )
+        return self.loss
 
     def _make_loss(self) -> Loss:
         loss = self._loss

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import signal
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -15,11 +16,12 @@ from sklearn.exceptions import ConvergenceWarning
 from chainrule.errors import ArgumentError, DivergedError
 from chainrule.loop import Callback, History
 from chainrule.loop.callbacks import Run
+from chainrule.loop.interrupts import Interrupts
 from chainrule.network.training import Training
 from chainrule.saving.checkpoint import Checkpoint, is_own
 from chainrule.saving.resuming import restored
 from chainrule.saving.runs import RunFolder, record_of
-from chainrule.sklearn.order import RowOrder
+from chainrule.sklearn.order import AHEAD, RowOrder
 
 SMALLEST_RATE = 1e-6  # that "adaptive" still divides
 #: The attributes of an estimator that a checkpoint keeps.
@@ -73,14 +75,19 @@ class Epochs(Callback):
         )
         #: How much each batch counts in the loss of an epoch.
         self.shares = sizes / (batches.samples * outputs)
-        self.ended = False
+        #: Whether training is over, whether that is because of the limit of epochs, and why.
+        self.ended = self.at_limit = False
+        self.reason = "finished"
         self._recorded = 0
         self._begun = time.perf_counter() - (estimator._pace[-1][1] if estimator._pace else 0)
 
     @property
     def _scales(self) -> bool:
         """Whether the learning rate is another in each epoch."""
-        return bool(self.estimator.solver == "sgd" and self.estimator.learning_rate == "invscaling")
+        e = self.estimator
+        return bool(
+            e.solver == "sgd" and e.learning_rate == "invscaling" and e.learning_rate_schedule is None
+        )
 
     def _set_rate(self, rate: float) -> None:
         self.estimator._optimizer.learning_rate = rate
@@ -93,7 +100,7 @@ class Epochs(Callback):
         e = self.estimator
         if self.validation is not None or e.verbose or self._scales:
             return 1
-        left = self.limit - e.n_iter_
+        left = min(self.limit - e.n_iter_, 1 + AHEAD // self.training.batches.samples)
         return int(max(1, min(left, e.n_iter_no_change - e._no_improvement_count + 1)))
 
     def run_alone(self) -> None:
@@ -101,11 +108,15 @@ class Epochs(Callback):
         length = len(self.shares)
         while not self.ended:
             losses: list[float] = []
+            rates: list[float] = []
             asked = self.ahead * length
-            while len(losses) < asked:
-                losses += self.training.steps(asked - len(losses))
-            for first in range(0, asked, length):
-                self.note(losses[first : first + length])
+            try:
+                while len(losses) < asked:
+                    losses += self.training.steps(asked - len(losses))
+                    rates += self.training.rates
+            finally:  # what was done before Ctrl-C, too
+                for last in range(length, len(losses) + 1, length):
+                    self.note(losses[last - length : last], rates[last - 1])
 
     def state(self) -> dict[str, Any]:
         e, order = self.estimator, self.training.batches
@@ -137,18 +148,18 @@ class Epochs(Callback):
         losses = run.history.loss[self._recorded :]
         self._recorded += len(losses)
         if len(losses) == len(self.shares):  # not the rest of an epoch that a training before had begun
-            self.note(losses)
+            self.note(losses, run.history.learning_rate[-1])
         if self.ended:
-            run.stop("finished")
+            run.stop(self.reason)
 
-    def note(self, losses: Iterable[float]) -> None:
-        """One epoch is done, with these losses."""
+    def note(self, losses: Iterable[float], rate: float) -> None:
+        """One epoch is done, with these losses, and this rate at its end."""
         e = self.estimator
         e.n_iter_ += 1
         e.loss_ = float(np.dot(self.shares, np.fromiter(losses, float)))
         e.t_ += self.training.batches.samples
         e.loss_curve_.append(e.loss_)
-        e._pace.append((self.training.rates[-1], time.perf_counter() - self._begun))
+        e._pace.append((rate, time.perf_counter() - self._begun))
         if e.verbose:
             print(f"Iteration {e.n_iter_}, loss = {e.loss_:.8f}")
         self._compare()
@@ -157,7 +168,8 @@ class Epochs(Callback):
         if e._no_improvement_count > e.n_iter_no_change:
             self.ended = self._stops()
             e._no_improvement_count = e._no_improvement_count if self.ended else 0
-        self.ended = self.ended or e.n_iter_ >= self.limit
+        if not self.ended and e.n_iter_ >= self.limit:
+            self.ended = self.at_limit = True
 
     def _compare(self) -> None:
         e, validation = self.estimator, self.validation
@@ -190,9 +202,11 @@ class Epochs(Callback):
         )
         said = f"{what} did not improve more than tol={e.tol:f} for {e.n_iter_no_change} consecutive epochs."
         rate = e._optimizer.learning_rate
-        if e.solver != "sgd" or e.learning_rate != "adaptive" or rate <= SMALLEST_RATE:
-            small = e.solver == "sgd" and e.learning_rate == "adaptive"
+        adapts = e.solver == "sgd" and e.learning_rate == "adaptive" and e.learning_rate_schedule is None
+        if not adapts or rate <= SMALLEST_RATE:
+            small = adapts
             self._say(f"{said}{' Learning rate too small.' if small else ''} Stopping.")
+            self.reason = said
             return True
         self._set_rate(rate / 5)
         self._say(f"{said} Setting learning rate to {rate / 5:f}")
@@ -224,14 +238,19 @@ def run_epochs(
 ) -> None:
     """Train until the rules end it. A Ctrl-C ends it with a warning, and so does the limit of epochs."""
     estimator, training, validation = epochs.estimator, epochs.training, epochs.validation
+    estimator._record = None
+    if validation is not None and validation.decides and estimator.best_validation_score_ == -math.inf:
+        validation.best = training.snapshot()
     try:
         if callbacks or progress or checkpoint is not None:
-            if run_kept(epochs, callbacks, progress, checkpoint).stopped == "interrupted":
+            estimator._record = run_kept(epochs, callbacks, progress, checkpoint)
+            epochs.reason = estimator._record.stopped
+            if epochs.reason == "interrupted":
                 raise KeyboardInterrupt
         else:
             with training:
                 epochs.run_alone()
-        if warns and estimator.n_iter_ == estimator.max_iter:
+        if warns and epochs.at_limit:
             warnings.warn(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
                 f"hasn't converged yet.",
@@ -242,6 +261,9 @@ def run_epochs(
         said = str(error).replace("pass validation=(x, t) to fit", "set validation_set=(X, y)")
         raise ArgumentError(said) from None
     except KeyboardInterrupt:
+        if Interrupts.last != signal.SIGINT:  # one that ends the process, as without a training
+            signal.raise_signal(Interrupts.last)
+        epochs.reason = "interrupted"
         warnings.warn("Training interrupted by user.", stacklevel=5)
     except DivergedError as error:
         if validation is None or not validation.decides:
@@ -254,5 +276,14 @@ def run_epochs(
         estimator.loss_curve_.append(math.nan)
         estimator.validation_scores_.append(math.nan)
         estimator.validation_loss_curve_.append(math.nan)
+        seconds = estimator._pace[-1][1] if estimator._pace else 0.0
+        estimator._pace.append((training.rates[-1] if training.rates else math.nan, seconds))
+        epochs.reason = f"diverged: {error}"
+        warnings.warn(
+            f"Training diverged, and the weights of the best validation score are put back. {error}",
+            ConvergenceWarning,
+            stacklevel=5,
+        )
+    estimator._stopped = epochs.reason
     if validation is not None and validation.decides and validation.best is not None:
         training.put_back(validation.best)
