@@ -61,7 +61,7 @@ def main(
             show("The first call of a process", page.first(fresh.measured(fresh.FIRST, rounds)))
         if "search" in chosen:
             status.update("grid search")
-            show("Grid search", page.search(search.searched(1 if quick else 3, quick)))
+            show("Grid search", page.search(search.searched(1 if quick else min(rounds, 3), quick)))
         if "memory" in chosen:
             status.update("memory")
             loads = fresh.HELD[::3] if quick else fresh.HELD
