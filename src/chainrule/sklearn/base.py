@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from abc import abstractmethod
-from numbers import Integral
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -19,11 +17,7 @@ from chainrule.arrays import Array
 from chainrule.errors import DataError
 from chainrule.layers import Loss
 from chainrule.loop import History
-from chainrule.network import Network, Training
-from chainrule.network.making import checked_callbacks
-from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
-from chainrule.saving.checkpoint import Checkpoint
-from chainrule.schedules import Constant, Schedule
+from chainrule.network import Network
 from chainrule.sklearn.compatibility import is_plain, validated
 from chainrule.sklearn.constraints import check_effects, check_lbfgs, check_parts
 from chainrule.sklearn.lbfgs import minimize
@@ -35,8 +29,8 @@ from chainrule.sklearn.networks import (
     output_of,
     parameters_of,
 )
-from chainrule.sklearn.order import RowOrder
-from chainrule.sklearn.stochastic import Epochs, SolverState, Validation, run_epochs
+from chainrule.sklearn.solvers import fit_by_epochs
+from chainrule.sklearn.stochastic import Validation
 from chainrule.sparse import sparse_names, with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
@@ -266,96 +260,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         if not begun or (self.validation_scores_ is not None) != bool(self.early_stopping):
             self._begin_curves()  # a warm start behind L-BFGS, or behind a fit that was judged otherwise
         data, held_out = self._held_out(data, y)
-        network, samples = self.network_, data["x"].shape[0]
-        batch_size = self._batch_size(samples)
-        random_state = self._random_state if self.shuffle else None
-        exact = self.warm_start == "exact"
-        first = network.progress.place[0] + (network.progress.place[1] > 0)
-        order = RowOrder.of(
-            samples,
-            batch_size,
-            random_state,
-            first=first,
-            least=network.least_batch(),
-            begin=self._rows if exact else None,
-            seed=int(self.random_state) if isinstance(self.random_state, Integral) else 0,
-        )
-        goes_on = (incremental or exact) and hasattr(self, "_optimizer")
-        limit = 1 if incremental else self.max_iter
-        optimizer = self._solver(goes_on)
-        if optimizer.schedule.needs_total and (incremental or goes_on):
-            raise ValueError(
-                f"learning_rate_schedule: {optimizer.schedule!r} depends on the length of the training, which a "
-                f"fit that goes on does not know; choose another, such as cr.schedules.InverseSquareRoot(0.01)"
-            )
-        if goes_on:
-            network.progress = network.progress.with_optimizer(optimizer, network.params.flat, network.decays)
-        training = Training(
-            network,
-            data,
-            optimizer,
-            order,
-            validation=None if held_out is None else held_out[0],
-            total=self.max_iter * order.epoch_length,
-            fresh=not goes_on,
-        )
-        training.planned = limit * order.epoch_length
-        if training.optimizer.schedule == Constant(float(self.learning_rate_init)):
-            training.learning_rate = self._optimizer.learning_rate
-        self.n_iter_ = 0
         validation = None
         if held_out is not None:
-            validation = Validation(lambda: self._judged(*held_out), bool(self.early_stopping))
-        epochs = Epochs(self, training, limit, outputs=self._reported_outputs, validation=validation)
-        run_epochs(
-            epochs,
-            checked_callbacks(self.callbacks or []),
-            self.progress,
-            self._checkpoint(),
-            warns=not incremental,
-        )
-        self._rows = order.last if exact else None
-        order.forget()
-        network.progress.order = (-1, [])
-
-    def _solver(self, goes_on: bool) -> Optimizer:
-        """The optimizer that the parameters describe; `_optimizer` notes the rate it begins with."""
-        rate = float(self.learning_rate_init)
-        if not goes_on:
-            self._optimizer = SolverState(rate)
-        if isinstance(self.solver, Optimizer):
-            return self.solver
-        schedule: float | Schedule = (
-            rate if self.learning_rate_schedule is None else self.learning_rate_schedule
-        )
-        if self.preset == "chainrule":
-            return Network.default_optimizer
-        more: dict[str, Any] = {"weight_decay": self.alpha, "clip_norm": self.clip_norm}
-        if self.solver == "adamw":
-            return AdamW(schedule, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, **more)
-        more["penalized"] = self._reported_outputs if self.alpha else 0
-        if self.solver == "adam":
-            return AdamHat(schedule, beta1=self.beta_1, beta2=self.beta_2, epsilon=self.epsilon, **more)
-        if not self.momentum:
-            return SGD(schedule, **more)
-        kind = Nesterov if self.nesterovs_momentum else Momentum
-        return kind(schedule, momentum=self.momentum, **more)
-
-    def _checkpoint(self) -> Checkpoint | None:
-        given = self.checkpoint
-        if given is None or isinstance(given, Checkpoint):
-            return given
-        return Checkpoint(given)
-
-    def _batch_size(self, samples: int) -> int:
-        if self.batch_size == "auto":
-            return min(100 if self.preset == "chainrule" else 200, samples)
-        if self.batch_size > samples:
-            warnings.warn(
-                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
-                stacklevel=5,
-            )
-        return int(np.clip(self.batch_size, 1, samples))
+            validation = Validation(held_out[0], lambda: self._judged(*held_out), bool(self.early_stopping))
+        fit_by_epochs(self, data, validation, incremental=incremental)
 
     # Validation ----------------------------------------------------------------------------------------
 

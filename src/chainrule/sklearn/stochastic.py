@@ -1,4 +1,4 @@
-"""The stochastic solvers: epochs of a Training, and scikit-learn's rules of when to stop."""
+"""Epochs of a training, and scikit-learn's rules of when to stop."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from sklearn.exceptions import ConvergenceWarning
 
+from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, DivergedError
 from chainrule.loop import Callback, History
 from chainrule.loop.callbacks import Run
@@ -49,6 +50,7 @@ class SolverState:
 class Validation:
     """Data that each epoch is judged by: `judge` returns their score, and their loss."""
 
+    data: dict[str, Array] = field(repr=False)
     judge: Callable[[], tuple[float, float]]
     decides: bool
     """Whether the score says when to stop, and which weights are kept."""
