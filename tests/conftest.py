@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterator
 
 import pytest
 
@@ -43,3 +44,12 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
 def printed(value: object) -> str:
     """The id of a parameter: its repr, without an address, which differs between the workers of pytest-xdist."""
     return re.sub(r" at 0x[0-9a-f]+", "", repr(value))
+
+
+@pytest.fixture(scope="module")
+def kept_environment() -> Iterator[None]:
+    """The environment as it is: Dask leaves its numbers of threads in that of the process that starts a cluster."""
+    before = dict(os.environ)
+    yield
+    os.environ.clear()
+    os.environ.update(before)

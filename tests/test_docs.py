@@ -214,7 +214,7 @@ def test_blocks_on_mnist(path, tmp_path, monkeypatch):
     [path for path in FILES if has_blocks(path, "dask")],
     ids=lambda path: path.name,
 )
-def test_blocks_on_dask(path, tmp_path, monkeypatch):
+def test_blocks_on_dask(path, tmp_path, monkeypatch, kept_environment):
     pytest.importorskip("distributed", reason="distributed is not installed: chainrule[dask] brings it")
     monkeypatch.chdir(tmp_path)
     run_blocks(path, "dask")

@@ -243,7 +243,7 @@ def test_a_run_that_goes_on_is_the_one_that_is_waited_for(tmp_path):
 @pytest.mark.parametrize("is_resumed", [False, True])
 def test_train_watch_in_a_browser(tmp_path, is_resumed):
     program = shutil.which("chainrule", path=str(Path(sys.executable).parent)) or "chainrule"
-    command = [program, "train", "digits", "--iterations", "30000", "--batch-size", "20", "--no-check"]
+    command = [program, "train", "digits", "--iterations", "150000", "--batch-size", "20", "--no-check"]
     command += ["--watch", "--out", "run"]
     if is_resumed:
         held = [*command, "--checkpoint-every", "500"]
@@ -253,16 +253,16 @@ def test_train_watch_in_a_browser(tmp_path, is_resumed):
         ) as first:
             while not (tmp_path / "run/checkpoint.safetensors").exists():
                 time.sleep(0.05)
-            first.send_signal(signal.SIGINT)
+            first.send_signal(signal.SIGTERM)
         command = [program, "resume", "run", "--watch"]
     with (
         started_browser() as browser,
+        browser.new_page(viewport={"width": 400, "height": 800}) as page,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process,
     ):
         assert process.stdout is not None
         found = re.fullmatch(r"watch +(http://127\.0\.0\.1:\d+/)\n", process.stdout.readline())
         assert found is not None
-        page = browser.new_page(viewport={"width": 400, "height": 800})
         troubles: list[str] = []
         page.on("console", lambda each: troubles.append(each.text) if each.type == "error" else None)
         page.on("pageerror", lambda error: troubles.append(str(error)))
@@ -270,7 +270,7 @@ def test_train_watch_in_a_browser(tmp_path, is_resumed):
         page.locator(".chart canvas").first.wait_for(timeout=60_000)
         progress = page.locator(".card").first
         before = progress.inner_text()
-        assert "of 30,000 iterations" in before
+        assert "of 150,000 iterations" in before
         page.wait_for_function(
             "(before) => document.querySelector('.card')?.innerText !== before", arg=before, timeout=60_000
         )

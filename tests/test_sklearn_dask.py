@@ -30,7 +30,7 @@ RATES = {"learning_rate_init": [1e-9, 0.02]}
 
 
 @pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+def client(kept_environment: None) -> Iterator[Any]:
     with (
         distributed.LocalCluster(
             n_workers=2, threads_per_worker=1, processes=True, dashboard_address=":0"
@@ -51,6 +51,7 @@ def test_a_worker_uses_one_thread(client: Any) -> None:
     assert not threads.is_worker()
 
 
+@pytest.mark.usefixtures("kept_environment")
 def test_a_worker_in_this_process_uses_one_thread_too() -> None:
     """As a worker that the command line starts without a nanny, whose process multiprocessing has not begun."""
     with (

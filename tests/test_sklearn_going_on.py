@@ -141,6 +141,7 @@ def test_a_signal_ends_a_fit_as_in_scikit_learn(number: int) -> None:
         "import os, signal, sys, threading, warnings; from chainrule.sklearn import MLPClassifier\n"
         "from sklearn.datasets import load_digits\n"
         "X, Y = load_digits(return_X_y=True)\n"
+        "signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background ignores it\n"
         "threading.Timer(1.5, os.kill, (os.getpid(), int(sys.argv[1]))).start()\n"
         "warnings.simplefilter('ignore')\n"
         "made = MLPClassifier((20,), max_iter=10**6, tol=0, n_iter_no_change=10**6, random_state=0).fit(X, Y)\n"

@@ -182,11 +182,13 @@ def test_one_regressor_for_each_output() -> None:
 
 
 def test_a_clone_has_the_parameters_and_is_not_fitted() -> None:
-    model = classifier(
+    model = MLPClassifier(
         layers=[cr.Affine(8), cr.ReLU()],
         solver=cr.Momentum(0.1),
         callbacks=[cr.EarlyStopping()],
         validation_set=(X, y),
+        max_iter=30,
+        random_state=0,
     )
     copied = clone(model.fit(X, y))
     assert not hasattr(copied, "coefs_")

@@ -256,8 +256,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         return bool(self.early_stopping) or self.validation_set is not None
 
     def _fit_stochastic(self, data: dict[str, Array], y: Any, *, incremental: bool) -> None:
-        begun = hasattr(self, "loss_curve_") and (self.validation_loss_curve_ is not None) == self._validates
-        if not begun or (self.validation_scores_ is not None) != bool(self.early_stopping):
+        noted = vars(self)
+        is_same = (noted.get("validation_loss_curve_") is not None) == self._validates
+        is_same = is_same and (noted.get("validation_scores_") is not None) == bool(self.early_stopping)
+        if "_pace" not in noted or not is_same:
             self._begin_curves()  # a warm start behind L-BFGS, or behind a fit that was judged otherwise
         data, held_out = self._held_out(data, y)
         validation = None
