@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
+from browsing import started_browser
 from chainrule.program import program, table
 
 #: How many times as many random examples as usual.
@@ -53,3 +56,19 @@ def kept_environment() -> Iterator[None]:
     yield
     os.environ.clear()
     os.environ.update(before)
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """A real browser, one for all tests of a file."""
+    with started_browser() as found:
+        yield found
+
+
+@pytest.fixture
+def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
+    """Opens the page of a drawing in the browser."""
+    from graph_page_cases import shown_in
+
+    with shown_in(browser, tmp_path) as opening:
+        yield opening

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 
 import chainrule as cr
-from browsing import needs_browser, started_browser
+from browsing import needs_browser
 from chainrule.checking import Finding
 from chainrule.drawing import Drawing, draw
 from chainrule.drawing.rules import Source
@@ -20,22 +17,9 @@ from chainrule.drawing.scene import scene_of
 from graph_page_cases import (
     apple_shop,
     digits_network,
-    shown_in,
 )
 
 RED = [222, 45, 60, 255]
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as found:
-        yield found
-
-
-@pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    with shown_in(browser, tmp_path) as opening:
-        yield opening
 
 
 @needs_browser

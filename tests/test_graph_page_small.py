@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from browsing import needs_browser, opened, started_browser
+from browsing import needs_browser, opened
 from chainrule.drawing import Drawing, draw
 from test_graph_page_view import DESK, PHONE, network, two_layers
 
@@ -40,12 +39,6 @@ def failed_check() -> Drawing:
     w = cr.Parameter("w", rng.normal(size=(4, 2)))
     graph = cr.Graph(cr.Sum()(Square()(cr.Input("x") @ w)).named("loss"))
     return draw(cr.check(graph, x=rng.normal(size=(3, 4))))
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as found:
-        yield found
 
 
 def show(browser: Any, drawing: Drawing, folder: Path, size: tuple[int, int], step: str = "") -> Any:

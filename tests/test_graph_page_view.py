@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from browsing import needs_browser, opened, started_browser
+from browsing import needs_browser, opened
 from chainrule.drawing import Drawing, draw
 
 DESK, PHONE = (1280, 900), (400, 800)
@@ -44,12 +44,6 @@ def recurrence(steps: int = 217) -> Drawing:
 
 
 GRAPHS = {"two": two_layers, "ten": lambda: network(10), "thirty": lambda: network(30), "many": recurrence}
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as found:
-        yield found
 
 
 @pytest.fixture(scope="module")

@@ -4,36 +4,21 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from browsing import needs_browser, started_browser
+from browsing import needs_browser
 from chainrule.drawing import draw
 from graph_page_cases import (
     apple_shop,
     digits,
     digits_network,
     fan_out,
-    shown_in,
     sigmoid,
     vectors,
 )
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as found:
-        yield found
-
-
-@pytest.fixture
-def show(browser: Any, tmp_path: Path) -> Iterator[Any]:
-    with shown_in(browser, tmp_path) as opening:
-        yield opening
 
 
 @needs_browser

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import chainrule as cr
-from browsing import needs_browser, opened, started_browser
+from browsing import needs_browser, opened
 from chainrule.drawing.history import history_html
 from chainrule.loop.progress import BarState
 from chainrule.notebook import graph_html, network_html
 
 pytestmark = needs_browser
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    with started_browser() as running:
-        yield running
 
 
 def notebook(folder: Path, *shown: str) -> Path:

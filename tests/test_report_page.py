@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from browsing import needs_browser, opened, started_browser
+from browsing import needs_browser, opened
 from chainrule.loop import Health
 from chainrule.reports import report
 
@@ -36,12 +36,6 @@ DRAWN = """() => [...document.querySelectorAll(".chart canvas")].map((canvas) =>
   return colours.size;
 })"""
 WIDE = "() => document.documentElement.scrollWidth - window.innerWidth"
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started_browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 
 import chainrule as cr
-from browsing import needs_browser, opened, started_browser
+from browsing import needs_browser, opened
 from chainrule.errors import ChainruleWarning, DivergedError
 from chainrule.reports import TrainingReport, report
 
@@ -60,12 +60,6 @@ def perfect() -> TrainingReport:
 
 
 RUNS = {each.__name__: each for each in (diverged, regression, imbalanced, perfect)}
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with started_browser() as running:
-        yield running
 
 
 @pytest.fixture(scope="module")

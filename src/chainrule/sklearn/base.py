@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import train_test_split
-from sklearn.utils import check_random_state
+from sklearn.utils import check_random_state, column_or_1d
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted
 
@@ -113,6 +113,11 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             )
         self.network_.programs.predicting(sparse_names(data), rows=2).prepare_to_predict()
         return self
+
+    def _checked(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
+        """X in float32 or float64, and y, in one dimension where it has one column."""
+        X, y = validated(self, X, y, multi_output=True, dtype=(np.float64, np.float32), **options)
+        return X, column_or_1d(y, warn=True) if y.ndim == 2 and y.shape[1] == 1 else y
 
     def _weights(self, sample_weight: Any, X: Any, y: Any) -> Array | None:
         if sample_weight is None:

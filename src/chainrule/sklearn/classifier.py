@@ -11,7 +11,7 @@ import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import column_or_1d, compute_sample_weight
+from sklearn.utils import compute_sample_weight
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
@@ -22,7 +22,6 @@ from chainrule.layers import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.activation import sigmoid, softmax
 from chainrule.network import Network
 from chainrule.sklearn.base import MLP, keep
-from chainrule.sklearn.compatibility import validated
 from chainrule.sklearn.constraints import CLASSIFIER
 
 
@@ -94,16 +93,7 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     # Labels --------------------------------------------------------------------------------------------
 
     def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validated(
-            self,
-            X,
-            y,
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._checked(X, y, reset=reset)
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._learn_labels(y)
             return X, y

@@ -7,7 +7,6 @@ from typing import Any, ClassVar, Self
 import numpy as np
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
-from sklearn.utils import column_or_1d
 from sklearn.utils._param_validation import InvalidParameterError
 from sklearn.utils.metaestimators import available_if
 
@@ -21,7 +20,6 @@ from chainrule.layers import (
     Quantile,
 )
 from chainrule.sklearn.base import MLP, keep
-from chainrule.sklearn.compatibility import validated
 from chainrule.sklearn.constraints import REGRESSOR
 
 LOSSES: dict[str, type[Loss]] = {
@@ -97,17 +95,7 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         keep(self, locals())
 
     def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
-        X, y = validated(
-            self,
-            X,
-            y,
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
-        if y.ndim == 2 and y.shape[1] == 1:
-            y = column_or_1d(y, warn=True)
+        X, y = self._checked(X, y, y_numeric=True, reset=reset)
         if y.dtype.kind not in "biuf":
             raise ValueError(
                 f"could not convert string to float: y holds text, of dtype {y.dtype}; give y.astype(float)"
