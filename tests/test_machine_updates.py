@@ -177,12 +177,12 @@ def test_a_penalty_of_the_sum_is_part_of_the_loss_and_of_the_step(optimizer: Any
     )
     by_hand, state = net.astype("float64"), optimizer.start(net.params.flat.copy(), net.decays)
     training = net.training(X, t, optimizer=optimizer, batch_size=32, epochs=3, sample_weight=weights, seed=0)
-    order = [part for epoch in range(3) for part in training.batches.of_epoch(epoch)]
+    order = [rows for epoch in range(3) for rows in training.batches.of_epoch(epoch)]
     losses: list[float] = []
     while len(losses) < 9:
         losses += training.steps(9 - len(losses))
     expected = []
-    for rows in (row for part in order for row in part):
+    for rows in order:
         some = None if weights is None else weights[rows]
         total = len(rows) if some is None else some.sum()
         w = by_hand.params.flat

@@ -97,6 +97,50 @@ def test_rows_are_told_as_the_caller_numbers_them(kind: str) -> None:
         trainer.steps({"x": x, "t": t}, rows, np.zeros(1), iteration=0)
 
 
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("parts", [1, 3])
+@pytest.mark.parametrize("kind", ["as it is", "float16"])
+def test_batches_of_several_sizes_in_one_call(kind: str, parts: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One call does what a call for each batch does, whether data are read where they lie or in blocks."""
+    if parts > 1:
+        cut_small(monkeypatch)
+    monkeypatch.setattr("chainrule.program.machine.BLOCK_BYTES", 500)  # a few steps at a time
+    x = X if kind == "as it is" else laid_out(X, kind)
+    order, starts = np.random.default_rng(1).permutation(40), np.array([0, 16, 32, 40, 47, 63, 79])
+    rows = np.concatenate([order, order[::-1]])
+    losses, trained = [], []
+    for one_call in (True, False):
+        net, optimizer = network(cr.Affine(6), cr.Dropout(0.3)), cr.Momentum(0.1)
+        trainer = net.program(16, T).trainer(optimizer, optimizer.start(net.params.flat))
+        rates = np.linspace(0.1, 0.2, 6)
+        pieces = [(0, 6)] if one_call else [(k, k + 1) for k in range(6)]
+        found: list[float] = []
+        for a, b in pieces:
+            some, begins = rows[starts[a] : starts[b]], starts[a : b + 1] - starts[a]
+            given: dict[str, Any] = {"starts": begins} if one_call else {}
+            some = some if one_call else some[None]
+            found += [*trainer.steps({"x": x, "t": T}, some, rates[a:b], iteration=a, **given)]
+        losses.append(found)
+        trained.append(net.params.flat.copy())
+    assert losses[0] == losses[1]
+    np.testing.assert_array_equal(*trained)
+
+
+@pytest.mark.usefixtures("executor")
+@pytest.mark.parametrize("starts", [[0, 3, 9], [1, 3, 8], [0, 3, 3, 8], [0, 5, 3, 8], [0, 8]])
+def test_starts_that_do_not_divide_the_rows_are_refused(starts: list[int]) -> None:
+    net, optimizer = network(), cr.SGD(0.1)
+    trainer = net.program(6, T).trainer(optimizer, optimizer.start(net.params.flat))
+    with pytest.raises(ShapeError, match=r"rows: expected|starts: expected|at most 6 rows"):
+        trainer.steps(
+            {"x": X, "t": T},
+            np.arange(8),
+            np.zeros(len(starts) - 1),
+            iteration=0,
+            starts=np.array(starts),
+        )
+
+
 def laid_out(x: np.ndarray, kind: str) -> np.ndarray:
     """The same numbers, laid out otherwise."""
     if kind == "misaligned":

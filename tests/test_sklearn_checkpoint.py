@@ -94,6 +94,7 @@ def test_a_process_that_is_killed(tmp_path: Path) -> None:
     )
     process = subprocess.Popen([sys.executable, "-c", code, str(tmp_path / "run")])
     while not (tmp_path / "run" / "checkpoint.safetensors").exists():
+        assert process.poll() is None
         time.sleep(0.05)
     time.sleep(0.3)
     process.kill()

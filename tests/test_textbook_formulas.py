@@ -45,7 +45,7 @@ def test_500_iterations_agree_with_the_formulas():
     net = cr.TwoLayerNet(64, 50, 10, weight_init_std=0.1, seed=5)
     w = {name: value.copy() for name, value in net.params.items()}
     batches = Batches(len(x), 100, "replacement", seed=9)
-    drawn = [rows for epoch in range(40) for part in batches.of_epoch(epoch) for rows in part]
+    drawn = [rows for epoch in range(40) for rows in batches.of_epoch(epoch)]
     expected = [step(w, x[rows], t[rows]) for rows in drawn[:500]]
     history = net.fit(
         x, t, optimizer=cr.SGD(RATE), iterations=500, batch_size=100, sampling="replacement", seed=9

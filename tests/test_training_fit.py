@@ -26,7 +26,7 @@ def batches_of(epochs, batches=None, **arguments):
     """The rows of every batch, over some epochs of 53 samples."""
     if batches is None:
         batches = Batches.make(53, **({"batch_size": 10, "sampling": "shuffle", "seed": 1} | arguments))
-    return [rows for epoch in range(epochs) for part in batches.of_epoch(epoch) for rows in part]
+    return [rows for epoch in range(epochs) for rows in batches.of_epoch(epoch)]
 
 
 class Recorder:

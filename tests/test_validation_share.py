@@ -132,10 +132,10 @@ def test_a_batch_of_weight_0_is_refused_before_the_training(sampling: Any) -> No
         for steps in (1, 2, 6, 20):
             net = network(seed=seed)
             made = net.training(X, K, **(arguments | {"sample_weight": None}))
-            batches = [made.progress.next_batches(1)[0]]
+            batches = [made.progress.next_batches(1).numbers]
             for _ in range(steps - 1):
                 made.progress.advance(1)
-                batches.append(made.progress.next_batches(1)[0])
+                batches.append(made.progress.next_batches(1).numbers)
             is_empty = any(not weights[rows].any() for rows in batches)
             seen.add(is_empty)
             net = network(seed=seed)
@@ -154,9 +154,7 @@ def test_a_batch_of_weight_0_is_refused_before_the_training(sampling: Any) -> No
 
 def test_what_is_left_of_an_epoch_is_looked_at_only() -> None:
     weights = np.ones(60)
-    order = np.concatenate(
-        [part.ravel() for part in network().training(X, K, batch_size=6).batches.of_epoch(0)]
-    )
+    order = network().training(X, K, batch_size=6).batches.order_of(0)
     weights[order[:6]] = 0
     arguments: dict[str, Any] = {"batch_size": 6, "sample_weight": weights}
     with pytest.raises(DataError, match=r"batch 1 of epoch 1 would"):

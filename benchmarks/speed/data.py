@@ -24,7 +24,7 @@ def write_data(folder: Path) -> None:
         batches = Batches(task.samples or len(x), task.batch, "replacement", SEED)
         many = ITERATIONS if task == W1 else 400
         epochs = -(-many // batches.epoch_length)
-        rows = np.concatenate([part for epoch in range(epochs) for part in batches.of_epoch(epoch)])
+        rows = np.concatenate([batches.of_epoch(epoch) for epoch in range(epochs)])
         np.save(folder / f"rows-{task.name}.npy", rows[:many])
 
 

@@ -108,7 +108,7 @@ def trained(ours: cr.Network, theirs: Any, x: Any, t: Any, loss: Any, weighted: 
     stepper = make([{"params": decayed}, {"params": others, "weight_decay": 0.0}])
     batches = Batches(ROWS, BATCH, "shuffle", seed=5)
     losses = []
-    for rows in (rows for epoch in range(3) for part in batches.of_epoch(epoch) for rows in part):
+    for rows in (rows for epoch in range(3) for rows in batches.of_epoch(epoch)):
         stepper.zero_grad()
         value = loss(
             theirs(torch.tensor(x[rows])),

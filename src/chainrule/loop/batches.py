@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, Literal
+from dataclasses import dataclass, fields
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
 
 from chainrule.arguments import one_of, whole_number
 from chainrule.arrays import Array
@@ -13,6 +15,19 @@ from chainrule.randomness import Purpose, stream
 Sampling = Literal["shuffle", "replacement"]
 SAMPLINGS = ("shuffle", "replacement")
 BATCH_SIZE = 100  # unless told otherwise, and all the data where there are fewer
+
+
+class Rows(NamedTuple):
+    """The rows of batches that follow each other, which need not be of one size."""
+
+    numbers: Array
+    """Those of the first batch, then those of the second, and so on."""
+    starts: Array
+    """Where each batch begins in them, and where the last one ends."""
+
+    def of(self, batch: int) -> Array:
+        """The row numbers of one batch."""
+        return self.numbers[self.starts[batch] : self.starts[batch + 1]]
 
 
 @dataclass(frozen=True)
@@ -50,6 +65,10 @@ class Batches:
             )
         return cls(samples, batch_size, sampling, seed, least)
 
+    def settings(self) -> dict[str, Any]:
+        """What they were made with, as JSON values."""
+        return {each.name: getattr(self, each.name) for each in fields(Batches)}
+
     @property
     def epoch_length(self) -> int:
         """How many batches an epoch has."""
@@ -74,13 +93,21 @@ class Batches:
         left = self.samples % self.batch_size
         return left if left and not self.joins else self.batch_size
 
-    def of_epoch(self, epoch: int) -> list[Array]:
-        """The row numbers of the batches of an epoch, in order: those of one size as the rows of one array."""
+    @property
+    def starts(self) -> Array:
+        """Where each batch begins in an epoch's rows, and where the last one ends: (epoch_length + 1,)."""
+        starts = self.batch_size * np.arange(self.epoch_length + 1)
+        if self.sampling == "shuffle":
+            starts[-1] = self.samples
+        return starts
+
+    def order_of(self, epoch: int) -> Array:
+        """The row numbers of an epoch, batch by batch."""
         rng = stream(self.seed, Purpose.SAMPLE, 0, epoch)
-        whole = self.samples // self.batch_size - self.joins
         if self.sampling == "replacement":
-            return [rng.integers(self.samples, size=(whole, self.batch_size))]
-        order = rng.permutation(self.samples)
-        alike = order[: whole * self.batch_size].reshape(whole, self.batch_size)
-        rest = order[None, whole * self.batch_size :]
-        return [part for part in (alike, rest) if part.size]
+            return rng.integers(self.samples, size=self.epoch_length * self.batch_size)
+        return rng.permutation(self.samples)
+
+    def of_epoch(self, epoch: int) -> list[Array]:
+        """The row numbers of each batch of an epoch."""
+        return np.split(self.order_of(epoch), self.starts[1:-1])

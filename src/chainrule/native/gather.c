@@ -24,7 +24,7 @@ static convert *const CONVERSIONS[] = {from_f32, from_f64, from_i8,  from_i16, f
 // The number of the data's row for row `r` of the batch, of data with `rows` rows; -1, noted, where there is none.
 INLINE int64_t row_number(const worker *w, const instruction *i, int64_t r, int64_t rows) {
     call *c = w->call;
-    const int64_t row = c->rows ? c->rows[w->step * c->batch + r] : w->first + r;
+    const int64_t row = c->rows ? c->rows[w->first + r] : w->first + r;
     if (row >= 0 && row < rows) return row;
     fail(c, ROW_OUT_OF_RANGE, i->operand[0], row, r);
     return -1;

@@ -53,7 +53,8 @@ static int run_part(worker *w, int64_t number, int64_t part) {
     w->turn = number % c->turn_count;
     w->part = part;
     w->parts = c->turns[w->turn].parts;
-    w->rows = c->batch;
+    w->first = c->starts ? c->starts[w->step] : w->step * c->batch;
+    w->rows = c->starts ? c->starts[w->step + 1] - w->first : c->batch;
     w->low = share(w->rows, part, w->parts);
     w->high = share(w->rows, part + 1, w->parts);
     w->sum = c->sums + LINE * part;

@@ -50,7 +50,8 @@ typedef struct {
     int64_t turn_count;
     function gemm, gemv;      // NULL: the plain loops do it
     int64_t blas_bits;        // of BLAS's integers
-    const int64_t *rows;      // (steps, batch) row numbers of the data; NULL: rows one after another
+    const int64_t *rows;      // row numbers of the data, batch by batch; NULL: rows one after another
+    const int64_t *starts;    // (steps + 1,) where each batch begins in them; NULL: each has `batch`
     int64_t steps, batch;     // with rows one after another, batch is that of all steps but the last
     int64_t total;            // rows in all, one after another
     const double *rates;      // of each step
@@ -77,7 +78,7 @@ typedef struct {
     const void *kernels;
     int64_t task;         // the turn to do next, those of all steps counted through; in a prediction, of its step
     int64_t step, turn, part, parts;
-    int64_t first, rows;  // of the batch: the number of its first row, one after another; how many
+    int64_t first, rows;  // of the batch: where it begins, in `rows` or one after another; how many
     int64_t low, high;    // the rows of this part, in a turn that is cut by rows
     double *sum;          // where the loss of this part goes
 } worker;

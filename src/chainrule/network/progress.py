@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from copy import deepcopy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from chainrule.arguments import whole_number
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError
 from chainrule.loop import Batches
+from chainrule.loop.batches import Rows
 from chainrule.optimizers import Optimizer, OptimizerState
 
 if TYPE_CHECKING:
@@ -33,8 +34,8 @@ class Progress:
     total: int | None = None
     batches: Batches | None = None
     place: tuple[int, int] = (0, 0)  # assigned at once, so that Ctrl-C leaves no place that there is not
-    #: The batches of the epoch it stands in, drawn when they are first needed.
-    order: tuple[int, list[Array]] = (-1, [])
+    #: An epoch, and the row numbers of its batches: those drawn last.
+    order: tuple[int, Array] = (-1, np.empty(0, np.int64))
 
     def with_optimizer(self, optimizer: Optimizer, flat: Array, decays: Array) -> Progress:
         """The same with an optimizer of the kind it has but other numbers, which goes on with what was gathered."""
@@ -71,7 +72,7 @@ class Progress:
         epoch, done = self.place
         made = Progress(optimizer, state, told if total is None else total, batches, self.place, self.order)
         if batches != self.batches:
-            made.place, made.order = (epoch + (done > 0), 0), (-1, [])
+            made.place, made.order = (epoch + (done > 0), 0), Progress.order
         if steps is not None:
             made.total_for(steps)
         return made
@@ -94,30 +95,20 @@ class Progress:
             )
         return self.total
 
-    def next_batches(self, most: int) -> Array:
-        """The row numbers of the next batches, `most` at most, all of one size, of this epoch and the next ones."""
+    def next_batches(self, count: int) -> Rows:
+        """The row numbers of the next batches, of this epoch and of those behind it."""
         assert self.batches is not None
-        (epoch, skipped), left = self.place, most
-        found: list[Array] = []
-        while left:
-            for part in self._order_of(epoch):
-                if skipped >= len(part):
-                    skipped -= len(part)
-                    continue
-                if found and part.shape[1] != found[0].shape[1]:
-                    return _joined(found)
-                found.append(part[skipped : skipped + left])
-                left, skipped = left - len(found[-1]), 0
-                if not left:
-                    break
-            epoch += 1
-        return _joined(found)
-
-    def _order_of(self, epoch: int) -> list[Array]:
-        assert self.batches is not None
-        if self.order[0] != epoch:
-            self.order = epoch, self.batches.of_epoch(epoch)
-        return self.order[1]
+        (epoch, begin), of_epoch = self.place, self.batches.starts
+        numbers, starts, rows = [], [np.zeros(1, np.int64)], 0
+        while count:
+            if self.order[0] != epoch:
+                self.order = epoch, self.batches.order_of(epoch)
+            end = min(begin + count, len(of_epoch) - 1)
+            numbers.append(self.order[1][of_epoch[begin] : of_epoch[end]])
+            starts.append(of_epoch[begin + 1 : end + 1] + (rows - of_epoch[begin]))
+            rows = int(starts[-1][-1])
+            count, epoch, begin = count - (end - begin), epoch + 1, 0
+        return Rows(np.concatenate(numbers), np.concatenate(starts))
 
     def batch_without(self, useful: Array, steps: int) -> tuple[int, int] | None:
         """The epoch and the number of the first of the coming batches that holds none of the useful rows."""
@@ -125,7 +116,8 @@ class Progress:
         epoch, begin = self.place
         ahead = steps if np.sum(~useful) >= self.batches.smallest else 0
         while ahead > 0:
-            is_useful = np.concatenate([useful[part].any(axis=1) for part in self.batches.of_epoch(epoch)])
+            order = self.batches.order_of(epoch)
+            is_useful = np.logical_or.reduceat(useful[order], self.batches.starts[:-1])
             is_useful = is_useful[begin : begin + ahead]
             if not is_useful.all():
                 return epoch, begin + int(np.argmin(is_useful))
@@ -148,7 +140,7 @@ class Progress:
 
     def to_dict(self) -> dict[str, Any]:
         """The place in the order of batches, as JSON values."""
-        batches = None if self.batches is None else asdict(self.batches)
+        batches = None if self.batches is None else self.batches.settings()
         return {"place": list(self.place), "batches": batches}
 
     @classmethod
@@ -163,10 +155,6 @@ class Progress:
         if done and (batches is None or done >= batches.epoch_length):
             raise ArgumentError(f"progress: expected fewer batches done than an epoch has, got {done}")
         return cls(place=(epoch, done), batches=batches)
-
-
-def _joined(parts: list[Array]) -> Array:
-    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def counted_in_file(name: str, value: Any) -> int:

@@ -27,6 +27,7 @@ from chainrule.loop import (
     is_watched,
     train,
 )
+from chainrule.loop.batches import Rows
 from chainrule.network.divergence import diverged_by_update, diverged_in_step
 from chainrule.network.health import NetworkExaminer, seconds_of, steps_worth
 from chainrule.network.programs import measured
@@ -196,30 +197,31 @@ class Training:
                     batches = self.progress.next_batches(min(n - len(losses), self._pace.steps))
                     done = self._run(batches)
                     losses += done
-                    if len(done) < len(batches):
+                    if len(done) < len(batches.starts) - 1:
                         break
             if not losses:
                 if interrupts.asked:
                     raise KeyboardInterrupt
-                feeds = {name: array[batches[0]] for name, array in self.data.items()}
+                feeds = {name: array[batches.of(0)] for name, array in self.data.items()}
                 raise diverged_in_step(
                     self.network, feeds, self.iteration + 1, self.optimizer, self._next_rate()
                 )
         self._interrupted = interrupts.asked
         return losses
 
-    def _run(self, batches: Array) -> list[float]:
+    def _run(self, batches: Rows) -> list[float]:
         """One call of the machine. It does fewer steps where one diverges."""
         state = self.optimizer_state
         before = done = state.iteration
-        rates = self._rates(before, len(batches))
+        rates = self._rates(before, len(batches.starts) - 1)
         start = time.perf_counter()
         try:
             with self.network.callers.steps(), np.errstate(all="ignore"):  # what overflows is found and named
                 losses: list[float] = self._trainer.steps(
                     self.data,
-                    batches,
+                    batches.numbers,
                     rates,
+                    starts=batches.starts,
                     iteration=self.network.iterations,
                     threads=self._threads,
                     weights=self._weights_of(batches),
@@ -235,10 +237,12 @@ class Training:
             self._pace.note(done, time.perf_counter() - start)
         return losses
 
-    def _weights_of(self, batches: Array) -> Array | None:
+    def _weights_of(self, batches: Rows) -> Array | None:
         """The sum of the weights of each batch's rows, where a penalty depends on it."""
         weights = self.data.get("sample_weight") if self.optimizer.penalized else None
-        return None if weights is None else np.asarray(weights[batches].sum(axis=1, dtype=np.float64))
+        if weights is None:
+            return None
+        return np.add.reduceat(weights[batches.numbers], batches.starts[:-1], dtype=np.float64)
 
     def _rates(self, first: int, steps: int) -> Array:
         if self.learning_rate is not None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -78,7 +77,7 @@ def _description(training: Training) -> dict[str, Any]:
         "dtype": str(network.dtype),
         "network_seed": network.seed,
         "layers": " ".join(layers),
-        **asdict(training.batches),
+        **training.batches.settings(),
     }
 
 

@@ -36,7 +36,10 @@ class Call:
     batch: int
     steps: int
     rows: Array | None = None
+    """Of a training: the row numbers of the batches, (steps, batch), or one batch after another with `starts`."""
     total: int = 0
+    starts: Array | None = None
+    """Where each batch begins in `rows`, and where the last one ends: (steps + 1,). `batch` is then the largest."""
     rates: Array = field(default_factory=lambda: np.zeros(1))
     weights: Array | None = None
     """Of each step: the sum of its rows' weights, for a penalty; by default the number of rows."""
@@ -73,13 +76,19 @@ class Call:
     def rows_of(self, step: int) -> Any:
         """The rows of the data that a step takes: their numbers, or a slice."""
         if self.rows is not None:
-            return self.rows[step]
+            return self.rows.ravel()[self._first_of(step) : self._first_of(step + 1)]
         first = step * self.batch
         return slice(first, min(first + self.batch, self.total))
 
     def length_of(self, step: int) -> int:
         """How many they are."""
-        return self.batch if self.rows is not None else min(self.batch, self.total - step * self.batch)
+        if self.rows is not None:
+            return self._first_of(step + 1) - self._first_of(step)
+        return min(self.batch, self.total - step * self.batch)
+
+    def _first_of(self, step: int) -> int:
+        """Where the batch of a step begins in `rows`."""
+        return step * self.batch if self.starts is None else int(self.starts[step])
 
 
 @dataclass

@@ -51,8 +51,9 @@ class CallStructure(Structure):
     """`call` in native/machine.h."""
 
     _fields_ = _fields(
-        "code turns turn_count gemm gemv blas_bits rows steps batch total rates weights done training iteration "
-        "losses right result parts box sums squares next doubtful failed failed_array failed_value failed_row"
+        "code turns turn_count gemm gemv blas_bits rows starts steps batch total rates weights done training "
+        "iteration losses right result parts box sums squares next doubtful "
+        "failed failed_array failed_value failed_row"
     )
 
 

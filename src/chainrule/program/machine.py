@@ -143,7 +143,8 @@ class Machine:
         c = self.call
         c.turn_count = len(self.table.turns_of(call.measured))
         c.steps, c.batch, c.total = call.steps, call.batch, call.total
-        c.rows, c.rates, c.weights = _address(call.rows), _address(call.rates), _address(call.weights)
+        c.rows, c.starts = _address(call.rows), _address(call.starts)
+        c.rates, c.weights = _address(call.rates), _address(call.weights)
         c.losses = _address(call.losses if call.measured else None)
         c.right, c.result = _address(call.right), _address(call.result)
         c.done = 0 if call.update is None else call.update.state.iteration
@@ -278,15 +279,19 @@ class Machine:
     def _some_steps(self, call: Call, first: int, steps: int) -> Call:
         rows: Any = slice(first * call.batch, min((first + steps) * call.batch, call.total))
         origin = np.arange(call.total)[rows]
+        starts = None
         if call.rows is not None:
-            rows = origin = call.rows[first : first + steps].ravel()
-            self._check_rows(call, rows)
+            starts = np.arange(call.steps + 1) * call.batch if call.starts is None else call.starts
+            rows = origin = call.rows.ravel()[starts[first] : starts[first + steps]]
+            starts = starts[first : first + steps + 1] - starts[first]
+            self._check_rows(call, rows, starts)
         own = slice(first, first + steps)
         return replace(
             call,
             data={name: self._plain(array[rows]) for name, array in call.data.items()},
             steps=steps,
-            rows=None if call.rows is None else np.arange(len(origin)).reshape(steps, -1),
+            rows=None if call.rows is None else np.arange(len(origin)),
+            starts=starts,
             total=len(origin),
             rates=call.rates[own],
             weights=None if call.weights is None else call.weights[own],
@@ -297,12 +302,13 @@ class Machine:
             origin=origin,
         )
 
-    def _check_rows(self, call: Call, rows: Array) -> None:
+    def _check_rows(self, call: Call, rows: Array, starts: Array) -> None:
         for _, place in self.data_places[call.measured]:
             length = len(call.data[place.source])
             wrong = np.flatnonzero((rows < 0) | (rows >= length))
             if wrong.size:
-                raise wrong_row(place.source, length, int(rows[wrong[0]]), int(wrong[0]) % call.batch)
+                begin = starts[np.searchsorted(starts, wrong[0], "right") - 1]
+                raise wrong_row(place.source, length, int(rows[wrong[0]]), int(wrong[0] - begin))
 
     def _plain(self, array: Array) -> Array:
         """A copy that the machine reads."""

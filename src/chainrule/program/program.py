@@ -191,10 +191,13 @@ class Program:
         with self._executor(self.predicting):
             pass
 
-    def call_of(self, data: Mapping[str, Array], rows: Array, **more: Any) -> Call:
-        """Training steps, one on each row of `rows`, which are row numbers of the data."""
-        steps, batch = rows.shape
-        return Call(with_sparse_rows(data), batch, steps, rows, statistics=self.statistics(), **more)
+    def call_of(
+        self, data: Mapping[str, Array], rows: Array, starts: Array | None = None, **more: Any
+    ) -> Call:
+        """Training steps, one on each row of `rows`, which are row numbers, or on the parts that `starts` cut."""
+        steps, batch = rows.shape if starts is None else (len(starts) - 1, int(np.diff(starts).max()))
+        data, statistics = with_sparse_rows(data), self.statistics()
+        return Call(data, batch, steps, rows, starts=starts, statistics=statistics, **more)
 
     def _trainable(self) -> Table:
         if self.training is None:
@@ -275,11 +278,14 @@ class Trainer:
         rates: Array,
         *,
         iteration: int,
+        starts: Array | None = None,
         threads: int | None = None,
         weights: Array | None = None,
     ) -> Array:
         """One step on each row of `rows`, which are row numbers of the data. Returns the losses.
 
+        With `starts`, which end with the length of rows, these have one dimension and batch k is
+        rows[starts[k] : starts[k + 1]].
         `weights` are the sums of each step's sample weights, for an optimizer that is `penalized`.
 
         There are fewer than rows when a loss or gradient is not finite: nothing was changed in that step.
@@ -287,9 +293,10 @@ class Trainer:
         call = self.program.call_of(
             data,
             np.ascontiguousarray(rows, np.int64),
+            None if starts is None else np.ascontiguousarray(starts, np.int64),
             rates=np.ascontiguousarray(rates, np.float64),
             weights=None if weights is None else np.ascontiguousarray(weights, np.float64),
-            losses=np.empty(len(rows)),
+            losses=np.empty(len(rates)),
             training=True,
             iteration=iteration,
             update=self.update,

@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import numpy as np
 
+from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, ChainruleError, DataError, ShapeError
 from chainrule.program.calls import Call
 from chainrule.program.operations import updates
@@ -235,9 +236,8 @@ def verify_call(table: Table, data: Iterable[Place], call: Call) -> None:
         raise ShapeError(f"expected at most {table.capacity} rows in a batch, got {call.batch}")
     for place in data:
         _check_data(place, call)
-    rows = call.rows
-    if rows is not None and (rows.shape != (call.steps, call.batch) or rows.dtype != np.int64):
-        raise ShapeError(f"rows: expected shape {(call.steps, call.batch)}, got {rows.shape} of {rows.dtype}")
+    if call.rows is not None:
+        _check_rows(call.rows, call)
     rates = call.rates if call.update else None
     for name, array in (("rates", rates), ("weights", call.weights), ("right", call.right)):
         if array is not None and len(array) < call.steps:
@@ -251,6 +251,20 @@ def verify_call(table: Table, data: Iterable[Place], call: Call) -> None:
             raise ShapeError(
                 f"result: expected shape {expected}, writable and in C order, got {result.shape}"
             )
+
+
+def _check_rows(rows: Array, call: Call) -> None:
+    starts = call.starts
+    expected = (call.steps, call.batch) if starts is None else (int(starts[-1]),)
+    if rows.shape != expected or rows.dtype != np.int64:
+        raise ShapeError(f"rows: expected shape {expected}, got {rows.shape} of {rows.dtype}")
+    if starts is None:
+        return
+    lengths = np.diff(starts)
+    if starts.shape != (call.steps + 1,) or starts.dtype != np.int64 or starts[0] != 0:
+        raise ShapeError(f"starts: expected 0 and the end of each of the {call.steps} batches, got {starts}")
+    if lengths.min() < 1 or lengths.max() > call.batch:
+        raise ShapeError(f"starts: expected batches of 1 to {call.batch} rows, got {lengths}")
 
 
 def _check_data(place: Place, call: Call) -> None:

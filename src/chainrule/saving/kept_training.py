@@ -120,7 +120,7 @@ def keep(run: Run, callbacks: Sequence[Callback], **more: Any) -> tuple[dict[str
         marks=list(marks_of(run.history)),
         settings=encode(dict(run.history.settings)),
         optimizer=encode(training.optimizer),
-        batches=asdict(training.batches),
+        batches=training.batches.settings(),
         rows=len(training.data["t"])
         + (0 if training.held_out is None else len((training.validation or {})["t"])),
         held_out=training.held_out,

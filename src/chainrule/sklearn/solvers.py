@@ -11,10 +11,11 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.network import Network, Training
 from chainrule.network.making import checked_callbacks
+from chainrule.network.progress import Progress
 from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Constant, Schedule
-from chainrule.sklearn.order import RowOrder
+from chainrule.sklearn.order import Draws, RowOrder
 from chainrule.sklearn.stochastic import Epochs, SolverState, Validation, run_epochs
 
 
@@ -58,9 +59,9 @@ def fit_by_epochs(
     if checkpoint is not None and not isinstance(checkpoint, Checkpoint):
         checkpoint = Checkpoint(checkpoint)
     run_epochs(epochs, callbacks, estimator.progress, checkpoint, warns=not incremental)
-    estimator._rows = order.last if exact else None
-    order.forget()
-    network.progress.order = (-1, [])
+    estimator._rows = order.draws.last if exact else None
+    order.draws.kept = {}
+    network.progress.order = Progress.order
 
 
 def _optimizer_of(estimator: Any) -> Optimizer:
@@ -87,14 +88,19 @@ def _order_of(estimator: Any, samples: int) -> RowOrder:
     """The batches, in the order that the estimator's random state draws."""
     network, given = estimator.network_, estimator.random_state
     epoch, done = network.progress.place
-    return RowOrder.of(
+    before = estimator._rows if estimator.warm_start == "exact" else None
+    batch_size = _batch_size(estimator, samples)
+    return RowOrder(
         samples,
-        _batch_size(estimator, samples),
-        estimator._random_state if estimator.shuffle else None,
-        first=epoch + (done > 0),
-        least=network.least_batch(),
-        begin=estimator._rows if estimator.warm_start == "exact" else None,
-        seed=int(given) if isinstance(given, Integral) else 0,
+        batch_size,
+        "shuffle",
+        int(given) if isinstance(given, Integral) else 0,
+        min(network.least_batch(), batch_size),
+        draws=Draws(
+            estimator._random_state if estimator.shuffle else None,
+            np.arange(samples) if before is None or len(before) != samples else before,
+            next=epoch + (done > 0),
+        ),
     )
 
 

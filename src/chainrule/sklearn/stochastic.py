@@ -72,11 +72,8 @@ class Epochs(Callback):
     ) -> None:
         self.estimator, self.training, self.limit, self.validation = estimator, training, limit, validation
         batches = training.batches
-        sizes = np.concatenate(
-            [np.full(len(part), part.shape[1]) for part in batches.of_epoch(training.epoch)]
-        )
         #: How much each batch counts in the loss of an epoch.
-        self.shares = sizes / (batches.samples * outputs)
+        self.shares = np.diff(batches.starts) / (batches.samples * outputs)
         #: Whether training is over, whether that is because of the limit of epochs, and why.
         self.ended = self.at_limit = False
         self.reason = "finished"
@@ -129,7 +126,7 @@ class Epochs(Callback):
             "noted": noted,
             "rate": e._optimizer.learning_rate,
             "override": self.training.learning_rate is not None,
-            "order": order.state(self.training.epoch),
+            "order": order.draws.state(self.training.epoch),
             "best": best,
         }
 
@@ -140,7 +137,7 @@ class Epochs(Callback):
         e._optimizer.learning_rate = state["rate"]
         if state["override"]:
             self.training.learning_rate = state["rate"]
-        order.restore(state["order"])
+        order.draws.restore(state["order"])
         if self.validation is not None:
             self.validation.best = state["best"]
         done = run.iteration % len(self.shares)  # of an epoch that the checkpoint stands in
