@@ -42,6 +42,7 @@ def cut_small(patch: pytest.MonkeyPatch) -> None:
     patch.setattr(table, "LEAST_ROWS", 2)
     patch.setattr(table, "LARGE", 60)
     patch.setattr(table, "LEAST_OF_LARGE", {"gradients": 2, "columns": 2})
+    patch.setattr(table, "SPARSE_COLUMNS", 1)
 
 
 def printed(value: object) -> str:

@@ -36,6 +36,15 @@ INLINE void add_multiple(real *restrict y, real v, const real *restrict x, int64
     for (int64_t j = 0; j < N; j++) y[j] += v * x[j];
 }
 
+// Fetch the row of N numbers that the next number of a sparse row leads to: it lies anywhere in the matrix.
+INLINE void fetch_next(const sparse_row *x, const real *matrix, int64_t K, int64_t N) {
+    if (x->next + 1 >= x->end) return;
+    const int64_t column = index_at(x->indices, x->next + 1);
+    if (column < 0 || column >= K) return;
+    const char *row = (const char *)(matrix + column * N);
+    for (int64_t k = 0; k < N * (int64_t)sizeof(real); k += 64) __builtin_prefetch(row + k);
+}
+
 // y (B, N) = x (B, K) W (K, N), for sparse x.
 static int sparse_matmul(worker *w, const instruction *i) {
     const int64_t K = operand(w, i, 3)->length, N = operand(w, i, 3)->width;
@@ -48,6 +57,7 @@ static int sparse_matmul(worker *w, const instruction *i) {
         for (int64_t before = -1; x.next < x.end; x.next++) {
             const int64_t column = index_at(x.indices, x.next);
             if (column <= before || column >= K) return no_sparse_row(w, i, column, x.row);
+            fetch_next(&x, W, K, N);
             add_multiple(y, value_at(x.values, x.next), W + column * N, N);
             before = column;
         }
@@ -74,18 +84,18 @@ static int sparse_transposed_matmul(worker *w, const instruction *i) {
     const real *dy = all_rows(w, i, 3);
     real *dW = all_rows(w, i, 4);
     memset(dW + low * N, 0, (size_t)((high - low) * N) * sizeof(real));
-    int finite = 1;
+    int64_t numbers = 0;
     for (int64_t r = 0; r < w->rows; r++, dy += N) {
         sparse_row x;
         if (!find_sparse_row(w, i, r, &x)) return 0;
-        for (x.next = first_from(&x, low); x.next < x.end; x.next++) {
+        for (x.next = first_from(&x, low); x.next < x.end; x.next++, numbers++) {
             const int64_t column = index_at(x.indices, x.next);
             if (column >= high) break;
             if (column < low) return no_sparse_row(w, i, column, x.row);
+            fetch_next(&x, dW, K, N);
             add_multiple(dW + column * N, value_at(x.values, x.next), dy, N);
-            finite &= all_finite(dW + column * N, N);
         }
     }
-    if (!finite) *w->sum = NAN;
+    if (!all_finite(dW + low * N, (high - low) * N)) *w->sum = NAN;
     return 0;
 }

@@ -25,6 +25,9 @@ MOST_PARTS = 64
 PART = 1_000_000  # multiply-adds, or what takes as long, that a part of a turn is made of
 LEAST_ROWS = 16  # of a part
 LARGE = 62_500  # numbers of a matrix that BLAS had better copy once, not for each part: it is cut by columns
+SPARSE_COLUMNS = (
+    8  # of a gradient by sparse data, for each part: it looks its rows up in every row of the data
+)
 LEAST_OF_LARGE = {"gradients": 90, "columns": 128}  # rows, or columns, of a part of one
 PER_ELEMENT = 40  # multiply-adds that take as long as one element of an elementwise operation
 
@@ -257,6 +260,8 @@ def parts_of(kind: TurnKind, instructions: Sequence[Instruction], capacity: int)
     elif matrices:
         rows = max(matrix.length or 1 for matrix in matrices)
         most = min(most, rows // (LEAST_OF_LARGE[kind] if any(map(is_large, matrices)) else LEAST_ROWS))
+        sparse = [each for each in instructions if any(place and place.part for place in each.operands)]
+        most = min([most, *(written(each)[0].width // SPARSE_COLUMNS for each in sparse)])
     parts = max(1, min(sum(_work(each, capacity) for each in instructions) // PART, most))
     return 1 << (int(parts).bit_length() - 1)
 
