@@ -10,7 +10,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.loop import Batches
 
-AHEAD = 200_000  # row numbers of epochs, about, that are drawn ahead
+AHEAD = 50_000  # row numbers of epochs, about, that are drawn ahead
 
 
 @dataclass
