@@ -24,9 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def fitted(**settings: Any) -> MLPClassifier:
-    return MLPClassifier(**{"hidden_layer_sizes": (20,), "max_iter": 15, "random_state": 0, **settings}).fit(
-        X, Y
-    )
+    sizes = {} if "layers" in settings else {"hidden_layer_sizes": (20,)}
+    return MLPClassifier(**{**sizes, "max_iter": 15, "random_state": 0, **settings}).fit(X, Y)
 
 
 def layers_of(estimator: Any) -> list[str]:
@@ -71,7 +70,7 @@ def test_batch_norm_takes_no_last_batch_of_one_row() -> None:
 
 def test_layers_stand_in_place_of_the_sizes() -> None:
     layers = [cr.Affine(12), cr.LayerNorm(), cr.SiLU()]
-    made = fitted(layers=layers, hidden_layer_sizes=(99,), learning_rate_init=0.02)
+    made = fitted(layers=layers, learning_rate_init=0.02)
     assert [W.shape for W in made.coefs_] == [(64, 12), (12, 10)]
     assert made.n_layers_ == 3
     assert made.score(X, Y) > 0.8

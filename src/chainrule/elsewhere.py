@@ -50,6 +50,9 @@ CALLED_HERE: dict[str, str] = {
     "valloss": "test_loss",
     "valaccuracy": "test_accuracy",
     "valacc": "test_accuracy",
+    "validationloss": "test_loss",
+    "validationaccuracy": "test_accuracy",
+    "validationscore": "test_accuracy",
     "testacc": "test_accuracy",
     "trainacc": "train_accuracy",
     "accuracy": "train_accuracy",
@@ -149,22 +152,23 @@ _ACTIVATIONS = {
 
 def method_here(name: str) -> str:
     """What to write for a method or attribute of a network that has another name elsewhere, or ""."""
-    found = METHODS_HERE.get(_plain(name), "")
+    found = METHODS_HERE.get(plain(name), "")
     return f"write {found}" if found and not found.startswith("give") else found
 
 
 def activation_here(name: object) -> str:
     """The layer that an activation's name, such as "relu", stands for; ReLU, as an example, for any other text."""
-    return _ACTIVATIONS.get(_plain(str(name)), "ReLU")
+    return _ACTIVATIONS.get(plain(str(name)), "ReLU")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name in small letters, without what some put between its words."""
     return name.lower().translate(str.maketrans("", "", "_- "))
 
 
 def called_here(name: str) -> str:
     """The name here of what is called so elsewhere, or ""."""
-    return CALLED_HERE.get(_plain(name), "")
+    return CALLED_HERE.get(plain(name), "")
 
 
 def missing_here(name: str) -> str:

@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from chainrule.elsewhere import called_here, missing_here
+from chainrule.elsewhere import called_here, missing_here, plain
 from chainrule.text import clean
 
 
@@ -83,13 +83,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "did you mean 'relu'? Known: relu, tanh"
     """
     names = sorted(set(known))
-    lower = {each.lower(): each for each in names}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    meant = called_here(name) if called_here(name) in names else lower[near[0]] if near else ""
+    meant = called_here(name) if called_here(name) in names else nearest(name, names)
     question = f"did you mean {meant!r}? " if meant else ""
     shown = clean(", ".join(each if len(each) <= 80 else f"{each[:80]}..." for each in names[:30]))
     shown += ", ..." if len(names) > 30 else ""
     return f"{question}Known: {shown}" if names else "there are none"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one, or "" where none is.
+
+    >>> nearest("Re_Lu", ["relu", "tanh"])
+    'relu'
+    """
+    lower = {plain(each): each for each in sorted(known)}
+    near = difflib.get_close_matches(plain(name), lower, n=1, cutoff=0.6)
+    return lower[near[0]] if near else ""
 
 
 def no_such_name(module: str, name: str, known: Iterable[str]) -> AttributeError:

@@ -257,7 +257,7 @@ def run_epochs(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
                 f"hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
     except ArgumentError as error:  # of a callback, whose remedy is for a network's `fit`
         said = str(error).replace("pass validation=(x, t) to fit", "set validation_set=(X, y)")
@@ -266,7 +266,7 @@ def run_epochs(
         if Interrupts.last != signal.SIGINT:  # one that ends the process, as without a training
             signal.raise_signal(Interrupts.last)
         epochs.reason = "interrupted"
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn("Training interrupted by user.", stacklevel=6)
     except DivergedError as error:
         if validation is None or not validation.decides:
             raise ValueError(
@@ -284,7 +284,7 @@ def run_epochs(
         warnings.warn(
             f"Training diverged, and the weights of the best validation score are put back. {error}",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     estimator._stopped = epochs.reason
     if validation is not None and validation.decides and validation.best is not None:
