@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -146,3 +147,31 @@ def test_a_warning_points_at_the_line_that_fits() -> None:
         small(batch_size=1000).fit(X, y)
     assert len(caught) == 2  # of the batch size, and of the limit of epochs
     assert {each.filename for each in caught} == {__file__}
+
+
+@pytest.mark.parametrize("name", ["check", "draw", "report", "save"])
+def test_an_estimator_in_the_place_of_its_network(name: str, tmp_path: Path) -> None:
+    fitted = small().fit(X, y)
+    more: dict[str, tuple[Any, ...]] = {
+        "check": (X, y),
+        "draw": (X, y),
+        "save": (tmp_path / "m.safetensors",),
+    }
+    with pytest.raises(cr.errors.ArgumentError, match=rf"is its attribute network_: cr.{name}\(clf\."):
+        getattr(cr, name)(fitted, *more.get(name, ()))
+    with pytest.raises(cr.errors.ArgumentError, match=rf"network_, once it is fitted: cr.{name}\("):
+        getattr(cr, name)(small(), *more.get(name, ()))
+
+
+def test_an_estimator_is_watched_by_its_folder() -> None:
+    with pytest.raises(cr.errors.ArgumentError, match=r"with checkpoint=folder.*cr.watch\(folder\)"):
+        cr.watch(small())  # type: ignore[arg-type]
+    fitted = small().fit(X, y)
+    with pytest.raises(cr.errors.ArgumentError, match=r"attribute network_: cr.report\(clf.history_"):
+        cr.report(fitted.history_, network=fitted)
+
+
+def test_there_is_no_history_of_what_is_not_recorded() -> None:
+    assert not hasattr(small(), "history_")
+    with pytest.raises(AttributeError, match="lbfgs"):
+        small(solver="lbfgs").fit(X, y).history_  # noqa: B018

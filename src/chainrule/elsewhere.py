@@ -175,3 +175,25 @@ def missing_here(name: str) -> str:
     """What there is none of here, where the name is of such a thing, or ""."""
     found = (what for beginning, what in MISSING_HERE.items() if name.lower().startswith(beginning))
     return next(found, "")
+
+
+def estimator_here(given: object, call: str) -> str:
+    """The end of a message about an estimator in the place of its network, with the call that is meant, or ""."""
+    if not _is_estimator(given):
+        return ""
+    when = "" if hasattr(given, "network_") else ", once it is fitted"
+    return f"the network of an estimator is its attribute network_{when}: {call}"
+
+
+def run_of_estimator(given: object) -> str:
+    """The end of a message about an estimator in the place of a run's folder, or ""."""
+    return (
+        "an estimator with checkpoint=folder keeps its run there: cr.watch(folder)"
+        if _is_estimator(given)
+        else ""
+    )
+
+
+def _is_estimator(given: object) -> bool:
+    """Whether it is one of `chainrule.sklearn`, which need not be installed."""
+    return any(kind.__module__.startswith("chainrule.sklearn.") for kind in type(given).__mro__)

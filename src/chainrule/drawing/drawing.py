@@ -22,6 +22,7 @@ from chainrule.drawing.png import as_png
 from chainrule.drawing.rules import Source
 from chainrule.drawing.scene import Scene, scene_of, with_notes
 from chainrule.drawing.svg import as_svg
+from chainrule.elsewhere import estimator_here
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
 from chainrule.graph import Graph
@@ -159,9 +160,10 @@ def draw(
         return Drawing(_of_network(target.settled(), x, t, training, title), collapse=collapse)
     if isinstance(target, Graph):
         return Drawing(_of_graph(target, x, t, training, title), collapse=collapse)
+    advice = estimator_here(target, "cr.draw(clf.network_, X, y)")
     raise ArgumentError(
         f"draw: expected a graph, a network or the report of cr.check, got {type(target).__name__}; "
-        f"a node is drawn as the output of a graph, draw(cr.Graph(node))"
+        f"{advice or 'a node is drawn as the output of a graph, draw(cr.Graph(node))'}"
     )
 
 

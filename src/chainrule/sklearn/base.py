@@ -319,6 +319,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     @property
     def history_(self) -> History:
         """What `cr.report` takes: the record of the last fit with callbacks, or else a point for each epoch."""
+        check_is_fitted(self)
+        if self.solver == "lbfgs":
+            raise AttributeError('history_: solver="lbfgs" keeps no record of its iterations')
         record: History | None = self._record
         if record is not None:
             return record
