@@ -53,11 +53,15 @@ class DivergedError(ChainruleError, ArithmeticError):
 
     `iteration` (counted from 1) and `node` say when and where first; `history` is the record up to there. `cause`
     says what it most likely comes from: "targets" or "inputs" of a large scale, the learning "rate", "weights" that
-    held NaN before, or the "node" itself. `history.settings["diverged_by"]` says the same.
+    held NaN before, or the "node" itself. `history.settings["diverged_by"]` says the same. `remedy` is the end of
+    the message: what is wrong, and what to do.
     """
 
-    def __init__(self, message: str, *, iteration: int, node: str, cause: str = "rate") -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, iteration: int, node: str, cause: str = "rate", remedy: str = ""
+    ) -> None:
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+        self.remedy = remedy
         self.iteration = iteration
         self.node = node
         self.cause = cause

@@ -32,6 +32,7 @@ from chainrule.sklearn.networks import (
 from chainrule.sklearn.refusals import unchanged_if_refused
 from chainrule.sklearn.solvers import fit_by_epochs
 from chainrule.sklearn.stochastic import Validation
+from chainrule.sklearn.wording import in_words_of, refuse_weightless
 from chainrule.sparse import sparse_names, with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
@@ -270,7 +271,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         validation = None
         if held_out is not None:
             validation = Validation(held_out[0], lambda: self._judged(*held_out), bool(self.early_stopping))
-        fit_by_epochs(self, data, validation, incremental=incremental)
+        weights = data.get("sample_weight")
+        refuse_weightless(self, weights, None if held_out is None else held_out[0].get("sample_weight"))
+        with in_words_of(self, weights):
+            fit_by_epochs(self, data, validation, incremental=incremental)
 
     # Validation ----------------------------------------------------------------------------------------
 
@@ -313,8 +317,9 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         outputs = self.network_.output_of(data["x"], warns=False)
         if not np.isfinite(outputs).all():
             return float("nan"), float("nan")
-        loss = self.network_.loss_of(outputs, data) / self._reported_outputs
-        return float(self._score_of(outputs, y, data.get("sample_weight"))), loss
+        with np.errstate(over="ignore"):  # of a training that diverges
+            loss = self.network_.loss_of(outputs, data) / self._reported_outputs
+            return float(self._score_of(outputs, y, data.get("sample_weight"))), loss
 
     @property
     def history_(self) -> History:

@@ -23,6 +23,7 @@ from chainrule.saving.checkpoint import Checkpoint, is_own
 from chainrule.saving.resuming import restored
 from chainrule.saving.runs import RunFolder, record_of
 from chainrule.sklearn.order import AHEAD, RowOrder
+from chainrule.sklearn.wording import divergence_of
 
 SMALLEST_RATE = 1e-6  # that "adaptive" still divides
 #: The attributes of an estimator that a checkpoint keeps.
@@ -268,10 +269,11 @@ def run_epochs(
         epochs.reason = "interrupted"
         warnings.warn("Training interrupted by user.", stacklevel=6)
     except DivergedError as error:
+        said = divergence_of(estimator, error)
         if validation is None or not validation.decides:
             raise ValueError(
                 f"Solver produced non-finite parameter weights. The input data may contain large values and need "
-                f"to be preprocessed. {error}"
+                f"to be preprocessed. {said}"
             ) from error
         estimator.n_iter_ += 1  # the epoch that diverged: its scores are no numbers
         estimator.loss_ = math.nan
@@ -280,9 +282,9 @@ def run_epochs(
         estimator.validation_loss_curve_.append(math.nan)
         seconds = estimator._pace[-1][1] if estimator._pace else 0.0
         estimator._pace.append((training.rates[-1] if training.rates else math.nan, seconds))
-        epochs.reason = f"diverged: {error}"
+        epochs.reason = f"diverged: {said}"
         warnings.warn(
-            f"Training diverged, and the weights of the best validation score are put back. {error}",
+            f"Training diverged, and the weights of the best validation score are put back. {said}",
             ConvergenceWarning,
             stacklevel=6,
         )

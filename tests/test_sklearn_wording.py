@@ -1,0 +1,117 @@
+"""What a fit says where it fails, in the words of the estimators' parameters."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import scipy.sparse
+from sklearn.exceptions import ConvergenceWarning
+
+import chainrule as cr
+from chainrule.sklearn import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+
+RNG = np.random.default_rng(0)
+X = RNG.standard_normal((500, 4))
+y = (X[:, 0] > 0).astype(int)
+t = X[:, 0]
+
+
+def regressor(**settings: Any) -> Any:
+    return MLPRegressor(
+        **{"solver": "sgd", "learning_rate_init": 50, "max_iter": 20, "random_state": 0, **settings}
+    )
+
+
+@pytest.mark.parametrize(
+    ("settings", "X", "y", "said"),
+    [
+        ({}, X, t, "learning_rate_init, such as 0.01, or clip_norm=1.0"),
+        ({"clip_norm": 1e99}, X, t, "learning_rate_init, such as 0.01"),
+        (
+            {"learning_rate_schedule": cr.schedules.Cosine(50.0)},
+            X,
+            t,
+            "learning rate in learning_rate_schedule, such as 0.01, or clip_norm=1.0",
+        ),
+        (
+            {"solver": cr.SGD(50.0), "learning_rate_init": 0.001},
+            X,
+            t,
+            "0.1, or clip_norm=1.0 in the optimizer",
+        ),
+        (
+            {"learning_rate_init": 1},
+            X * 1e5,
+            t,
+            "scale X, such as by make_pipeline(StandardScaler(), MLPRegressor(...))",
+        ),
+        (
+            {"learning_rate_init": 1},
+            scipy.sparse.csr_array(X * 1e5),
+            t,
+            "scale X, such as by make_pipeline(MaxAbsScaler(), MLPRegressor(...))",
+        ),
+        (
+            {"learning_rate_init": 0.1},
+            X,
+            t * 1e6,
+            "scale y, by TransformedTargetRegressor(MLPRegressor(...), transformer=StandardScaler())",
+        ),
+    ],
+    ids=range(7),
+)
+def test_what_to_change_where_a_fit_diverges(settings: dict[str, Any], X: Any, y: Any, said: str) -> None:
+    with pytest.raises(ValueError, match="non-finite parameter weights") as caught:
+        regressor(**settings).fit(X, y)
+    assert str(caught.value).endswith(said)
+    assert "cr.Standardize" not in str(caught.value)
+    with pytest.warns(ConvergenceWarning, match="Training diverged") as warned:
+        made = regressor(**settings, early_stopping=True).fit(X, y)
+    assert str(warned[0].message).endswith(said)
+    assert made.history_.stopped.endswith(said)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_rows_of_weight_0_only(solver: str) -> None:
+    weights = np.zeros(500)
+    for few in (2, 480):  # certain beforehand, and met in the training
+        weights[:few] = 1
+        made = MLPClassifier(solver=solver, batch_size=10, random_state=0, max_iter=50)
+        with pytest.raises(
+            ValueError, match=r"sample_weight: a minibatch would hold only rows of weight 0.*batch_size"
+        ):
+            made.set_params(shuffle=few < 100).fit(X, y, weights)
+        assert not hasattr(made, "network_") or few == 480
+    with pytest.raises(ValueError, match="class_weight: a minibatch"):
+        MLPClassifier(solver=solver, batch_size=10, class_weight={0: 0}, shuffle=False).fit(
+            np.sort(X, 0), np.sort(y)
+        )
+
+
+def test_rows_held_out_of_weight_0_only() -> None:
+    weights = np.zeros(500)
+    weights[:20] = 1
+    with pytest.raises(
+        ValueError, match="sample_weight: the rows that early_stopping holds out all have weight 0"
+    ):
+        MLPClassifier(early_stopping=True, validation_fraction=0.01, random_state=0).fit(X, y, weights)
+
+
+def test_a_folder_that_is_not_empty(tmp_path: Path) -> None:
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(cr.errors.FileError, match=r"checkpoint=cr.Checkpoint\(folder, force=True\)"):
+        MLPClassifier(checkpoint=tmp_path, max_iter=2).fit(X, y)
+
+
+def test_nothing_learnt_is_not_told_in_the_words_of_a_network() -> None:
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        settings = {"learning_rate_init": 1e-12, "batch_size": 10, "tol": 0.0}
+        regressor(**settings, callbacks=[cr.Health()]).fit(X + 1e4, t)
+    assert not [each for each in caught if "Standardize" in str(each.message)]
