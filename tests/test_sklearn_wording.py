@@ -12,6 +12,7 @@ import scipy.sparse
 from sklearn.exceptions import ConvergenceWarning
 
 import chainrule as cr
+from chainrule.notebook import history_html
 from chainrule.sklearn import MLPClassifier, MLPRegressor
 
 pytestmark = pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
@@ -115,3 +116,46 @@ def test_nothing_learnt_is_not_told_in_the_words_of_a_network() -> None:
         settings = {"learning_rate_init": 1e-12, "batch_size": 10, "tol": 0.0}
         regressor(**settings, callbacks=[cr.Health()]).fit(X + 1e4, t)
     assert not [each for each in caught if "Standardize" in str(each.message)]
+
+
+def test_a_report_counts_what_the_history_has() -> None:
+    made = MLPClassifier(max_iter=12, random_state=0, batch_size=50).fit(X, y)
+    by_iterations = MLPClassifier(max_iter=12, random_state=0, batch_size=50, callbacks=[cr.Health()]).fit(
+        X, y
+    )
+    epochs, iterations = made.history_, by_iterations.history_
+    assert (epochs.unit, iterations.unit) == ("epoch", "iteration")
+    assert repr(epochs).startswith("<History: 12 epochs, ")
+    assert repr(iterations).startswith("<History: 120 iterations, 12 epochs, ")
+    assert epochs.to_frame().index.name == epochs.to_frame("epoch").index.name == "epoch"
+    assert [axes.get_xlabel() for axes in epochs.plot().axes] == ["epoch", "epoch"]
+    page = cr.report(epochs, made.network_, X, y).html()
+    assert "12 epochs" in page
+    assert "iteration" not in page
+    assert "batch" not in history_html(epochs)
+    assert "loss of each batch" in history_html(iterations)
+    both = cr.report(epochs, iterations).html()
+    assert ">iterations</button>" in both
+    assert ">epochs</button>" in both
+
+
+@pytest.mark.parametrize(
+    ("settings", "advised"),
+    [
+        ({}, {"a smaller learning_rate_init", "learning_rate_schedule="}),
+        ({"callbacks": [cr.Health()]}, {"a smaller learning_rate_init"}),
+        (
+            {"solver": cr.SGD(30.0), "learning_rate_init": 0.001},
+            {"a smaller learning rate", "cr.schedules.Cosine()"},
+        ),
+    ],
+    ids=["solver", "callbacks", "optimizer"],
+)
+def test_a_report_advises_in_the_parameters(settings: dict[str, Any], advised: set[str]) -> None:
+    given = {"solver": "sgd", "learning_rate_init": 30.0, "momentum": 0.0, "tol": 0.0} | settings
+    given = {name: value for name, value in given.items() if name != "momentum" or given["solver"] == "sgd"}
+    made = MLPClassifier(max_iter=25, random_state=0, **given).fit(X, y)
+    (found, *_) = cr.report(made.history_, made.network_).findings
+    assert "learning rate looks too high" in found.text
+    assert all(each in found.advice for each in advised)
+    assert not found.lines  # those would make a cr.Network

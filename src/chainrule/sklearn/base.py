@@ -32,7 +32,7 @@ from chainrule.sklearn.networks import (
 from chainrule.sklearn.refusals import unchanged_if_refused
 from chainrule.sklearn.solvers import fit_by_epochs
 from chainrule.sklearn.stochastic import Validation
-from chainrule.sklearn.wording import in_words_of, refuse_weightless
+from chainrule.sklearn.wording import in_words_of, refuse_weightless, settings_of
 from chainrule.sparse import sparse_names, with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
@@ -275,6 +275,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         refuse_weightless(self, weights, None if held_out is None else held_out[0].get("sample_weight"))
         with in_words_of(self, weights):
             fit_by_epochs(self, data, validation, incremental=incremental)
+        if self._record is not None:
+            self._record.settings |= settings_of(self)
 
     # Validation ----------------------------------------------------------------------------------------
 
@@ -339,6 +341,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         history.settings = {
             "optimizer": repr(self.network_.progress.optimizer),
             "loss": repr(self.network_.loss_layer),
+            "recorded_by": "epoch",
+            **settings_of(self),
         }
         history.stopped = self._stopped
         return history

@@ -78,3 +78,17 @@ def divergence_of(estimator: Any, error: DivergedError) -> str:
         rate = "learning rate, by a solver in place of the preset"
     remedy = error.remedy.replace("smaller learning rate", f"smaller {rate}")
     return head + remedy.replace(" in the optimizer", "")
+
+
+def settings_of(estimator: Any) -> dict[str, Any]:
+    """What a history notes of the estimator, so that a report advises in its parameters."""
+    noted: dict[str, Any] = {"estimator": type(estimator).__name__, "epochs": estimator.max_iter}
+    own = isinstance(estimator.solver, Optimizer)
+    noted["solver"] = "optimizer" if own else "preset" if estimator.preset is not None else estimator.solver
+    if estimator.layers is not None:
+        noted["layers"] = "given"
+    if getattr(estimator, "class_weight", None) is not None:
+        noted["class_weight"] = repr(estimator.class_weight)
+    if estimator.early_stopping:
+        noted["early_stopping"] = f"validation score, patience {estimator.n_iter_no_change}"
+    return noted
