@@ -258,6 +258,27 @@ def test_a_pickle_holds_the_weights_once() -> None:
     assert np.shares_memory(again.coefs_[0], again.network_.params.flat)
 
 
+def test_a_pickle_without_its_validation_set_goes_on_predicting() -> None:
+    made = fitted(validation_set=(X, Y), callbacks=[cr.EarlyStopping("test_loss")])
+    assert pickle.loads(pickle.dumps(made)).validation_set[0].shape == X.shape  # clone and searches need it
+    whole, before, seen = len(pickle.dumps(made)), made.predict_proba(X), made.history_.test_loss
+    made = pickle.loads(pickle.dumps(made.set_params(validation_set=None, callbacks=None)))
+    assert len(pickle.dumps(made)) < whole - X.nbytes
+    assert np.array_equal(made.predict_proba(X), before)
+    assert made.history_.test_loss == seen
+
+
+def test_class_weights_weigh_the_rows_held_out_as_sample_weights_do() -> None:
+    weights = {0: 5.0, 1: 0.2}
+    by_class = fitted(early_stopping=True, class_weight=weights)
+    by_row = MLPClassifier((20,), max_iter=15, random_state=0, early_stopping=True)
+    by_row.fit(X, Y, [weights.get(label, 1.0) for label in Y])
+    assert by_class.validation_scores_ == by_row.validation_scores_
+    assert by_class.validation_scores_ != fitted(early_stopping=True).validation_scores_
+    judged = fitted(validation_set=(X[:100], Y[:100]), early_stopping=True, class_weight={0: 5.0})
+    assert judged.validation_scores_[-1] in np.arange(101) / 100  # those rows all weigh the same
+
+
 def test_a_notebook_shows_the_network_too() -> None:
     html = fitted()._repr_mimebundle_()["text/html"]
     assert "sk-" in html
