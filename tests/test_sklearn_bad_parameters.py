@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -71,6 +71,13 @@ WRONG: dict[str, list[Any]] = {
 @pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
 def test_every_parameter_has_wrong_values_here(kind: Any) -> None:
     assert set(kind().get_params()) <= set(WRONG)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_every_parameter_has_a_type(kind: Any) -> None:
+    types = get_type_hints(kind.__init__)
+    assert set(types) - {"return"} == set(kind().get_params())
+    assert Any not in types.values()
 
 
 @pytest.mark.parametrize(
