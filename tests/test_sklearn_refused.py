@@ -39,6 +39,8 @@ def small(kind: Any = MLPClassifier, **settings: Any) -> Any:
         (MLPClassifier, "solver", "AdamW", "'adamw'"),
         (MLPClassifier, "solver", "RMSprop", "cr.RMSProp(0.001)"),
         (MLPClassifier, "solver", cr.SGD, "cr.SGD(...)"),
+        (MLPClassifier, "activation", cr.GELU, "cr.GELU(...)"),
+        (MLPClassifier, "callbacks", cr.EarlyStopping, "cr.EarlyStopping(...)"),
         (MLPClassifier, "preset", "Chainrule", "'chainrule'"),
         (MLPClassifier, "warm_start", "Exact", "'exact'"),
         (MLPClassifier, "class_weight", "balance", "'balanced'"),
@@ -174,4 +176,6 @@ def test_an_estimator_is_watched_by_its_folder() -> None:
 def test_there_is_no_history_of_what_is_not_recorded() -> None:
     assert not hasattr(small(), "history_")
     with pytest.raises(AttributeError, match="lbfgs"):
-        small(solver="lbfgs").fit(X, y).history_  # noqa: B018
+        small().fit(X, y).set_params(solver="lbfgs").fit(X, y).history_  # noqa: B018
+    made = small().fit(X, y)
+    assert made.set_params(solver="lbfgs").history_.unit == "epoch"  # until it is fitted again

@@ -110,6 +110,12 @@ def test_a_folder_that_is_not_empty(tmp_path: Path) -> None:
         MLPClassifier(checkpoint=tmp_path, max_iter=2).fit(X, y)
 
 
+def test_a_report_of_a_run_folder_advises_in_the_parameters(tmp_path: Path) -> None:
+    made = MLPClassifier(solver="sgd", learning_rate_init=30, momentum=0, tol=0, max_iter=25, random_state=0)
+    made.set_params(checkpoint=tmp_path / "run").fit(X, y)
+    assert "a smaller learning_rate_init" in str(cr.report(tmp_path / "run"))
+
+
 def test_nothing_learnt_is_not_told_in_the_words_of_a_network() -> None:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

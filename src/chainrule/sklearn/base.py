@@ -104,6 +104,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             )
             if self.solver == "lbfgs":
                 check_lbfgs(self, self.network_)
+                self.__dict__.pop("_record", None)  # of another solver's fit
                 minimize(self, self.network_, data, self._reported_outputs)
             else:
                 self._fit_stochastic(data, y, incremental=incremental)
@@ -275,8 +276,6 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         refuse_weightless(self, weights, None if held_out is None else held_out[0].get("sample_weight"))
         with in_words_of(self, weights):
             fit_by_epochs(self, data, validation, incremental=incremental)
-        if self._record is not None:
-            self._record.settings |= settings_of(self)
 
     # Validation ----------------------------------------------------------------------------------------
 
@@ -327,7 +326,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
     def history_(self) -> History:
         """What `cr.report` takes: the record of the last fit with callbacks, or else a point for each epoch."""
         check_is_fitted(self)
-        if self.solver == "lbfgs":
+        if not hasattr(self, "_record"):
             raise AttributeError('history_: solver="lbfgs" keeps no record of its iterations')
         record: History | None = self._record
         if record is not None:

@@ -23,7 +23,7 @@ from chainrule.saving.checkpoint import Checkpoint, is_own
 from chainrule.saving.resuming import restored
 from chainrule.saving.runs import RunFolder, record_of
 from chainrule.sklearn.order import AHEAD, RowOrder
-from chainrule.sklearn.wording import divergence_of
+from chainrule.sklearn.wording import divergence_of, settings_of
 
 SMALLEST_RATE = 1e-6  # that "adaptive" still divides
 #: The attributes of an estimator that a checkpoint keeps.
@@ -120,6 +120,9 @@ class Epochs(Callback):
             finally:  # what was done before Ctrl-C, too
                 for last in range(length, len(losses) + 1, length):
                     self.note(losses[last - length : last], rates[last - 1])
+
+    def on_start(self, run: Run) -> None:
+        run.history.settings |= settings_of(self.estimator)
 
     def state(self) -> dict[str, Any]:
         e, order = self.estimator, self.training.batches

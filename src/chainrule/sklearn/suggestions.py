@@ -11,6 +11,8 @@ from sklearn.utils._param_validation import StrOptions
 from chainrule import schedules
 from chainrule.elsewhere import plain
 from chainrule.errors import nearest
+from chainrule.layers import Layer
+from chainrule.loop import Callback
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Constant, Schedule
 
@@ -69,7 +71,7 @@ def meant_by(name: str, given: Any, accepted: Iterable[Any]) -> str:
             return f" Did you mean learning_rate_init={given}?"
         if schedule := SCHEDULES.get(plain(str(given))):
             return f" Did you mean learning_rate_schedule=cr.schedules.{schedule}(...)?"
-    if isinstance(given, type) and issubclass(given, (Optimizer, Schedule)):
+    if isinstance(given, type) and issubclass(given, (Optimizer, Schedule, Layer, Callback)):
         place = "cr.schedules" if issubclass(given, Schedule) else "cr"
         return f" Did you mean {place}.{given.__name__}(...)?"
     names = [each for some in accepted if isinstance(some, StrOptions) for each in some.options]
