@@ -108,6 +108,7 @@ def test_a_network_shows_its_picture_and_its_layers(browser: Any, tmp_path: Path
     with opened(browser, notebook(tmp_path, network_html(net), graph_html(net.graph)), width=400) as page:
         for picture in page.locator("img").all():
             assert picture.evaluate("image => image.complete && image.naturalWidth > 300")
+            assert 0.59 < picture.evaluate("image => image.width / image.naturalWidth") < 1  # made to fit
         assert page.evaluate("document.documentElement.scrollWidth") <= 400
         table = page.locator("pre")
         assert not table.is_visible()

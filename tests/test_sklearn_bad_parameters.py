@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -23,7 +23,8 @@ MISSING = np.where(X > 1, np.nan, X)
 
 
 def small(kind: Any = MLPClassifier, **settings: Any) -> Any:
-    return kind(**{"hidden_layer_sizes": (5,), "max_iter": 2, "random_state": 0, **settings})
+    sizes = {} if "layers" in settings else {"hidden_layer_sizes": (5,)}
+    return kind(**{**sizes, "max_iter": 2, "random_state": 0, **settings})
 
 
 #: Values that are wrong, for each parameter.
@@ -72,6 +73,13 @@ def test_every_parameter_has_wrong_values_here(kind: Any) -> None:
     assert set(kind().get_params()) <= set(WRONG)
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_every_parameter_has_a_type(kind: Any) -> None:
+    types = get_type_hints(kind.__init__)
+    assert set(types) - {"return"} == set(kind().get_params())
+    assert Any not in types.values()
+
+
 @pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values], ids=printed
 )
@@ -117,7 +125,7 @@ def test_a_validation_set_of_other_classes_or_outputs() -> None:
         ValueError, match="validation_set: y has 2 outputs, but MLPRegressor was fitted with 1"
     ):
         model.fit(X, t)
-    assert model.n_outputs_ == 1
+    assert not hasattr(model, "n_outputs_")  # a refused fit changes nothing
 
 
 def test_weights_of_classes() -> None:

@@ -41,7 +41,8 @@ def client(kept_environment: None) -> Iterator[Any]:
 
 
 def model(**settings: Any) -> Any:
-    return MLPClassifier((16,), max_iter=20, batch_size=16, random_state=0, **settings)
+    sizes = {} if "layers" in settings else {"hidden_layer_sizes": (16,)}
+    return MLPClassifier(max_iter=20, batch_size=16, random_state=0, **sizes, **settings)
 
 
 def test_a_worker_uses_one_thread(client: Any) -> None:

@@ -24,9 +24,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def fitted(**settings: Any) -> MLPClassifier:
-    return MLPClassifier(**{"hidden_layer_sizes": (20,), "max_iter": 15, "random_state": 0, **settings}).fit(
-        X, Y
-    )
+    sizes = {} if "layers" in settings else {"hidden_layer_sizes": (20,)}
+    return MLPClassifier(**{**sizes, "max_iter": 15, "random_state": 0, **settings}).fit(X, Y)
 
 
 def layers_of(estimator: Any) -> list[str]:
@@ -71,7 +70,7 @@ def test_batch_norm_takes_no_last_batch_of_one_row() -> None:
 
 def test_layers_stand_in_place_of_the_sizes() -> None:
     layers = [cr.Affine(12), cr.LayerNorm(), cr.SiLU()]
-    made = fitted(layers=layers, hidden_layer_sizes=(99,), learning_rate_init=0.02)
+    made = fitted(layers=layers, learning_rate_init=0.02)
     assert [W.shape for W in made.coefs_] == [(64, 12), (12, 10)]
     assert made.n_layers_ == 3
     assert made.score(X, Y) > 0.8
@@ -257,6 +256,27 @@ def test_a_pickle_holds_the_weights_once() -> None:
     assert len(pickle.dumps(made)) < 4.5 * size  # the weights, Adam's moments, the weight decay of each
     again = pickle.loads(pickle.dumps(made))
     assert np.shares_memory(again.coefs_[0], again.network_.params.flat)
+
+
+def test_a_pickle_without_its_validation_set_goes_on_predicting() -> None:
+    made = fitted(validation_set=(X, Y), callbacks=[cr.EarlyStopping("test_loss")])
+    assert pickle.loads(pickle.dumps(made)).validation_set[0].shape == X.shape  # clone and searches need it
+    whole, before, seen = len(pickle.dumps(made)), made.predict_proba(X), made.history_.test_loss
+    made = pickle.loads(pickle.dumps(made.set_params(validation_set=None, callbacks=None)))
+    assert len(pickle.dumps(made)) < whole - X.nbytes
+    assert np.array_equal(made.predict_proba(X), before)
+    assert made.history_.test_loss == seen
+
+
+def test_class_weights_weigh_the_rows_held_out_as_sample_weights_do() -> None:
+    weights = {0: 5.0, 1: 0.2}
+    by_class = fitted(early_stopping=True, class_weight=weights)
+    by_row = MLPClassifier((20,), max_iter=15, random_state=0, early_stopping=True)
+    by_row.fit(X, Y, [weights.get(label, 1.0) for label in Y])
+    assert by_class.validation_scores_ == by_row.validation_scores_
+    assert by_class.validation_scores_ != fitted(early_stopping=True).validation_scores_
+    judged = fitted(validation_set=(X[:100], Y[:100]), early_stopping=True, class_weight={0: 5.0})
+    assert judged.validation_scores_[-1] in np.arange(101) / 100  # those rows all weigh the same
 
 
 def test_a_notebook_shows_the_network_too() -> None:

@@ -49,7 +49,8 @@ CHANCE = 0.5  # no more than 40 of the 120 rows are of one class
 
 
 def classifier(**settings: Any) -> Any:
-    given = {"hidden_layer_sizes": (16,), "max_iter": 30, "batch_size": 16, "learning_rate_init": 0.02}
+    given: dict[str, Any] = {"max_iter": 30, "batch_size": 16, "learning_rate_init": 0.02}
+    given |= {} if "layers" in settings else {"hidden_layer_sizes": (16,)}
     return MLPClassifier(random_state=0, **{**given, **settings})
 
 

@@ -50,6 +50,9 @@ CALLED_HERE: dict[str, str] = {
     "valloss": "test_loss",
     "valaccuracy": "test_accuracy",
     "valacc": "test_accuracy",
+    "validationloss": "test_loss",
+    "validationaccuracy": "test_accuracy",
+    "validationscore": "test_accuracy",
     "testacc": "test_accuracy",
     "trainacc": "train_accuracy",
     "accuracy": "train_accuracy",
@@ -149,25 +152,48 @@ _ACTIVATIONS = {
 
 def method_here(name: str) -> str:
     """What to write for a method or attribute of a network that has another name elsewhere, or ""."""
-    found = METHODS_HERE.get(_plain(name), "")
+    found = METHODS_HERE.get(plain(name), "")
     return f"write {found}" if found and not found.startswith("give") else found
 
 
 def activation_here(name: object) -> str:
     """The layer that an activation's name, such as "relu", stands for; ReLU, as an example, for any other text."""
-    return _ACTIVATIONS.get(_plain(str(name)), "ReLU")
+    return _ACTIVATIONS.get(plain(str(name)), "ReLU")
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
+    """A name in small letters, without what some put between its words."""
     return name.lower().translate(str.maketrans("", "", "_- "))
 
 
 def called_here(name: str) -> str:
     """The name here of what is called so elsewhere, or ""."""
-    return CALLED_HERE.get(_plain(name), "")
+    return CALLED_HERE.get(plain(name), "")
 
 
 def missing_here(name: str) -> str:
     """What there is none of here, where the name is of such a thing, or ""."""
     found = (what for beginning, what in MISSING_HERE.items() if name.lower().startswith(beginning))
     return next(found, "")
+
+
+def estimator_here(given: object, call: str) -> str:
+    """The end of a message about an estimator in the place of its network, with the call that is meant, or ""."""
+    if not _is_estimator(given):
+        return ""
+    when = "" if hasattr(given, "network_") else ", once it is fitted"
+    return f"the network of an estimator is its attribute network_{when}: {call}"
+
+
+def run_of_estimator(given: object) -> str:
+    """The end of a message about an estimator in the place of a run's folder, or ""."""
+    return (
+        "an estimator with checkpoint=folder keeps its run there: cr.watch(folder)"
+        if _is_estimator(given)
+        else ""
+    )
+
+
+def _is_estimator(given: object) -> bool:
+    """Whether it is one of `chainrule.sklearn`, which need not be installed."""
+    return any(kind.__module__.startswith("chainrule.sklearn.") for kind in type(given).__mro__)

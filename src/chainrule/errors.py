@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterable
 from typing import Any
 
-from chainrule.elsewhere import called_here, missing_here
+from chainrule.elsewhere import called_here, missing_here, plain
 from chainrule.text import clean
 
 
@@ -53,11 +53,15 @@ class DivergedError(ChainruleError, ArithmeticError):
 
     `iteration` (counted from 1) and `node` say when and where first; `history` is the record up to there. `cause`
     says what it most likely comes from: "targets" or "inputs" of a large scale, the learning "rate", "weights" that
-    held NaN before, or the "node" itself. `history.settings["diverged_by"]` says the same.
+    held NaN before, or the "node" itself. `history.settings["diverged_by"]` says the same. `remedy` is the end of
+    the message: what is wrong, and what to do.
     """
 
-    def __init__(self, message: str, *, iteration: int, node: str, cause: str = "rate") -> None:
-        super().__init__(message)
+    def __init__(
+        self, message: str, *, iteration: int, node: str, cause: str = "rate", remedy: str = ""
+    ) -> None:
+        super().__init__(f"{message}; {remedy}" if remedy else message)
+        self.remedy = remedy
         self.iteration = iteration
         self.node = node
         self.cause = cause
@@ -83,13 +87,22 @@ def did_you_mean(name: str, known: Iterable[str]) -> str:
     "did you mean 'relu'? Known: relu, tanh"
     """
     names = sorted(set(known))
-    lower = {each.lower(): each for each in names}
-    near = difflib.get_close_matches(name.lower(), lower, n=1, cutoff=0.6)
-    meant = called_here(name) if called_here(name) in names else lower[near[0]] if near else ""
+    meant = called_here(name) if called_here(name) in names else nearest(name, names)
     question = f"did you mean {meant!r}? " if meant else ""
     shown = clean(", ".join(each if len(each) <= 80 else f"{each[:80]}..." for each in names[:30]))
     shown += ", ..." if len(names) > 30 else ""
     return f"{question}Known: {shown}" if names else "there are none"
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """The known name that is most like this one, or "" where none is.
+
+    >>> nearest("Re_Lu", ["relu", "tanh"])
+    'relu'
+    """
+    lower = {plain(each): each for each in sorted(known)}
+    near = difflib.get_close_matches(plain(name), lower, n=1, cutoff=0.6)
+    return lower[near[0]] if near else ""
 
 
 def no_such_name(module: str, name: str, known: Iterable[str]) -> AttributeError:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +18,8 @@ from chainrule.network import Network
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+SMALLEST = 0.6  # of its size, a picture in a notebook
 
 
 def register() -> None:
@@ -73,12 +76,19 @@ def network_html(network: Network) -> str:
 
 
 def _picture(shown: Graph | Network) -> str:
-    """The drawing as an image, whose styles cannot reach the notebook; `cr.draw` shows one to walk through."""
+    """The drawing as an image, whose styles cannot reach the notebook; `cr.draw` shows one to walk through.
+
+    It is made smaller to fit, as far as it can be read.
+    """
     from chainrule.drawing import draw
 
-    source = base64.b64encode(draw(shown).svg().encode()).decode()
+    svg = draw(shown).svg()
+    width = re.search(r' width="(\d+)"', svg)
+    least = 0 if width is None else round(int(width[1]) * SMALLEST)
+    source = base64.b64encode(svg.encode()).decode()
     return (
-        '<div style="overflow-x:auto"><img alt="the graph" style="max-width:none;border-radius:6px" '
+        '<div style="overflow-x:auto"><img alt="the graph" '
+        f'style="max-width:max(100%,{least}px);height:auto;border-radius:6px" '
         f'src="data:image/svg+xml;base64,{source}"></div>'
     )
 

@@ -26,6 +26,7 @@ from chainrule.checking.targets.places import look
 from chainrule.checking.targets.target import Target
 from chainrule.checking.targets.torch_inputs import takes_torch
 from chainrule.checking.wider import named_in_float32
+from chainrule.elsewhere import estimator_here
 from chainrule.errors import ArgumentError
 from chainrule.graph import Graph
 from chainrule.layers import Layer
@@ -92,6 +93,8 @@ def check(
     ShapeError for inputs the target cannot take together.
     Source: Goodfellow, Bengio, Courville, Deep Learning (2016), 11.5; Press et al., Numerical Recipes (2007), 5.7.
     """
+    if advice := estimator_here(target, "cr.check(clf.network_, X[:5], y[:5])"):
+        raise ArgumentError(f"check: expected what has a backward, got {type(target).__name__}; {advice}")
     _refuse_options(target, backward, gradients, names, ignore)
     seed, asked = checked_seed(seed), None if dtype is None else _dtype(dtype)
     options: dict[str, Any] = {"backward": backward, "gradients": gradients, "names": names, "ignore": ignore}

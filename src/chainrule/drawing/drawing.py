@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import tempfile
 import webbrowser
@@ -22,11 +23,13 @@ from chainrule.drawing.png import as_png
 from chainrule.drawing.rules import Source
 from chainrule.drawing.scene import Scene, scene_of, with_notes
 from chainrule.drawing.svg import as_svg
+from chainrule.elsewhere import estimator_here
 from chainrule.errors import ArgumentError
 from chainrule.files import write_bytes
 from chainrule.graph import Graph
 from chainrule.graph.values import copied
 from chainrule.network import Network
+from chainrule.network.summary import output_shapes
 from chainrule.sparse import SparseRows
 
 LARGEST_PICTURE = 300  # nodes in an SVG or PNG
@@ -141,7 +144,8 @@ def draw(
 ) -> Drawing:
     """Draw a graph: every value above the edge it flowed along, every gradient that came back below it.
 
-    - `draw(graph)`: what its last forward and backward left. What was not computed is said to be so.
+    - `draw(graph)`: what its last forward and backward left. What was not computed is said to be so. Before a
+      forward there are arrows only; `draw(net)` has the shapes of the values for N rows.
     - `draw(graph, {"apple": 100, "count": 2})`: runs it forward, and backward where the output is one number.
     - `draw(net, x, t)`: the network with its loss, run on this batch; `draw(net, x)`: without loss and gradients.
     - `draw(report)`: what `cr.check` looked at, with the guilty nodes and edges in red.
@@ -159,9 +163,10 @@ def draw(
         return Drawing(_of_network(target.settled(), x, t, training, title), collapse=collapse)
     if isinstance(target, Graph):
         return Drawing(_of_graph(target, x, t, training, title), collapse=collapse)
+    advice = estimator_here(target, "cr.draw(clf.network_, X, y)")
     raise ArgumentError(
         f"draw: expected a graph, a network or the report of cr.check, got {type(target).__name__}; "
-        f"a node is drawn as the output of a graph, draw(cr.Graph(node))"
+        f"{advice or 'a node is drawn as the output of a graph, draw(cr.Graph(node))'}"
     )
 
 
@@ -182,11 +187,18 @@ def _of_network(
     if x is None:
         if t is not None:
             raise ArgumentError("draw: targets t were given without data x; draw(net, x, t) runs both")
-        return Source(graph, None, None, scene_of(graph, None, None, title=title))
+        return Source(graph, None, None, scene_of(graph, None, None, title=title, shapes=_shapes(network)))
     if t is not None:
         return _drawn_pass(graph, network.feeds(x, t), len(graph) - 1, training, title)
     feeds = network.inputs_of(x)
     return _drawn_pass(graph, feeds, graph.position(network.output), training, title, backward=False)
+
+
+def _shapes(network: Network) -> dict[int, str]:
+    """What stands beside the edges of a network that has not been run."""
+    with contextlib.suppress(Exception):  # of a layer that cannot take zeros: then there are no shapes
+        return {i: "×".join(map(str, shape)) for i, shape in output_shapes(network).items()}
+    return {}
 
 
 def _fed(graph: Graph, x: Data | None, t: ArrayLike | None) -> dict[str, ArrayLike]:

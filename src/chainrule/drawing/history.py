@@ -12,6 +12,7 @@ from chainrule.arrays import Array, as_floats
 from chainrule.drawing.page import text
 from chainrule.drawing.thinning import smoothed, thinned, window_of
 from chainrule.loop import History
+from chainrule.loop.curves import batches_of
 from chainrule.loop.wording import extent, number
 from chainrule.text import duration, short
 
@@ -42,7 +43,10 @@ def history_html(history: History) -> str:
         told.append(duration(float(as_floats(history.seconds[-1:])[0])))
     if history.stopped:
         told.append(history.stopped)
-    charts = [_chart("loss of each batch", _loss_lines(history)), _chart(*_epoch_lines(history))]
+    charts = [
+        _chart(f"loss of {batches_of(history)}", _loss_lines(history), history.unit),
+        _chart(*_epoch_lines(history), history.unit),
+    ]
     shown = "".join(f'<div style="flex:1 1 300px;max-width:480px">{each}</div>' for each in charts if each)
     # mathjax_ignore: else a notebook would typeset a name with dollar signs
     return (
@@ -110,7 +114,7 @@ def _table(history: History) -> str:
 # One chart -------------------------------------------------------------------------------------------------
 
 
-def _chart(title: str, lines: Sequence[Line]) -> str:
+def _chart(title: str, lines: Sequence[Line], unit: str) -> str:
     """The lines as an SVG picture; nothing where fewer than two values are finite."""
     values = np.concatenate([line.y[np.isfinite(line.y)] for line in lines]) if lines else np.zeros(0)
     if len(values) < 2:
@@ -144,7 +148,7 @@ def _chart(title: str, lines: Sequence[Line]) -> str:
     for x in _ticks(first, last):
         if x == round(x) and first <= x <= last:
             parts.append(_words(across(x), BOTTOM + 17, f"{x:,.0f}", "middle" if x < last else "end"))
-    parts.append(_words((LEFT + RIGHT) / 2, HEIGHT - 6, "iteration", "middle"))
+    parts.append(_words((LEFT + RIGHT) / 2, HEIGHT - 6, unit, "middle"))
     for line in lines:
         points = [
             (across(x), up(y)) if math.isfinite(y) else None

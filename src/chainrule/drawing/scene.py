@@ -51,6 +51,8 @@ class SceneEdge:
     value: Array | None = None
     gradient: Array | None = None
     findings: tuple[Finding, ...] = ()
+    #: The shape of the value, where it is known without one.
+    shape: str = ""
 
 
 @dataclass(frozen=True)
@@ -75,12 +77,14 @@ def scene_of(
     last: int | None = None,
     shares: Mapping[int, Sequence[Array | None]] | None = None,
     findings: Sequence[Finding] = (),
+    shapes: Mapping[int, str] | None = None,
 ) -> Scene:
     """The scene of a graph up to the node at `last` (the output), with the values and gradients of a pass.
 
     The values of parameters and constants are known without one. `shares` are what the run backward gave each edge;
-    without them, the layers are asked again.
+    without them, the layers are asked again. `shapes` are those of values that no pass has computed, by position.
     """
+    known = shapes or {}
     last = len(graph) - 1 if last is None else last
     shown = [i for i in graph.ancestors(last) if not _is_left_out(graph, pass_, i)]
     place = {i: k for k, i in enumerate(shown)}
@@ -105,7 +109,16 @@ def scene_of(
             called = (slot, graph.name_of(source))
             at = tuple(each for each in found.get(graph.name_of(i), ()) if each.input in called)
             edges.append(
-                SceneEdge(place[source], place[i], port, slot, nodes[place[source]].value, share, at)
+                SceneEdge(
+                    place[source],
+                    place[i],
+                    port,
+                    slot,
+                    nodes[place[source]].value,
+                    share,
+                    at,
+                    known.get(source, ""),
+                )
             )
     if nodes:
         final = nodes[-1]

@@ -170,7 +170,7 @@ def _edge(k: int, scene: Scene, layout: Arrangement, value: Tile, gradient: Tile
     end_x, end_y = forth[-1]
     arrows = f'<path class="flow" d="{_curve(forth)}"/>'
     arrows += f'<path class="tip forth" d="M{end_x:.1f},{end_y:.1f}l-8,-3.5v7z"/>'
-    if scene.ran != "backward" or edge.gradient is not None or edge.findings:
+    if scene.ran == "forward" or edge.gradient is not None or edge.findings:
         lower = _to_borders([(px, py + BETWEEN) for px, py in route.points], scene, layout, edge)
         to_x, to_y = lower[0]
         long = " long" if lower[-1][0] - to_x > LONGEST_DASHED else ""
@@ -197,7 +197,7 @@ def _hanging(k: int, scene: Scene, layout: Arrangement, value: Tile, gradient: T
     guilty = " guilty" if edge.findings else ""
     arrows = f'<path class="flow" d="{_upward(from_x, from_y, to_x, to_y)}"/>'
     arrows += f'<path class="tip forth" d="M{to_x:.1f},{to_y:.1f}l-3.5,8h7z"/>'
-    if scene.ran != "backward" or edge.gradient is not None or edge.findings:
+    if scene.ran == "forward" or edge.gradient is not None or edge.findings:
         arrows += f'<path class="back" d="{_upward(from_x + BETWEEN, from_y, to_x + BETWEEN, to_y)}"/>'
         arrows += f'<path class="tip to" d="M{from_x + BETWEEN:.1f},{from_y:.1f}l-3.5,-8h7z"/>'
     return f'<g class="edge hanging{guilty}" data-edge="{k}">{arrows}{above}{below}</g>'

@@ -49,13 +49,22 @@ def tiles_of(scene: Scene, edge: SceneEdge) -> tuple[Tile, Tile]:
         else source.images.strip(array, is_gradient=k > 0, most=STRIP[0])
         for k, array in enumerate((value, gradient))
     ]
-    above = (
-        _pending("not computed") if value is None else _tile(value, (), shown[0], is_labels=source.is_labels)
-    )
+    if value is not None:
+        above = _tile(value, (), shown[0], is_labels=source.is_labels)
+    else:
+        above = _pending("not computed") if scene.ran else _shape(edge.shape)
+    if not scene.ran and not edge.findings:
+        return above, Tile(0, 0, "", False)
     if gradient is not None:
         return above, _tile(gradient, edge.findings, shown[1])
     none = "no gradient" if scene.ran == "backward" else "not computed"
     return above, _pending(none, edge.findings)
+
+
+def _shape(words: str) -> Tile:
+    return Tile(
+        width_of(words, 13), 14 * bool(words), f'<text class="main" x="0" y="11">{words}</text>', False
+    )
 
 
 def _pending(words: str, findings: Sequence[Finding] = ()) -> Tile:

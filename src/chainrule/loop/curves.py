@@ -30,13 +30,18 @@ def plot_history(history: History) -> Figure:
 
 def _plot_loss(axes: Axes, history: History) -> None:
     iterations = np.arange(1, len(history.loss) + 1)
-    axes.plot(iterations, history.loss, color=GREY, linewidth=0.6, alpha=0.7, label="each batch")
+    axes.plot(iterations, history.loss, color=GREY, linewidth=0.6, alpha=0.7, label=batches_of(history))
     window = max(len(history.loss) // 50, 1)
     if window > 1:
         at, smooth = moving_mean(np.asarray(history.loss), window)
         axes.plot(at, smooth, color=BLUE, linewidth=1.6, label=f"mean of {window}")
-    axes.set(title="Training loss", xlabel="iteration", ylabel="loss")
+    axes.set(title="Training loss", xlabel=history.unit, ylabel="loss")
     _finish(axes)
+
+
+def batches_of(history: History) -> str:
+    """What the loss is recorded of."""
+    return "each batch" if history.unit == "iteration" else "each epoch"
 
 
 def moving_mean(values: Array, window: int) -> tuple[Array, Array]:
@@ -65,7 +70,7 @@ def _plot_epochs(axes: Axes, history: History) -> None:
                 markersize=3,
                 label=f"{part} {kind} (last {values[-1]:.4g})",
             )
-    axes.set(title=f"{kind.capitalize()} over all the data", xlabel="iteration", ylabel=kind)
+    axes.set(title=f"{kind.capitalize()} over all the data", xlabel=history.unit, ylabel=kind)
     _finish(axes)
 
 

@@ -45,6 +45,11 @@ class History:
     stopped: str = ""
     health: dict[str, Any] = field(default_factory=dict)
 
+    @property
+    def unit(self) -> Literal["iteration", "epoch"]:
+        """What `loss` has a value of: "epoch" for an estimator's fit without callbacks."""
+        return "epoch" if self.settings.get("recorded_by") == "epoch" else "iteration"
+
     def add_iterations(
         self, losses: Sequence[float], rates: Sequence[float], start: float, seconds: float
     ) -> None:
@@ -114,10 +119,10 @@ class History:
 
         if by == "iteration":
             columns = {"loss": self.loss, "learning_rate": self.learning_rate, "seconds": self.seconds}
-            return pandas.DataFrame(columns, index=pandas.RangeIndex(1, len(self.loss) + 1, name="iteration"))
+            return pandas.DataFrame(columns, index=pandas.RangeIndex(1, len(self.loss) + 1, name=self.unit))
         if by == "epoch":
             measures = {name: getattr(self, name) for name in MEASURES if getattr(self, name)}
-            return pandas.DataFrame(measures, index=pandas.Index(self.measured_at, name="iteration"))
+            return pandas.DataFrame(measures, index=pandas.Index(self.measured_at, name=self.unit))
         raise ArgumentError(f"by={by!r}: {did_you_mean(str(by), ['iteration', 'epoch'])}")
 
     def __repr__(self) -> str:

@@ -25,7 +25,7 @@ def one_line(history: History) -> str:
 def extent(history: History) -> list[str]:
     """How many iterations there are, and how many epochs, where the settings tell and one is done."""
     done = len(history.loss)
-    parts = [counted(done, "iteration")]
+    parts = [counted(done, history.unit)]
     samples, batch = (history.settings.get(name) for name in ("samples", "batch_size"))
     if done and isinstance(samples, int) and isinstance(batch, int) and 0 < batch <= samples:
         joins = "last_batch" in history.settings or history.settings.get("sampling") != "shuffle"

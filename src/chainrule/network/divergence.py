@@ -131,8 +131,9 @@ def _error(network: Network, iteration: int, what: str, when: str, cause: tuple[
         first = f"the first node whose value went bad is {where!r}"
     name, remedy = cause
     return DivergedError(
-        f"iteration {iteration}: {what}; {first}. Training stopped {when}; {remedy}",
+        f"iteration {iteration}: {what}; {first}. Training stopped {when}",
         iteration=iteration,
         node=where,
         cause=name,
+        remedy=remedy,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -21,31 +22,40 @@ class Summary(str):
         return str(self)
 
 
-def summarize(network: Network, batch_size: int) -> Summary:
-    """Each layer's name, kind, output shape, parameters, and the memory of parameters and values."""
-    graph, itemsize = network.graph, network.dtype.itemsize
+def output_shapes(network: Network) -> dict[int, tuple[int | str, ...]]:
+    """The shapes of the inputs and of the layers' outputs by position; "N" is the number of rows."""
+    graph = network.graph
     zeros = {name: np.zeros((2, *shape), dtype=int) for name, shape in network.input_shapes.items()}
     output = graph.position(network.output)
     with np.errstate(all="ignore"):
         computed = graph.run(zeros, output, training=False, step=0, keep_saved=False).values
     depends = graph.leading_to({graph.position(name) for name in network.input_shapes})
+    found: dict[int, tuple[int | str, ...]] = {}
+    for i in graph.ancestors(output):
+        value = computed[i]
+        if value is not None and (
+            graph.nodes[i].layer is not None or graph.name_of(i) in network.input_shapes
+        ):
+            # else it is the same for every batch, as a transposed weight
+            found[i] = ("N", *value.shape[1:]) if depends[i] else value.shape
+    return found
+
+
+def summarize(network: Network, batch_size: int) -> Summary:
+    """Each layer's name, kind, output shape, parameters, and the memory of parameters and values."""
+    graph, itemsize = network.graph, network.dtype.itemsize
     seen: set[str] = set()
     rows: list[tuple[str, ...]] = [("layer", "kind", "output shape", "parameters", "memory")]
     total_values = 0
-    for i in graph.ancestors(output):
-        node, name, value = graph.nodes[i], graph.name_of(i), computed[i]
-        if value is None or (node.layer is None and name not in network.input_shapes):
-            continue
-        shape = value.shape
+    for i, shape in output_shapes(network).items():
+        node, name = graph.nodes[i], graph.name_of(i)
         own = [graph.name_of(source) for source in graph.sources(node)]
         own = [each for each in own if each in network.params and each not in seen]
         seen.update(own)
         size = sum(network.params[each].size for each in own)
-        values, lengths = int(np.prod(shape)), [str(length) for length in shape]
-        if depends[i]:  # else it is the same for every batch, as a transposed weight
-            values, lengths = values // 2 * batch_size, ["N", *lengths[1:]]
+        values = math.prod(batch_size if length == "N" else int(length) for length in shape)
         total_values += values
-        text = "(" + ", ".join(lengths) + ("," if len(lengths) == 1 else "") + ")"
+        text = "(" + ", ".join(map(str, shape)) + ("," if len(shape) == 1 else "") + ")"
         kind = repr(node.layer) if node.layer is not None else "Input"
         rows.append((name, kind, text, f"{size:,}" if size else "", memory(itemsize * (values + size))))
     size = network.params.flat.size

@@ -356,7 +356,10 @@ class Training:
                 settings=self.settings(),
                 resumed=resumed,
             )
-        warn_of_nothing_learnt(self.network, self.data, history.latest("train_loss"))
+        if not any(
+            each.goes_on_with for each in callbacks
+        ):  # else its advice would not be that of a network's fit
+            warn_of_nothing_learnt(self.network, self.data, history.latest("train_loss"))
         return history
 
     def settings(self) -> dict[str, Any]:

@@ -41,7 +41,7 @@ Maker = Callable[[Setup], Change | None]
 def line_of(run: TrainingRun, setup: Setup, *names: str) -> str:
     """The line that tries the remedies of these names together; "" where none can be written."""
     found = [made for name in names if name in CHANGES and (made := CHANGES[name](setup)) is not None]
-    if len(found) < len(names):
+    if len(found) < len(names) or setup.is_of_estimator:  # which is not made by these lines
         return ""
     if setup.is_of_shell:
         options = dict(LEFT_OUT)

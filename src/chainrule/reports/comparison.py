@@ -47,7 +47,8 @@ def _results(runs: Sequence[TrainingRun]) -> dict[str, Any]:
         ("test loss", _loss("test_loss"), short, -1),
         ("training loss", _loss("train_loss"), short, -1),
         ("time", lambda run: run.seconds if len(run.loss) else math.nan, duration, -1),
-        ("iterations", lambda run: len(run.loss) or math.nan, lambda v: f"{v:,.0f}", 0),
+        ("iterations", _recorded("iteration"), lambda v: f"{v:,.0f}", 0),
+        ("epochs", _recorded("epoch"), lambda v: f"{v:,.0f}", 0),
         ("parameters", _parameters, lambda v: f"{v:,.0f}", 0),
     ]
     found = [(title, [measure(run) for run in runs], show, best) for title, measure, show, best in columns]
@@ -77,7 +78,9 @@ def _results(runs: Sequence[TrainingRun]) -> dict[str, Any]:
 
 def _applies(title: str, run: TrainingRun) -> bool:
     """Whether a run could have a measure: classes have an accuracy and a loss, estimates have errors."""
-    if run.answers is None or title in ("time", "iterations", "parameters"):
+    if title in ("iterations", "epochs"):
+        return run.history.unit == title.removesuffix("s")
+    if run.answers is None or title in ("time", "parameters"):
         return True
     return isinstance(run.answers, Estimated) == (title in ("R²", "RMSE", "MAE"))
 
@@ -92,6 +95,11 @@ def _are_of_a_kind(runs: Sequence[TrainingRun], values: Sequence[float], is_loss
             of_loss = (run.about.loss_unit, str(run.history.settings.get("loss", ""))) if is_loss else ()
             kinds.add((type(answers), tuple(names or ()), run.about.data, of_loss))
     return len(kinds) == 1
+
+
+def _recorded(unit: str) -> Measure:
+    """How long a run was, where its losses are recorded by this unit."""
+    return lambda run: float(len(run.loss)) if len(run.loss) and run.history.unit == unit else math.nan
 
 
 def _latest(name: str) -> Measure:

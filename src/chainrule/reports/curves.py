@@ -9,6 +9,7 @@ import numpy as np
 
 from chainrule.arrays import Array, as_floats
 from chainrule.drawing.thinning import rounded, smoothed, spread_over, thinned, window_of
+from chainrule.loop.curves import batches_of
 from chainrule.reports.parts import Chart, Section
 from chainrule.reports.run import LayerHealth, TrainingRun
 from chainrule.text import percent, short
@@ -41,8 +42,8 @@ def loss_chart(run: TrainingRun) -> Chart | None:
     if not len(run.loss):
         return None
     kept = thinned(run.loss)
-    tables = [{"x": (kept + 1).tolist(), "y": [rounded(run.loss[kept])]}]
-    series: list[dict[str, Any]] = [{"name": "each batch", "color": "raw", "width": 1}]
+    tables, name = [{"x": (kept + 1).tolist(), "y": [rounded(run.loss[kept])]}], batches_of(run.history)
+    series: list[dict[str, Any]] = [{"name": name, "color": "raw", "width": 1}]
     window = window_of(len(run.loss))
     if window > 1:
         places = spread_over(len(run.loss))
@@ -57,8 +58,9 @@ def loss_chart(run: TrainingRun) -> Chart | None:
         tables,
         series,
         log=spans_decades(smoothed(run.loss), *(as_floats(each) for each in _losses(run))),
+        x=run.history.unit,
         y="loss",
-        summary=f"Loss of a batch: {short(run.loss[0])} at the start, {short(run.loss[-1])} at the end",
+        summary=f"Loss of {name}: {short(run.loss[0])} at the start, {short(run.loss[-1])} at the end",
     )
 
 
@@ -92,6 +94,7 @@ def accuracy_chart(run: TrainingRun) -> Chart | None:
         [measured[0]],
         measured[1],
         percent=True,
+        x=run.history.unit,
         y="accuracy",
         summary=f"Right at the end: {ends}",
     )
@@ -106,8 +109,9 @@ def rate_chart(run: TrainingRun) -> Chart | None:
     words = f"From {short(rates[0])} to {short(rates[-1])}, at most {short(float(rates.max()))}"
     data = [{"x": (kept + 1).tolist(), "y": [rounded(rates[kept])]}]
     series = [{"name": "learning rate", "color": 2, "width": 2}]
+    is_log = spans_decades(rates[rates > 0])
     return Chart(
-        "Learning rate", data, series, log=spans_decades(rates[rates > 0]), y="learning rate", summary=words
+        "Learning rate", data, series, log=is_log, x=run.history.unit, y="learning rate", summary=words
     )
 
 
@@ -146,7 +150,7 @@ def _epochs(run: TrainingRun) -> dict[str, Any]:
         return {"rows": []}
     places = spread_over(len(at), MOST_ROWS)
     rows = [[f"{at[k]:,.0f}", *(f"{float(values[k]):.6g}" for _, values in columns)] for k in places.tolist()]
-    head = ["after iteration", *(title for title, _ in columns)]
+    head = [f"after {run.history.unit}", *(title for title, _ in columns)]
     title = "Numbers of each epoch" if len(places) == len(at) else "Numbers of some epochs"
     return {"head": head, "rows": rows, "label": title}
 

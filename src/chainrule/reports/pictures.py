@@ -17,6 +17,7 @@ from chainrule.drawing.thinning import smoothed, thinned, window_of
 from chainrule.errors import FileError
 from chainrule.evaluation import Classified, Estimated, or_not_measured
 from chainrule.files import write_bytes
+from chainrule.loop.curves import batches_of
 from chainrule.reports.images import as_rows
 from chainrule.reports.network import chosen_units, weights_of_images
 from chainrule.reports.run import TrainingRun
@@ -112,7 +113,7 @@ def _plain_text() -> Iterator[None]:
 def _curves(figure: Canvas, run: TrainingRun) -> None:
     left, right = figure.subplots(1, 2)
     kept = thinned(run.loss)
-    left.plot(kept + 1, run.loss[kept], color=GREY, linewidth=0.6, alpha=0.8, label="each batch")
+    left.plot(kept + 1, run.loss[kept], color=GREY, linewidth=0.6, alpha=0.8, label=batches_of(run.history))
     if (window := window_of(len(run.loss))) > 1:
         curve = smoothed(run.loss)
         left.plot(np.arange(1, len(curve) + 1), curve, color=BLUE, linewidth=1.6, label=f"mean of {window:,}")
@@ -123,8 +124,8 @@ def _curves(figure: Canvas, run: TrainingRun) -> None:
             right.plot(
                 run.history.measured_at, values, style, color=color, marker="o", markersize=3, label=part
             )
-    _finish(left, "Loss", "iteration")
-    _finish(right, f"{kind.capitalize()} over all the data", "iteration")
+    _finish(left, "Loss", run.history.unit)
+    _finish(right, f"{kind.capitalize()} over all the data", run.history.unit)
 
 
 def _health(figure: Canvas, run: TrainingRun) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from chainrule.reports.changes import line_of
+from chainrule.reports.estimators import parameter_for
 from chainrule.reports.run import TrainingRun
 from chainrule.reports.setup import ADAPTIVE, Setup
 from chainrule.reports.symptom import Advice
@@ -148,7 +149,7 @@ def advice(run: TrainingRun, *names: str) -> Advice:
     rated = _rates(setup)
     texts, lines = [], []
     for name in chosen:
-        if text := REMEDIES[name].in_words(setup):
+        if text := parameter_for(run.history.settings, name) or REMEDIES[name].in_words(setup):
             texts.append(text + (rated if name in ("smaller rate", "larger rate") else ""))
             lines.append(line_of(run, setup, name))
     if not texts:

@@ -106,6 +106,8 @@ class TrainingRun:
         """The iterations of an epoch; 0 where that is not known."""
         settings = self.history.settings
         samples, size = settings.get("samples"), settings.get("batch_size")
+        if self.history.unit == "epoch":
+            return 1
         if not isinstance(samples, int) or not isinstance(size, int) or samples < 1 or size < 1:
             return 0
         is_last_smaller = settings.get("sampling") != "replacement" and "last_batch" not in settings
@@ -117,6 +119,8 @@ class TrainingRun:
         asked, length = self.history.settings.get("epochs"), self.epoch_length
         if isinstance(asked, int):
             return asked
+        if self.history.unit == "epoch":
+            return len(self.loss)
         if not length or "iterations" in self.history.settings:
             return 0
         if self.history.stopped != "finished":

@@ -82,7 +82,7 @@ def cards(run: TrainingRun) -> list[Card]:
     if not found and len(run.loss):
         found.append(Card("Loss", "not measured", "over all the data: it ended within its first epoch"))
     if len(run.loss):
-        found.append(Card("Time", duration(run.seconds), counted(len(run.loss), "iteration") + _pace(run)))
+        found.append(Card("Time", duration(run.seconds), counted(len(run.loss), history.unit) + _pace(run)))
     if history.stopped:
         word, _, rest = history.stopped.partition(":")
         found.append(Card("Ended", word.strip(), (rest.strip()[:120] + ("..." if len(rest) > 120 else ""))))
@@ -95,7 +95,7 @@ def _measured(run: TrainingRun, what: str, shown: Callable[[float], str]) -> lis
     values = [or_not_measured(value, shown) for value in (train, test) if value is not None]
     at, kept = run.history.measured_at[-1:], run.history.settings.get("weights_after_iteration")
     is_of_before = bool(at) and at[0] < len(run.loss) and kept is None
-    when = [f"after iteration {at[0]:,}, the last that was measured"] if is_of_before else []
+    when = [f"after {run.history.unit} {at[0]:,}, the last that was measured"] if is_of_before else []
     if test is not None:
         more = [f"{values[0]} on the training data"] if train is not None else []
         return [Card(f"Test {what}", values[-1], ", ".join(more + when))]

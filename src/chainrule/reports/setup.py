@@ -22,15 +22,18 @@ USUAL_RATES: dict[str, float] = {
     "adagrad": 0.01,
     "rmsprop": 0.001,
     "adam": 0.001,
+    "adamhat": 0.001,
     "adamw": 0.001,
 }
-ADAPTIVE = frozenset({"adagrad", "rmsprop", "adam", "adamw"})
+ADAPTIVE = frozenset({"adagrad", "rmsprop", "adam", "adamhat", "adamw"})
 FAR = 10.0
 """A learning rate so many times above the usual one is high, and one so many times below it is low."""
 STRONG_DECAY, STRONG_DECAY_OF_ADAMW = 0.1, 1.0
 """Weight decay from here on may keep a network from learning; AdamW multiplies it by the learning rate."""
 DECAY_OF_ADAMW = 0.01
 """Unless given."""
+STOPPED_EARLY = ("early", "Training loss did not improve", "Validation score did not improve")
+"""How it begins why a training ended early: by a callback, or by the rules of an estimator."""
 MANY_NUMBERS = 5
 """More classes than this, all of them whole numbers, may be numbers to estimate."""
 
@@ -40,6 +43,7 @@ class Setup:
     """What a run used. What is not known counts as not used."""
 
     is_of_shell: bool
+    is_of_estimator: bool
     is_by_epochs: bool
     optimizer: str
     #: The largest learning rate, the middle one, and the last; NaN where they are not known.
@@ -89,6 +93,7 @@ class Setup:
         rates = rates[np.isfinite(rates)]
         return cls(
             is_of_shell=bool(run.about.command),
+            is_of_estimator="estimator" in settings,
             is_by_epochs=run.counts_epochs,
             optimizer="" if name is None else name[0].lower(),
             rate=float(rates.max()) if len(rates) else math.nan,
@@ -99,8 +104,8 @@ class Setup:
             decay=_decay(optimizer),
             is_scheduled=re.search(r"learning_rate=(?!Constant)[A-Z]", optimizer) is not None,
             stops_early="early_stopping" in settings or run.history.stopped.startswith("early"),
-            was_stopped_early=run.history.stopped.startswith("early"),
-            weighs_classes="class_weights=" in str(settings.get("loss", "")),
+            was_stopped_early=run.history.stopped.startswith(STOPPED_EARLY),
+            weighs_classes="class_weights=" in str(settings.get("loss", "")) or "class_weight" in settings,
             is_regression="CrossEntropy" not in str(settings.get("loss", "")),
             scales_targets=run.network is not None
             and not has_unscaled_targets(run.network.output, run.network.loss_layer),

@@ -56,12 +56,12 @@ def diverged(run: TrainingRun) -> Iterator[Symptom]:
     bad = np.flatnonzero(~np.isfinite(run.loss))
     stopped = run.history.stopped
     if stopped.startswith("diverged"):
-        at = f" at iteration {len(run.loss) + 1:,}"
+        at = f" at {run.history.unit} {len(run.loss) + 1:,}"
         text = f"The training diverged{at}: it did not reach its end"
         yield Symptom("diverged", text, remedies, "", "error", effect)
     elif len(bad):
         value = run.loss[bad[0]]
-        text = f"The loss became {value} at iteration {bad[0] + 1:,}"
+        text = f"The loss became {value} at {run.history.unit} {bad[0] + 1:,}"
         yield Symptom("diverged", text, remedies, "", "error", effect)
     elif stopped.startswith("failed"):
         text = f"The training ended with an error ({stopped.partition(': ')[2]})"
@@ -112,8 +112,8 @@ def oscillates(run: TrainingRun) -> Iterator[Symptom]:
         start, top = float(np.median(loss[:5])), first + int(loss[first:].argmax())
         if loss[top] > SPIKE * abs(start) and loss[top] > SPIKE * float(np.median(loss[first:])):
             text = (
-                f"The loss jumped to {short(float(loss[top]))} at iteration {top + 1:,}, from {short(start)} at "
-                f"the start. The learning rate looks too high"
+                f"The loss jumped to {short(float(loss[top]))} at {run.history.unit} {top + 1:,}, from "
+                f"{short(start)} at the start. The learning rate looks too high"
             )
             yield Symptom("spike", text, remedies, effect="the loss jumped")
 
@@ -136,7 +136,7 @@ def overfits(run: TrainingRun) -> Iterator[Symptom]:
         if lasts and np.median(test[-3:]) > rise * test[best] and train[-1] < train[best]:
             at = history.measured_at[best] if best < len(history.measured_at) else best + 1
             when = run.when(best)
-            when += "" if when.startswith("iteration") else f" (iteration {at:,})"
+            when += "" if when.startswith(run.history.unit) else f" (iteration {at:,})"
             text = (
                 f"Overfitting: the test loss rises since {when}, from "
                 f"{short(test[best])} to {short(test[-1])}, while the training loss falls"

@@ -17,6 +17,7 @@ import numpy as np
 from chainrule.arguments import as_whole
 from chainrule.arrays import Array, ArrayLike
 from chainrule.checking import CheckReport
+from chainrule.elsewhere import estimator_here
 from chainrule.errors import ArgumentError
 from chainrule.evaluation import image_shape_of_network, judge
 from chainrule.files import write_bytes
@@ -30,6 +31,8 @@ from chainrule.reports.run import TrainingRun
 from chainrule.reports.run_page import run_page
 from chainrule.reports.symptom import Symptom
 from chainrule.saving.evaluations import About, versions
+
+ESTIMATOR = "cr.report(clf.history_, clf.network_, X_test, y_test)"
 
 
 class TrainingReport:
@@ -178,8 +181,10 @@ def _any_run(given: Any, number: int) -> TrainingRun:
         return _material(given, None, None, None, None, f"run {number + 1}", None, None, 0)
     if isinstance(given, (str, os.PathLike)):
         return read_run(given)
+    advice = estimator_here(given, ESTIMATOR)
     raise ArgumentError(
         f"report: expected a History, as fit returns it, or the path of a run folder, got {type(given).__name__}"
+        f"{advice and '; '}{advice}"
     )
 
 
@@ -207,7 +212,10 @@ def _material(
     sample: int,
 ) -> TrainingRun:
     if network is not None and not isinstance(network, Network):
-        raise ArgumentError(f"report: expected network to be a cr.Network, got {type(network).__name__}")
+        advice = estimator_here(network, ESTIMATOR)
+        raise ArgumentError(
+            f"report: expected network to be a cr.Network, got {type(network).__name__}{advice and '; '}{advice}"
+        )
     if (x is None) != (t is None) or (x is not None and network is None):
         raise ArgumentError(
             "report: x and t go together, and with a network: cr.report(history, net, x_test, t_test)"

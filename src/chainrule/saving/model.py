@@ -12,6 +12,7 @@ import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.configured import Configured
+from chainrule.elsewhere import estimator_here
 from chainrule.errors import ArgumentError, DataError, FileError
 from chainrule.files import write_atomically
 from chainrule.network import Network
@@ -42,6 +43,10 @@ def save(network: Network, path: str | os.PathLike[str], *, allow_nan: bool = Fa
     file cannot hold.
     """
     if not isinstance(network, Network):
+        if advice := estimator_here(
+            network, "cr.save(clf.network_, path); pickle and joblib keep the whole estimator"
+        ):
+            raise ArgumentError(f"save: expected a network, got {type(network).__name__}; {advice}")
         raise ArgumentError(
             f"save takes a network and then a path, cr.save(net, path), got {network!r} first"
         )

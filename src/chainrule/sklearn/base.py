@@ -19,7 +19,7 @@ from chainrule.layers import Loss
 from chainrule.loop import History
 from chainrule.network import Network
 from chainrule.sklearn.compatibility import is_plain, validated
-from chainrule.sklearn.constraints import check_effects, check_lbfgs, check_parts
+from chainrule.sklearn.constraints import check_lbfgs, check_parameters
 from chainrule.sklearn.lbfgs import minimize
 from chainrule.sklearn.networks import (
     glorot,
@@ -29,8 +29,10 @@ from chainrule.sklearn.networks import (
     output_of,
     parameters_of,
 )
+from chainrule.sklearn.refusals import unchanged_if_refused
 from chainrule.sklearn.solvers import fit_by_epochs
 from chainrule.sklearn.stochastic import Validation
+from chainrule.sklearn.wording import in_words_of, refuse_weightless, settings_of
 from chainrule.sparse import sparse_names, with_sparse_rows
 
 PARAMETERS = ("coefs_", "intercepts_")
@@ -77,41 +79,41 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         return True
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
-        self._validate_params()
-        check_parts(self)
-        check_effects(self)
-        sizes = hidden_sizes(self.hidden_layer_sizes)
-        first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        X, y = self._validated(X, y, incremental, reset=first)
-        weights = self._weights(sample_weight, X, y)
-        targets = self._targets_like(y, X.dtype, None if first else getattr(self, "n_outputs_", None))
-        if first or self.warm_start != "exact":
-            self._random_state = check_random_state(self.random_state)
-        if first:
-            self._begin([X.shape[1], *sizes, self.n_outputs_], X.dtype)
-        elif not hasattr(self, "network_"):
-            self._adopt_parameters()
-        elif self._made_of != self._parts():
-            self._make_again()
-        self._in_step()
-        if self.early_stopping and incremental:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        data = (
-            with_sparse_rows({"x": X})
-            | {"t": targets}
-            | ({} if weights is None else {"sample_weight": weights})
-        )
-        if self.solver == "lbfgs":
-            check_lbfgs(self, self.network_)
-            minimize(self, self.network_, data, self._reported_outputs)
-        else:
-            self._fit_stochastic(data, y, incremental=incremental)
-        if not np.isfinite(self.network_.params.flat).all():
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to "
-                "be preprocessed."
+        with unchanged_if_refused(self):
+            check_parameters(self)
+            sizes = hidden_sizes(self.hidden_layer_sizes)
+            first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+            X, y = self._validated(X, y, incremental, reset=first)
+            weights = self._weights(sample_weight, X, y)
+            targets = self._targets_like(y, X.dtype, None if first else getattr(self, "n_outputs_", None))
+            if first or self.warm_start != "exact":
+                self._random_state = check_random_state(self.random_state)
+            if first:
+                self._begin([X.shape[1], *sizes, self.n_outputs_], X.dtype)
+            elif not hasattr(self, "network_"):
+                self._adopt_parameters()
+            elif self._made_of != self._parts():
+                self._make_again()
+            self._in_step()
+            if self.early_stopping and incremental:
+                raise ValueError("partial_fit does not support early_stopping=True")
+            data = (
+                with_sparse_rows({"x": X})
+                | {"t": targets}
+                | ({} if weights is None else {"sample_weight": weights})
             )
-        self.network_.programs.predicting(sparse_names(data), rows=2).prepare_to_predict()
+            if self.solver == "lbfgs":
+                check_lbfgs(self, self.network_)
+                self.__dict__.pop("_record", None)  # of another solver's fit
+                minimize(self, self.network_, data, self._reported_outputs)
+            else:
+                self._fit_stochastic(data, y, incremental=incremental)
+            if not np.isfinite(self.network_.params.flat).all():
+                raise ValueError(
+                    "Solver produced non-finite parameter weights. The input data may contain large values and "
+                    "need to be preprocessed."
+                )
+            self.network_.programs.predicting(sparse_names(data), rows=2).prepare_to_predict()
         return self
 
     def _checked(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
@@ -176,7 +178,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
             hidden = self.layers
             if hidden is None:
                 hidden = hidden_layers(sizes[1:-1], self.activation, self.dropout, self.batch_norm)
-            output = output_of(hidden, sizes[0], sizes[-1])
+            output = output_of(hidden, sizes[0], sizes[-1], is_given=self.layers is not None)
             self._use(Network(output=output, loss=loss, seed=self._seed(True), dtype=dtype))
         self.n_layers_ = len(self.coefs_) + 1
         if self.solver != "lbfgs":
@@ -270,7 +272,10 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         validation = None
         if held_out is not None:
             validation = Validation(held_out[0], lambda: self._judged(*held_out), bool(self.early_stopping))
-        fit_by_epochs(self, data, validation, incremental=incremental)
+        weights = data.get("sample_weight")
+        refuse_weightless(self, weights, None if held_out is None else held_out[0].get("sample_weight"))
+        with in_words_of(self, weights):
+            fit_by_epochs(self, data, validation, incremental=incremental)
 
     # Validation ----------------------------------------------------------------------------------------
 
@@ -313,12 +318,16 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         outputs = self.network_.output_of(data["x"], warns=False)
         if not np.isfinite(outputs).all():
             return float("nan"), float("nan")
-        loss = self.network_.loss_of(outputs, data) / self._reported_outputs
-        return float(self._score_of(outputs, y, data.get("sample_weight"))), loss
+        with np.errstate(over="ignore"):  # of a training that diverges
+            loss = self.network_.loss_of(outputs, data) / self._reported_outputs
+            return float(self._score_of(outputs, y, data.get("sample_weight"))), loss
 
     @property
     def history_(self) -> History:
         """What `cr.report` takes: the record of the last fit with callbacks, or else a point for each epoch."""
+        check_is_fitted(self)
+        if not hasattr(self, "_record"):
+            raise AttributeError('history_: solver="lbfgs" keeps no record of its iterations')
         record: History | None = self._record
         if record is not None:
             return record
@@ -331,6 +340,8 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         history.settings = {
             "optimizer": repr(self.network_.progress.optimizer),
             "loss": repr(self.network_.loss_layer),
+            "recorded_by": "epoch",
+            **settings_of(self),
         }
         history.stopped = self._stopped
         return history

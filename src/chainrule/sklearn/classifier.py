@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import math
+import os
+from collections.abc import Mapping, Sequence
 from numbers import Real
 from typing import Any, ClassVar, Self
 
@@ -18,11 +20,16 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_targ
 
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError
-from chainrule.layers import Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
+from chainrule.layers import Layer, Loss, SigmoidCrossEntropy, SoftmaxCrossEntropy
 from chainrule.layers.activation import sigmoid, softmax
+from chainrule.loop import Callback
 from chainrule.network import Network
+from chainrule.optimizers import Optimizer
+from chainrule.saving.checkpoint import Checkpoint
+from chainrule.schedules import Schedule
 from chainrule.sklearn.base import MLP, keep
 from chainrule.sklearn.constraints import CLASSIFIER
+from chainrule.sklearn.networks import Build
 
 
 class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
@@ -50,21 +57,21 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
 
     def __init__(
         self,
-        hidden_layer_sizes: Any = (100,),
-        activation: Any = "relu",
+        hidden_layer_sizes: int | Sequence[int] | Array = (100,),
+        activation: str | Layer | Sequence[str | Layer] = "relu",
         *,
-        solver: Any = "adam",
+        solver: str | Optimizer = "adam",
         alpha: float = 0.0001,
-        batch_size: Any = "auto",
+        batch_size: int | str = "auto",
         learning_rate: str = "constant",
         learning_rate_init: float = 0.001,
         power_t: float = 0.5,
         max_iter: int = 200,
         shuffle: bool = True,
-        random_state: Any = None,
+        random_state: int | np.random.RandomState | None = None,
         tol: float = 1e-4,
-        verbose: Any = False,
-        warm_start: Any = False,
+        verbose: bool | int = False,
+        warm_start: bool | str = False,
         momentum: float = 0.9,
         nesterovs_momentum: bool = True,
         early_stopping: bool = False,
@@ -72,20 +79,20 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         beta_1: float = 0.9,
         beta_2: float = 0.999,
         epsilon: float = 1e-8,
-        n_iter_no_change: Any = 10,
+        n_iter_no_change: float = 10,
         max_fun: int = 15000,
         loss: str = "log_loss",
-        class_weight: Any = None,
+        class_weight: Mapping[Any, float] | Sequence[Mapping[Any, float]] | str | None = None,
         label_smoothing: float = 0.0,
-        layers: Any = None,
-        dropout: Any = 0.0,
-        batch_norm: Any = False,
-        learning_rate_schedule: Any = None,
+        layers: Sequence[Layer] | Build | None = None,
+        dropout: float | Sequence[float] = 0.0,
+        batch_norm: bool | Sequence[bool] = False,
+        learning_rate_schedule: Schedule | None = None,
         clip_norm: float | None = None,
-        validation_set: Any = None,
-        callbacks: Any = None,
+        validation_set: tuple[Any, Any] | None = None,
+        callbacks: Callback | Sequence[Callback] | None = None,
         progress: bool = False,
-        checkpoint: Any = None,
+        checkpoint: str | os.PathLike[str] | Checkpoint | None = None,
         preset: str | None = None,
     ) -> None:
         keep(self, locals())

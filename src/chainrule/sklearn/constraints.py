@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Callable
 from inspect import signature
 from numbers import Integral, Real
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import sklearn.neural_network
+from sklearn import get_config
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 from chainrule.layers import Layer, Loss
@@ -19,6 +21,7 @@ from chainrule.optimizers import Optimizer
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Schedule
 from chainrule.sklearn.networks import ACTIVATIONS, OTHERS
+from chainrule.sklearn.suggestions import meant_by
 
 STOCHASTIC = ("sgd", "adam", "adamw")
 REGRESSIONS = ("squared_error", "poisson", "absolute_error", "huber", "quantile")
@@ -54,6 +57,13 @@ PARTS: dict[str, tuple[str, Callable[[Any], bool]]] = {
     "batch_norm": ("True or False", lambda part: isinstance(part, (bool, np.bool_))),
     "class_weight": ("a dict for each output", lambda part: isinstance(part, dict)),
 }
+#: Parameters that `layers` stand in place of, and what does the same there.
+IN_LAYERS = {
+    "hidden_layer_sizes": "cr.Affine(units)",
+    "activation": "a layer such as cr.ReLU()",
+    "dropout": "cr.Dropout(rate)",
+    "batch_norm": "cr.BatchNorm()",
+}
 #: Parameters of the solvers that are named by texts.
 OF_SOLVERS = (
     "alpha",
@@ -80,8 +90,23 @@ STOCHASTIC_ONLY = (
 )
 
 
+def check_parameters(estimator: Any) -> None:
+    """Raise InvalidParameterError for parameters that are wrong, unless scikit-learn's configuration skips that."""
+    if get_config()["skip_parameter_validation"]:
+        return
+    try:
+        estimator._validate_params()
+    except InvalidParameterError as error:
+        found = re.match(r"The '(\w+)' parameter", str(error))
+        name = "" if found is None else found[1]
+        meant = meant_by(name, getattr(estimator, name, None), estimator._parameter_constraints.get(name, []))
+        raise InvalidParameterError(f"{error}{meant}") from None
+    check_parts(estimator)
+    check_effects(estimator)
+
+
 def check_parts(estimator: Any) -> None:
-    """Raise InvalidParameterError for a wrong part of a list, and for what has no effect beside `layers`."""
+    """Raise InvalidParameterError for a wrong part of a list."""
     kind = type(estimator).__name__
     for name, (expected, is_right) in PARTS.items():
         given = getattr(estimator, name, None)
@@ -94,21 +119,24 @@ def check_parts(estimator: Any) -> None:
             f"The 'layers' parameter of {kind} must be a list of layers, or a function from a node to a node. "
             f"Got the class {estimator.layers.__name__}; write [cr.{estimator.layers.__name__}(...)]."
         )
-    for name in ("dropout", "batch_norm"):
-        if estimator.layers is not None and np.any(getattr(estimator, name)):
-            layer = {"dropout": "cr.Dropout(rate)", "batch_norm": "cr.BatchNorm()"}[name]
-            raise InvalidParameterError(f"{name} has no effect beside layers; put {layer} into layers")
 
 
 def check_effects(estimator: Any) -> None:
     """Raise InvalidParameterError for parameters that are set and would have no effect."""
     defaults = {name: each.default for name, each in signature(type(estimator)).parameters.items()}
+
+    def is_set(name: str) -> bool:
+        return repr(getattr(estimator, name)) != repr(defaults.get(name))
+
+    for name, layer in IN_LAYERS.items():
+        if estimator.layers is not None and is_set(name) and np.any(getattr(estimator, name)):
+            raise InvalidParameterError(f"{name} has no effect beside layers; put {layer} into layers")
     own = isinstance(estimator.solver, Optimizer)
     if own or estimator.preset is not None:
         beside = "an optimizer as solver, which has its own" if own else "preset, which has its own"
         names = OF_SOLVERS if own else ("solver", *OF_SOLVERS)
         for name in names:
-            if repr(getattr(estimator, name)) != repr(defaults[name]):
+            if is_set(name):
                 raise InvalidParameterError(f"{name} has no effect beside {beside}; leave it out")
     if estimator.warm_start == "exact":
         for name, given in (

@@ -7,14 +7,16 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions
 
 from chainrule import layers
 from chainrule.arrays import Array
-from chainrule.errors import ArgumentError
+from chainrule.errors import ArgumentError, warn
 from chainrule.graph import Input, Node
 from chainrule.layers import Affine, Layer, Loss
 from chainrule.network import Network
 from chainrule.network.making import Values
+from chainrule.sklearn.suggestions import meant_by
 
 #: The activations by scikit-learn's names; None computes nothing.
 ACTIVATIONS: dict[str, type[Layer] | None] = {
@@ -46,13 +48,15 @@ def activation_of(given: Any) -> Layer | None:
                 f"activation: expected a layer without parameters, got {given!r}; put it into layers"
             )
         return given
-    kind = {**ACTIVATIONS, **OTHERS}.get(str(given).lower(), False)
-    if kind is False:
-        names = ", ".join([*ACTIVATIONS, *OTHERS])
-        raise ArgumentError(
-            f"activation: expected one of {names}, or a layer such as cr.GELU(), got {given!r}"
+    kinds = {**ACTIVATIONS, **OTHERS}
+    if not isinstance(given, str) or given not in kinds:
+        meant = meant_by("activation", given, [StrOptions(set(kinds))])
+        raise InvalidParameterError(
+            f"activation: expected names from {', '.join(kinds)}, or layers such as cr.GELU(). "
+            f"Got {given!r}.{meant}"
         )
-    return None if kind is None else kind()  # type: ignore[operator]
+    kind = kinds[given]
+    return None if kind is None else kind()
 
 
 def each_of(name: str, given: Any, count: int) -> list[Any]:
@@ -83,8 +87,11 @@ def hidden_layers(
 Build = Callable[[Node], Node]
 
 
-def output_of(hidden: Sequence[Layer] | Build, features: int, outputs: int) -> Node:
-    """The hidden layers, or what a function makes of the input, and an Affine behind them."""
+def output_of(hidden: Sequence[Layer] | Build, features: int, outputs: int, is_given: bool = False) -> Node:
+    """The hidden layers, or what a function makes of the input, and an Affine behind them.
+
+    `is_given` tells layers that somebody has written, whose last one is looked at, from those of the parameters.
+    """
     node: Node = Input("x", (features,))
     if callable(hidden):
         node = hidden(node)
@@ -97,8 +104,26 @@ def output_of(hidden: Sequence[Layer] | Build, features: int, outputs: int) -> N
             if not isinstance(layer, Layer):
                 raise ArgumentError(f"layers: expected layers such as cr.Affine(50), got {layer!r}")
             node = layer(node)
+    if is_given:
+        check_last(node.layer, outputs)
     last: Node = Affine(outputs)(node)
     return last
+
+
+def check_last(layer: Layer | None, outputs: int) -> None:
+    """Raise InvalidParameterError where `layers` hold the output layer, too; warn of an Affine right before it."""
+    follows = f"the output layer, Affine({outputs}), follows by itself"
+    if isinstance(layer, (layers.Softmax, layers.LogSoftmax)):
+        raise InvalidParameterError(
+            f"layers end with {layer!r}, but {follows}, and its loss computes the softmax; leave both out"
+        )
+    if isinstance(layer, Affine) and layer.units == outputs:
+        raise InvalidParameterError(f"layers end with {layer!r}, but {follows}; leave it out")
+    if isinstance(layer, Affine):
+        warn(
+            f"layers end with {layer!r}, and {follows}: two Affine layers in a row compute no more than one; "
+            f"leave it out, or put an activation behind it"
+        )
 
 
 def glorot(
@@ -106,12 +131,14 @@ def glorot(
 ) -> tuple[list[Array], list[Array]]:
     """Weights and biases of scikit-learn's own beginning: uniform within sqrt(f / (fan_in + fan_out)).
 
-    f is 2 for "logistic" and 6 for any other activation.
+    f is 2 for "logistic" and 6 for any other activation; the last layer has that of the layer before.
     Source: Glorot, Bengio, Understanding the difficulty of training deep feedforward neural networks (2010), 16.
     """
     weights, biases = [], []
-    for before, after in pairwise(sizes):
-        bound = np.sqrt((2.0 if activation == "logistic" else 6.0) / (before + after))
+    each = each_of("activation", activation, len(sizes) - 2) if len(sizes) > 2 else [activation]
+    for (before, after), function in zip(pairwise(sizes), [*each, each[-1]], strict=False):
+        is_logistic = isinstance(function, layers.Sigmoid) or function == "logistic"
+        bound = np.sqrt((2.0 if is_logistic else 6.0) / (before + after))
         weights.append(random_state.uniform(-bound, bound, (before, after)).astype(dtype, copy=False))
         biases.append(random_state.uniform(-bound, bound, after).astype(dtype, copy=False))
     return weights, biases

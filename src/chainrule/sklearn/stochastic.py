@@ -23,6 +23,7 @@ from chainrule.saving.checkpoint import Checkpoint, is_own
 from chainrule.saving.resuming import restored
 from chainrule.saving.runs import RunFolder, record_of
 from chainrule.sklearn.order import AHEAD, RowOrder
+from chainrule.sklearn.wording import divergence_of, settings_of
 
 SMALLEST_RATE = 1e-6  # that "adaptive" still divides
 #: The attributes of an estimator that a checkpoint keeps.
@@ -116,6 +117,9 @@ class Epochs(Callback):
             finally:  # what was done before Ctrl-C, too
                 for last in range(length, len(losses) + 1, length):
                     self.note(losses[last - length : last], rates[last - 1])
+
+    def on_start(self, run: Run) -> None:
+        run.history.settings |= settings_of(self.estimator)
 
     def state(self) -> dict[str, Any]:
         e, order = self.estimator, self.training.batches
@@ -254,7 +258,7 @@ def run_epochs(
                 f"Stochastic Optimizer: Maximum iterations ({estimator.max_iter}) reached and the optimization "
                 f"hasn't converged yet.",
                 ConvergenceWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
     except ArgumentError as error:  # of a callback, whose remedy is for a network's `fit`
         said = str(error).replace("pass validation=(x, t) to fit", "set validation_set=(X, y)")
@@ -263,12 +267,13 @@ def run_epochs(
         if Interrupts.last != signal.SIGINT:  # one that ends the process, as without a training
             signal.raise_signal(Interrupts.last)
         epochs.reason = "interrupted"
-        warnings.warn("Training interrupted by user.", stacklevel=5)
+        warnings.warn("Training interrupted by user.", stacklevel=6)
     except DivergedError as error:
+        said = divergence_of(estimator, error)
         if validation is None or not validation.decides:
             raise ValueError(
                 f"Solver produced non-finite parameter weights. The input data may contain large values and need "
-                f"to be preprocessed. {error}"
+                f"to be preprocessed. {said}"
             ) from error
         estimator.n_iter_ += 1  # the epoch that diverged: its scores are no numbers
         estimator.loss_ = math.nan
@@ -277,11 +282,11 @@ def run_epochs(
         estimator.validation_loss_curve_.append(math.nan)
         seconds = estimator._pace[-1][1] if estimator._pace else 0.0
         estimator._pace.append((training.rates[-1] if training.rates else math.nan, seconds))
-        epochs.reason = f"diverged: {error}"
+        epochs.reason = f"diverged: {said}"
         warnings.warn(
-            f"Training diverged, and the weights of the best validation score are put back. {error}",
+            f"Training diverged, and the weights of the best validation score are put back. {said}",
             ConvergenceWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
     estimator._stopped = epochs.reason
     if validation is not None and validation.decides and validation.best is not None:

@@ -9,6 +9,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+from chainrule.elsewhere import run_of_estimator
 from chainrule.errors import ArgumentError, FileError
 from chainrule.reports.live.growth import Growth
 from chainrule.reports.live.server import ReportServer
@@ -87,8 +88,10 @@ def watch(run: str | os.PathLike[str]) -> Watching:
 def watching(run: Any) -> Watching:
     """As `watch`, and nothing is printed."""
     if not isinstance(run, (str, os.PathLike)):
+        advice = run_of_estimator(run)
         raise ArgumentError(
             f"watch: expected the folder of a run, as a path or text, got {type(run).__name__}"
+            f"{advice and '; '}{advice}"
         )
     folder = folder_of(run)
     if folder.exists() and not folder.is_dir():
