@@ -123,10 +123,9 @@ def check_parts(estimator: Any) -> None:
 
 def check_effects(estimator: Any) -> None:
     """Raise InvalidParameterError for parameters that are set and would have no effect."""
-    defaults = {name: each.default for name, each in signature(type(estimator)).parameters.items()}
 
     def is_set(name: str) -> bool:
-        return repr(getattr(estimator, name)) != repr(defaults.get(name))
+        return repr(getattr(estimator, name)) != repr(signature(type(estimator)).parameters[name].default)
 
     for name, layer in IN_LAYERS.items():
         if estimator.layers is not None and is_set(name) and np.any(getattr(estimator, name)):

@@ -62,6 +62,8 @@ def fit_by_epochs(
     estimator._rows = order.draws.last if exact else None
     order.draws.kept = {}
     network.progress.order = Progress.order
+    if not incremental and not estimator.warm_start:
+        network.programs.trainer = None  # its memory is free before that of a prediction is taken
 
 
 def _optimizer_of(estimator: Any) -> Optimizer:
