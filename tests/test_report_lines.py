@@ -110,9 +110,10 @@ def test_scaled_inputs_and_targets_run():
     assert any(isinstance(node.layer, cr.Standardize) and not node.layer.invert for node in made.graph)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(name for name in CHANGES if CHANGES[name](Setup.of(trained().runs[0])).options)
-)
+SETUP = Setup.of(trained().runs[0])
+
+
+@pytest.mark.parametrize("name", sorted(name for name in CHANGES if CHANGES[name](SETUP).options))
 def test_commands_of_the_shell_run(of_python, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("chainrule.cli.train.keep_graph", lambda *given: None)  # pictures, which take time
