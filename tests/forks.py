@@ -48,7 +48,7 @@ def started(
         stderr=subprocess.PIPE,
         text=True,
         encoding="utf-8",
-        env={**os.environ, **(env or {}), "PYTHONIOENCODING": "utf-8"},
+        env={**os.environ, "PYTHONIOENCODING": "utf-8", **(env or {})},
         preexec_fn=before if os.name == "posix" else None,
     )
 

@@ -43,10 +43,10 @@ def digits() -> Digits:
 # Run folders ------------------------------------------------------------------------------------------------
 
 
-@pytest.fixture
-def folder(digits, tmp_path) -> Path:
+@pytest.fixture(scope="module")
+def whole_folder(digits, tmp_path_factory) -> Path:
     net, history, x, t = digits
-    path = tmp_path / "a run"
+    path = tmp_path_factory.mktemp("whole") / "a run"
     path.mkdir()
     cr.save(net, path / "model.safetensors")
     history.save(path / "history.json")
@@ -55,6 +55,11 @@ def folder(digits, tmp_path) -> Path:
     about = About("digits", 1438, 359, described(net), 3760, "chainrule train digits", {"Python": "3"})
     write_evaluation(path, about, judge(net, x, t), (8, 8), (x[:1], t[:1]))
     return path
+
+
+@pytest.fixture
+def folder(whole_folder, tmp_path) -> Path:
+    return Path(shutil.copytree(whole_folder, tmp_path / "a run"))
 
 
 def test_a_folder_is_enough(folder, digits):
