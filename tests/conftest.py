@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from browsing import started_browser
+from chainrule.loop import History
 from chainrule.program import program, table
 
 #: How many times as many random examples as usual.
@@ -20,6 +21,22 @@ MORE = float(os.environ.get("CHAINRULE_EXAMPLES", "1"))
 def examples(usual: int) -> int:
     """How many random examples a test tries."""
     return max(1, round(usual * MORE))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _disks_are_not_waited_for() -> Iterator[None]:
+    """What a test writes need not outlast a power failure. What calls `os.fsync`, and when, is tested by fakes."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(os, "fsync", lambda handle: None)
+        yield
+
+
+@pytest.fixture
+def without_curves(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture of the curves is empty: drawing it takes most of the time of a small training."""
+    from matplotlib.figure import Figure
+
+    monkeypatch.setattr(History, "plot", lambda self: Figure())
 
 
 @pytest.fixture(params=["machine", "NumPy"])

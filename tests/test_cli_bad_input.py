@@ -17,6 +17,8 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 IRIS = "length,width,kind\n" + "".join(
     f"{5 + k % 4},{(k * 7) % 5 / 2},{['setosa', 'virginica'][k % 2]}\n" for k in range(20)
 )

@@ -19,6 +19,8 @@ from typer.testing import CliRunner
 import chainrule as cr
 from chainrule.cli.app import app
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 LAYERS = """
 import numpy as np
 

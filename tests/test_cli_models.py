@@ -18,6 +18,8 @@ from chainrule.cli.app import app
 from chainrule.errors import DataError
 from chainrule.evaluation import error_text
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(60, 3)) * [1, 100, 1e4]
 KINDS = np.where(X[:, 0] > 0, "heavy", "light")

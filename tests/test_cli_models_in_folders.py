@@ -13,6 +13,8 @@ import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.errors import FileError
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 COMMANDS = ("evaluate", "predict", "summary", "draw", "check")
 MODEL = "runs/digits/model.safetensors"
 

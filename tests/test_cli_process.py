@@ -18,11 +18,12 @@ import pytest
 
 import chainrule as cr
 from chainrule.cli.streams import Output
+from forks import SIGNALS, started, usual_signals
 from test_cli_train import FILES
 
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="signals and streams as POSIX has them")
 
-SIGNALS = [signal.SIGINT, signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+PYTHON = [sys.executable, "-W", "error", "-c"]
 PROGRAM = [sys.executable, "-W", "error", "-m", "chainrule"]
 TRAIN = ["train", "t.csv", "--target", "k", "--epochs", "2", "--no-check", "--out", "mine"]
 TRAIN_DIGITS = ["train", "digits", "--epochs", "2", "--no-check", "--out", "mine"]
@@ -37,12 +38,6 @@ def _a_table_with_letters_that_ascii_lacks(tmp_path: Path, monkeypatch: pytest.M
     Path("t.csv").write_text("\n".join(["a,é,k", *rows]) + "\n", encoding="utf-8")
 
 
-def usual_signals() -> None:
-    """A job in the background ignores some, and its children with it."""
-    for number in SIGNALS:
-        signal.signal(number, signal.SIG_DFL)
-
-
 def start(command: list[str], before: Callable[[], Any] = usual_signals, **more: Any) -> Any:
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
     environment = {**os.environ, **streams.pop("env", {})}
@@ -50,7 +45,7 @@ def start(command: list[str], before: Callable[[], Any] = usual_signals, **more:
 
 
 def script(text: str, *words: str, **more: Any) -> Any:
-    return start([sys.executable, "-W", "error", "-c", textwrap.dedent(text), *words], **more)
+    return started(textwrap.dedent(text), *words, **more)
 
 
 def end_of(child: Any) -> tuple[int, str, str]:
@@ -298,7 +293,9 @@ def test_an_output_that_takes_ascii_only(environment: dict[str, str]) -> None:
     """
     refused = [["train", "é.csv"], ["évaluate"], ["evaluate", "mine", "t.csv", "--target", "ü"]]
     lost = ["predict", "mine", "t.csv"]
-    status, out, err = end_of(script(text, json.dumps([*ALL, *refused, lost]), env=environment))
+    status, out, err = end_of(
+        start([*PYTHON, textwrap.dedent(text), json.dumps([*ALL, *refused, lost])], env=environment)
+    )
     assert (status, (out + err).isascii()) == (0, True)
     statuses = [line.split()[-1] for line in err.splitlines() if line.startswith("[")]
     assert statuses == ["0"] * len(ALL) + ["2"] * (len(refused) + 1)

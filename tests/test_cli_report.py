@@ -18,6 +18,8 @@ import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.text import percent
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 ODD = "<script>alert(1)</script>"
 
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import subprocess
-import sys
-import textwrap
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +16,9 @@ import chainrule as cr
 from chainrule.cli.app import app
 from chainrule.saving.locks import FileLock
 from chainrule.saving.runs import RunFolder, record_of
+from forks import finished
+
+pytestmark = pytest.mark.usefixtures("without_curves")
 
 KILLED = """
 import json, os, signal, sys
@@ -66,10 +66,8 @@ def run(*words: Any, code: int = 0) -> Any:
 def killed(at: int, *words: Any) -> None:
     """Run the command in a process of its own, which is killed after so many iterations."""
     words = tuple(map(str, words))
-    command = [sys.executable, "-W", "error", "-c", textwrap.dedent(KILLED), str(at), json.dumps(words)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == -9, done.stderr
-    assert done.stdout == ""
+    status, out, err = finished(KILLED, str(at), json.dumps(words))
+    assert (status, out) == (-9, ""), err
 
 
 def content(folder: str, name: str) -> Any:

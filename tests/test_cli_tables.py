@@ -18,6 +18,8 @@ from typer.testing import CliRunner, Result
 
 from chainrule.cli.app import app
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 runner = CliRunner()
 ROWS = 60
 TURNED = str.maketrans(",.", ".,")

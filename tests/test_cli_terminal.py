@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 from chainrule.cli.app import app
 from chainrule.cli.writing import print_data
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 OBEYED = "p\x1b[31mred\x07"
 SHOWN = "p\\x1b[31mred\\x07"
 

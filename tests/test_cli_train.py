@@ -20,6 +20,8 @@ from chainrule.cli.results import results
 from chainrule.reports.run import TrainingRun
 from chainrule.saving.evaluations import About
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 FILES = [
     "curves.png",
     "evaluation.json",

@@ -20,6 +20,8 @@ from chainrule.cli.train import Train
 from chainrule.cli.wording import PHRASES
 from chainrule.errors import ArgumentError, ChainruleWarning, DataError
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 SOURCES = Path(cr.__file__).parent
 IN_PYTHON = "only code in Python makes layers, graphs and networks, or saves them"
 AS_WANTED = "the commands pass what is wanted, and nothing else"

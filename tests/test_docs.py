@@ -16,18 +16,16 @@ import ast
 import contextlib
 import io
 import math
-import os
 import re
 import runpy
 import shlex
-import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 import chainrule as cr
+from forks import COMMAND, finished
 
 ROOT = Path(__file__).parents[1]
 FILES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -153,15 +151,9 @@ def run_console(block: Block, path: Path) -> None:
         line, _, expected = command.partition("\n")
         program, *arguments = shlex.split(line, comments=True)
         assert program == "chainrule", f"{path.name}, line {block.line}: only chainrule is run, not {program}"
-        result = subprocess.run(
-            [sys.executable, "-m", "chainrule", *arguments],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            timeout=120,
-            env={**os.environ, "COLUMNS": "100", "NO_COLOR": "1", "PYTHONIOENCODING": "utf-8"},
-        )
-        wrong = differs(expected, result.stdout, about=True)
+        code = "import os; os.dup2(1, 2); " + COMMAND
+        _, out, _ = finished(code, *arguments, env={"COLUMNS": "100", "NO_COLOR": "1"})
+        wrong = differs(expected, out, about=True)
         assert wrong is None, f"{path.name}, line {block.line}: {line}\n{wrong}"
 
 

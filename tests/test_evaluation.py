@@ -21,6 +21,8 @@ from chainrule.cli.reading import TableOptions
 from chainrule.evaluation import Estimated, error_text, judge, r2_text
 from chainrule.network.residuals import errors_of
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 RNG = np.random.default_rng(0)
 X = RNG.normal(size=(80, 3))
 T = X[:, :1] * 300 + 5000 + 40 * RNG.normal(size=(80, 1))

@@ -2,30 +2,23 @@
 
 from __future__ import annotations
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 import chainrule as cr
+from forks import finished
 
 FOLDER = Path(__file__).parents[1] / "examples"
 
 
-def run(name: str, *arguments: str, **environment: str) -> str:
+def run(name: str, *arguments: str, fork: bool = True, **environment: str) -> str:
     """What an example prints. Warnings are errors, as in tests."""
-    result = subprocess.run(
-        [sys.executable, "-W", "error", str(FOLDER / name), *arguments],
-        capture_output=True,
-        text=True,
-        timeout=240,  # a loaded machine takes a minute for what takes seconds
-        env={**os.environ, "PYTHONIOENCODING": "utf-8", **environment},
-    )
-    assert result.returncode == 0, result.stdout + result.stderr
-    return result.stdout
+    code = "import runpy, sys; sys.argv.pop(0); runpy.run_path(sys.argv[0], run_name='__main__')"
+    status, out, err = finished(code, str(FOLDER / name), *arguments, env=environment, fork=fork)
+    assert status == 0, out + err
+    return out
 
 
 def number_after(text: str, output: str) -> float:
@@ -147,7 +140,7 @@ def test_sklearn_swapped_import():
 
 
 def test_sklearn_grid_search():
-    output = run("sklearn_grid_search.py")
+    output = run("sklearn_grid_search.py", fork=False)
     assert "6 candidates x 3 folds in two processes" in output
     scores = [float(each) for each in re.findall(r"^    (0\.\d+) \+- ", output, re.MULTILINE)]
     assert len(scores) == 6

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +29,6 @@ from mutations.report import kernels_section
 from mutations.targets import normal, on
 from mutations.traces import differs, numerical, trace, upstream
 
-MUTANTS = all_mutants()
 #: How many of the mutants of each code are checked here.
 EACH = 4
 
@@ -40,9 +40,15 @@ CODES = (
 )  # fmt: skip
 
 
+@cache
+def every_mutant() -> list[Mutant]:
+    """All of them, made when first asked for: that takes seconds."""
+    return all_mutants()
+
+
 def spread_of(code: str) -> list[Mutant]:
     """Some of the mutants that have this code and no other, from one end of the list to the other."""
-    found = [mutant for mutant in MUTANTS if mutant.expected == {code}]
+    found = [mutant for mutant in every_mutant() if mutant.expected == {code}]
     chosen = np.linspace(0, len(found) - 1, min(EACH, len(found))).round().astype(int)
     return [found[i] for i in chosen]
 
@@ -51,17 +57,17 @@ def spread_of(code: str) -> list[Mutant]:
 
 
 def test_names_are_unique() -> None:
-    names = [mutant.name for mutant in MUTANTS]
+    names = [mutant.name for mutant in every_mutant()]
     assert len(set(names)) == len(names)
 
 
 def test_every_code_has_mutants() -> None:
-    assert {code for mutant in MUTANTS for code in mutant.expected} == set(CODES)
+    assert {code for mutant in every_mutant() for code in mutant.expected} == set(CODES)
     assert [code for code in CODES if len(spread_of(code)) < 2] == []
 
 
 def test_every_layer_has_mutants() -> None:
-    layers = {mutant.name.split(":")[0] for mutant in MUTANTS if mutant.name.startswith("cr.")}
+    layers = {mutant.name.split(":")[0] for mutant in every_mutant() if mutant.name.startswith("cr.")}
     assert len(layers) == 43
 
 
@@ -95,7 +101,7 @@ def test_what_is_called_right_agrees_with_differences(correct: Any) -> None:
 
 
 def test_every_mutant_differs_from_the_right_one() -> None:
-    wrapped = [mutant for mutant in all_mutants() if mutant.name.startswith("cr.")]
+    wrapped = [mutant for mutant in every_mutant() if mutant.name.startswith("cr.")]
     same = [
         mutant.name
         for mutant in (*written_mutants(), *wrapped[::5])
@@ -158,12 +164,12 @@ TELLING = (
 
 @pytest.mark.parametrize("name", TELLING)
 def test_a_mutant_that_tells_is_named(name: str) -> None:
-    (outcome,) = run_mutants([mutant for mutant in MUTANTS if mutant.name == name])
+    (outcome,) = run_mutants([mutant for mutant in every_mutant() if mutant.name == name])
     assert outcome.right, outcome
 
 
 def test_the_wrong_node_of_a_graph_is_located() -> None:
-    outcomes = run_mutants([mutant for mutant in MUTANTS if mutant.node is not None][::26])
+    outcomes = run_mutants([mutant for mutant in every_mutant() if mutant.node is not None][::26])
     assert [o.name for o in outcomes if not (o.right and o.located)] == []
 
 

@@ -15,6 +15,8 @@ from chainrule.cli.app import app
 from chainrule.errors import ArgumentError, ChainruleWarning, DataError, DivergedError, ShapeError
 from chainrule.network.finite import not_finite
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 RNG = np.random.default_rng(0)
 X, T = RNG.normal(size=(30, 4)), RNG.integers(3, size=30)
 

@@ -28,6 +28,8 @@ from chainrule.saving import run_parts, runs
 from chainrule.saving.container import pieces_of, read_container
 from chainrule.saving.runs import RunFolder, RunRecord
 
+pytestmark = pytest.mark.usefixtures("without_curves")
+
 OLD = Path(__file__).parent / "models" / "version-0.6"
 
 

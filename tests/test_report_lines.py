@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from matplotlib.figure import Figure
 from typer.testing import CliRunner
 
 import chainrule as cr
@@ -110,13 +109,14 @@ def test_scaled_inputs_and_targets_run():
     assert any(isinstance(node.layer, cr.Standardize) and not node.layer.invert for node in made.graph)
 
 
-@pytest.mark.parametrize(
-    "name", sorted(name for name in CHANGES if CHANGES[name](Setup.of(trained().runs[0])).options)
-)
+SETUP = Setup.of(trained().runs[0])
+
+
+@pytest.mark.usefixtures("without_curves")
+@pytest.mark.parametrize("name", sorted(name for name in CHANGES if CHANGES[name](SETUP).options))
 def test_commands_of_the_shell_run(of_python, name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("chainrule.cli.train.keep_graph", lambda *given: None)  # pictures, which take time
-    monkeypatch.setattr(History, "plot", lambda self: Figure())
     iris = "a,b,kind\n" + "".join(f"{5 + k % 4},{(k * 7) % 5 / 2},{k % 3}\n" for k in range(60))
     (tmp_path / "my data.csv").write_text(iris)
     command = "chainrule train 'my data.csv' --target kind --optimizer sgd --learning-rate 0.5 --epochs 1"

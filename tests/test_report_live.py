@@ -7,7 +7,6 @@ import http.client
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +20,7 @@ import numpy as np
 import pytest
 
 import chainrule as cr
-from browsing import needs_browser, started_browser
+from browsing import needs_browser
 from chainrule.errors import ArgumentError, FileError
 from chainrule.loop import Callback, History
 from chainrule.loop.history_lines import HistoryLines, HistoryTail
@@ -239,14 +238,34 @@ def test_a_run_that_goes_on_is_the_one_that_is_waited_for(tmp_path):
         assert made.wait(20)
 
 
+HELD = """
+import sys, time
+from pathlib import Path
+from chainrule.cli import main
+from chainrule.network.training import Training
+
+steps = Training.steps
+
+def steps_slowly(self, n):
+    if Path("held").exists():
+        time.sleep(0.5)
+    return steps(self, n)
+
+Training.steps = steps_slowly
+sys.argv[0] = "chainrule"
+main()
+"""
+
+
 @needs_browser
 @pytest.mark.parametrize("is_resumed", [False, True])
-def test_train_watch_in_a_browser(tmp_path, is_resumed):
-    program = shutil.which("chainrule", path=str(Path(sys.executable).parent)) or "chainrule"
-    command = [program, "train", "digits", "--iterations", "150000", "--batch-size", "20", "--no-check"]
+def test_train_watch_in_a_browser(browser, tmp_path, is_resumed):
+    (tmp_path / "held").touch()
+    program = [sys.executable, "-c", HELD]
+    command = [*program, "train", "digits", "--iterations", "9000", "--batch-size", "20", "--no-check"]
     command += ["--watch", "--out", "run"]
     if is_resumed:
-        held = [*command, "--checkpoint-every", "500"]
+        held = [*command, "--checkpoint-every", "50"]
         held.remove("--watch")
         with subprocess.Popen(
             held, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, cwd=tmp_path
@@ -254,9 +273,8 @@ def test_train_watch_in_a_browser(tmp_path, is_resumed):
             while not (tmp_path / "run/checkpoint.safetensors").exists():
                 time.sleep(0.05)
             first.send_signal(signal.SIGTERM)
-        command = [program, "resume", "run", "--watch"]
+        command = [*program, "resume", "run", "--watch"]
     with (
-        started_browser() as browser,
         browser.new_page(viewport={"width": 400, "height": 800}) as page,
         subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=tmp_path) as process,
     ):
@@ -270,11 +288,12 @@ def test_train_watch_in_a_browser(tmp_path, is_resumed):
         page.locator(".chart canvas").first.wait_for(timeout=60_000)
         progress = page.locator(".card").first
         before = progress.inner_text()
-        assert "of 150,000 iterations" in before
+        assert "of 9,000 iterations" in before
         page.wait_for_function(
             "(before) => document.querySelector('.card')?.innerText !== before", arg=before, timeout=60_000
         )
         assert page.evaluate("document.documentElement.scrollWidth - window.innerWidth") <= 0
+        (tmp_path / "held").unlink()
         page.locator("#network").wait_for(timeout=120_000)  # the report that the training wrote at its end
         assert process.wait(60) == 0
         with pytest.raises(OSError, match=r".*"):

@@ -359,7 +359,7 @@ def test_a_network_takes_the_raw_frame(trained: tuple[cr.Network, pandas.DataFra
         net.predict(frame)
 
 
-def test_the_model_file_needs_no_scikit_learn_to_predict(
+def test_neither_learning_from_a_table_nor_predicting_needs_scikit_learn(
     trained: tuple[cr.Network, pandas.DataFrame], tmp_path: Any
 ) -> None:
     net, frame = trained
@@ -368,6 +368,7 @@ def test_the_model_file_needs_no_scikit_learn_to_predict(
     program = (
         "import sys, pandas; sys.modules['sklearn'] = None; import chainrule as cr\n"
         "net = cr.load('model.safetensors'); frame = pandas.read_pickle('frame.pickle')\n"
+        "assert cr.datasets.load_table(frame, 't').preparation is not None\n"
         "print(''.join(net.classify(frame)))"
     )
     run = subprocess.run(

@@ -152,12 +152,16 @@ def _weights(figure: Canvas, run: TrainingRun) -> None:
     units, largest = chosen_units(weights)
     side = math.ceil(math.sqrt(len(units)))
     figure.suptitle(f"{name}: weights of the first layer, from {-largest:.2g} (red) to {largest:.2g} (blue)")
-    for k, axes in enumerate(figure.subplots(math.ceil(len(units) / side), side, squeeze=False).ravel()):
-        axes.axis("off")
-        if k < len(units):
-            image = as_rows(weights[:, units[k]], shape)
-            image = image.mean(axis=2) if image.ndim == 3 else image
-            axes.imshow(image, cmap="RdBu", vmin=-largest, vmax=largest, interpolation="nearest")
+    images = [as_rows(weights[:, unit], shape) for unit in units]
+    images = [image.mean(axis=2) if image.ndim == 3 else image for image in images]
+    high, wide = (size + 1 for size in images[0].shape)  # with a line between two images
+    whole = np.full((math.ceil(len(units) / side) * high - 1, side * wide - 1), np.nan)
+    for k, image in enumerate(images):  # a picture of its own for each would take a second more
+        top, left = k // side * high, k % side * wide
+        whole[top : top + high - 1, left : left + wide - 1] = image
+    axes = figure.subplots()
+    axes.axis("off")
+    axes.imshow(whole, cmap="RdBu", vmin=-largest, vmax=largest, interpolation="nearest")
 
 
 def _confusion(figure: Canvas, found: Classified) -> None:

@@ -1,15 +1,15 @@
-"""Learning from the columns of a table how they become numbers, by scikit-learn's own transformers."""
+"""Learning from the columns of a table how they become numbers."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
 
 from chainrule.arrays import Array
 from chainrule.datasets.bounded import refuse_width
-from chainrule.datasets.tables.column import Column, Kind
+from chainrule.datasets.tables.column import Column
 from chainrule.datasets.tables.preparation import PERIODS, Encoding, Preparation, turns
 from chainrule.datasets.tables.targets import FEW, OF_ROWS
 from chainrule.errors import DataError
@@ -40,11 +40,11 @@ def learn(
 ) -> Preparation:
     """Learn a preparation from the rows of training.
 
-    `RobustScaler` finds the median of numbers and dates, `SimpleImputer` the most frequent boolean and text, and
-    `OneHotEncoder` the categories. A column is left out, and its reason kept beside `left_out`, where no row has a
-    value, where text is the same in all rows, has more different values than `most_categories`, or so many that it
-    names the rows. `missing` are the words that stood for a missing cell, which are kept.
-    `where` begins the messages of errors.
+    Of numbers and dates that is the median, of booleans the most frequent, of text the most frequent and the
+    categories, as scikit-learn's `SimpleImputer` and `OneHotEncoder` find them (importing these takes two seconds).
+    A column is left out, and its reason kept beside `left_out`, where no row has a value, where text is the same in
+    all rows, has more different values than `most_categories`, or so many that it names the rows. `missing` are the
+    words that stood for a missing cell, which are kept. `where` begins the messages of errors.
 
     Raises: DataError where no column is left, or too many come of them.
     """
@@ -103,31 +103,21 @@ def useless(column: Column, most: int) -> str:
 
 
 def _encodings(columns: Sequence[Column]) -> list[Encoding]:
-    """How the columns become numbers, in their order; those of a kind are learnt together, some at once."""
-    ways: tuple[tuple[tuple[Kind, ...], Callable[[list[Column], Array], Iterable[Encoding]]], ...] = (
-        (("number", "date"), _of_quantities),
-        (("boolean",), _of_booleans),
-        (("text",), _of_texts),
-    )
-    found: dict[str, Encoding] = {}
+    """How the columns become numbers, in their order; those of quantities are learnt together, some at once."""
+    quantities = [column for column in columns if column.form.kind in ("number", "date")]
     at_once = max(1, AT_ONCE // max(1, len(columns[0].values)))
-    for kinds, learnt in ways:
-        alike = [column for column in columns if column.form.kind in kinds]
-        for start in range(0, len(alike), at_once):
-            part = alike[start : start + at_once]
-            block = np.column_stack([_with_nan(column) for column in part])
-            found |= {each.name: each for each in learnt(part, block)}
-    return [found[column.name] for column in columns]
+    found: dict[str, Encoding] = {}
+    for start in range(0, len(quantities), at_once):
+        found |= {each.name: each for each in _of_quantities(quantities[start : start + at_once])}
+    return [found.get(column.name) or _of_kinds(column) for column in columns]
 
 
-def _of_quantities(columns: list[Column], block: Array) -> Iterator[Encoding]:
-    """Numbers and dates: the medians, as SimpleImputer has them; RobustScaler finds the same, faster."""
-    from sklearn.preprocessing import RobustScaler
-
+def _of_quantities(columns: list[Column]) -> Iterator[Encoding]:
+    """Numbers and dates: the medians."""
+    block = np.column_stack([column.values for column in columns])
     with np.errstate(all="ignore"):  # of numbers near the largest float
-        medians = RobustScaler(with_scaling=False).fit(block).center_
         least, most = np.nanmin(block, axis=0), np.nanmax(block, axis=0)
-        medians = np.clip(medians, least, most)
+        medians = np.clip(np.nanmedian(block, axis=0), least, most)
         means, deviations = np.nanmean(block, axis=0), np.nanstd(block, axis=0)
         too_fine = (deviations > 0) & (np.abs(means) * _FLOAT32 > deviations / 100) & np.isfinite(means)
     each = zip(columns, medians.tolist(), too_fine.tolist(), least.tolist(), most.tolist(), strict=True)
@@ -147,29 +137,14 @@ def _of_quantities(columns: list[Column], block: Array) -> Iterator[Encoding]:
         )
 
 
-def _of_booleans(columns: list[Column], block: Array) -> Iterator[Encoding]:
-    for column, fill in zip(columns, _most_frequent(block), strict=True):
-        yield Encoding(column.name, column.form, fill, span=_span(column), **_missing(column))
-
-
-def _of_texts(columns: list[Column], block: Array) -> Iterator[Encoding]:
-    """Text: what is most frequent, and the texts that are there, in their order."""
-    from sklearn.preprocessing import OneHotEncoder
-
-    fills = _most_frequent(block)
-    codes = OneHotEncoder().fit(np.where(np.isnan(block), fills, block)).categories_
-    for column, fill, of_column in zip(columns, fills, codes, strict=True):
-        categories = tuple(column.texts[int(code)] for code in of_column)
-        yield Encoding(
-            column.name, column.form, column.texts[int(fill)], categories=categories, **_missing(column)
-        )
-
-
-def _most_frequent(block: Array) -> list[float]:
-    from sklearn.impute import SimpleImputer
-
-    found: list[float] = SimpleImputer(strategy="most_frequent").fit(block).statistics_.tolist()
-    return found
+def _of_kinds(column: Column) -> Encoding:
+    """Booleans and text: the most frequent, the first of several; of text also all that are there, in order."""
+    counts = np.bincount(column.values[~column.missing].astype(np.intp))
+    fill = int(counts.argmax())
+    if column.form.kind == "boolean":
+        return Encoding(column.name, column.form, float(fill), span=_span(column), **_missing(column))
+    categories = tuple(column.texts[code] for code in np.flatnonzero(counts))
+    return Encoding(column.name, column.form, column.texts[fill], categories=categories, **_missing(column))
 
 
 def _span(column: Column) -> tuple[float, float]:
@@ -180,11 +155,6 @@ def _missing(column: Column) -> dict[str, Any]:
     """How many cells are missing, and whether a column says where."""
     missing = int(column.missing.sum())
     return {"missing": missing, "indicator": missing > 0 and missing >= INDICATED * len(column.values)}
-
-
-def _with_nan(column: Column) -> Array:
-    """The values as floats, NaN where a cell is missing."""
-    return np.where(column.missing, np.nan, column.values) if column.form.kind == "text" else column.values
 
 
 def _cycles(days: Array) -> tuple[str, ...]:
