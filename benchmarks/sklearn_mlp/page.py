@@ -11,7 +11,7 @@ from sklearn_mlp.estimators import HAS_SKORCH, OURS, SKORCH, THEIRS
 from sklearn_mlp.fresh import Found
 from sklearn_mlp.quality import Scores
 from sklearn_mlp.search import Searches
-from sklearn_mlp.timing import Timed, geometric_mean, quartiles
+from sklearn_mlp.timing import WHOLE, Timed, geometric_mean, quartiles
 from sklearn_mlp.workloads import GOALS, LOWEST_GOAL, SEARCH_GOAL, TYPES, Workload
 from speed.machine import said
 
@@ -25,7 +25,8 @@ takes fewer sizes, and `--threads 1` limits everyone to one thread.
 - **Same settings**: both estimators get the same parameters, `random_state` and rows, everything else at its
   default. `tol=0` and few epochs, so that everyone does as many. From the same random state they draw the same
   first weights and the same order of rows.
-- **Speed** is a whole `fit`, its estimator made anew, and the first `predict` behind it, of all the training rows.
+- **Speed** is a whole `fit`, its estimator made anew, and the first `predict` behind it, of all the training rows:
+  both together, and each by itself.
   In every round each library has its turn; a figure is the median of the rounds' own ratios, scikit-learn's time
   over ours. *Wall* is the time that passed, *CPU* that of all threads of the process. Where other programs take the
   cores, the CPU time says more. Both libraries have the same limit of threads.
@@ -57,7 +58,7 @@ def _groups(timed: Sequence[Timed], peer: str) -> str:
     for group, goal in GOALS.items():
         for dtype in TYPES:
             some = [t for t in timed if (t.load.group, t.load.dtype) == (group, dtype) and peer in t.times]
-            for what in ("fit", "predict") if some else ():
+            for what in (WHOLE, "fit", "predict") if some else ():
                 rows[f"{group}, {dtype}, {what}"] = _summary(some, peer, what, goal)
     head = ("group", "rows", "geometric mean", "CPU", "quartiles", "lowest", "below 0.95", "goal")
     return table(head, rows)

@@ -16,6 +16,7 @@ from sklearn_mlp.estimators import OURS, SKORCH, made, peers
 from sklearn_mlp.workloads import Workload
 
 MOST_ROUNDS, ROUNDS_OF_SKORCH = 15, 2
+WHOLE = "fit and predict"
 SECONDS = 3.0  # that short workloads are repeated for
 
 
@@ -30,7 +31,10 @@ class Times:
     epochs: int = 0
 
     def of(self, what: str) -> list[float]:
-        """The times by their name."""
+        """The times by their name; those of WHOLE are the sums of both."""
+        if what.startswith(WHOLE):
+            kind = what.removeprefix(WHOLE)
+            return [a + b for a, b in zip(self.of(f"fit{kind}"), self.of(f"predict{kind}"), strict=True)]
         found: list[float] = getattr(self, what)
         return found
 
