@@ -381,3 +381,38 @@ def test_a_total_of_weights_that_overflows_is_no_loss_of_0() -> None:
     net = network()
     with pytest.raises(cr.errors.DataError, match=r"sum of the weights is 6e[+]39, too large for float32"):
         net.fit(X[:20], T[:20], iterations=1, batch_size=20, sample_weight=np.full(20, 3e38))
+
+
+@pytest.mark.parametrize("name", ["starts", "rates", "weights", "losses", "rows"])
+def test_arrays_of_a_call_that_lie_otherwise_are_refused(name: str) -> None:
+    """What C would read beside the numbers, or write to where nothing may be written."""
+    net, optimizer = network(), cr.SGD(0.1)
+    program = net.program(10, T)
+    trainer = program.trainer(optimizer, optimizer.start(net.params.flat))
+
+    def run(**other: Any) -> int:
+        given = {"rates": np.full(2, 0.1), "weights": np.full(2, 10.0), "losses": np.zeros(2)} | other
+        rows, starts = given.pop("rows", np.arange(20)), given.pop("starts", np.array([0, 10, 20]))
+        data = {"x": X, "t": T}
+        return trainer.executor.run(program.call_of(data, rows, starts, update=trainer.update, **given))
+
+    assert run() == 2
+    apart: dict[str, Any] = {
+        "starts": np.array([0, 99, 10, 10**9, 20, 5])[::2],
+        "rates": np.zeros(6)[::3],
+        "weights": np.zeros(6)[::3],
+        "losses": np.zeros(6)[::3],
+        "rows": np.arange(40)[::2],
+    }
+    narrow = {key: array.astype("f4" if array.dtype.kind == "f" else "i4") for key, array in apart.items()}
+    read_only = np.zeros(2)
+    read_only.flags.writeable = False
+    others = [
+        apart[name],
+        np.ascontiguousarray(narrow[name]),
+        np.zeros((1, 3)),
+        np.zeros(0, apart[name].dtype),
+    ]
+    for other in [*others, *([read_only] if name == "losses" else [])]:
+        with pytest.raises(ShapeError, match=name):
+            run(**{name: other})

@@ -6,8 +6,11 @@ import signal
 import subprocess
 import sys
 import warnings
+from pathlib import Path
 from typing import Any
 
+import cloudpickle
+import joblib
 import numpy as np
 import pandas as pd
 import pytest
@@ -158,3 +161,70 @@ def test_a_signal_ends_a_fit_as_in_scikit_learn(number: int) -> None:
         assert (done.returncode, done.stdout) == (0, "True True interrupted\n")
     else:
         assert done.returncode == -signal.SIGTERM
+
+
+class StopAt(cr.Callback):
+    """Ends a training inside an epoch."""
+
+    def __init__(self, iteration: int) -> None:
+        self.iteration = iteration
+
+    def on_iteration(self, run: Any) -> None:
+        if run.iteration == self.iteration:
+            run.stop("time is up")
+
+
+@pytest.mark.parametrize("warm_start", [True, "exact"])
+def test_a_fit_behind_one_that_ended_inside_an_epoch_begins_a_new_one(warm_start: Any) -> None:
+    made = fitted(warm_start=warm_start, batch_size=20, max_iter=5, callbacks=[StopAt(13)])
+    rows = -(-len(X) // 20)
+    assert made.network_.progress.place[1] == 13 % rows
+    made.set_params(callbacks=None, learning_rate_init=1e-13, alpha=0.0, solver="sgd").fit(X, Y)
+    assert made.network_.progress.place[1] == 0
+    assert made.loss_ == pytest.approx(made.network_.loss(X, Y), rel=1e-6)  # of every row, once
+
+
+def test_a_partial_fit_behind_a_diverged_one_takes_all_rows() -> None:
+    x, t = X[:60], U[:60, 0]
+    made = MLPRegressor(
+        hidden_layer_sizes=(6,), solver="sgd", learning_rate_init=1e-13, alpha=0, batch_size=7, random_state=0
+    ).partial_fit(x, t)
+    bad = x.copy()
+    bad[33] = 1e200
+    with pytest.raises(ValueError, match="non-finite"):
+        made.partial_fit(bad, t)
+    for _ in range(3):
+        made.partial_fit(x, t)
+        assert made.loss_ == pytest.approx(((made.predict(x) - t) ** 2).mean() / 2)
+
+
+@pytest.mark.parametrize("going_on", ["exact", "partial_fit"])
+def test_a_changed_learning_rate_is_taken(going_on: str) -> None:
+    made = fitted(solver="sgd", momentum=0.0, warm_start="exact", max_iter=2)
+    before = made.coefs_[0].copy()
+    made.set_params(learning_rate_init=1e-9)
+    made.fit(X, Y) if going_on == "exact" else made.partial_fit(X, Y)
+    np.testing.assert_allclose(made.coefs_[0], before, atol=1e-6)
+
+
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+def test_an_estimator_in_a_file_that_is_mapped_goes_on(solver: str, tmp_path: Path) -> None:
+    made = MLPClassifier((30,), solver=solver, alpha=0.1, max_iter=2, random_state=0, warm_start=True)
+    joblib.dump(made.fit(X, Y), tmp_path / "made.joblib")
+    mapped = joblib.load(tmp_path / "made.joblib", mmap_mode="r")
+    made.partial_fit(X, Y)
+    assert np.array_equal(mapped.partial_fit(X, Y).coefs_[0], made.coefs_[0])
+
+
+def test_a_copy_with_a_function_of_layers_goes_on() -> None:
+    made = fitted(layers=lambda x: cr.ReLU()(cr.Affine(8)(x)), warm_start=True)
+    again = cloudpickle.loads(cloudpickle.dumps(made))
+    assert np.array_equal(again.partial_fit(X, Y).coefs_[0], made.partial_fit(X, Y).coefs_[0])
+    with pytest.raises(ValueError, match=r"made with layers=the function .*<lambda>.*got <function"):
+        made.set_params(layers=lambda x: x).fit(X, Y)
+
+
+def test_sizes_are_the_same_however_they_are_written() -> None:
+    made = fitted(hidden_layer_sizes=(8,), warm_start=True)
+    for given in (8, [8], np.array([8])):
+        made.set_params(hidden_layer_sizes=given).fit(X, Y)

@@ -179,3 +179,16 @@ def test_there_is_no_history_of_what_is_not_recorded() -> None:
         small().fit(X, y).set_params(solver="lbfgs").fit(X, y).history_  # noqa: B018
     made = small().fit(X, y)
     assert made.set_params(solver="lbfgs").history_.unit == "epoch"  # until it is fitted again
+
+
+@pytest.mark.parametrize("labels", [y, np.c_[y == 0, y == 1]])
+def test_a_refused_first_partial_fit_leaves_no_classes(labels: np.ndarray) -> None:
+    made, bad = MLPClassifier((5,)), X.copy()
+    bad[3, 1] = np.nan
+    with pytest.raises(ValueError, match="NaN"):
+        made.partial_fit(bad, labels, classes=[0, 1, 2] if labels.ndim == 1 else [0, 1])
+    assert not hasattr(made, "classes_")
+    with pytest.raises(sklearn.exceptions.NotFittedError):
+        made.predict(X)
+    if labels.ndim == 1:
+        made.partial_fit(X, y, classes=[0, 1, 2, 3])

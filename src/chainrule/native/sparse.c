@@ -84,11 +84,10 @@ static int sparse_transposed_matmul(worker *w, const instruction *i) {
     const real *dy = all_rows(w, i, 3);
     real *dW = all_rows(w, i, 4);
     memset(dW + low * N, 0, (size_t)((high - low) * N) * sizeof(real));
-    int64_t numbers = 0;
     for (int64_t r = 0; r < w->rows; r++, dy += N) {
         sparse_row x;
         if (!find_sparse_row(w, i, r, &x)) return 0;
-        for (x.next = first_from(&x, low); x.next < x.end; x.next++, numbers++) {
+        for (x.next = first_from(&x, low); x.next < x.end; x.next++) {
             const int64_t column = index_at(x.indices, x.next);
             if (column >= high) break;
             if (column < low) return no_sparse_row(w, i, column, x.row);

@@ -55,6 +55,9 @@ class OptimizerState:
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         vars(self).update({**state, "scratch": np.empty(*state["scratch"])})
+        for name, array in self.arrays.items():
+            if not array.flags.writeable:  # joblib reads large arrays where they lie in a file
+                self.arrays[name] = array.copy()
 
 
 def within(interval: str, default: float | None, remedy: str) -> Any:

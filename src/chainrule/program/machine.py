@@ -135,8 +135,8 @@ class Machine:
             held = call.given(place)
             if not self.fits(place, held):
                 raise ChainruleError(
-                    f"{place.name}: expected {place.width} numbers of {self.memory.dtype}, together in memory, got "
-                    f"{held.dtype} of shape {held.shape}; assign one of that shape"
+                    f"{place.name}: expected {place.width} numbers of {self.memory.dtype}, writable and in one "
+                    f"row, got {held.dtype} of shape {held.shape}; assign one like that"
                 )
             call.held.append(held)  # another thread may put another into its place meanwhile
             self.arrays[k].address = held.ctypes.data
@@ -153,7 +153,7 @@ class Machine:
 
     def fits(self, place: Place, array: Array) -> bool:
         """Whether an array of the caller can be used as running statistics, or as an optimizer's state."""
-        return array.size == place.width and array.dtype == self.memory.dtype and array.flags.c_contiguous
+        return array.size == place.width and array.dtype == self.memory.dtype and array.flags.carray
 
     def _train(self, call: Call) -> int:
         """The steps of a training, or those before one that diverges."""

@@ -238,12 +238,10 @@ def verify_call(table: Table, data: Iterable[Place], call: Call) -> None:
         _check_data(place, call)
     if call.rows is not None:
         _check_rows(call.rows, call)
-    rates = call.rates if call.update else None
-    for name, array in (("rates", rates), ("weights", call.weights), ("right", call.right)):
-        if array is not None and len(array) < call.steps:
-            raise ShapeError(f"{name}: expected one for each of the {call.steps} steps, got {len(array)}")
-    if call.measured and len(call.losses) < call.steps:
-        raise ShapeError(f"losses: expected room for {call.steps}, got {len(call.losses)}")
+    _check_numbers("rates", call.rates if call.update else None, call.steps, np.float64)
+    _check_numbers("weights", call.weights, call.steps, np.float64)
+    _check_numbers("right", call.right, call.steps, np.int64, written=True)
+    _check_numbers("losses", call.losses if call.measured else None, call.steps, np.float64, written=True)
     result = call.result
     if result is not None and table.output.space == "arena":
         expected = (call.total, *table.output.row)
@@ -253,18 +251,39 @@ def verify_call(table: Table, data: Iterable[Place], call: Call) -> None:
             )
 
 
-def _check_rows(rows: Array, call: Call) -> None:
-    starts = call.starts
-    expected = (call.steps, call.batch) if starts is None else (int(starts[-1]),)
-    if rows.shape != expected or rows.dtype != np.int64:
-        raise ShapeError(f"rows: expected shape {expected}, got {rows.shape} of {rows.dtype}")
-    if starts is None:
+def _check_numbers(
+    name: str, array: Array | None, count: int, dtype: type[np.generic], *, written: bool = False
+) -> None:
+    """Hold what the machine reads, or writes to, one number for each step, to how that must lie in memory."""
+    if array is None:
         return
-    lengths = np.diff(starts)
-    if starts.shape != (call.steps + 1,) or starts.dtype != np.int64 or starts[0] != 0:
-        raise ShapeError(f"starts: expected 0 and the end of each of the {call.steps} batches, got {starts}")
-    if lengths.min() < 1 or lengths.max() > call.batch:
-        raise ShapeError(f"starts: expected batches of 1 to {call.batch} rows, got {lengths}")
+    if (
+        array.ndim != 1
+        or array.dtype != dtype
+        or not array.flags.c_contiguous
+        or (written and not array.flags.writeable)
+    ):
+        raise ShapeError(
+            f"{name}: expected {np.dtype(dtype)} numbers in one row, got {array.dtype} of shape {array.shape}"
+        )
+    if len(array) < count:
+        raise ShapeError(f"{name}: expected one for each of the {count} steps, got {len(array)}")
+
+
+def _check_rows(rows: Array, call: Call) -> None:
+    """Row numbers of batches of one size, or of several, which begin where `starts` says."""
+    starts = call.starts
+    expected: tuple[int, ...] = (call.steps, call.batch)
+    if starts is not None:
+        _check_numbers("starts", starts, call.steps + 1, np.int64)
+        lengths = np.diff(starts)
+        if len(lengths) != call.steps or starts[0] != 0 or lengths.min() < 1 or lengths.max() > call.batch:
+            raise ShapeError(
+                f"starts: expected 0 and the ends of {call.steps} batches of 1 to {call.batch} rows, got {starts}"
+            )
+        expected = (int(starts[-1]),)
+    if rows.shape != expected or rows.dtype != np.int64 or not rows.flags.c_contiguous:
+        raise ShapeError(f"rows: expected shape {expected} in C order, got {rows.shape} of {rows.dtype}")
 
 
 def _check_data(place: Place, call: Call) -> None:

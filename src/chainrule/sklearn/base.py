@@ -52,6 +52,14 @@ def _rows_of(y: Any, rows: Array) -> Any:
     return y.tocsr()[rows] if hasattr(y, "tocsr") else np.asarray(y)[rows]
 
 
+def _described(name: str, value: Any) -> str:
+    """A parameter as text, which is the same in a copy and in another process."""
+    code = getattr(value, "__code__", None)
+    if code is not None:
+        return f"the function {value.__qualname__} in line {code.co_firstlineno} of {value.__module__}"
+    return repr(tuple(hidden_sizes(value)) if name == "hidden_layer_sizes" else value)
+
+
 class MLP(BaseEstimator):  # type: ignore[misc]
     """A multi-layer perceptron with scikit-learn's interface, trained by chainrule."""
 
@@ -211,13 +219,16 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     def _parts(self) -> dict[str, str]:
         """What the network is made of, by the name of the parameter."""
-        return {name: repr(getattr(self, name)) for name in PARTS_OF_NETWORK if hasattr(self, name)}
+        return {
+            name: _described(name, getattr(self, name)) for name in PARTS_OF_NETWORK if hasattr(self, name)
+        }
 
     def _make_again(self) -> None:
         """The network with the weights it has, and other layers between them, or another loss."""
-        fixed = [name for name in FIXED if self._made_of[name] != repr(getattr(self, name))]
+        parts = self._parts()
+        fixed = [name for name in FIXED if self._made_of[name] != parts[name]]
         if fixed or self.layers is not None or np.any(self.batch_norm):
-            name = (fixed or [name for name, part in self._parts().items() if part != self._made_of[name]])[0]
+            name = (fixed or [name for name, part in parts.items() if part != self._made_of[name]])[0]
             raise ValueError(
                 f"{name}: a fit that goes on keeps the network, which was made with {name}={self._made_of[name]}, "
                 f"got {getattr(self, name)!r}; leave it as it was, or fit a new estimator"

@@ -30,6 +30,7 @@ from chainrule.schedules import Schedule
 from chainrule.sklearn.base import MLP, keep
 from chainrule.sklearn.constraints import CLASSIFIER
 from chainrule.sklearn.networks import Build
+from chainrule.sklearn.refusals import unchanged_if_refused
 
 
 class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
@@ -186,9 +187,10 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
             raise ValueError(
                 'class_weight="balanced" needs all of y at once, which partial_fit does not see; give a dict'
             )
-        if _check_partial_fit_first_call(self, classes):
-            self._learn_labels(y if type_of_target(y).startswith("multilabel") else classes)
-        return self._fit(X, y, sample_weight, incremental=True)
+        with unchanged_if_refused(self):
+            if _check_partial_fit_first_call(self, classes):
+                self._learn_labels(y if type_of_target(y).startswith("multilabel") else classes)
+            return self._fit(X, y, sample_weight, incremental=True)
 
     # Predicting ----------------------------------------------------------------------------------------
 

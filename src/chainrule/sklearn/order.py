@@ -54,11 +54,14 @@ class Draws:
             self.random_state.set_state(state["random_state"])
 
 
-@dataclass(frozen=True, eq=False)  # no two of them go on in each other's epoch
+@dataclass(frozen=True, eq=False)
 class RowOrder(Batches):
     """Batches whose epochs shuffle the rows of the one before, as scikit-learn's MLP does, or keep their order."""
 
     draws: Draws = field(kw_only=True, repr=False)
+
+    __eq__ = object.__eq__  # no two of them go on in each other's epoch
+    __hash__ = object.__hash__
 
     def order_of(self, epoch: int) -> Array:
         """The row numbers of an epoch, batch by batch."""

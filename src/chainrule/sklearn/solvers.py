@@ -36,8 +36,9 @@ def fit_by_epochs(
         )
     if goes_on:
         network.progress = network.progress.with_optimizer(optimizer, network.params.flat, network.decays)
-    else:
-        estimator._optimizer = SolverState(float(estimator.learning_rate_init))
+    rate = float(estimator.learning_rate_init)
+    if not goes_on or estimator._optimizer.first_rate != rate:
+        estimator._optimizer = SolverState(rate, rate)
     training = Training(
         network,
         data,

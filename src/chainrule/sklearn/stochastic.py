@@ -42,9 +42,10 @@ NOTED = (
 
 @dataclass
 class SolverState:
-    """What a stochastic solver goes on with: the learning rate of the next epoch."""
+    """What a stochastic solver goes on with: the learning rate of the next epoch, and the one it began with."""
 
     learning_rate: float
+    first_rate: float
 
 
 @dataclass

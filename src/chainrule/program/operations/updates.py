@@ -93,7 +93,7 @@ def update_of(
     arrays = {name: state.arrays[name] for name in optimizer.running}
     decay = None
     if optimizer.weight_decay:
-        arrays["decay"] = np.ascontiguousarray(np.broadcast_to(np.asarray(state.decay, dtype), size))
+        arrays["decay"] = np.array(np.broadcast_to(np.asarray(state.decay, dtype), size), order="C")
         decay = whole_place("decay", "state", (size,))
     running = [whole_place(name, "state", (size,)) for name in optimizer.running]
     numbers = [float(getattr(optimizer, name)) for name in native[1:]]
