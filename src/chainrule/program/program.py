@@ -195,7 +195,9 @@ class Program:
         self, data: Mapping[str, Array], rows: Array, starts: Array | None = None, **more: Any
     ) -> Call:
         """Training steps, one on each row of `rows`, which are row numbers, or on the parts that `starts` cut."""
-        steps, batch = rows.shape if starts is None else (len(starts) - 1, int(np.diff(starts).max(initial=0)))
+        steps, batch = (
+            rows.shape if starts is None else (len(starts) - 1, int(np.diff(starts).max(initial=0)))
+        )
         data, statistics = with_sparse_rows(data), self.statistics()
         return Call(data, batch, steps, rows, starts=starts, statistics=statistics, **more)
 

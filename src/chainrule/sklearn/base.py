@@ -7,6 +7,7 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
+from sklearn import get_config
 from sklearn.base import BaseEstimator, is_classifier
 from sklearn.model_selection import train_test_split
 from sklearn.utils import check_random_state, column_or_1d
@@ -88,7 +89,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
 
     def _fit(self, X: Any, y: Any, sample_weight: Any, *, incremental: bool) -> Self:
         with unchanged_if_refused(self):
-            check_parameters(self)
+            self._check_parameters()
             sizes = hidden_sizes(self.hidden_layer_sizes)
             first = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
             X, y = self._validated(X, y, incremental, reset=first)
@@ -123,6 +124,16 @@ class MLP(BaseEstimator):  # type: ignore[misc]
                 )
             self.network_.programs.predicting(sparse_names(data), rows=2).prepare_to_predict()
         return self
+
+    def _check_parameters(self) -> None:
+        """Check the parameters where one is another than in the last fit, unless scikit-learn is told not to."""
+        if get_config()["skip_parameter_validation"]:
+            return
+        given = [getattr(self, name, None) for name in self._parameter_constraints]
+        checked = vars(self).get("_checked_parameters")
+        if checked is None or any(one is not other for one, other in zip(given, checked, strict=True)):
+            check_parameters(self)
+            self._checked_parameters = given
 
     def _checked(self, X: Any, y: Any, **options: Any) -> tuple[Any, Any]:
         """X in float32 or float64, and y, in one dimension where it has one column."""
@@ -391,6 +402,7 @@ class MLP(BaseEstimator):  # type: ignore[misc]
         if hasattr(self, "network_"):
             self._in_step()
         state = dict(super().__getstate__())
+        state.pop("_checked_parameters", None)
         if "network_" in state:  # which holds them
             for name in (*PARAMETERS, "_views"):
                 state.pop(name, None)

@@ -10,6 +10,7 @@ from numbers import Real
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
@@ -105,7 +106,8 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
             self._learn_labels(y)
             return X, y
-        classes = unique_labels(y)
+        is_plain = y.ndim == 1 and y.dtype.kind in "iub"
+        classes = np.unique(y) if is_plain else unique_labels(y)
         if self.warm_start and not incremental:
             if set(classes) != set(self.classes_):
                 raise ValueError(
@@ -203,7 +205,11 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
         return labels
 
     def _score_of(self, outputs: Array, y: Any, weights: Array | None) -> float:
-        return float(accuracy_score(y, self._labels_of(outputs), sample_weight=weights))
+        labels = self._labels_of(outputs)
+        if issparse(y):
+            return float(accuracy_score(y, labels, sample_weight=weights))
+        right = labels == y  # the same, without a look at every argument, which takes longer than the epoch
+        return float(np.average(right if right.ndim == 1 else right.all(axis=1), weights=weights))
 
     def predict(self, X: Any) -> Array:
         """The likeliest class of each row, (n_samples,); for several labels 0 and 1, (n_samples, n_outputs)."""

@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import sklearn.neural_network
-from sklearn import get_config
 from sklearn.utils._param_validation import Interval, InvalidParameterError, StrOptions
 
 from chainrule.layers import Layer, Loss
@@ -91,9 +90,7 @@ STOCHASTIC_ONLY = (
 
 
 def check_parameters(estimator: Any) -> None:
-    """Raise InvalidParameterError for parameters that are wrong, unless scikit-learn's configuration skips that."""
-    if get_config()["skip_parameter_validation"]:
-        return
+    """Raise InvalidParameterError for parameters that are wrong."""
     try:
         estimator._validate_params()
     except InvalidParameterError as error:
