@@ -60,8 +60,10 @@ def main(
             status.update("first calls")
             show("The first call of a process", page.first(fresh.measured(fresh.FIRST, rounds)))
         if "search" in chosen:
-            status.update("grid search")
-            show("Grid search", page.search(search.searched(1 if quick else min(rounds, 3), quick)))
+            for processes, where in search.PROCESSES.items():
+                status.update(f"grid search {where}")
+                found_there = search.searched(1 if quick else min(rounds, 3), quick, processes)
+                show(f"Grid search {where}", page.search(found_there))
         if "memory" in chosen:
             status.update("memory")
             loads = fresh.HELD[::3] if quick else fresh.HELD
