@@ -310,3 +310,11 @@ def test_both_fail_alike(kind: str) -> None:
                 call(small(getattr(where, kind)))
             kinds.append(type(caught.value))
         assert issubclass(kinds[0], kinds[1]), kinds
+
+
+def test_targets_of_a_regression_that_are_too_large_or_sparse() -> None:
+    x, t = np.random.default_rng(0).standard_normal((2, 30, 1))
+    with pytest.raises(ValueError, match=r"y: expected numbers that float32 holds.*got 2e\+200; scale y"):
+        MLPRegressor().fit(x.astype("float32"), np.full(30, 2e200))
+    with pytest.raises(TypeError, match=r"y: expected a dense array.*y.toarray\(\)"):
+        MLPRegressor().fit(x, scipy.sparse.csr_matrix(t))

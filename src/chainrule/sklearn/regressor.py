@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Self
 
 import numpy as np
+from scipy.sparse import issparse
 from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils._param_validation import InvalidParameterError
@@ -103,6 +104,8 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         keep(self, locals())
 
     def _validated(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Any]:
+        if issparse(y):
+            raise TypeError("y: expected a dense array of numbers, got a sparse matrix; give y.toarray()")
         X, y = self._checked(X, y, y_numeric=True, reset=reset)
         if y.dtype.kind not in "biuf":
             raise ValueError(
@@ -113,7 +116,13 @@ class MLPRegressor(RegressorMixin, MLP):  # type: ignore[misc]
         return X, y
 
     def _targets(self, y: Any, dtype: Any) -> Array:
-        t = np.asarray(y, dtype).reshape(len(y), -1)
+        with np.errstate(over="ignore"):
+            t = np.asarray(y, dtype).reshape(len(y), -1)
+        if not np.isfinite(t).all():  # y itself is: that was checked
+            raise ValueError(
+                f"y: expected numbers that {np.dtype(dtype)} holds, the dtype of X, got {np.abs(y).max():.3g}; "
+                f"scale y, or give X in float64"
+            )
         self.n_outputs_ = t.shape[1]
         return t
 
