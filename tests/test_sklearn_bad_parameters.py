@@ -112,6 +112,42 @@ def test_parameters_that_have_no_effect_together() -> None:
     small(solver="lbfgs", callbacks=[], dropout=0, batch_norm=False).fit(X, y)
 
 
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_schedule_has_the_learning_rates(kind: Any) -> None:
+    schedule = cr.schedules.InverseSquareRoot(0.01)
+    for beside in (
+        {"learning_rate_init": 0.1},
+        {"learning_rate": "adaptive", "solver": "sgd"},
+        {"learning_rate": "invscaling", "solver": "sgd"},
+        {"power_t": 0.3},
+    ):
+        with pytest.raises(
+            InvalidParameterError,
+            match=rf"{next(iter(beside))} has no effect beside learning_rate_schedule.*InverseSquareRoot",
+        ):
+            small(kind, learning_rate_schedule=schedule, **beside).fit(X, y)
+    small(kind, learning_rate_schedule=schedule, learning_rate_init=0.001, solver="sgd").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"batch_norm": True}, {"layers": [cr.Affine(4), cr.BatchNorm()]}], ids=str
+)
+def test_batch_norm_of_one_row_learns_nothing(settings: dict[str, Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r"BatchNorm takes means.*at least 2 rows, got 1.*a larger batch_size"
+    ):
+        small(batch_size=1, **settings).fit(X, y)
+    made = small(MLPRegressor, **settings)
+    with pytest.raises(ValueError, match=r"at least 2 rows, got 1.*more rows at a time"):
+        made.partial_fit(X[:1], t[:1])
+    assert not hasattr(made, "network_")
+    made.partial_fit(X[:2], t[:2])
+    with pytest.raises(ValueError, match="more rows at a time"):
+        made.partial_fit(X[:1], t[:1])
+    images = small(batch_size=1, layers=[cr.Reshape((-1, 2, 2, 1)), cr.BatchNorm(), cr.Flatten()])
+    images.fit(X, y)  # four values in its channel
+
+
 def test_a_callback_that_watches_what_is_not_measured() -> None:
     with pytest.raises(ValueError, match=r"not measured here: set validation_set=\(X, y\)"):
         small(callbacks=[cr.EarlyStopping()]).fit(X, y)
