@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+import sklearn.neural_network
 from sklearn.utils._param_validation import InvalidParameterError
 
 import chainrule as cr
@@ -78,6 +81,21 @@ def test_every_parameter_has_a_type(kind: Any) -> None:
     types = get_type_hints(kind.__init__)
     assert set(types) - {"return"} == set(kind().get_params())
     assert Any not in types.values()
+
+
+@pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        (MLPClassifier, sklearn.neural_network.MLPClassifier),
+        (MLPRegressor, sklearn.neural_network.MLPRegressor),
+    ],
+)
+def test_every_added_parameter_is_listed_with_its_default(kind: Any, own: Any) -> None:
+    listed = dict(re.findall(r"^ *(\w+): [^=\n]* = (\S+)\. ", kind.__doc__, re.MULTILINE))
+    assert set(kind().get_params()) - set(own().get_params()) - {"loss"} <= set(listed)
+    assert {name: ast.literal_eval(text) for name, text in listed.items()} == {
+        name: kind().get_params()[name] for name in listed
+    }
 
 
 @pytest.mark.parametrize(

@@ -119,8 +119,8 @@ class Callback:
     same, unless its callback says otherwise: with `every_iteration = 100` after every hundredth and the last, with
     `every_iteration = False` now and then, when some have been done together.
 
-    `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, `run.network` the network,
-    and `run.training.snapshot()` copies the weights, which its `put_back` puts in place.
+    `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, `run.network` is the
+    network, and `run.training.snapshot()` copies the weights, which its `put_back` puts in place.
 
     A callback that gathers something over a training returns it from `state`, which checkpoints keep, and takes it
     up again in `on_resume`.
