@@ -62,6 +62,12 @@ def small(kind: Any = MLPClassifier, **settings: Any) -> Any:
         (MLPRegressor, "loss", (50,), "hidden_layer_sizes=(50,)"),
         (MLPRegressor, "loss", [50, np.int64(20)], "hidden_layer_sizes=(50, 20)"),
         (MLPRegressor, "loss", 50, "hidden_layer_sizes=(50,)"),
+        (
+            MLPRegressor,
+            "hidden_layer_sizes",
+            "tanh",
+            "activation='tanh', with the sizes as hidden_layer_sizes=...",
+        ),
         (MLPClassifier, "validation_set", 0.2, "early_stopping=True, validation_fraction=0.2"),
     ],
 )

@@ -37,6 +37,10 @@ CROSS_ENTROPIES = (
 )
 #: What to write, by the parameter and by what it was given, in small letters.
 MEANT: dict[str, dict[str, str]] = {
+    "hidden_layer_sizes": {  # of a regressor, behind sizes that stand in the place of the loss
+        each: f"activation={each!r}, with the sizes as hidden_layer_sizes=..."
+        for each in ("relu", "tanh", "logistic", "identity")
+    },
     "activation": {
         "sigmoid": "'logistic'",
         "linear": "'identity'",
