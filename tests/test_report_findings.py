@@ -270,6 +270,8 @@ def test_a_regression_no_better_than_the_mean():
     found = Estimated(["y"], np.ones(1), np.ones(1), np.array([-0.2]), nothing, nothing, [], 50)
     made = TrainingReport([replace(report(run_of(FALLING)).runs[0], answers=found)])
     assert "no better than always answering its mean (R² -0.2000)" in finding(made, "baseline").text
+    made.runs[0].history.settings["loss"] = repr(cr.Quantile(0.9))  # far from the mean, as it should be
+    assert "baseline" not in codes(made)
 
 
 def test_answers_that_are_not_finite(digits):

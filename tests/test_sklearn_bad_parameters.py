@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
+import sklearn.neural_network
 from sklearn.utils._param_validation import InvalidParameterError
 
 import chainrule as cr
@@ -81,6 +84,21 @@ def test_every_parameter_has_a_type(kind: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("kind", "own"),
+    [
+        (MLPClassifier, sklearn.neural_network.MLPClassifier),
+        (MLPRegressor, sklearn.neural_network.MLPRegressor),
+    ],
+)
+def test_every_added_parameter_is_listed_with_its_default(kind: Any, own: Any) -> None:
+    listed = dict(re.findall(r"^ *(\w+): [^=\n]* = (\S+)\. ", kind.__doc__, re.MULTILINE))
+    assert set(kind().get_params()) - set(own().get_params()) - {"loss"} <= set(listed)
+    assert {name: ast.literal_eval(text) for name, text in listed.items()} == {
+        name: kind().get_params()[name] for name in listed
+    }
+
+
+@pytest.mark.parametrize(
     ("name", "value"), [(name, value) for name, values in WRONG.items() for value in values], ids=printed
 )
 def test_a_wrong_parameter_is_named(name: str, value: Any) -> None:
@@ -110,6 +128,42 @@ def test_parameters_that_have_no_effect_together() -> None:
         with pytest.raises(InvalidParameterError, match=said):
             small(**settings).fit(X, y)
     small(solver="lbfgs", callbacks=[], dropout=0, batch_norm=False).fit(X, y)
+
+
+@pytest.mark.parametrize("kind", [MLPClassifier, MLPRegressor])
+def test_a_schedule_has_the_learning_rates(kind: Any) -> None:
+    schedule = cr.schedules.InverseSquareRoot(0.01)
+    for beside in (
+        {"learning_rate_init": 0.1},
+        {"learning_rate": "adaptive", "solver": "sgd"},
+        {"learning_rate": "invscaling", "solver": "sgd"},
+        {"power_t": 0.3},
+    ):
+        with pytest.raises(
+            InvalidParameterError,
+            match=rf"{next(iter(beside))} has no effect beside learning_rate_schedule.*InverseSquareRoot",
+        ):
+            small(kind, learning_rate_schedule=schedule, **beside).fit(X, y)
+    small(kind, learning_rate_schedule=schedule, learning_rate_init=0.001, solver="sgd").fit(X, y)
+
+
+@pytest.mark.parametrize(
+    "settings", [{"batch_norm": True}, {"layers": [cr.Affine(4), cr.BatchNorm()]}], ids=str
+)
+def test_batch_norm_of_one_row_learns_nothing(settings: dict[str, Any]) -> None:
+    with pytest.raises(
+        ValueError, match=r"BatchNorm takes means.*at least 2 rows, got 1.*a larger batch_size"
+    ):
+        small(batch_size=1, **settings).fit(X, y)
+    made = small(MLPRegressor, **settings)
+    with pytest.raises(ValueError, match=r"at least 2 rows, got 1.*more rows at a time"):
+        made.partial_fit(X[:1], t[:1])
+    assert not hasattr(made, "network_")
+    made.partial_fit(X[:2], t[:2])
+    with pytest.raises(ValueError, match="more rows at a time"):
+        made.partial_fit(X[:1], t[:1])
+    images = small(batch_size=1, layers=[cr.Reshape((-1, 2, 2, 1)), cr.BatchNorm(), cr.Flatten()])
+    images.fit(X, y)  # four values in its channel
 
 
 def test_a_callback_that_watches_what_is_not_measured() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 import time
@@ -14,7 +15,7 @@ from sklearn.datasets import load_digits
 
 import chainrule as cr
 from chainrule.errors import FileError
-from chainrule.sklearn import MLPClassifier
+from chainrule.sklearn import MLPClassifier, MLPRegressor
 
 X, Y = load_digits(return_X_y=True)
 X = X / 16
@@ -71,17 +72,95 @@ def test_other_data_and_other_settings_are_refused(tmp_path: Path) -> None:
         estimator(tmp_path / "run", 31).fit(X, Y)
     with pytest.raises(ValueError, match="x: the run was begun with other data"):
         estimator(tmp_path / "run").fit(1 - X, Y)
-    with pytest.raises(ValueError, match="begun for 108 iterations, got 180"):
-        estimator(tmp_path / "run", max_iter=20).fit(X, Y)
-    with pytest.raises(ValueError, match="restore: the state is of a training with optimizer"):
-        estimator(tmp_path / "run", alpha=0.1).fit(X, Y)
-    assert estimator(tmp_path / "run").fit(X, Y).n_iter_ == 12
+    for name, before, now in (
+        ("max_iter", 12, 20),
+        ("alpha", 0.0001, 0.1),
+        ("dropout", 0.0, 0.1),
+        ("hidden_layer_sizes", "[20]", (30,)),
+        ("batch_norm", False, True),
+        ("learning_rate_schedule", None, cr.schedules.Cosine(0.01)),
+        ("random_state", 0, 1),
+    ):
+        with pytest.raises(
+            ValueError, match=re.escape(f"the run was begun with {name}={before}, got ")
+        ) as caught:
+            estimator(tmp_path / "run", **{name: now}).fit(X, Y)
+        assert "give the same, or another folder" in str(caught.value)
+    with pytest.raises(ValueError, match="the run was begun by MLPClassifier, got MLPRegressor"):
+        MLPRegressor(checkpoint=tmp_path / "run").fit(X, Y)
+    with pytest.raises(ValueError, match=r"the run was begun with callbacks=\[PowerCut\], got \[\]"):
+        estimator(tmp_path / "run").set_params(callbacks=None).fit(X, Y)
+    same = estimator(tmp_path / "run", hidden_layer_sizes=[np.int64(20)], progress=True, verbose=True)
+    assert same.fit(X, Y).n_iter_ == 12
+
+
+@pytest.mark.parametrize("added", [cr.EarlyStopping("train_loss", patience=50), cr.Health()], ids=repr)
+def test_a_callback_that_is_added_begins_where_the_fit_goes_on(tmp_path: Path, added: cr.Callback) -> None:
+    with pytest.raises(RuntimeError, match="power cut"):
+        estimator(tmp_path / "run", 31).fit(X, Y)
+    made = estimator(tmp_path / "run")
+    made.set_params(callbacks=[*made.callbacks, added]).fit(X, Y)
+    assert made.loss_curve_ == estimator(None).fit(X, Y).loss_curve_
+
+
+def unseeded(folder: Path, at: int, **settings: Any) -> MLPClassifier:
+    return estimator(folder, at, random_state=None, **settings).fit(X, Y)
+
+
+@pytest.mark.parametrize("settings", [{"early_stopping": True}, {"dropout": 0.2}], ids=str)
+def test_what_cannot_go_on_without_a_random_state(tmp_path: Path, settings: dict[str, Any]) -> None:
+    with pytest.raises(RuntimeError, match="power cut"):
+        unseeded(tmp_path / "run", 31, **settings)
+    with pytest.raises(ValueError, match="whole number as random_state"):
+        unseeded(tmp_path / "run", -1, **settings)
+
+
+def test_a_run_of_no_estimator(tmp_path: Path) -> None:
+    net = cr.Network(
+        cr.Affine(20), cr.ReLU(), cr.Affine(10), loss=cr.SoftmaxCrossEntropy(), input_shape=(64,)
+    )
+    with pytest.raises(RuntimeError, match="power cut"):
+        net.fit(X, Y, epochs=4, checkpoint=cr.Checkpoint(tmp_path / "run"), callbacks=[PowerCut(31)])
+    with pytest.raises(ValueError, match="the run was begun by no estimator, got MLPClassifier"):
+        estimator(tmp_path / "run").fit(X, Y)
 
 
 def test_a_run_that_has_ended_is_not_written_over(tmp_path: Path) -> None:
-    estimator(tmp_path / "run").fit(X, Y)
-    with pytest.raises(FileError, match="not empty"):
+    made = estimator(tmp_path / "run").fit(X, Y)
+    with pytest.raises(FileError, match=r"has ended \(loss \d\.\d+ after 12 epochs\)") as caught:
         MLPClassifier(checkpoint=str(tmp_path / "run")).fit(X, Y)
+    assert f"{made.history_.train_loss[-1]:.4g}" in str(caught.value)
+    for remedy in ("another folder", "checkpoint=cr.Checkpoint(folder, force=True)", "cr.load(", "searches"):
+        assert remedy in str(caught.value)
+    again = MLPClassifier((20,), checkpoint=cr.Checkpoint(tmp_path / "run", force=True), max_iter=2)
+    assert again.fit(X, Y).n_iter_ == 2
+
+
+@pytest.mark.parametrize("dies_in", ["_content", "_write"])
+@pytest.mark.parametrize("force", [False, True])
+def test_a_process_that_is_killed_before_its_first_checkpoint(
+    tmp_path: Path, dies_in: str, force: bool
+) -> None:
+    folder = tmp_path / "run"
+    if force:
+        estimator(folder).fit(X, Y)
+    code = (
+        "import os, sys, chainrule as cr; from chainrule.saving import checkpoint\n"
+        "from chainrule.sklearn import MLPClassifier\n"
+        f"checkpoint._Open.{dies_in} = lambda *given, **more: os._exit(7)\n"
+        f"MLPClassifier((20,), checkpoint=cr.Checkpoint(sys.argv[1], force={force})).fit([[0.0], [1.0]], [0, 1])"
+    )
+    assert subprocess.run([sys.executable, "-c", code, str(folder)], check=False).returncode == 7
+    assert (folder / "run.json").exists()
+    assert not (folder / "checkpoint.safetensors").exists()
+    made = estimator(folder)
+    made.set_params(checkpoint=cr.Checkpoint(folder, force=force)).fit(X, Y)
+    assert made.loss_curve_ == estimator(None).fit(X, Y).loss_curve_
+    assert {each.name for each in folder.iterdir()} == {
+        "run.json",
+        "history.jsonl",
+        "model.safetensors",
+    }
 
 
 def test_a_process_that_is_killed(tmp_path: Path) -> None:

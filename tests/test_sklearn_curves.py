@@ -12,6 +12,7 @@ import sklearn.neural_network as theirs
 from sklearn.datasets import make_classification, make_multilabel_classification, make_regression
 from sklearn.utils.fixes import parse_version
 
+import chainrule as cr
 import chainrule.sklearn as ours
 
 CLASSES = make_classification(230, 8, n_informative=6, n_classes=3, random_state=0)
@@ -156,6 +157,18 @@ def test_verbose_says_what_scikit_learn_says(capsys: pytest.CaptureFixture[str])
         said.append(capsys.readouterr().out)
     assert said[0] == said[1]
     assert "Setting learning rate to" in said[0]
+
+
+@pytest.mark.filterwarnings("ignore:Stochastic Optimizer")
+def test_verbose_says_the_loss_of_a_validation_set(capsys: pytest.CaptureFixture[str]) -> None:
+    X, y = CLASSES
+    for settings in ({}, {"early_stopping": True}, {"callbacks": [cr.Health()]}):
+        made = ours.MLPClassifier((5,), max_iter=3, random_state=0, validation_set=(X, y), verbose=True)
+        made.set_params(**settings).fit(X, y)
+        said = capsys.readouterr().out.splitlines()
+        told = [each for each in said if each.startswith("Validation loss")]
+        assert told == [f"Validation loss = {loss:.8f}" for loss in made.validation_loss_curve_]
+        assert said.index(told[0]) == 1
 
 
 def test_float32_stays_float32() -> None:

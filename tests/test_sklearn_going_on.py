@@ -15,6 +15,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.sparse import csr_matrix
+from sklearn import config_context
 from sklearn.exceptions import ConvergenceWarning
 
 import chainrule as cr
@@ -67,10 +68,11 @@ def test_what_would_have_no_effect_is_refused() -> None:
 
 
 def test_a_schedule_stands_in_place_of_the_adaptive_rate() -> None:
-    made = fitted(
-        solver="sgd", learning_rate="adaptive", tol=10, n_iter_no_change=1,
-        learning_rate_schedule=cr.schedules.Constant(0.5),
-    )  # fmt: skip
+    with config_context(skip_parameter_validation=True):  # which refuses the two together
+        made = fitted(
+            solver="sgd", learning_rate="adaptive", tol=10, n_iter_no_change=1,
+            learning_rate_schedule=cr.schedules.Constant(0.5),
+        )  # fmt: skip
     assert set(made.history_.learning_rate) == {0.5}
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import csc_matrix, csr_array, csr_matrix
 from sklearn.base import clone
 from sklearn.datasets import load_digits, make_regression
 
@@ -239,6 +240,16 @@ def test_a_report_of_an_estimator(tmp_path: Any) -> None:
     assert "onfusion" in page
     assert ">j<" in page
     assert pickle.loads(pickle.dumps(made)).history_.train_loss == history.train_loss
+
+
+@pytest.mark.parametrize("form", [csr_matrix, csr_array, csc_matrix])
+def test_a_report_of_sparse_data_is_that_of_dense_data(form: Any) -> None:
+    made = MLPClassifier((9,), max_iter=3, random_state=0).fit(form(X), Y)
+    dense = cr.report(made.history_, made.network_, X, Y, sample=3).html()
+    assert cr.report(made.history_, made.network_, form(X), Y, sample=3).html() == dense
+    wide = form((np.ones(30), (np.arange(30), 1000 * np.arange(30))), shape=(30, 30_000))
+    made = MLPRegressor(hidden_layer_sizes=(9,), max_iter=3, random_state=0).fit(wide, np.arange(30.0))
+    assert "R²" in cr.report(made.history_, made.network_, wide, np.arange(30.0)).html()
 
 
 def test_weights_that_are_put_in_are_used() -> None:

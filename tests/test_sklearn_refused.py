@@ -59,6 +59,16 @@ def small(kind: Any = MLPClassifier, **settings: Any) -> Any:
         (MLPRegressor, "loss", "MAE", "'absolute_error'"),
         (MLPRegressor, "loss", "L1Loss", "'absolute_error'"),
         (MLPRegressor, "loss", "cross_entropy", "MLPClassifier"),
+        (MLPRegressor, "loss", (50,), "hidden_layer_sizes=(50,)"),
+        (MLPRegressor, "loss", [50, np.int64(20)], "hidden_layer_sizes=(50, 20)"),
+        (MLPRegressor, "loss", 50, "hidden_layer_sizes=(50,)"),
+        (
+            MLPRegressor,
+            "hidden_layer_sizes",
+            "tanh",
+            "activation='tanh', with the sizes as hidden_layer_sizes=...",
+        ),
+        (MLPClassifier, "validation_set", 0.2, "early_stopping=True, validation_fraction=0.2"),
     ],
 )
 def test_a_name_that_is_meant_is_suggested(kind: Any, name: str, given: Any, meant: str) -> None:
@@ -66,6 +76,31 @@ def test_a_name_that_is_meant_is_suggested(kind: Any, name: str, given: Any, mea
         small(kind, **{name: given}).fit(X, y)
     assert name in str(caught.value)
     assert str(caught.value).endswith(f". Did you mean {meant}?")
+
+
+def test_a_function_in_the_place_of_a_callback() -> None:
+    for given in (print, [lambda run: None], [cr.Health(), print]):
+        with pytest.raises(
+            ValueError, match=r"callbacks.*class Mine\(cr.Callback\): def on_epoch\(self, run\)"
+        ):
+            small(callbacks=given).fit(X, y)
+
+
+def test_a_callback_sees_the_network() -> None:
+    class Looks(cr.Callback):
+        def on_epoch(self, run: Any) -> None:
+            assert run.network is run.training.network
+            run.stop(str(run.network.classify(X[:1]).shape))
+
+    made = small(callbacks=[Looks()]).fit(X, y)
+    assert made.history_.stopped == "(1,)"
+
+    class Errs(cr.Callback):
+        def on_epoch(self, run: Any) -> None:
+            run.netwrok  # noqa: B018
+
+    with pytest.raises(AttributeError, match=r"run.netwrok: .* did you mean 'network'\?.*training"):
+        small(callbacks=[Errs()]).fit(X, y)
 
 
 def test_nothing_is_suggested_for_what_resembles_nothing() -> None:

@@ -315,7 +315,10 @@ def test_a_copy_predicts_and_goes_on_with_the_same_bits(way: Callable[[Any], Any
 @ways
 def test_a_copy_of_what_is_not_fitted(way: Callable[[Any], Any]) -> None:
     model = classifier(
-        max_iter=3, layers=[cr.Affine(8), cr.GELU()], learning_rate_schedule=cr.schedules.Cosine(0.01)
+        max_iter=3,
+        layers=[cr.Affine(8), cr.GELU()],
+        learning_rate_init=0.001,
+        learning_rate_schedule=cr.schedules.Cosine(0.01),
     )
     copied = way(model)
     assert not hasattr(copied, "coefs_")

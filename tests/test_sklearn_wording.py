@@ -35,7 +35,7 @@ def regressor(**settings: Any) -> Any:
         ({}, X, t, "learning_rate_init, such as 0.01, or clip_norm=1.0"),
         ({"clip_norm": 1e99}, X, t, "learning_rate_init, such as 0.01"),
         (
-            {"learning_rate_schedule": cr.schedules.Cosine(50.0)},
+            {"learning_rate_schedule": cr.schedules.Cosine(50.0), "learning_rate_init": 0.001},
             X,
             t,
             "learning rate in learning_rate_schedule, such as 0.01, or clip_norm=1.0",

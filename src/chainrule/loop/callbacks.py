@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn, Protocol, TypeAlias
 
 import numpy as np
 
@@ -96,6 +96,17 @@ class Run:
         """Whether the history holds the measures of this very moment."""
         return self.history.measured_at[-1:] == [self.iteration]
 
+    @property
+    def network(self) -> Any:
+        """The network that is trained, `training.network`."""
+        return self.training.network  # type: ignore[attr-defined]  # of a training of one's own, if it has one
+
+    if not TYPE_CHECKING:
+
+        def __getattr__(self, name: str) -> NoReturn:
+            known = [each for each in (*vars(self), *vars(Run)) if not each.startswith("_")]
+            raise AttributeError(f"run.{name}: a Run has no such attribute; {did_you_mean(name, known)}")
+
     def stop(self, reason: str = "") -> None:
         """End the training after this iteration. The reason is what `history.stopped` will say."""
         self.stopped = reason or "a callback asked"
@@ -108,8 +119,8 @@ class Callback:
     same, unless its callback says otherwise: with `every_iteration = 100` after every hundredth and the last, with
     `every_iteration = False` now and then, when some have been done together.
 
-    `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, and
-    `run.training.snapshot()` copies the weights, which its `put_back` puts in place.
+    `run.iteration` and `run.epoch` count what is done, `run.history` is the record so far, `run.network` is the
+    network, and `run.training.snapshot()` copies the weights, which its `put_back` puts in place.
 
     A callback that gathers something over a training returns it from `state`, which checkpoints keep, and takes it
     up again in `on_resume`.

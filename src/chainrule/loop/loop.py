@@ -53,10 +53,11 @@ def train(
         started: list[Callback] = []
         try:
             for k, callback in enumerate(callbacks):
-                if resumed is None:
+                is_kept = k < len(at.states)
+                if resumed is None or not (is_kept or callback.keeps):  # one that is new to the training
                     callback.on_start(run)
                 else:
-                    callback.on_resume(run, at.states[k] if k < len(at.states) else {})
+                    callback.on_resume(run, at.states[k] if is_kept else {})
                 started.append(callback)
             rhythms = _rhythms(callbacks)
             while run.iteration < run.total and not run.stopped:

@@ -52,6 +52,11 @@ def checked_optimizer(optimizer: Optimizer | str) -> Optimizer:
     return optimizer
 
 
+OWN_CALLBACK = (
+    "make the function a method of a class of your own, class Mine(cr.Callback): def on_epoch(self, run): ..."
+)
+
+
 def checked_callbacks(callbacks: Callback | Sequence[Callback]) -> list[Callback]:
     """The callbacks as a list; a single one needs none. Raises ArgumentError for what are none."""
     for each in callbacks if isinstance(callbacks, (list, tuple)) else [callbacks]:
@@ -64,9 +69,15 @@ def checked_callbacks(callbacks: Callback | Sequence[Callback]) -> list[Callback
         kinds = [callbacks, *callbacks] if isinstance(callbacks, (list, tuple)) else [callbacks]
         raise ArgumentError(
             f"callbacks: expected a list such as [cr.EarlyStopping()], got {callbacks!r}"
-            f"{next(filter(None, map(parentheses, kinds)), '')}"
+            f"{next(filter(None, map(_remedy, kinds)), '')}"
         )
     return list(callbacks)
+
+
+def _remedy(given: object) -> str:
+    """What to write in place of a class or a function among the callbacks, or ""."""
+    is_function = callable(given) and not isinstance(given, type)
+    return f"; {OWN_CALLBACK}" if is_function else parentheses(given)
 
 
 def made_elsewhere(name: str, value: object) -> str:

@@ -40,10 +40,15 @@ def not_finite(run: TrainingRun) -> Iterator[Symptom]:
         yield Symptom("not finite", text, remedies, "", "error", "its output is NaN or infinite")
 
 
+def _is_of_quantile(run: TrainingRun) -> bool:
+    """Whether the predictions are quantiles, whose squared error says nothing of them."""
+    return "Quantile" in str(run.history.settings.get("loss", ""))
+
+
 def no_better(run: TrainingRun) -> Iterator[Symptom]:
     """Answers that one answer for all would equal, and classes that are never found."""
     answers = run.answers
-    if isinstance(answers, Estimated):
+    if isinstance(answers, Estimated) and not _is_of_quantile(run):
         for name, share in zip(answers.names, answers.r_squared.tolist(), strict=True):
             if answers.samples >= LEAST_SAMPLES and share < EXPLAINED:
                 text = (

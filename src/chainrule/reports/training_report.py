@@ -31,6 +31,7 @@ from chainrule.reports.run import TrainingRun
 from chainrule.reports.run_page import run_page
 from chainrule.reports.symptom import Symptom
 from chainrule.saving.evaluations import About, versions
+from chainrule.sparse import is_sparse, sparse_rows
 
 ESTIMATOR = "cr.report(clf.history_, clf.network_, X_test, y_test)"
 
@@ -259,5 +260,12 @@ def rows_of(x: Data, t: ArrayLike, row: int) -> tuple[Any, Array]:
         raise ArgumentError(f"sample: expected a row of x, 0 to {len(targets) - 1}, got {row!r}")
     part = slice(found, found + 1)
     if isinstance(x, Mapping):
-        return {name: np.asarray(value)[part] for name, value in x.items()}, targets[part]
-    return np.asarray(x)[part], targets[part]
+        return {name: _dense(value, part) for name, value in x.items()}, targets[part]
+    return _dense(x, part), targets[part]
+
+
+def _dense(rows: Any, part: slice) -> Array:
+    """A part of the rows as an array, of a sparse matrix too."""
+    if is_sparse(rows):
+        return np.asarray(sparse_rows(rows, "x").csr[part].toarray())
+    return np.asarray(rows)[part]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from copy import copy
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -69,7 +70,8 @@ class Checkpoint(Callback):
         self.every = every
         self._iterations, self._seconds = interval_of(every)
         self.every_iteration = self._iterations or False
-        self._given, self._force = folder, force
+        self._given, self.force = folder, force
+        self._notes: Mapping[str, Any] = {}
         self._owns = not isinstance(folder, RunFolder) if owns is None else owns
         self._open: _Open | None = None
 
@@ -109,10 +111,16 @@ class Checkpoint(Callback):
         """The same for a run that is open again."""
         return Checkpoint(run, every=self.every, owns=True)
 
+    def noting(self, notes: Mapping[str, Any], *, force: bool) -> Checkpoint:
+        """The same for a run whose record notes these, too, beside the settings of its history."""
+        made = copy(self)
+        made._notes, made.force = notes, force
+        return made
+
     def _begin(self, run: Run) -> _Open:
         folder = self._given
         if not isinstance(folder, RunFolder):
-            folder = RunFolder.begin(folder, run.history.settings, force=self._force)
+            folder = RunFolder.begin(folder, {**run.history.settings, **self._notes}, force=self.force)
         self._open = _Open(folder, str(self.every), owns=self._owns)
         return self._open
 

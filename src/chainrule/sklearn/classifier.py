@@ -38,16 +38,22 @@ class MLPClassifier(ClassifierMixin, MLP):  # type: ignore[misc]
     """A classifier as scikit-learn's MLPClassifier: the same parameters, methods and attributes, and more.
 
     Beyond scikit-learn's parameters, whose names, defaults and meaning are kept:
-    activation: also "leakyrelu", "elu", "gelu", "silu", "softplus", a layer, or a list with one for each layer.
-    dropout, batch_norm: the share of outputs dropped, and whether to normalize, or a list for each hidden layer.
-    layers: a list of layers, or a function of the input node that returns a node, in place of the hidden layers.
-    solver: also "adamw", whose weight decay is alpha, or an optimizer of the library.
-    learning_rate_schedule: a schedule in place of learning_rate. clip_norm: the longest gradient.
-    validation_set: (X, y), whose loss after each epoch is in `validation_loss_curve_`. callbacks: of the library.
-    progress: a bar. checkpoint: a folder from which the same fit goes on after a crash.
-    warm_start="exact": `fit` goes on with the optimizer's state and the order of the rows.
-    preset="chainrule": the library's own optimizer, first weights and batches.
-    class_weight: a dict, or "balanced". label_smoothing: the share of a label that is spread over all classes.
+
+    activation: str, layer or list = "relu". Also "leakyrelu", "elu", "gelu", "silu", "softplus", or a list.
+    solver: str or optimizer = "adam". Also "adamw", whose weight decay is alpha, or an optimizer of the library.
+    warm_start: bool or "exact" = False. "exact" goes on with the optimizer's state and the order of the rows.
+    class_weight: dict, list, "balanced" or None = None. The weights of the classes.
+    label_smoothing: float = 0.0. The share of a label that is spread over all classes.
+    layers: list, function or None = None. Layers, or a function from the input node to a node, as hidden layers.
+    dropout: float or list = 0.0. The share of outputs dropped in training; a list has one for each hidden layer.
+    batch_norm: bool or list = False. BatchNorm before each activation; a list has one for each hidden layer.
+    learning_rate_schedule: schedule or None = None. In place of learning_rate, learning_rate_init and power_t.
+    clip_norm: float or None = None. The longest gradient.
+    validation_set: pair (X, y) or None = None. Its loss after each epoch is in `validation_loss_curve_`.
+    callbacks: cr.Callback, list or None = None. Code that runs while the network trains.
+    progress: bool = False. A progress bar.
+    checkpoint: path, cr.Checkpoint or None = None. A folder from which the same fit goes on after a crash.
+    preset: "chainrule" or None = None. The library's own optimizer, first weights and batches.
 
     `network_` is the trained `cr.Network`. From the same random_state the losses are scikit-learn's to float error.
     Shapes: X (n_samples, n_features), dense or sparse. dtype: float32 is kept; anything else becomes float64.

@@ -77,6 +77,8 @@ OF_SOLVERS = (
     "learning_rate_schedule",
     "clip_norm",
 )
+#: Parameters of the learning rate that a schedule stands in place of.
+OF_RATES = ("learning_rate", "learning_rate_init", "power_t")
 #: Parameters that have no effect on L-BFGS.
 STOCHASTIC_ONLY = (
     "dropout",
@@ -134,6 +136,12 @@ def check_effects(estimator: Any) -> None:
         for name in names:
             if is_set(name):
                 raise InvalidParameterError(f"{name} has no effect beside {beside}; leave it out")
+    for name in OF_RATES:
+        if estimator.learning_rate_schedule is not None and is_set(name):
+            raise InvalidParameterError(
+                f"{name} has no effect beside learning_rate_schedule, which has the learning rates: "
+                f"{estimator.learning_rate_schedule!r}; leave one of them out"
+            )
     if estimator.warm_start == "exact":
         for name, given in (
             ("early_stopping", estimator.early_stopping),

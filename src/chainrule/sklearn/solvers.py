@@ -92,13 +92,19 @@ def _order_of(estimator: Any, samples: int) -> RowOrder:
     network, given = estimator.network_, estimator.random_state
     epoch, done = network.progress.place
     before = estimator._rows if estimator.warm_start == "exact" else None
-    batch_size = _batch_size(estimator, samples)
+    batch_size, least = _batch_size(estimator, samples), network.least_batch()
+    if batch_size < least:
+        remedy = "a larger batch_size" if samples >= least else "more rows at a time"
+        raise ValueError(
+            f"BatchNorm takes means over a minibatch: expected at least {least} rows, got {batch_size}, whose "
+            f"normalized values are all 0; give {remedy}, or leave batch_norm out"
+        )
     return RowOrder(
         samples,
         batch_size,
         "shuffle",
         int(given) if isinstance(given, Integral) else 0,
-        min(network.least_batch(), batch_size),
+        least,
         draws=Draws(
             estimator._random_state if estimator.shuffle else None,
             np.arange(samples) if before is None or len(before) != samples else before,

@@ -15,13 +15,12 @@ from sklearn.exceptions import ConvergenceWarning
 
 from chainrule.arrays import Array
 from chainrule.errors import ArgumentError, DivergedError
-from chainrule.loop import Callback, History
+from chainrule.loop import Callback
 from chainrule.loop.callbacks import Run
 from chainrule.loop.interrupts import Interrupts
 from chainrule.network.training import Training
-from chainrule.saving.checkpoint import Checkpoint, is_own
-from chainrule.saving.resuming import restored
-from chainrule.saving.runs import RunFolder, record_of
+from chainrule.saving.checkpoint import Checkpoint
+from chainrule.sklearn.keeping import run_kept
 from chainrule.sklearn.order import AHEAD, RowOrder
 from chainrule.sklearn.wording import divergence_of, settings_of
 
@@ -180,6 +179,10 @@ class Epochs(Callback):
         if validation is not None:
             score, loss = validation.judge()
             e.validation_loss_curve_.append(loss)
+            if (
+                e.validation_set is not None
+            ):  # scikit-learn has none, and prints no loss of the rows it holds out
+                self._say(f"Validation loss = {loss:.8f}")
             if validation.decides:
                 self._compare_score(score, validation)
                 return
@@ -219,22 +222,6 @@ class Epochs(Callback):
     def _say(self, text: str) -> None:
         if self.estimator.verbose:
             print(text)
-
-
-def run_kept(
-    epochs: Epochs, callbacks: list[Callback], progress: bool, checkpoint: Checkpoint | None
-) -> History:
-    """Train with callbacks, kept in the folder of a checkpoint, or on with the run that was interrupted there."""
-    training = epochs.training
-    record = None if checkpoint is None or checkpoint.folder is None else record_of(checkpoint.folder)
-    if checkpoint is None or checkpoint.folder is None or record is None or record.state == "ended":
-        return training.run([epochs, *callbacks], progress=progress, checkpoint=checkpoint)
-    with RunFolder.reopen(checkpoint.folder) as folder:
-        own = {type(node.layer) for node in training.network.graph if is_own(node.layer)}
-        standing = restored(folder, training, own)  # type: ignore[arg-type]
-        return training.run(
-            [epochs, *callbacks], progress=progress, checkpoint=checkpoint.going_on(folder), resumed=standing
-        )
 
 
 def run_epochs(

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any
 
+import numpy as np
 from sklearn.utils._param_validation import StrOptions
 
 from chainrule import schedules
@@ -13,6 +14,7 @@ from chainrule.elsewhere import plain
 from chainrule.errors import nearest
 from chainrule.layers import Layer
 from chainrule.loop import Callback
+from chainrule.network.making import OWN_CALLBACK
 from chainrule.optimizers import Optimizer
 from chainrule.schedules import Constant, Schedule
 
@@ -35,6 +37,10 @@ CROSS_ENTROPIES = (
 )
 #: What to write, by the parameter and by what it was given, in small letters.
 MEANT: dict[str, dict[str, str]] = {
+    "hidden_layer_sizes": {  # of a regressor, behind sizes that stand in the place of the loss
+        each: f"activation={each!r}, with the sizes as hidden_layer_sizes=..."
+        for each in ("relu", "tanh", "logistic", "identity")
+    },
     "activation": {
         "sigmoid": "'logistic'",
         "linear": "'identity'",
@@ -71,6 +77,12 @@ def meant_by(name: str, given: Any, accepted: Iterable[Any]) -> str:
             return f" Did you mean learning_rate_init={given}?"
         if schedule := SCHEDULES.get(plain(str(given))):
             return f" Did you mean learning_rate_schedule=cr.schedules.{schedule}(...)?"
+    if name == "loss" and (sizes := _sizes_in(given)):
+        return f" Did you mean hidden_layer_sizes={sizes}?"
+    if name == "validation_set" and isinstance(given, Real) and 0 < float(given) < 1:
+        return f" Did you mean early_stopping=True, validation_fraction={given}?"
+    if name == "callbacks" and callable(given) and not isinstance(given, type):
+        return f" {OWN_CALLBACK[0].upper()}{OWN_CALLBACK[1:]}"
     if isinstance(given, type) and issubclass(given, (Optimizer, Schedule, Layer, Callback)):
         place = "cr.schedules" if issubclass(given, Schedule) else "cr"
         return f" Did you mean {place}.{given.__name__}(...)?"
@@ -83,3 +95,11 @@ def meant_by(name: str, given: Any, accepted: Iterable[Any]) -> str:
     if not meant and isinstance(given, str) and (found := nearest(given, names)):
         meant = repr(found)
     return f" Did you mean {meant}?" if meant else ""
+
+
+def _sizes_in(given: Any) -> str:
+    """The sizes of layers that somebody gave by position, where scikit-learn once had them."""
+    sizes = list(given) if isinstance(given, (list, tuple, np.ndarray)) else [given]
+    if not sizes or not all(isinstance(each, Integral) and not isinstance(each, bool) for each in sizes):
+        return ""
+    return str(tuple(map(int, sizes)))
