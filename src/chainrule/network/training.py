@@ -356,9 +356,8 @@ class Training:
                 settings=self.settings(),
                 resumed=resumed,
             )
-        if not any(
-            each.goes_on_with for each in callbacks
-        ):  # else its advice would not be that of a network's fit
+        # What an estimator trains goes on with another call, and the advice of a network's fit is none for it.
+        if not any(each.goes_on_with for each in callbacks):
             warn_of_nothing_learnt(self.network, self.data, history.latest("train_loss"))
         return history
 

@@ -13,6 +13,14 @@ from chainrule.loop import Batches
 AHEAD = 50_000  # row numbers of epochs, about, that are drawn ahead
 
 
+def minibatch_size(estimator: Any, samples: int) -> int:
+    """The rows of a minibatch of an estimator that trains on this number of samples."""
+    size = estimator.batch_size
+    if size == "auto":
+        size = 100 if estimator.preset == "chainrule" else 200
+    return int(np.clip(size, 1, samples))
+
+
 @dataclass
 class Draws:
     """The orders of epochs, drawn one after another: each shuffles the one before, or keeps it."""

@@ -15,7 +15,7 @@ from chainrule.network.progress import Progress
 from chainrule.optimizers import SGD, AdamHat, AdamW, Momentum, Nesterov, Optimizer
 from chainrule.saving.checkpoint import Checkpoint
 from chainrule.schedules import Constant, Schedule
-from chainrule.sklearn.order import Draws, RowOrder
+from chainrule.sklearn.order import Draws, RowOrder, minibatch_size
 from chainrule.sklearn.stochastic import Epochs, SolverState, Validation, run_epochs
 
 
@@ -114,9 +114,7 @@ def _order_of(estimator: Any, samples: int) -> RowOrder:
 
 
 def _batch_size(estimator: Any, samples: int) -> int:
-    if estimator.batch_size == "auto":
-        return min(100 if estimator.preset == "chainrule" else 200, samples)
-    if estimator.batch_size > samples:
+    if estimator.batch_size != "auto" and estimator.batch_size > samples:
         said = "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped"
         warnings.warn(said, stacklevel=7)
-    return int(np.clip(estimator.batch_size, 1, samples))
+    return minibatch_size(estimator, samples)

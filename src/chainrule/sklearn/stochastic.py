@@ -179,9 +179,8 @@ class Epochs(Callback):
         if validation is not None:
             score, loss = validation.judge()
             e.validation_loss_curve_.append(loss)
-            if (
-                e.validation_set is not None
-            ):  # scikit-learn has none, and prints no loss of the rows it holds out
+            # scikit-learn has no validation set, and prints no loss of the rows that it holds out.
+            if e.validation_set is not None:
                 self._say(f"Validation loss = {loss:.8f}")
             if validation.decides:
                 self._compare_score(score, validation)

@@ -11,6 +11,7 @@ import numpy as np
 from chainrule.arrays import Array
 from chainrule.errors import DataError, DivergedError, FileError
 from chainrule.optimizers import Optimizer
+from chainrule.sklearn.order import minibatch_size
 
 
 def refuse_weightless(estimator: Any, weights: Array | None, held_out: Array | None) -> None:
@@ -22,10 +23,8 @@ def refuse_weightless(estimator: Any, weights: Array | None, held_out: Array | N
             raise ValueError(
                 f"{_named(estimator)}: the rows {what} all have weight 0; leave rows of weight 0 out of X and y"
             )
-    rows, size = len(weights), estimator.batch_size
-    if size == "auto":
-        size = 100 if estimator.preset == "chainrule" else 200
-    if np.count_nonzero(weights) < rows // min(size, rows):
+    rows = len(weights)
+    if np.count_nonzero(weights) < rows // minibatch_size(estimator, rows):
         raise ValueError(_of_minibatch(estimator))
 
 
